@@ -1,0 +1,279 @@
+"""Collections: tasks, datasets, clusters, neighbours, held-out splits.
+
+A collection is a folder `data/<name>/` with `catalogue.yaml` and
+`templates/*.yaml`. Nothing else in the engine knows which one it works on.
+
+Source
+------
+Wei et al. 2022 (arXiv 2109.01652), section 2 and appendix: a dataset is
+unseen when no dataset of its cluster, nor of a neighbouring cluster, was
+used in tuning.
+"""
+
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from flanlib import paths
+from flanlib.errors import DataError, LeakageError, ParameterError
+
+STRICT = ConfigDict(extra="forbid")
+
+Kind = Literal["rank", "generate"]
+TRAIN_CAP = 30_000
+DEV_ROWS = 200
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Cluster:
+    """A group of datasets of one task type.
+
+    Attributes
+    ----------
+    neighbours
+        Clusters removed from tuning together with this one.
+    evaluable
+        Whether the cluster is held out in turn (all but two are).
+    """
+
+    key: str
+    title: str
+    domain: Literal["NLU", "NLG"]
+    neighbours: tuple[str, ...] = ()
+    evaluable: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Source:
+    """Where a task's rows come from.
+
+    Attributes
+    ----------
+    route
+        `hub`: plain data files at `hub_id`; `hub_convert`: the hub's Parquet
+        conversion, files named per split in `data_files`; `micro`: generated;
+        `manual`: the user has to obtain them, see `obtain`.
+    hub_id, config, revision, data_files
+        What `datasets.load_dataset` is given.
+    splits
+        Our split name (train, dev, eval) -> source expression, e.g.
+        `train[:-200]`; sliced after a seeded shuffle.
+    folder
+        Folder name below a local `rows` folder; the task's key if empty.
+    obtain
+        For `manual`: what to get, from whom, where to put it.
+    """
+
+    route: Literal["hub", "hub_convert", "micro", "manual"] = "hub"
+    hub_id: str = ""
+    config: str = ""
+    revision: str = ""
+    data_files: dict[str, str] = Field(default_factory=dict)
+    splits: dict[str, str] = Field(default_factory=dict)
+    folder: str = ""
+    obtain: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Task:
+    """One scored task: a dataset, or one part of a dataset.
+
+    Attributes
+    ----------
+    dataset
+        What the paper's figure counts; tasks of one dataset share templates.
+    kind
+        `rank`: the likeliest of the options; `generate`: free text.
+    options
+        Answers in label order; empty when each row brings its own.
+    adapter, columns
+        Which row adapter turns source columns into fields, and its settings.
+    templates
+        Stem of the template file; the dataset's key if empty.
+    substitution
+        How today's source differs from the paper's; for the ledger.
+    """
+
+    key: str
+    title: str
+    dataset: str
+    cluster: str
+    kind: Kind
+    metric: str
+    options: tuple[str, ...] = ()
+    adapter: str = "columns"
+    columns: dict[str, Any] = Field(default_factory=dict)
+    source: Source = Field(default_factory=Source)
+    templates: str = ""
+    in_paper: bool = True
+    licence: str = ""
+    substitution: str = ""
+    n_train: int | None = None
+    stop: Literal["end", "newline"] = "end"
+
+    @property
+    def template_set(self) -> str:
+        """Stem of this task's template file."""
+        return self.templates or self.dataset
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """What holding one cluster out means for every task.
+
+    Attributes
+    ----------
+    tuning, evaluation
+        Tasks in catalogue order.
+    removed
+        Task key -> why it is in neither.
+    """
+
+    held_out: str
+    tuning: tuple[Task, ...]
+    evaluation: tuple[Task, ...]
+    removed: dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Catalogue:
+    """The checked content of one collection folder."""
+
+    name: str
+    title: str
+    root: Path
+    clusters: dict[str, Cluster]
+    tasks: dict[str, Task]
+
+    def cluster(self, key: str) -> Cluster:
+        """The cluster of that key; `ParameterError` names the others."""
+        return _get(self.clusters, key, "cluster", self.name)
+
+    def task(self, key: str) -> Task:
+        """The task of that key; `ParameterError` names the others."""
+        return _get(self.tasks, key, "task", self.name)
+
+    def of_cluster(self, key: str) -> tuple[Task, ...]:
+        """Tasks of a cluster, in catalogue order."""
+        self.cluster(key)
+        return tuple(t for t in self.tasks.values() if t.cluster == key)
+
+    def datasets(self) -> dict[str, tuple[Task, ...]]:
+        """Dataset key -> its tasks, in catalogue order."""
+        found: dict[str, list[Task]] = {}
+        for task in self.tasks.values():
+            found.setdefault(task.dataset, []).append(task)
+        return {key: tuple(tasks) for key, tasks in found.items()}
+
+    def held_out(self, key: str, clusters: Iterable[str] = ()) -> Split:
+        """Tasks left for tuning when a cluster is held out.
+
+        Parameters
+        ----------
+        key
+            Cluster to evaluate. Its neighbours are removed from tuning.
+        clusters
+            Tuning clusters to keep; empty keeps all that may be kept.
+
+        Raises
+        ------
+        LeakageError
+            If `clusters` names the held-out cluster or a neighbour, or a
+            dataset of the held-out cluster also stands in another cluster.
+        """
+        cluster = self.cluster(key)
+        barred = {key, *cluster.neighbours}
+        chosen = [self.cluster(c).key for c in clusters] or list(self.clusters)
+        if clusters and (leaks := sorted(barred & set(chosen))):
+            raise LeakageError(
+                f"{self.name}: tuning clusters {leaks} may not be used while {key!r} is held out;"
+                f" leave out {sorted(barred)}"
+            )
+        evaluation = self.of_cluster(key)
+        unseen = {task.dataset for task in evaluation}
+        tuning, removed = [], {}
+        for task in self.tasks.values():
+            if task.cluster == key:
+                continue
+            if task.cluster in cluster.neighbours:
+                removed[task.key] = f"cluster {task.cluster} is a neighbour of {key}"
+            elif task.dataset in unseen:
+                removed[task.key] = f"dataset {task.dataset} is evaluated in {key}"
+            elif task.cluster not in chosen:
+                removed[task.key] = f"cluster {task.cluster} was not chosen"
+            else:
+                tuning.append(task)
+        return Split(
+            held_out=key, tuning=tuple(tuning), evaluation=evaluation, removed=removed
+        )
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class _File:
+    """Schema of catalogue.yaml."""
+
+    title: str
+    clusters: Annotated[tuple[Cluster, ...], Field(min_length=1)]
+    tasks: Annotated[tuple[Task, ...], Field(min_length=1)]
+
+
+@cache
+def load(collection: str | Path) -> Catalogue:
+    """Read and check a collection's catalogue.
+
+    Raises
+    ------
+    DataError
+        Naming file and field when the catalogue is absent or malformed.
+    """
+    root = paths.collection(collection)
+    path = root / "catalogue.yaml"
+    if not path.is_file():
+        known = sorted(p.parent.name for p in paths.DATA.glob("*/catalogue.yaml"))
+        raise DataError(f"{path}: no such collection; there are {known}, or give a folder")
+    try:
+        content = TypeAdapter(_File).validate_python(
+            yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+        )
+    except yaml.YAMLError as error:
+        raise DataError(f"{path}: not YAML: {error}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise DataError(f"{path}: {where}: {first['msg']}; found {first['input']!r}") from None
+    clusters = _unique(path, "cluster", content.clusters)
+    tasks = _unique(path, "task", content.tasks)
+    for cluster in clusters.values():
+        if unknown := set(cluster.neighbours) - set(clusters):
+            raise DataError(f"{path}: cluster {cluster.key}: unknown neighbours {sorted(unknown)}")
+    for task in tasks.values():
+        if task.cluster not in clusters:
+            raise DataError(
+                f"{path}: task {task.key}: unknown cluster {task.cluster!r};"
+                f" there are {sorted(clusters)}"
+            )
+        if len(set(task.options)) != len(task.options) or len(task.options) == 1:
+            raise DataError(f"{path}: task {task.key}: options {task.options} are not distinct")
+    return Catalogue(
+        name=root.name, title=content.title, root=root, clusters=clusters, tasks=tasks
+    )
+
+
+def _unique(path: Path, what: str, items: Iterable[Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for item in items:
+        if item.key in found:
+            raise DataError(f"{path}: {what} {item.key!r} stands twice")
+        found[item.key] = item
+    return found
+
+
+def _get(table: dict[str, Any], key: str, what: str, name: str) -> Any:
+    if key not in table:
+        raise ParameterError(f"{name}: no {what} {key!r}; there are {', '.join(table)}")
+    return table[key]

@@ -1,0 +1,132 @@
+"""Factors (what an axis varies), recipe (what stays fixed), and the run id.
+
+A run is the pair of the two. Its id is twelve hex digits of the SHA-256 of
+their canonical JSON, so that equal settings are the same run everywhere.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+STRICT = ConfigDict(extra="forbid", strict=False)
+
+Arm = Literal["base", "tuned", "finetuned", "single-task", "prompt-tuned"]
+Form = Literal["instruction", "dataset-name", "none", "cloze"]
+Quantization = Literal["nf4", "none"]
+Schedule = Literal["cosine", "constant"]
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Factors:
+    """What an axis of a figure varies.
+
+    Attributes
+    ----------
+    collection
+        Folder name below `data/`.
+    model
+        Name below `data/models/`, a folder, or a hub id.
+    held_out
+        Cluster evaluated, and removed from tuning with its neighbours.
+    arm
+        `base` is untuned; `tuned` is QLoRA on the mixture; `finetuned` is
+        full fine-tuning on it; `single-task` is QLoRA on `tasks` alone;
+        `prompt-tuned` learns a soft prompt.
+    form
+        How examples are phrased in tuning (and in scoring of a base).
+    clusters
+        Tuning clusters; empty means all that the held-out rule leaves.
+    tasks
+        Tuning tasks of the `single-task` and `prompt-tuned` arms.
+    n_templates
+        Templates per dataset used in tuning; 0 means all.
+    n_examples
+        Tuning examples drawn from each task; 0 means no limit but the cap.
+    shots
+        Exemplars in front of each scored example.
+    seed
+        Of the mixture, the adapter's start, and the data order.
+    """
+
+    collection: str = "micro"
+    model: str = "micro-2m"
+    held_out: str = "nli"
+    arm: Arm = "tuned"
+    form: Form = "instruction"
+    clusters: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ()
+    n_templates: Annotated[int, Field(ge=0, le=10)] = 0
+    n_examples: Annotated[int, Field(ge=0)] = 0
+    shots: Annotated[int, Field(ge=0, le=64)] = 0
+    seed: Annotated[int, Field(ge=0)] = 1
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Recipe:
+    """What a figure holds fixed: how a model is tuned.
+
+    Attributes
+    ----------
+    steps
+        Optimiser steps.
+    examples_per_step
+        Examples whose target tokens enter one optimiser step.
+    learning_rate
+        Peak, per step of AdamW.
+    warmup
+        Steps, or a share of `steps` when below 1.
+    schedule
+        Shape after warm-up.
+    rank, alpha, dropout
+        LoRA, on every linear layer but the head.
+    weight_decay
+        Decoupled, AdamW.
+    max_gradient_norm
+        Clipping threshold.
+    max_input_tokens, max_target_tokens
+        Each side is cut apart; FLAN's values are 1024 and 256.
+    pack_tokens
+        Tokens in one packed sequence.
+    quantization
+        `nf4` is 4-bit NormalFloat with double quantisation.
+    prompt_tokens
+        Length of a soft prompt; used by the `prompt-tuned` arm only.
+    exemplar_share
+        Share of tuning examples that carry one to `max_exemplars`
+        solved exemplars in front.
+    max_exemplars
+        See `exemplar_share`.
+    """
+
+    steps: Annotated[int, Field(ge=1)] = 200
+    examples_per_step: Annotated[int, Field(ge=1)] = 32
+    learning_rate: Annotated[float, Field(gt=0)] = 2e-3
+    warmup: Annotated[float, Field(ge=0)] = 0.05
+    schedule: Schedule = "cosine"
+    rank: Annotated[int, Field(ge=1)] = 16
+    alpha: Annotated[int, Field(ge=1)] = 32
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    max_gradient_norm: Annotated[float, Field(gt=0)] = 1.0
+    max_input_tokens: Annotated[int, Field(ge=8)] = 1024
+    max_target_tokens: Annotated[int, Field(ge=1)] = 256
+    pack_tokens: Annotated[int, Field(ge=16)] = 2048
+    quantization: Quantization = "nf4"
+    prompt_tokens: Annotated[int, Field(ge=1)] = 10
+    exemplar_share: Annotated[float, Field(ge=0, le=1)] = 0.0
+    max_exemplars: Annotated[int, Field(ge=1)] = 3
+
+
+def digest(value: object, n: int = 12) -> str:
+    """First `n` hex digits of the SHA-256 of a value's canonical JSON."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:n]
+
+
+def run_id(factors: Factors, recipe: Recipe) -> str:
+    """Identity of a run: twelve hex digits over factors and recipe."""
+    return digest({"factors": asdict(factors), "recipe": asdict(recipe)})

@@ -1,0 +1,263 @@
+"""Templates: data that phrase an example as a natural-language request.
+
+One YAML file per dataset holds its templates. Text is sandboxed Jinja2 with
+strict undefined names. Answers to choose from follow the request as a block
+
+    OPTIONS:
+    - yes
+    - no
+
+as in FLAN; a template with `options: false` is never ranked.
+
+Source
+------
+Wei et al. 2022, section 2.1 and 2.3 ("classification with options").
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass as plain_dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from jinja2 import StrictUndefined, TemplateSyntaxError, UndefinedError, meta
+from jinja2.sandbox import SandboxedEnvironment, SecurityError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from flanlib.adapters import Example
+from flanlib.catalogue import Catalogue, Task
+from flanlib.errors import TemplateError
+
+OPTIONS_HEAD = "OPTIONS:"
+SEPARATOR = "\n"
+
+ENVIRONMENT = SandboxedEnvironment(
+    undefined=StrictUndefined, autoescape=False, keep_trailing_newline=False
+)
+
+
+@plain_dataclass(frozen=True, slots=True)
+class Prompt:
+    """A rendered example: what the model reads and what it should write.
+
+    Attributes
+    ----------
+    input
+        Request without trailing whitespace.
+    target
+        The right answer; what is trained on.
+    options
+        Answers to rank, in label order; empty when the task generates or
+        the template may not be ranked.
+    gold
+        Index of the right option.
+    references
+        Acceptable targets, the first equals `target`.
+    separator
+        Stands between input and target, tokenised on its own.
+    """
+
+    input: str
+    target: str
+    options: tuple[str, ...]
+    gold: int | None
+    references: tuple[str, ...]
+    task: str
+    template: str
+    example: str
+    inverted: bool = False
+    separator: str = SEPARATOR
+
+
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+class Template:
+    """One way to ask.
+
+    Attributes
+    ----------
+    id
+        Unique in its file; part of every record, so it never changes.
+    input, target
+        Jinja2 text over the dataset's fields.
+    inverted
+        The task turned round: the answer is given, something else is asked.
+    options
+        Whether the OPTIONS block follows (rank tasks) and the template may
+        be ranked.
+    answers
+        Replaces the task's option words, in label order (cloze prompts).
+    """
+
+    id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    input: Annotated[str, Field(min_length=1)]
+    target: str = "{{ answer }}"
+    inverted: bool = False
+    options: bool = True
+    answers: tuple[str, ...] = ()
+
+    @cached_property
+    def compiled(self):
+        """The input and target as Jinja2 templates."""
+        return ENVIRONMENT.from_string(self.input), ENVIRONMENT.from_string(self.target)
+
+
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+class TemplateSet:
+    """All ways to ask for one dataset.
+
+    Attributes
+    ----------
+    fields
+        Names the adapter provides besides `answer`; templates use no other.
+    name
+        What the `dataset-name` form puts before the input.
+    plain
+        The bare input of the `dataset-name` and `none` forms.
+    cloze
+        Plain continuations for an untuned model (GPT-3 style).
+    """
+
+    dataset: str
+    name: str
+    fields: Annotated[tuple[str, ...], Field(min_length=1)]
+    plain: str
+    templates: Annotated[tuple[Template, ...], Field(min_length=1)]
+    cloze: tuple[Template, ...] = ()
+
+    def form(self, form: Literal["instruction", "dataset-name", "none", "cloze"]):
+        """Templates of one form of asking."""
+        if form == "instruction":
+            return self.templates
+        if form == "cloze":
+            return self.cloze
+        text = self.plain if form == "none" else f"{self.name}\n{self.plain}"
+        return (Template(id=form, input=text),)
+
+
+@cache
+def load(catalogue_root: Path, stem: str) -> TemplateSet:
+    """Read and check one template file.
+
+    Raises
+    ------
+    TemplateError
+        Naming file, template id and field.
+    """
+    path = catalogue_root / "templates" / f"{stem}.yaml"
+    if not path.is_file():
+        raise TemplateError(f"{path}: no such template file")
+    try:
+        content = TypeAdapter(TemplateSet).validate_python(
+            yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+        )
+    except yaml.YAMLError as error:
+        raise TemplateError(f"{path}: not YAML: {error}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise TemplateError(f"{path}: {where}: {first['msg']}; found {first['input']!r}") from None
+    _check(path, content)
+    return content
+
+
+def _check(path: Path, content: TemplateSet) -> None:
+    known = {*content.fields, "answer"}
+    seen: set[str] = set()
+    for template in (*content.templates, *content.cloze, *content.form("none")):
+        if template.id in seen:
+            raise TemplateError(f"{path}: template {template.id!r} stands twice")
+        seen.add(template.id)
+        for part, text in (("input", template.input), ("target", template.target)):
+            try:
+                used = meta.find_undeclared_variables(ENVIRONMENT.parse(text))
+            except TemplateSyntaxError as error:
+                raise TemplateError(
+                    f"{path}: template {template.id!r}, {part}: {error.message}"
+                ) from None
+            if unknown := sorted(used - known):
+                raise TemplateError(
+                    f"{path}: template {template.id!r}, {part}: unknown field {unknown[0]!r};"
+                    f" there are {', '.join(sorted(known))}"
+                )
+            if part == "input" and not template.inverted and "answer" in used:
+                raise TemplateError(
+                    f"{path}: template {template.id!r}, input: shows the answer, so it must be"
+                    " marked inverted"
+                )
+
+
+def of_task(catalogue: Catalogue, task: Task, form: str = "instruction") -> tuple[Template, ...]:
+    """The templates of a task in one form."""
+    return load(catalogue.root, task.template_set).form(form)
+
+
+def rankable(templates: Iterable[Template]) -> tuple[Template, ...]:
+    """Templates a rank task may be scored with."""
+    return tuple(t for t in templates if t.options and not t.inverted)
+
+
+def render(
+    example: Example,
+    template: Template,
+    *,
+    show_options: bool = True,
+    separator: str = SEPARATOR,
+) -> Prompt:
+    """Phrase an example.
+
+    Parameters
+    ----------
+    show_options
+        False leaves the OPTIONS block out but still ranks (a base control).
+
+    Raises
+    ------
+    TemplateError
+        If a field is missing, or input or target come out empty.
+    """
+    options, fields = example.options, example.fields
+    if template.answers and options:
+        options = template.answers
+        fields = {**fields, "answer": options[example.gold]}
+    source, target_source = template.compiled
+    try:
+        text, target = source.render(fields).strip(), target_source.render(fields).strip()
+    except (UndefinedError, SecurityError) as error:
+        raise TemplateError(
+            f"task {example.task}, template {template.id!r}, example {example.id}: {error}"
+        ) from None
+    if not text or not target:
+        raise TemplateError(
+            f"task {example.task}, template {template.id!r}, example {example.id}:"
+            f" empty {'input' if not text else 'target'}"
+        )
+    ranked = bool(options) and template.options and not template.inverted
+    if ranked and show_options and separator == SEPARATOR:
+        text = f"{text}\n{options_block(options)}"
+    return Prompt(
+        input=text,
+        target=target,
+        options=options if ranked else (),
+        gold=example.gold if ranked else None,
+        references=(target, *example.answers[1:]) if not template.inverted else (target,),
+        task=example.task,
+        template=template.id,
+        example=example.id,
+        inverted=template.inverted,
+        separator=separator,
+    )
+
+
+def options_block(options: Iterable[str]) -> str:
+    """The answers to choose from, as FLAN shows them."""
+    return "\n".join((OPTIONS_HEAD, *(f"- {option}" for option in options)))
+
+
+def fields_used(template: Template) -> frozenset[str]:
+    """Names a template's texts refer to."""
+    return frozenset().union(
+        *(meta.find_undeclared_variables(ENVIRONMENT.parse(t)) for t in (template.input, template.target))
+    )
+
