@@ -1,0 +1,258 @@
+"""Means over datasets and clusters, and gains, with 95 % intervals.
+
+One bootstrap for every figure: examples are resampled by their group (the
+passage or entity they share), the same draw for every arm, and tuning seeds
+are resampled too. Gains are therefore paired, and a cluster's interval holds
+what a new draw of entities and of seeds would change.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from flanlib.config import Factors, digest
+from flanlib.errors import DataError, MissingResultError
+from flanlib.results import Record, Scoring
+
+DRAWS = 2000
+ENDS = (2.5, 97.5)
+COLUMNS = ("cluster", "dataset", "arm", "value", "low", "high", "n", "seeds")
+ALL = "all"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean and its bootstrap draws.
+
+    Attributes
+    ----------
+    value
+        Percent.
+    draws
+        float64 array, shape (DRAWS,), percent.
+    n
+        Examples behind it.
+    seeds
+        Tuning seeds behind it; 0 where nothing was tuned.
+    """
+
+    value: float
+    draws: np.ndarray = field(repr=False)
+    n: int
+    seeds: int
+
+    def minus(self, other: "Estimate") -> "Estimate":
+        """The paired difference, in percent points."""
+        return Estimate(
+            self.value - other.value,
+            self.draws - other.draws,
+            min(self.n, other.n),
+            max(self.seeds, other.seeds),
+        )
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Ends of the 95 % interval; NaN when one group is all there is."""
+        low, high = np.percentile(self.draws, ENDS)
+        return float(low), float(high)
+
+
+def arm(record: Record) -> str:
+    """The name a figure gives to a record's way of being made and asked.
+
+    `tuned`, `base`, `base-no-options`, `base-cloze`; other settings are
+    spelled out behind, so that no two ways share a name.
+    """
+    factors, scoring = record.factors, record.scoring
+    name = factors.arm
+    if scoring.form != "instruction":
+        name += f"-{scoring.form}"
+    if not scoring.show_options and scoring.form != "cloze":
+        name += "-no-options"
+    if factors.arm != "base" and factors.form != "instruction":
+        name += f" form={factors.form}"
+    for key in ("clusters", "tasks", "n_templates", "n_examples", "shots"):
+        value = getattr(factors, key)
+        if value != getattr(Factors(), key):
+            shown = "+".join(value) if isinstance(value, tuple) else value
+            name += f" {key}={shown}"
+    if scoring.choice != Scoring().choice:
+        name += f" choice={scoring.choice}"
+    return name
+
+
+def table(
+    records: Iterable[Record],
+    groups: Mapping[str, Sequence[str]],
+    gains: Sequence[tuple[str, str]] = (("tuned", "base"),),
+) -> pd.DataFrame:
+    """Arms and gains per dataset, per cluster and over all clusters.
+
+    Parameters
+    ----------
+    records
+        Of one model and collection. Arms are told apart by `arm`.
+    groups
+        Data digest -> group of each example, from `results.groups`.
+    gains
+        Pairs (arm, against); the row's arm is `gain` for the first pair and
+        `gain over <against>` for the others.
+
+    Returns
+    -------
+    Columns cluster, dataset, arm, value, low, high, n, seeds; dataset is
+    empty for a cluster's mean over its datasets, and cluster is `all` for
+    the mean over clusters. Percent, gains in percent points.
+
+    Raises
+    ------
+    MissingResultError
+        If the tasks of a cluster were not all scored with the same seeds.
+    DataError
+        If the arms of a task were scored on different examples.
+    """
+    rows: list[dict] = []
+    whole: dict[str, list[Estimate]] = {}
+    for cluster, members in _by(records, lambda r: r.cluster).items():
+        found = _cluster(cluster, members, groups)
+        for dataset, arms in found.items():
+            for place, (new, old) in enumerate(gains):
+                if new in arms and old in arms:
+                    arms["gain" if place == 0 else f"gain over {old}"] = arms[new].minus(arms[old])
+            rows += [_row(cluster, dataset, name, e) for name, e in arms.items()]
+        for name, estimate in found[""].items():
+            whole.setdefault(name, []).append(estimate)
+    n_clusters = max(map(len, whole.values()), default=0)
+    complete = {name: found for name, found in whole.items() if len(found) == n_clusters}
+    if n_clusters > 1:
+        rows += [_row(ALL, "", name, mean(found)) for name, found in complete.items()]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def chance(records: Iterable[Record]) -> pd.DataFrame:
+    """What guessing gets, in the columns of `table`; arm `chance`."""
+    rows = []
+    for cluster, members in _by(records, lambda r: r.cluster).items():
+        found = {}
+        for dataset, parts in _by(members, lambda r: r.dataset).items():
+            tasks = {r.task: r for r in parts}.values()
+            value = float(np.mean([r.chance for r in tasks]))
+            found[dataset] = _exact(value, sum(r.n for r in tasks))
+        rows += [_row(cluster, dataset, "chance", e) for dataset, e in found.items()]
+        rows.append(_row(cluster, "", "chance", mean(list(found.values()))))
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def mean(parts: Sequence[Estimate]) -> Estimate:
+    """Unweighted mean of estimates whose draws are independent or paired."""
+    return Estimate(
+        float(np.mean([p.value for p in parts])),
+        np.mean([p.draws for p in parts], axis=0),
+        sum(p.n for p in parts),
+        min(p.seeds for p in parts),
+    )
+
+
+def _cluster(cluster: str, records: Sequence[Record], groups) -> dict[str, dict[str, Estimate]]:
+    """Dataset (empty: the cluster) -> arm -> estimate, arms in all datasets."""
+    picks = _rng(cluster)
+    seeds = _seeds(cluster, records)
+    chosen = {name: picks.integers(len(s), size=(DRAWS, len(s))) for name, s in seeds.items()}
+    tasks: dict[str, dict[str, Estimate]] = {}
+    dataset_of: dict[str, list[str]] = {}
+    for task, members in _by(records, lambda r: r.task).items():
+        dataset_of.setdefault(members[0].dataset, []).append(task)
+        tasks[task] = _task(task, members, groups, chosen)
+    found = {
+        dataset: _mean_arms([tasks[task] for task in parts])
+        for dataset, parts in dataset_of.items()
+    }
+    return {**found, "": _mean_arms(list(found.values()))}
+
+
+def _task(task: str, records: Sequence[Record], groups, chosen) -> dict[str, Estimate]:
+    marks = {r.data for r in records}
+    if len(marks) != 1:
+        raise DataError(
+            f"task {task}: arms were scored on different examples (digests {sorted(marks)});"
+            " score them again on the same rows, or delete the old records"
+        )
+    (mark,) = marks
+    if mark not in groups:
+        raise MissingResultError(f"task {task}: examples.jsonl has no line for digest {mark}")
+    codes, names = pd.factorize(np.asarray(groups[mark], dtype=object))
+    weights = _rng(task).multinomial(len(names), np.full(len(names), 1 / len(names)), size=DRAWS)
+    sizes = weights @ np.bincount(codes)
+    found = {}
+    for name, members in _by(records, arm).items():
+        ordered = sorted(members, key=lambda r: r.factors.seed)
+        draws = np.stack([_draws(r, codes, weights, sizes) for r in ordered])
+        pick = chosen[name]
+        found[name] = Estimate(
+            float(np.mean([r.value for r in ordered])),
+            draws[pick, np.arange(DRAWS)[:, None]].mean(axis=1),
+            ordered[0].n,
+            len(ordered) if ordered[0].factors.arm != "base" else 0,
+        )
+    return found
+
+
+def _draws(record: Record, codes, weights, sizes) -> np.ndarray:
+    """Resampled values of one record, centred on the value recorded.
+
+    Centring matters where the value is no mean over examples (BLEU).
+    """
+    scores = np.asarray(record.scores, dtype=float)
+    sums = np.bincount(codes, weights=scores)
+    draws = (weights @ sums) / sizes
+    if len(sums) < 2:
+        return np.full(DRAWS, np.nan)
+    return draws - scores.mean() + record.value
+
+
+def _seeds(cluster: str, records: Sequence[Record]) -> dict[str, list[int]]:
+    """Arm -> its seeds, which every task of the cluster must share."""
+    tasks = {r.task for r in records}
+    found: dict[str, list[int]] = {}
+    for name, members in _by(records, arm).items():
+        seeds = sorted({r.factors.seed for r in members})
+        cells = {(r.task, r.factors.seed) for r in members}
+        absent = sorted({(t, s) for t in tasks for s in seeds} - cells)
+        if absent:
+            shown = ", ".join(f"{task} seed {seed}" for task, seed in absent)
+            raise MissingResultError(f"{cluster}, arm {name}: not recorded: {shown}")
+        if len(members) != len(cells):
+            raise DataError(
+                f"{cluster}, arm {name}: several runs for one task and seed; give the records"
+                " of one recipe and one scoring"
+            )
+        found[name] = seeds
+    return found
+
+
+def _mean_arms(parts: Sequence[dict[str, Estimate]]) -> dict[str, Estimate]:
+    shared = [name for name in parts[0] if all(name in p for p in parts)]
+    return {name: mean([p[name] for p in parts]) for name in shared}
+
+
+def _exact(value: float, n: int) -> Estimate:
+    return Estimate(value, np.full(DRAWS, value), n, 0)
+
+
+def _row(cluster: str, dataset: str, name: str, estimate: Estimate) -> dict:
+    low, high = estimate.interval
+    values = (cluster, dataset, name, estimate.value, low, high, estimate.n, estimate.seeds)
+    return dict(zip(COLUMNS, values, strict=True))
+
+
+def _by(items: Iterable, key) -> dict:
+    found: dict = {}
+    for item in items:
+        found.setdefault(key(item), []).append(item)
+    return found
+
+
+def _rng(name: str) -> np.random.Generator:
+    return np.random.default_rng(int(digest(name), 16))

@@ -1,0 +1,133 @@
+"""Cluster means and gains: values by hand, intervals by construction."""
+
+import numpy as np
+import pytest
+from records import make_record
+
+from flanlib import estimates
+from flanlib.config import Factors
+from flanlib.errors import DataError, MissingResultError
+from flanlib.results import Scoring
+
+N = 40
+GROUPS = {"d" * 12: tuple(str(i // 2) for i in range(N))}
+
+
+def record(task, arm, scores, seed=1, cluster="nli", scoring=None, **changes):
+    factors = Factors(collection="toy", model="m", held_out=cluster, arm=arm, seed=seed)
+    value = float(np.mean(scores))
+    return make_record(
+        task, factors=factors, scores=scores, value=value, scoring=scoring, **changes
+    )
+
+
+def pick(table, cluster, dataset, arm):
+    row = table[(table.cluster == cluster) & (table.dataset == dataset) & (table.arm == arm)]
+    assert len(row) == 1
+    return row.iloc[0]
+
+
+def noise(seed):
+    return np.random.default_rng(seed).choice([0.0, 100.0], size=N)
+
+
+def test_means_over_tasks_then_datasets():
+    records = [
+        record("a1", "base", [20.0] * N, dataset="a"),
+        record("a2", "base", [40.0] * N, dataset="a"),
+        record("b", "base", [90.0] * N),
+    ]
+    table = estimates.table(records, GROUPS)
+    assert pick(table, "nli", "a", "base").value == pytest.approx(30)
+    cluster = pick(table, "nli", "", "base")
+    assert cluster.value == pytest.approx(60) and cluster.n == 3 * N and cluster.seeds == 0
+
+
+def test_gain_is_paired():
+    base = noise(0)
+    tuned = np.minimum(base + 10, 100.0) - 10 * (base == 100)
+    table = estimates.table([record("a", "base", base), record("a", "tuned", tuned)], GROUPS)
+    gain = pick(table, "nli", "", "gain")
+    assert gain.value == pytest.approx(tuned.mean() - base.mean())
+    alone = pick(table, "nli", "", "base")
+    assert gain.high - gain.low < 0.5 * (alone.high - alone.low)
+    assert gain.low <= gain.value <= gain.high
+
+
+def test_interval_width_is_that_of_the_groups():
+    scores = np.repeat(noise(1)[: N // 2], 2)
+    low, high = pick(estimates.table([record("a", "base", scores)], GROUPS), "nli", "a", "base")[
+        ["low", "high"]
+    ]
+    expected = 2 * 1.96 * scores[::2].std() / np.sqrt(N // 2)
+    assert high - low == pytest.approx(expected, rel=0.15)
+
+
+def test_seeds_widen_the_interval():
+    def width(levels):
+        records = [record("a", "tuned", [v] * N, seed=s) for s, v in enumerate(levels, 1)]
+        row = pick(estimates.table(records, GROUPS), "nli", "", "tuned")
+        assert row.seeds == len(levels)
+        return row.high - row.low
+
+    assert width([50.0, 50.0, 50.0]) == pytest.approx(0)
+    assert width([40.0, 50.0, 60.0]) > 10
+
+
+def test_same_records_same_table():
+    records = [record("a", "base", noise(2)), record("a", "tuned", noise(3))]
+    first = estimates.table(records, GROUPS)
+    second = estimates.table(records[::-1], GROUPS)
+    order = ["cluster", "dataset", "arm"]
+    assert first.sort_values(order).values.tolist() == second.sort_values(order).values.tolist()
+
+
+def test_all_is_the_mean_over_clusters():
+    records = [
+        record("a", "base", [10.0] * N, cluster="nli"),
+        record("b", "base", [30.0] * N, cluster="sentiment"),
+        record("b", "tuned", [30.0] * N, cluster="sentiment"),
+    ]
+    table = estimates.table(records, GROUPS)
+    assert pick(table, "all", "", "base").value == pytest.approx(20)
+    assert not len(table[(table.cluster == "all") & (table.arm == "tuned")]), (
+        "no mean over clusters where one is missing"
+    )
+
+
+def test_arms_have_names():
+    plain = record("a", "base", [0.0] * N)
+    assert estimates.arm(plain) == "base"
+    bare = record("a", "base", [0.0] * N, scoring=Scoring(show_options=False))
+    assert estimates.arm(bare) == "base-no-options"
+    cloze = record("a", "base", [0.0] * N, scoring=Scoring(form="cloze", show_options=False))
+    assert estimates.arm(cloze) == "base-cloze"
+
+
+def test_incomplete_seeds_are_named():
+    records = [
+        record("a", "tuned", [0.0] * N, seed=1),
+        record("a", "tuned", [0.0] * N, seed=2),
+        record("b", "tuned", [0.0] * N, seed=1),
+    ]
+    with pytest.raises(MissingResultError, match="b seed 2"):
+        estimates.table(records, GROUPS)
+
+
+def test_arms_on_different_examples_are_refused():
+    records = [
+        record("a", "base", [0.0] * N),
+        record("a", "tuned", [0.0] * N, data="e" * 12),
+    ]
+    with pytest.raises(DataError, match="different examples"):
+        estimates.table(records, GROUPS)
+
+
+def test_one_group_gives_no_interval():
+    table = estimates.table([record("a", "base", noise(4))], {"d" * 12: ("x",) * N})
+    assert np.isnan(pick(table, "nli", "a", "base").low)
+
+
+def test_chance_is_a_mean_over_datasets():
+    records = [record("a", "base", [0.0] * N), record("b", "base", [0.0] * N, chance=25.0)]
+    assert pick(estimates.chance(records), "nli", "", "chance").value == pytest.approx(37.5)
