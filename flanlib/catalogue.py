@@ -67,6 +67,11 @@ class Source:
         Folder name below a local `rows` folder; the task's key if empty.
     obtain
         For `manual`: what to get, from whom, where to put it.
+    part
+        `2/3` is the second of three disjoint thirds of the rows, for tasks
+        that would otherwise share sentences; empty takes all.
+    stream
+        Whether the hub's train split is too large to be downloaded whole.
     """
 
     route: Literal["hub", "hub_convert", "micro", "manual"] = "hub"
@@ -77,6 +82,8 @@ class Source:
     splits: dict[str, str] = Field(default_factory=dict)
     folder: str = ""
     obtain: str = ""
+    part: Annotated[str, Field(pattern=r"^([1-9]/[1-9])?$")] = ""
+    stream: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
