@@ -255,9 +255,9 @@ def options_block(options: Iterable[str]) -> str:
     return "\n".join((OPTIONS_HEAD, *(f"- {option}" for option in options)))
 
 
-def fields_used(template: Template) -> frozenset[str]:
-    """Names a template's texts refer to."""
+def fields_used(template: Template, part: Literal["input", "target", ""] = "") -> frozenset[str]:
+    """Names a template's input, its target, or both refer to."""
+    texts = (getattr(template, part),) if part else (template.input, template.target)
     return frozenset().union(
-        *(meta.find_undeclared_variables(ENVIRONMENT.parse(t)) for t in (template.input, template.target))
+        *(meta.find_undeclared_variables(ENVIRONMENT.parse(text)) for text in texts)
     )
-

@@ -1,0 +1,235 @@
+"""Examples-proportional mixing of tasks, with caps, refusing leaks.
+
+Each draw takes a task at a rate proportional to min(n, 3000), the next of
+its shuffled train examples, and one of its templates.
+
+Source
+------
+Wei et al. 2022, section 2.4 and appendix: 30 000 examples per dataset at
+most, mixing rate maximum 3 000 (the scheme of Raffel et al. 2020).
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flanlib import overlap, sources, templates
+from flanlib.audit import EvaluationAudit, TaskAudit
+from flanlib.catalogue import TRAIN_CAP, Catalogue, Split, Task
+from flanlib.errors import LeakageError, MissingResultError
+from flanlib.stream import Mixture, Part, Store, few_shot, shuffled
+from flanlib.templates import Template
+
+__all__ = ["RATE_CAP", "Mixture", "few_shot", "mixture"]
+
+RATE_CAP = 3_000
+
+
+def mixture(
+    catalogue: Catalogue,
+    held_out: str | None,
+    *,
+    seed: int,
+    form: str = "instruction",
+    clusters: Sequence[str] = (),
+    tasks: Sequence[str] = (),
+    n_templates: int = 0,
+    n_examples: int = 0,
+    rows: str | Path | None = None,
+    limit: int | None = None,
+    exemplar_share: float = 0.0,
+    max_exemplars: int = 3,
+) -> Mixture:
+    """What a model is tuned on when one cluster is held out.
+
+    Parameters
+    ----------
+    held_out
+        Cluster to leave out with its neighbours; None or "" leaves nothing out.
+    seed
+        Of the order, the templates drawn and kept, and the exemplars; not of
+        the train, dev and evaluation cuts, which are the same for all.
+    form
+        `instruction`, `dataset-name`, `none` or `cloze`.
+    clusters, tasks
+        What to tune on; empty means all that the held-out rule leaves.
+    n_templates
+        Templates kept per dataset, a seeded choice, the smaller choice inside
+        the larger; 0 keeps all.
+    n_examples
+        Examples kept per task, a seeded choice; 0 keeps all.
+    rows
+        Local folder of rows; None lets the source decide.
+    limit
+        Train rows read per task; never more than 30 000.
+    exemplar_share
+        Share of examples with one to `max_exemplars` solved exemplars of the
+        same task and template in front.
+
+    Raises
+    ------
+    LeakageError
+        If tuning and evaluation would share a dataset or an example's text.
+    MissingResultError
+        If no task has train rows.
+    """
+    settings = {
+        "held_out": held_out or "",
+        "seed": seed,
+        "form": form,
+        "clusters": list(clusters),
+        "tasks": list(tasks),
+        "n_templates": n_templates,
+        "n_examples": n_examples,
+        "limit": min(limit or TRAIN_CAP, TRAIN_CAP),
+        "exemplar_share": exemplar_share,
+        "max_exemplars": max_exemplars,
+    }
+    split = _split(catalogue, settings)
+    texts = overlap.Texts()
+    evaluation = tuple(_remember(texts, catalogue, task, rows) for task in split.evaluation)
+    store, parts, audits = Store(), {}, {}
+    for task in split.tuning:
+        part, audits[task.key] = _read(store, texts, catalogue, task, rows, settings)
+        if part is not None:
+            parts[task.key] = part
+    store.flush()
+    if not parts:
+        raise MissingResultError(
+            f"{catalogue.name}: no task to tune on while {held_out or 'nothing'!r} is held out: "
+            + ("; ".join(f"{k}: {a.excluded}" for k, a in audits.items()) or "none is left")
+        )
+    total = sum(min(len(part.rows), RATE_CAP) for part in parts.values())
+    for key, part in parts.items():
+        rate = min(len(part.rows), RATE_CAP) / total
+        parts[key] = replace(part, rate=rate)
+        audits[key] = replace(audits[key], rate=rate)
+    for key, why in split.removed.items():
+        task = catalogue.task(key)
+        audits[key] = TaskAudit(task=key, dataset=task.dataset, cluster=task.cluster, excluded=why)
+    return Mixture(
+        catalogue=catalogue,
+        settings=settings,
+        parts=tuple(parts.values()),
+        store=store,
+        texts=texts,
+        tasks=tuple(audits[key] for key in catalogue.tasks if key in audits),
+        evaluation=evaluation,
+    )
+
+
+def _split(catalogue: Catalogue, settings: dict[str, Any]) -> Split:
+    """Tasks to tune on and to check against, after `clusters` and `tasks`."""
+    held_out, clusters, names = (settings[k] for k in ("held_out", "clusters", "tasks"))
+    if held_out:
+        split = catalogue.held_out(held_out, clusters)
+    else:
+        chosen = [catalogue.cluster(c).key for c in clusters] or list(catalogue.clusters)
+        every = catalogue.tasks.values()
+        split = Split(
+            held_out="",
+            tuning=tuple(t for t in every if t.cluster in chosen),
+            evaluation=(),
+            removed={
+                t.key: f"cluster {t.cluster} was not chosen"
+                for t in every
+                if t.cluster not in chosen
+            },
+        )
+    if not names:
+        return split
+    allowed = {task.key for task in split.tuning}
+    for name in names:
+        catalogue.task(name)
+        if name not in allowed:
+            why = split.removed.get(name, f"it is evaluated in {held_out}")
+            raise LeakageError(
+                f"{catalogue.name}: task {name!r} may not be tuned on while {held_out!r} is held"
+                f" out ({why}); name tasks of other clusters, or hold nothing out"
+            )
+    unnamed = {key: "task was not chosen" for key in allowed - set(names)}
+    return replace(
+        split,
+        tuning=tuple(task for task in split.tuning if task.key in names),
+        removed=split.removed | unnamed,
+    )
+
+
+def _remember(
+    texts: overlap.Texts, catalogue: Catalogue, task: Task, rows: str | Path | None
+) -> EvaluationAudit:
+    """Take in the texts of a held-out task's dev and evaluation rows."""
+    n, missing = 0, []
+    for part in ("dev", "eval"):
+        try:
+            n += texts.add(sources.examples(catalogue, task, part, rows=rows))
+        except MissingResultError as error:
+            missing.append(str(error))
+    return EvaluationAudit(task=task.key, n=n, unchecked="; ".join(dict.fromkeys(missing)))
+
+
+def _read(
+    store: Store,
+    texts: overlap.Texts,
+    catalogue: Catalogue,
+    task: Task,
+    rows: str | Path | None,
+    settings: dict[str, Any],
+) -> tuple[Part | None, TaskAudit]:
+    """Store a task's usable train examples, and count the others."""
+    audit = TaskAudit(task=task.key, dataset=task.dataset, cluster=task.cluster)
+    chosen = _templates(catalogue, task, settings)
+    if not chosen:
+        return None, replace(audit, excluded=f"no template of form {settings['form']}")
+    asked = frozenset().union(*(templates.fields_used(t, "target") for t in chosen))
+    first, n_read, n_similar, n_empty = len(store), 0, 0, 0
+    try:
+        for example in sources.examples(
+            catalogue, task, "train", rows=rows, limit=settings["limit"]
+        ):
+            n_read += 1
+            if (twin := texts.repeated(example)) is not None:
+                raise LeakageError(
+                    f"{catalogue.name}: train row {example.id} of task {task.key} says what"
+                    f" evaluation row {twin} says; remove it from the source, or make their"
+                    f" clusters neighbours in {catalogue.root / 'catalogue.yaml'}"
+                )
+            if any(not example.fields[name].strip() for name in asked):
+                n_empty += 1
+            elif texts.resembles(example):
+                n_similar += 1
+            else:
+                store.append(example)
+    except MissingResultError as error:
+        return None, replace(audit, excluded=str(error))
+    found = np.arange(first, len(store), dtype=np.uint32)
+    if 0 < settings["n_examples"] < len(found):
+        order = shuffled(len(found), settings["seed"], 3, task.key)
+        found = np.sort(found[order[: settings["n_examples"]]])
+    audit = replace(
+        audit,
+        n_read=n_read,
+        n_similar=n_similar,
+        n_empty=n_empty,
+        n=len(found),
+        n_templates=len(chosen),
+        n_inverted=sum(t.inverted for t in chosen),
+    )
+    if not len(found):
+        return None, replace(audit, excluded="no train row is left" if n_read else "no train row")
+    separator = " " if settings["form"] == "cloze" else templates.SEPARATOR
+    return Part(task=task, templates=chosen, separator=separator, rows=found, rate=0.0), audit
+
+
+def _templates(catalogue: Catalogue, task: Task, settings: dict[str, Any]) -> tuple[Template, ...]:
+    """A dataset's templates; of `n_templates`, one at least is not inverted."""
+    found, n = templates.of_task(catalogue, task, settings["form"]), settings["n_templates"]
+    if not 0 < n < len(found):
+        return found
+    order = [int(i) for i in shuffled(len(found), settings["seed"], 4, task.template_set)]
+    first = next((i for i in order if not found[i].inverted), order[0])
+    kept = [first, *(i for i in order if i != first)][:n]
+    return tuple(found[i] for i in sorted(kept))

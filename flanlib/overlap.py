@@ -1,0 +1,76 @@
+"""Whether two examples share text: exactly, or by long runs of words.
+
+Datasets are built from one another (ReCoRD from CNN/DailyMail, QNLI from
+SQuAD, WNLI and DPR from Winograd schemas), so keeping datasets apart does
+not keep texts apart.
+
+Source
+------
+Brown et al. 2020 (arXiv 2005.14165), appendix C: overlap of 13 words.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+
+from flanlib.adapters import Example
+
+GRAM = 13
+SHORTEST = 8
+
+_WORD = re.compile(r"\w+")
+
+
+def normalise(text: str) -> str:
+    """Text without differences of case, width, accents' form and spacing."""
+    return " ".join(unicodedata.normalize("NFKC", text).lower().split())
+
+
+def text(example: Example) -> str:
+    """What an example says apart from its answer, whatever its fields' names.
+
+    Equal for two examples exactly when their normalised field values are the
+    same, in any order.
+    """
+    values = (normalise(value) for name, value in example.fields.items() if name != "answer")
+    return "\n".join(sorted(filter(None, values)))
+
+
+def grams(value: str) -> Iterator[int]:
+    """Hashes of all runs of 13 words; of the whole text if it has 8 to 12.
+
+    Hashes hold within one process only. Words are lower-case letters and
+    digits: punctuation and capitals do not hide a copy.
+    """
+    words = _WORD.findall(value.lower())
+    if len(words) >= GRAM:
+        return map(hash, zip(*(words[i:] for i in range(GRAM)), strict=False))
+    return iter((hash(tuple(words)),) if len(words) >= SHORTEST else ())
+
+
+class Texts:
+    """Texts of evaluation rows, which tuning examples may not repeat."""
+
+    def __init__(self) -> None:
+        self._exact: dict[int, str] = {}
+        self._grams: set[int] = set()
+
+    def add(self, examples: Iterable[Example]) -> int:
+        """Remember examples; return how many they were."""
+        n = 0
+        for example in examples:
+            n += 1
+            self._exact.setdefault(hash(text(example)), f"{example.task}, row {example.id}")
+            for value in example.fields.values():
+                self._grams.update(grams(value))
+        return n
+
+    def repeated(self, example: Example) -> str | None:
+        """Task and row whose text an example repeats exactly, if any."""
+        return self._exact.get(hash(text(example))) if self._exact else None
+
+    def resembles(self, example: Example) -> bool:
+        """Whether any field, the answer among them, shares a run of words."""
+        if not self._grams:
+            return False
+        return any(not self._grams.isdisjoint(grams(v)) for v in example.fields.values())

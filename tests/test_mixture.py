@@ -1,0 +1,321 @@
+"""Mixing: rates, caps, purity, exemplars, refused and dropped leaks."""
+
+import re
+from collections import Counter
+from itertools import islice
+
+import pytest
+
+from flanlib import catalogue as catalogues
+from flanlib import mixture as mixing
+from flanlib import overlap
+from flanlib.adapters import Example
+from flanlib.errors import LeakageError, MissingResultError, ParameterError
+from flanlib.mixture import few_shot, mixture
+
+CATALOGUE = """
+title: Toys
+clusters:
+  - {key: weather, title: Weather, domain: NLU, neighbours: [sky]}
+  - {key: sky, title: Sky, domain: NLU, neighbours: [weather]}
+  - {key: food, title: Food, domain: NLU}
+  - {key: letters, title: Letters, domain: NLG, evaluable: false}
+tasks:
+  - {key: rain, title: Rain, dataset: rain, cluster: weather, kind: rank, metric: accuracy,
+     options: ["no", "yes"]}
+  - {key: stars, title: Stars, dataset: stars, cluster: sky, kind: rank, metric: accuracy,
+     options: ["no", "yes"]}
+  - {key: soup, title: Soup, dataset: soup, cluster: food, kind: rank, metric: accuracy,
+     options: ["no", "yes"]}
+  - {key: bread, title: Bread, dataset: bread, cluster: food, kind: generate, metric: exact_match}
+  - {key: spell, title: Spell, dataset: spell, cluster: letters, kind: generate,
+     metric: exact_match}
+"""
+SIZES = {"rain": 40, "stars": 30, "soup": 20, "bread": 60, "spell": 5}
+
+
+def template_file(stem: str) -> str:
+    templates = "".join(
+        f'  - {{id: ask-{i}, input: "Way {i}: {{{{ text }}}}?"}}\n' for i in range(8)
+    )
+    return (
+        f"dataset: {stem}\nname: The {stem} set\nfields: [text]\n"
+        f'plain: "{{{{ text }}}}"\ntemplates:\n{templates}'
+        '  - {id: turn-0, inverted: true, input: "For {{ answer }}:", target: "{{ text }}"}\n'
+        '  - {id: turn-1, inverted: true, input: "Why {{ answer }}:", target: "{{ text }}"}\n'
+    )
+
+
+def toy_examples(catalogue, task, split, *, rows=None, seed=0, limit=None):
+    """Rows that say which task, split and number they are."""
+    n = SIZES[task.key] if split == "train" else 6
+    for i in range(n)[:limit]:
+        gold = i % 2 if task.options else None
+        answer = task.options[gold] if task.options else f"{task.key} answer {i}"
+        fields = {"text": f"{task.key} {split} {i}", "answer": answer}
+        yield Example(task.key, f"{split}-{i}", fields, task.options, gold, (answer,))
+
+
+@pytest.fixture
+def toys(tmp_path, monkeypatch):
+    """A catalogue of five tasks in four clusters, with toy rows."""
+    (tmp_path / "catalogue.yaml").write_text(CATALOGUE)
+    (tmp_path / "templates").mkdir()
+    for stem in SIZES:
+        (tmp_path / "templates" / f"{stem}.yaml").write_text(template_file(stem))
+    monkeypatch.setattr(mixing.sources, "examples", toy_examples)
+    return catalogues.load(tmp_path)
+
+
+def patch(monkeypatch, change):
+    """Let `change(example, task, split)` alter or refuse what the source gives."""
+
+    def examples(catalogue, task, split, **settings):
+        for example in toy_examples(catalogue, task, split, **settings):
+            yield change(example, task.key, split)
+
+    monkeypatch.setattr(mixing.sources, "examples", examples)
+
+
+def reworded(example, text):
+    return Example(
+        example.task,
+        example.id,
+        {**example.fields, "text": text},
+        example.options,
+        example.gold,
+        example.answers,
+    )
+
+
+def test_held_out_cluster_and_neighbours_are_absent(toys):
+    found = mixture(toys, "weather", seed=1)
+    assert {p.task for p in found.take(500)} == {"soup", "bread", "spell"}
+    excluded = {t.task: t.excluded for t in found.audit().tasks if t.excluded}
+    assert excluded == {"stars": "cluster sky is a neighbour of weather"}
+
+
+@pytest.mark.parametrize("nothing", [None, ""])
+def test_nothing_held_out_mixes_all(toys, nothing):
+    assert {p.task for p in mixture(toys, nothing, seed=1).take(800)} == set(SIZES)
+
+
+def test_rates_follow_sizes_up_to_the_cap(toys, monkeypatch):
+    monkeypatch.setattr(mixing, "RATE_CAP", 25)
+    found = mixture(toys, "weather", seed=1)
+    rates = {p.task.key: p.rate for p in found.parts}
+    assert rates == pytest.approx({"soup": 20 / 50, "bread": 25 / 50, "spell": 5 / 50})
+    counts = Counter(p.task for p in found.take(6000))
+    for task, rate in rates.items():
+        assert counts[task] / 6000 == pytest.approx(rate, abs=0.025)
+
+
+def test_train_rows_are_capped(toys, monkeypatch):
+    asked = []
+
+    def examples(catalogue, task, split, *, limit=None, **settings):
+        asked.append((split, limit))
+        return toy_examples(catalogue, task, split, limit=limit, **settings)
+
+    monkeypatch.setattr(mixing.sources, "examples", examples)
+    mixture(toys, "weather", seed=1)
+    assert {limit for split, limit in asked if split == "train"} == {30_000}
+    found = mixture(toys, "weather", seed=1, limit=7)
+    assert {p.task.key: len(p.rows) for p in found.parts} == {"soup": 7, "bread": 7, "spell": 5}
+
+
+def test_same_arguments_same_sequence_another_seed_another(toys):
+    one, two = mixture(toys, "weather", seed=1), mixture(toys, "weather", seed=1)
+    assert one.take(300) == one.take(300) == two.take(300)
+    assert one.digest(300) == two.digest(300)
+    assert mixture(toys, "weather", seed=2).digest(300) != one.digest(300)
+
+
+@pytest.mark.parametrize("start", [1, 1023, 1024, 2500])
+def test_stream_starts_anywhere(toys, start):
+    found = mixture(toys, "weather", seed=3, exemplar_share=0.5)
+    assert found.take(40, start) == list(islice(found, start, start + 40))
+
+
+def test_each_pass_takes_every_row_once_in_another_order(toys):
+    found = mixture(toys, None, seed=1, tasks=["soup"])
+    passes = [[p.example for p in found.take(20, start)] for start in (0, 20, 40)]
+    assert all(sorted(rows) == sorted(passes[0]) and len(set(rows)) == 20 for rows in passes)
+    assert passes[0] != passes[1] != passes[2]
+
+
+def test_all_templates_are_drawn_inverted_ones_too(toys):
+    found = mixture(toys, "weather", seed=1)
+    prompts = found.take(3000)
+    assert {p.template for p in prompts if p.task == "soup"} == {
+        *(f"ask-{i}" for i in range(8)),
+        "turn-0",
+        "turn-1",
+    }
+    assert found.audit().inverted_share == pytest.approx(0.2)
+    assert sum(p.inverted for p in prompts) / 3000 == pytest.approx(0.2, abs=0.03)
+
+
+def test_fewer_templates_are_a_nested_seeded_choice(toys):
+    def kept(n, seed=1):
+        found = mixture(toys, "weather", seed=seed, n_templates=n)
+        return {p.task.key: {t.id for t in p.templates} for p in found.parts}
+
+    for n in (1, 2, 4):
+        assert all(len(ids) == n for ids in kept(n).values())
+        assert all(ids <= kept(n + 1)[task] for task, ids in kept(n).items())
+    assert all("turn" not in next(iter(ids)) for s in range(9) for ids in kept(1, s).values())
+    assert len({str(kept(1, seed)) for seed in range(5)}) > 1
+
+
+def test_fewer_examples_are_a_seeded_choice_and_lower_the_rate(toys):
+    def kept(n, seed=1):
+        found = mixture(toys, None, seed=seed, n_examples=n, tasks=["bread", "spell"])
+        return {p.example for p in found.take(600) if p.task == "bread"}, found.parts
+
+    rows, parts = kept(10)
+    assert len(rows) == 10
+    assert {p.task.key: p.rate for p in parts} == pytest.approx({"bread": 10 / 15, "spell": 5 / 15})
+    assert rows < kept(20)[0]
+    assert rows != kept(10, seed=2)[0]
+
+
+def test_clusters_and_tasks_restrict(toys):
+    found = mixture(toys, "weather", seed=1, clusters=["letters"])
+    assert {p.task for p in found.take(50)} == {"spell"}
+    with pytest.raises(LeakageError, match="sky"):
+        mixture(toys, "weather", seed=1, clusters=["sky"])
+    with pytest.raises(LeakageError, match=r"'stars'.*neighbour"):
+        mixture(toys, "weather", seed=1, tasks=["stars"])
+    with pytest.raises(LeakageError, match=r"'rain'.*evaluated in weather"):
+        mixture(toys, "weather", seed=1, tasks=["rain"])
+    with pytest.raises(ParameterError, match="no task 'snow'"):
+        mixture(toys, "weather", seed=1, tasks=["snow"])
+
+
+def test_forms(toys):
+    bare = mixture(toys, "weather", seed=1, form="none").take(1)[0]
+    named = mixture(toys, "weather", seed=1, form="dataset-name").take(1)[0]
+    assert named.input == f"The {named.task} set\n{bare.input}"
+    with pytest.raises(MissingResultError, match="no template of form cloze"):
+        mixture(toys, "weather", seed=1, form="cloze")
+
+
+def test_few_shot_places_solved_exemplars_in_front(toys):
+    a, b, c = mixture(toys, None, seed=1, tasks=["bread"]).take(3)
+    found = few_shot(a, [b, c])
+    assert found.input == f"{b.input}\n{b.target}\n\n{c.input}\n{c.target}\n\n{a.input}"
+    assert (found.target, found.example) == (a.target, a.example)
+    assert few_shot(a, []) == a
+
+
+def test_exemplars_come_from_other_rows_under_the_same_template(toys):
+    plain = mixture(toys, "weather", seed=1)
+    found = mixture(toys, "weather", seed=1, exemplar_share=0.5, max_exemplars=3)
+    counts = Counter()
+    for bare, prompt in zip(plain.take(2000), found.take(2000), strict=True):
+        *solved, last = prompt.input.split("\n\n")
+        assert (last, prompt.target) == (bare.input, bare.target)
+        counts[len(solved)] += 1
+        assert len(set(solved)) == len(solved)
+        if not prompt.inverted:
+            way = re.match(r"Way \d", last).group()
+            own = last.splitlines()[0]
+            assert all(s.startswith(f"{way}: {prompt.task} train") for s in solved)
+            assert all(s.splitlines()[0] != own for s in solved)
+    assert counts[0] / 2000 == pytest.approx(0.5, abs=0.04)
+    assert set(counts) == {0, 1, 2, 3}
+
+
+def test_a_repeated_evaluation_text_is_refused(toys, monkeypatch):
+    def change(example, task, split):
+        if (task, example.id) == ("soup", "train-3"):
+            return reworded(example, "  RAIN  eval 2 ")
+        return example
+
+    patch(monkeypatch, change)
+    with pytest.raises(LeakageError, match=r"row train-3 of task soup.*rain, row eval-2"):
+        mixture(toys, "weather", seed=1)
+    assert mixture(toys, "letters", seed=1).parts
+
+
+def test_near_duplicates_are_dropped_and_counted(toys, monkeypatch):
+    shared = "the river rose in the night and by morning the lower town stood under water"
+
+    def change(example, task, split):
+        if (task, example.id) in {("rain", "eval-1"), ("rain", "train-1")}:
+            return reworded(example, f"Reported: {shared}.")
+        if (task, example.id) in {("soup", "train-3"), ("soup", "train-4")}:
+            return reworded(example, f"We heard that {shared.title()}!")
+        return example
+
+    patch(monkeypatch, change)
+    audit = mixture(toys, "weather", seed=1).audit()
+    soup = next(t for t in audit.tasks if t.task == "soup")
+    assert (soup.n_read, soup.n_similar, soup.n) == (20, 2, 18)
+    assert audit.shared_texts == 0
+    soup = next(t for t in mixture(toys, "letters", seed=1).audit().tasks if t.task == "soup")
+    assert soup.n_similar == 0
+
+
+def test_rows_without_a_field_that_is_asked_for_are_dropped(toys, monkeypatch):
+    patch(
+        monkeypatch,
+        lambda example, task, split: reworded(example, " ") if example.id == "train-0" else example,
+    )
+    audit = mixture(toys, "weather", seed=1).audit()
+    assert {t.n_empty for t in audit.tasks if not t.excluded} == {1}
+
+
+def test_tasks_without_rows_are_named_not_fatal(toys, monkeypatch):
+    def change(example, task, split):
+        if task == "soup" or (task == "rain" and split == "dev"):
+            raise MissingResultError(f"{task}: get the rows from the cook")
+        return example
+
+    patch(monkeypatch, change)
+    audit = mixture(toys, "weather", seed=1).audit()
+    assert "soup: get the rows" in next(t.excluded for t in audit.tasks if t.task == "soup")
+    (rain,) = audit.evaluation
+    assert (rain.n, rain.unchecked) == (6, "rain: get the rows from the cook")
+    assert "get the rows from the cook" in audit.table()
+    with pytest.raises(MissingResultError, match="get the rows from the cook"):
+        mixture(toys, "weather", seed=1, tasks=["soup"])
+
+
+def test_the_audit_adds_up_and_prints(toys):
+    def tokenizer(text, add_special_tokens):
+        assert add_special_tokens is False
+        return {"input_ids": text.split()}
+
+    audit = mixture(toys, "weather", seed=1).audit(tokenizer, sample=100)
+    content = audit.to_dict()
+    assert content["n"] == 85
+    assert sum(t["rate"] for t in content["tasks"]) == pytest.approx(1)
+    assert content["clusters"]["food"]["n"] == 80
+    assert {t["side"]: t["n"] for t in content["tokens"]} == {"input": 100, "target": 100}
+    text = audit.table()
+    assert re.search(r"bread +bread +food +60 +0 +0 +60 +70.59", text)
+    assert "texts shared with evaluation rows: 0" in text
+
+
+def test_text_ignores_field_names_order_case_and_width():
+    def example(**fields):
+        return Example("t", "1", fields, (), None, (fields["answer"],))
+
+    one = example(premise="A  dog", hypothesis="Café", answer="yes")
+    two = example(sentence1="cafe\u0301", sentence2="a DOG", answer="no")
+    assert overlap.text(one) == overlap.text(two)
+    assert overlap.text(one) != overlap.text(example(premise="a dog", answer="yes"))
+
+
+def test_grams_need_thirteen_shared_words_or_a_whole_short_text():
+    def shared(a, b):
+        return not set(overlap.grams(a)).isdisjoint(overlap.grams(b))
+
+    words = [f"w{i}" for i in range(40)]
+    long = " ".join(words)
+    assert shared(long, " ".join(["x", *words[5:18], "y"]))
+    assert not shared(long, " ".join(["x", *words[5:17], "y"]))
+    assert shared(" ".join(words[:8]), ", ".join(words[:8]).upper())
+    assert not shared(" ".join(words[:7]), " ".join(words[:7]))
