@@ -1,0 +1,142 @@
+"""Comparing a written answer with the accepted ones, as each benchmark does.
+
+Every function returns a share between 0 and 1, the best over references.
+
+Source
+------
+SQuAD (Rajpurkar et al. 2016) normalisation and token F1; DROP (Dua et al.
+2019) aligns bags of spans and asks numbers to be equal.
+"""
+
+import re
+import string
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+ARTICLES = re.compile(r"\b(a|an|the)\b")
+PUNCTUATION = str.maketrans("", "", string.punctuation)
+SPANS = re.compile(r"\s*(?:;|, and | and |,)\s*")
+
+
+def normalise(text: str) -> str:
+    """SQuAD: lower case, no punctuation, no articles, single spaces."""
+    return " ".join(ARTICLES.sub(" ", text.lower().translate(PUNCTUATION)).split())
+
+
+def exact(prediction: str, references: Sequence[str]) -> float:
+    """Equal after normalisation to any reference.
+
+    Where normalisation leaves nothing of a reference (a bare article or
+    sign), the texts themselves are compared.
+    """
+    found = normalise(prediction)
+    return float(
+        any(
+            found == normalise(r) if normalise(r) else prediction.strip() == r.strip()
+            for r in references
+        )
+    )
+
+
+def exact_text(prediction: str, references: Sequence[str]) -> float:
+    """Equal as it stands, but for spaces around it."""
+    return float(any(prediction.strip() == r.strip() for r in references))
+
+
+def token_f1(prediction: str, references: Sequence[str]) -> float:
+    """SQuAD token F1."""
+    return max(_bag_f1(normalise(prediction).split(), normalise(r).split()) for r in references)
+
+
+def drop_exact(prediction: str, references: Sequence[str]) -> float:
+    """DROP: the same bag of spans."""
+    found = sorted(filter(None, (_drop_normalise(s) for s in _spans(prediction))))
+    return float(
+        any(
+            found == sorted(filter(None, (_drop_normalise(s) for s in _spans(r))))
+            for r in references
+        )
+    )
+
+
+def drop_f1(prediction: str, references: Sequence[str]) -> float:
+    """DROP: token F1 of optimally aligned spans; numbers have to agree."""
+    return max(_aligned_f1(_spans(prediction), _spans(r)) for r in references)
+
+
+def edit_similarity(prediction: str, references: Sequence[str]) -> float:
+    """One minus Levenshtein distance over the longer length, in characters."""
+    return max(_similarity(prediction, r) for r in references)
+
+
+COMPARISONS: dict[str, Callable[[str, Sequence[str]], float]] = {
+    "exact_match": exact,
+    "exact_text": exact_text,
+    "squad_em": exact,
+    "squad_f1": token_f1,
+    "record_em": exact,
+    "record_f1": token_f1,
+    "drop_em": drop_exact,
+    "drop_f1": drop_f1,
+    "edit_similarity": edit_similarity,
+}
+
+
+def number(text: str) -> float | None:
+    """The first number in a text, or None."""
+    found = re.search(r"-?\d+(?:[.,]\d+)?", text)
+    return float(found[0].replace(",", ".")) if found else None
+
+
+def _bag_f1(found: Sequence[str], wanted: Sequence[str]) -> float:
+    if not found or not wanted:
+        return float(list(found) == list(wanted))
+    shared = sum((Counter(found) & Counter(wanted)).values())
+    return 2 * shared / (len(found) + len(wanted))
+
+
+def _spans(text: str) -> list[str]:
+    parts = [part for part in SPANS.split(text.strip()) if part]
+    return parts or [text]
+
+
+def _drop_normalise(span: str) -> str:
+    words = re.split(r"[ -]", span.lower())
+    return " ".join(filter(None, (normalise(_number_word(word)) or "" for word in words)))
+
+
+def _number_word(word: str) -> str:
+    """Numbers in one spelling, so that 3, 3.0 and $3 agree."""
+    bare = word.strip(string.punctuation.replace("-", "").replace(".", "")).replace(",", "")
+    try:
+        return str(float(bare)).replace(".", "point")
+    except ValueError:
+        return word
+
+
+def _aligned_f1(found: list[str], wanted: list[str]) -> float:
+    left = [_drop_normalise(s).split() for s in found]
+    right = [_drop_normalise(s).split() for s in wanted]
+    scores = np.array([[_number_f1(a, b) for b in right] for a in left])
+    rows, columns = linear_sum_assignment(-scores)
+    return float(scores[rows, columns].sum() / max(len(left), len(right)))
+
+
+def _number_f1(found: list[str], wanted: list[str]) -> float:
+    numbers = {w for w in wanted if re.fullmatch(r"-?\d+point\d+", w)}
+    return _bag_f1(found, wanted) if not numbers or numbers & set(found) else 0.0
+
+
+def _similarity(a: str, b: str) -> float:
+    if not a or not b:
+        return float(a == b)
+    codes = np.fromiter(map(ord, b), dtype=np.int64)
+    steps = np.arange(len(b) + 1)
+    row = steps.copy()
+    for n, char in enumerate(a, 1):
+        near = np.minimum(row[1:] + 1, row[:-1] + (codes != ord(char)))
+        row = np.minimum.accumulate(np.concatenate([[n], near]) - steps) + steps
+    return 1 - row[-1] / max(len(a), len(b))

@@ -1,0 +1,354 @@
+"""Metrics with standard errors and intervals, from tables of scores.
+
+Every metric is a function of sums over examples: each example contributes a
+short vector of counts, and a formula turns summed vectors into a percentage.
+Resampling examples then means resampling vectors, for accuracy and BLEU
+alike, and paired differences use the same draws for both arms.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from flanlib import counts
+from flanlib.adapters import Example
+from flanlib.catalogue import Task
+from flanlib.errors import DataError, ParameterError
+
+Choice = Literal["sum", "token", "byte", "pmi"]
+DRAWS = 2000
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One task's metric, and what its intervals are made from.
+
+    Attributes
+    ----------
+    value
+        Percent, the mean over templates.
+    stderr, low, high
+        Bootstrap over groups of examples: standard error and 95 % interval,
+        percent; NaN where there is one group only.
+    spread
+        Standard deviation over templates, percent points; 0 for one.
+    chance
+        Percent that guessing among the options gets.
+    n
+        Examples.
+    templates
+        Template id -> percent.
+    scores
+        Per example in `examples` order: percent, mean over templates.
+    signature
+        How the metric was computed, where a library says.
+    counts
+        float64 array, shape (templates, examples, K).
+    finish
+        Sums over examples, shape (..., K), to percent.
+    groups
+        Group of each example.
+    """
+
+    task: str
+    metric: str
+    value: float
+    stderr: float
+    low: float
+    high: float
+    spread: float
+    chance: float
+    n: int
+    templates: dict[str, float]
+    examples: tuple[str, ...]
+    scores: tuple[float, ...]
+    signature: str = ""
+    counts: np.ndarray = field(repr=False, compare=False, default=None)
+    finish: Callable[[np.ndarray], np.ndarray] = field(repr=False, compare=False, default=None)
+    groups: tuple[str, ...] = field(repr=False, default=())
+
+
+def evaluate(
+    task: Task,
+    table: pd.DataFrame,
+    *,
+    examples: Sequence[Example] = (),
+    choice: Choice = "sum",
+    metric: str = "",
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> Evaluation:
+    """A task's metric over all templates of a score table.
+
+    Parameters
+    ----------
+    table
+        From `score.rank` or `score.generate`, every template with the same
+        examples.
+    examples
+        Give groups for the intervals, and texts to the metrics that compare
+        the chosen option's words (`record_*`, `pearson`, `multirc_*`).
+    choice
+        What makes an option the answer: its log-likelihood, the same per
+        token or per byte, or less its log-likelihood without the question.
+    metric
+        Replaces the task's own.
+
+    Raises
+    ------
+    DataError
+        If a template lacks examples, or an example of the table is unknown.
+    ParameterError
+        If the metric does not exist for this kind of task.
+    """
+    metric = metric or task.metric
+    known = {example.id: example for example in examples}
+    ids, names = _grid(task, table, known)
+    if "ll" in table:
+        cells = counts.of_options(metric, task, table, known, chosen(table, choice))
+        chance = _chance(table)
+    else:
+        cells, chance = counts.of_texts(metric, task, table), 0.0
+    array = np.stack([np.stack([cells.vectors[t, e] for e in ids]) for t in names])
+    groups = tuple((known[i].group or i) if i in known else i for i in ids)
+    per_template = cells.finish(array.sum(axis=1))
+    low, high, stderr = bootstrap(array, groups, cells.finish, draws=draws, seed=seed)
+    return Evaluation(
+        task=task.key,
+        metric=metric,
+        value=float(per_template.mean()),
+        stderr=stderr,
+        low=low,
+        high=high,
+        spread=float(per_template.std(ddof=1)) if len(names) > 1 else 0.0,
+        chance=chance,
+        n=len(ids),
+        templates=dict(zip(names, map(float, per_template), strict=True)),
+        examples=ids,
+        scores=tuple(
+            np.stack([cells.each[t, e] for t in names for e in ids])
+            .reshape(len(names), -1)
+            .mean(axis=0)
+            .tolist()
+        ),
+        signature=cells.signature,
+        counts=array,
+        finish=cells.finish,
+        groups=groups,
+    )
+
+
+def _grid(task: Task, table: pd.DataFrame, known: Mapping[str, Example]):
+    """Example ids in order and template ids in order; the table must be full."""
+    cells = table[["template", "example"]].drop_duplicates()
+    names = tuple(dict.fromkeys(cells["template"]))
+    ids = tuple(dict.fromkeys(cells["example"]))
+    if not ids:
+        raise DataError(f"task {task.key}: the score table is empty")
+    if known:
+        if unknown := [i for i in ids if i not in known]:
+            raise DataError(
+                f"task {task.key}: the score table has example {unknown[0]!r}, which is not among"
+                f" the {len(known)} examples given"
+            )
+        ids = tuple(i for i in known if i in set(ids))
+    if len(cells) != len(names) * len(ids):
+        have = cells.groupby("template").size().reindex(names)
+        short = have.index[have < len(ids)][0]
+        raise DataError(
+            f"task {task.key}: template {short!r} has {have[short]} of {len(ids)} examples;"
+            " score the missing ones"
+        )
+    return ids, names
+
+
+def chosen(table: pd.DataFrame, choice: Choice = "sum") -> pd.Series:
+    """What options are compared by, one value per row of a rank table."""
+    if choice == "sum":
+        return table["ll"]
+    if choice == "token":
+        return table["ll"] / table["n_tokens"]
+    if choice == "byte":
+        return table["ll"] / table["n_bytes"]
+    if choice == "pmi":
+        if "ll_null" not in table:
+            raise ParameterError("choice 'pmi' needs the column ll_null; score with calibrate=True")
+        return table["ll"] - table["ll_null"]
+    raise ParameterError(f"no choice {choice!r}; there are sum, token, byte, pmi")
+
+
+def choices(table: pd.DataFrame, choice: Choice = "sum") -> pd.DataFrame:
+    """The option chosen for each prompt of a rank table.
+
+    Returns
+    -------
+    `template, example, gold, option, margin` (difference to the second),
+    `confidence` (softmax over the options)
+    """
+    work = table[["template", "example", "option", "gold"]].assign(value=chosen(table, choice))
+    keys = ["template", "example"]
+    top = work.groupby(keys, sort=False)["value"].transform("max")
+    mass = np.exp(work["value"] - top).groupby([work[k] for k in keys], sort=False).transform("sum")
+    work = work.assign(confidence=1 / mass)
+    ordered = work.sort_values("value", ascending=False, kind="stable")
+    groups = ordered.groupby(keys, sort=False)
+    second = groups["value"].nth(1)
+    best = groups.head(1).set_index(keys)
+    margin = best["value"] - ordered.loc[second.index].set_index(keys)["value"]
+    return best.assign(margin=margin).drop(columns="value").reset_index()
+
+
+def _chance(table: pd.DataFrame) -> float:
+    sizes = table.groupby(["template", "example"], sort=False).size()
+    return float((100 / sizes).mean())
+
+
+def bootstrap(
+    array: np.ndarray,
+    groups: Sequence[str],
+    finish: Callable[[np.ndarray], np.ndarray],
+    *,
+    other: np.ndarray | None = None,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> tuple[float, float, float]:
+    """95 % percentile interval and standard error over groups of examples.
+
+    Parameters
+    ----------
+    array
+        Counts, shape (templates, examples, K).
+    groups
+        Examples of one group are drawn together.
+    other
+        Counts of another arm on the same examples; the statistic is then
+        the difference, with the same draws for both.
+
+    Returns
+    -------
+    low, high, standard error
+        Percent; NaN when there are fewer than two groups.
+    """
+    codes, names = pd.factorize(np.asarray(groups, dtype=object))
+    if len(names) < 2:
+        return float("nan"), float("nan"), float("nan")
+    sides = [_by_group(a, codes, len(names)) for a in (array, other) if a is not None]
+
+    def statistic(drawn: np.ndarray, axis: int = -1) -> np.ndarray:
+        weights = _tally(drawn, len(names))
+        values = [finish(np.einsum("dg,tgk->dtk", weights, s)).mean(axis=-1) for s in sides]
+        return values[0] - values[1] if len(values) == 2 else values[0]
+
+    result = stats.bootstrap(
+        (np.arange(len(names)),),
+        lambda drawn, axis=-1: statistic(np.atleast_2d(drawn)).reshape(drawn.shape[:-1]),
+        n_resamples=draws,
+        method="percentile",
+        vectorized=True,
+        rng=np.random.default_rng(seed),
+    )
+    interval = result.confidence_interval
+    return float(interval.low), float(interval.high), float(result.standard_error)
+
+
+def _by_group(array: np.ndarray, codes: np.ndarray, n: int) -> np.ndarray:
+    summed = np.zeros((array.shape[0], n, array.shape[2]))
+    np.add.at(summed, (slice(None), codes), array)
+    return summed
+
+
+def _tally(drawn: np.ndarray, n: int) -> np.ndarray:
+    """How often each group was drawn, shape (draws, n)."""
+    offsets = np.arange(len(drawn))[:, None] * n
+    flat = np.bincount((drawn + offsets).ravel(), minlength=len(drawn) * n)
+    return flat.reshape(len(drawn), n).astype(float)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One arm less another on the same examples, percent points."""
+
+    task: str
+    value: float
+    stderr: float
+    low: float
+    high: float
+    n: int
+
+
+def difference(
+    new: Evaluation, old: Evaluation, *, draws: int = DRAWS, seed: int = 0
+) -> Difference:
+    """Paired difference of two evaluations, with the same resamples.
+
+    Raises
+    ------
+    DataError
+        If the two were made on other examples or with another metric.
+    """
+    if new.examples != old.examples or new.metric != old.metric:
+        raise DataError(
+            f"task {new.task}: a paired difference needs the same examples and metric;"
+            f" found {new.n} examples with {new.metric} and {old.n} with {old.metric}"
+        )
+    low, high, stderr = bootstrap(
+        new.counts, new.groups, new.finish, other=old.counts, draws=draws, seed=seed
+    )
+    return Difference(new.task, new.value - old.value, stderr, low, high, new.n)
+
+
+def best_template(dev: Evaluation, test: Evaluation) -> tuple[str, float]:
+    """The template best on development rows, and its value on the test."""
+    shared = [name for name in dev.templates if name in test.templates]
+    if not shared:
+        raise DataError(f"task {dev.task}: development and test share no template")
+    best = max(shared, key=lambda name: dev.templates[name])
+    return best, test.templates[best]
+
+
+def calibration_error(table: pd.DataFrame, choice: Choice = "sum", n_bins: int = 15) -> float:
+    """Expected calibration error, percent, over all templates.
+
+    Confidence is the softmax of the options' scores; bins are of equal width.
+    """
+    best = choices(table, choice)
+    bins = np.minimum((best["confidence"] * n_bins).astype(int), n_bins - 1)
+    right = (best["option"] == best["gold"]).astype(float)
+    gaps = (right - best["confidence"]).groupby(bins).sum().abs()
+    return float(100 * gaps.sum() / len(best))
+
+
+def order_sensitivity(
+    table: pd.DataFrame, reordered: pd.DataFrame, choice: Choice = "sum"
+) -> dict[str, float]:
+    """What showing the options in another order changes, percent.
+
+    Parameters
+    ----------
+    reordered
+        Scores with options shown in another order, `option` and `gold`
+        being indices into the original order.
+
+    Returns
+    -------
+    `changed`, the share of prompts whose answer changes, and
+    `accuracy_change`, in percent points.
+    """
+    keys = ["template", "example"]
+    pair = choices(table, choice).merge(choices(reordered, choice), on=keys, validate="1:1")
+    if len(pair) != len(choices(table, choice)):
+        raise DataError("the two tables hold different prompts; score the same ones twice")
+    right = [(pair[f"option_{s}"] == pair[f"gold_{s}"]).mean() for s in "xy"]
+    changed = (pair["option_x"] != pair["option_y"]).mean()
+    return {"changed": 100 * float(changed), "accuracy_change": 100 * float(right[1] - right[0])}
+
+
+def over_datasets(parts: Iterable[Evaluation]) -> tuple[float, float]:
+    """Unweighted mean over datasets and its standard error, percent."""
+    found = list(parts)
+    value = float(np.mean([p.value for p in found]))
+    return value, float(np.sqrt(np.sum([p.stderr**2 for p in found])) / len(found))

@@ -1,0 +1,217 @@
+"""A causal LM opened up: hidden states at chosen places, then the head.
+
+Which ways of running a model are right is not assumed but tried once per
+model class: the same small random tree is run as a tree and path by path. A
+class where the tree differs runs path by path; one where even body and head
+cannot be told apart runs whole.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from flanlib.errors import RunError
+
+Way = Literal["tree", "chain", "whole"]
+WAYS: dict[tuple, Way] = {}
+
+# A small tree: path 0 is 0..8, path 1 leaves it after 5 tokens, path 2 after 3.
+TRIAL_PATHS = ((0, 1, 2, 3, 4, 5, 6, 7, 8), (0, 1, 2, 3, 4, 9, 10, 11), (0, 1, 2, 12, 13))
+TRIAL_DEPTHS = (0, 1, 2, 3, 4, 5, 6, 7, 8, 5, 6, 7, 3, 4)
+TRIAL_ENDS = (14, 14, 14, 12, 12, 9, 9, 9, 9, 12, 12, 12, 14, 14)
+
+
+@dataclass
+class Opened:
+    """A causal LM split into soft prompt, body and head.
+
+    Attributes
+    ----------
+    lm
+        As given; used whole when the parts cannot be told apart.
+    model
+        The transformers model inside.
+    soft
+        Embeddings of a soft prompt, shape (S, hidden), or None.
+    way
+        How it may be run.
+    """
+
+    lm: Any
+    model: Any
+    soft: torch.Tensor | None
+    way: Way = "tree"
+
+    @property
+    def tree(self) -> bool:
+        """Whether branches may share a row."""
+        return self.way == "tree"
+
+    @property
+    def device(self) -> torch.device:
+        """Where token ids go."""
+        return self.embeddings.weight.device
+
+    @cached_property
+    def embeddings(self) -> torch.nn.Module:
+        """Input embeddings."""
+        return self.model.get_input_embeddings()
+
+    @cached_property
+    def config(self) -> Any:
+        """Settings of the text part."""
+        return self.model.config.get_text_config()
+
+    @property
+    def vocabulary(self) -> int:
+        """Number of logits."""
+        return self.config.vocab_size
+
+    @property
+    def n_soft(self) -> int:
+        """Tokens of the soft prompt."""
+        return 0 if self.soft is None else len(self.soft)
+
+    @property
+    def context(self) -> int | None:
+        """Tokens that fit beside the soft prompt; None if unlimited."""
+        limit = getattr(self.config, "max_position_embeddings", None)
+        return limit and limit - self.n_soft
+
+    @property
+    def square_tokens(self) -> float:
+        """Row length at which attention costs as much as all else."""
+        return 2.0 * self.config.hidden_size
+
+    @property
+    def token_budget(self) -> int:
+        """Tokens for one pass on this device, when none is asked for."""
+        return 4096 if self.device.type == "cpu" else 16384
+
+    def hidden(self, ids, sizes, places, tree) -> torch.Tensor:
+        """Final hidden states (or logits, when run whole).
+
+        Parameters
+        ----------
+        ids
+            int64 array, shape (B, T), padded on the right.
+        sizes
+            Row lengths, shape (B,).
+        places
+            Flat indices into (B, T), shape (N,).
+        tree
+            None for causal rows, else depths and ends, each (B, T).
+
+        Returns
+        -------
+        tensor, shape (N, hidden) or (N, vocabulary)
+        """
+        tokens = torch.from_numpy(ids).to(self.device)
+        at = torch.from_numpy(places).to(self.device)
+        if self.way == "whole":
+            mask = torch.arange(ids.shape[1]) < torch.from_numpy(sizes)[:, None]
+            output = self.lm(
+                input_ids=tokens, attention_mask=mask.long().to(self.device), use_cache=False
+            ).logits[:, -ids.shape[1] :]
+        else:
+            output = self._body(tokens, tree)
+        return output.reshape(-1, output.shape[-1])[at]
+
+    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Next-token logits, shape (N, vocabulary)."""
+        return hidden if self.way == "whole" else self.model.get_output_embeddings()(hidden)
+
+    def _body(self, tokens: torch.Tensor, tree) -> torch.Tensor:
+        body, n = self.model.base_model, self.n_soft
+        if n:
+            soft = self.soft.expand(len(tokens), -1, -1)
+            inputs = {"inputs_embeds": torch.cat([soft, self.embeddings(tokens)], dim=1)}
+        else:
+            inputs = {"input_ids": tokens}
+        if tree is not None:
+            depths, ends = (torch.from_numpy(a).to(self.device) for a in tree)
+            before = torch.arange(n, device=self.device).expand(len(tokens), -1)
+            whole = torch.full_like(before, tokens.shape[1] + n)
+            inputs["position_ids"] = torch.cat([before, depths + n], dim=1)
+            inputs["attention_mask"] = self._mask(torch.cat([whole, ends + n], dim=1))
+        return body(**inputs, use_cache=False)[0][:, n:]
+
+    def _mask(self, ends: torch.Tensor) -> torch.Tensor:
+        """Additive mask, shape (B, 1, T, T), from subtree ends (B, T)."""
+        at = torch.arange(ends.shape[1], device=ends.device)
+        sees = (at[None, None, :] <= at[None, :, None]) & (at[None, :, None] < ends[:, None, :])
+        dtype = self.embeddings.weight.dtype
+        lowest = torch.tensor(torch.finfo(dtype).min, dtype=dtype, device=ends.device)
+        return torch.where(sees, lowest.new_zeros(()), lowest)[:, None]
+
+
+def opened(lm: Any) -> Opened:
+    """Open a causal LM, and find out once per class how it may be run.
+
+    Raises
+    ------
+    RunError
+        If it carries an adapter that feeds neither weights nor embeddings.
+    """
+    model, soft = lm, None
+    if getattr(lm, "peft_config", None):
+        setting = lm.active_peft_config
+        model = lm.get_base_model()
+        if setting.is_prompt_learning:
+            if setting.peft_type not in ("PROMPT_TUNING", "P_TUNING"):
+                raise RunError(
+                    f"adapter of type {setting.peft_type}: only weights (LoRA and kin) and"
+                    " prompt tuning can be scored"
+                )
+            soft = lm.get_prompt(batch_size=1)[0].to(model.get_input_embeddings().weight.dtype)
+    result = Opened(lm, model, soft)
+    attention = getattr(model.config, "_attn_implementation", None)
+    key = (type(model), attention, result.embeddings.weight.dtype, _quantised(model), soft is None)
+    if key not in WAYS:
+        WAYS[key] = _find_way(result, attention)
+    result.way = WAYS[key]
+    return result
+
+
+def _find_way(model: Opened, attention: str | None) -> Way:
+    if getattr(model.config, "sliding_window", None) or attention not in ("eager", "sdpa"):
+        ways: tuple[Way, ...] = ("chain",)
+    else:
+        ways = ("tree", "chain")
+    ids = np.random.default_rng(0).integers(0, model.vocabulary, 14)
+    model.way = "whole"
+    truth = torch.cat([_trial(model, ids[list(path)]) for path in TRIAL_PATHS])
+    leaky = _trial(model, ids)[torch.tensor(sum(TRIAL_PATHS, ()))]
+    exact = model.embeddings.weight.dtype == torch.float32 and not _quantised(model.model)
+    limit = 1e-4 * (1 + truth.abs().max()) if exact else 0.2 * (leaky - truth).abs().max()
+    for way in ways:
+        model.way = way
+        try:
+            if way == "tree":
+                tree = tuple(np.array(a)[None] for a in (TRIAL_DEPTHS, TRIAL_ENDS))
+                found = _trial(model, ids, tree)[torch.tensor(sum(TRIAL_PATHS, ()))]
+            else:
+                found = torch.cat([_trial(model, ids[list(path)]) for path in TRIAL_PATHS])
+        except (RuntimeError, TypeError, ValueError, AttributeError, IndexError, KeyError):
+            continue
+        if found.shape == truth.shape and (found - truth).abs().max() <= limit:
+            return way
+    return "whole"
+
+
+def _quantised(model: Any) -> bool:
+    return getattr(model, "is_quantized", False)
+
+
+def _trial(model: Opened, ids: np.ndarray, tree=None) -> torch.Tensor:
+    size = np.array([len(ids)])
+    hidden = model.hidden(ids[None], size, np.arange(len(ids)), tree)
+    return model.logits(hidden).float().log_softmax(-1).cpu()
+
+
+def context_of(lm: Any) -> int | None:
+    """Tokens a causal LM can read, without its soft prompt; None if unlimited."""
+    return opened(lm).context
