@@ -1,0 +1,275 @@
+"""Pretraining of the micro ladder: tiny Llama-shaped LMs, from scratch.
+
+One pass over the phases of the corpus, documents packed into rows but never
+seeing each other, answers weighted. Matrices learn by Muon, the rest by
+AdamW. Runs resume from their last checkpoint and end the same.
+
+Source
+------
+Muon: Jordan et al. 2024, as in `torch.optim.Muon`.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from flanlib import paths
+from flanlib.errors import ParameterError, RunError
+from flanlib.micro import corpus
+from flanlib.micro import tokenizer as micro_tokenizer
+from flanlib.micro.world import REPORTED
+
+ROW_TOKENS = 256
+ROWS = 4
+MUON_RATE, ADAM_RATE = 5e-3, 3e-3
+WARMUP_STEPS, DECAY_FROM, FLOOR = 50, 0.5, 0.05
+CHECKPOINT_STEPS = 500
+
+
+@dataclass(frozen=True)
+class Size:
+    """Shape of one rung of the ladder."""
+
+    hidden: int
+    layers: int
+    heads: int
+    inner: int
+
+
+SIZES = {
+    "micro-300k": Size(64, 4, 2, 176),
+    "micro-1m": Size(128, 4, 4, 352),
+    "micro-2m": Size(192, 5, 4, 512),
+    "micro-6m": Size(288, 6, 6, 768),
+}
+
+
+def build(size: Size, n_words: int, pad: int, eos: int) -> LlamaForCausalLM:
+    """An untrained model; seed the generator before."""
+    config = LlamaConfig(
+        vocab_size=n_words,
+        hidden_size=size.hidden,
+        num_hidden_layers=size.layers,
+        num_attention_heads=size.heads,
+        num_key_value_heads=size.heads,
+        intermediate_size=size.inner,
+        max_position_embeddings=micro_tokenizer.CONTEXT,
+        tie_word_embeddings=True,
+        pad_token_id=pad,
+        bos_token_id=None,
+        eos_token_id=eos,
+        initializer_range=size.hidden**-0.5,
+    )
+    model = LlamaForCausalLM(config)
+    torch.nn.init.normal_(model.model.embed_tokens.weight, std=0.1)
+    return model
+
+
+# --- batches ------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Packed rows. All arrays have shape (rows, tokens)."""
+
+    ids: np.ndarray
+    position: np.ndarray
+    document: np.ndarray  # 0 is padding
+    weight: np.ndarray  # of a token as a target; 0 for the first of a document
+
+
+def encode(tokenizer, text: str, answer_weight: float) -> tuple[list[int], list[float]]:
+    """Token ids of a page, end token last, and their weights as targets."""
+    bare, spans, last = [], [], 0
+    for part in corpus.MARKS.split(text):
+        bare.append(part)
+        spans.append((last, last + len(part)))
+        last += len(part)
+    answers = spans[1::2]
+    out = tokenizer("".join(bare), return_offsets_mapping=True, add_special_tokens=False)
+    weights, at = [], 0
+    for start, end in out["offset_mapping"]:
+        while at < len(answers) and end > answers[at][1]:
+            at += 1
+        inside = at < len(answers) and end > answers[at][0] and start < answers[at][1]
+        weights.append(answer_weight if inside else 1.0)
+    ids = [*out["input_ids"], tokenizer.eos_token_id][:ROW_TOKENS]
+    weights = [0.0, *weights[1:], 1.0][:ROW_TOKENS]
+    return ids, weights
+
+
+def rows(tokenizer, texts: Iterator[str], answer_weight: float) -> Iterator[tuple]:
+    """Documents packed into rows of ROW_TOKENS, in order of arrival."""
+    row: list[list] = [[], [], [], []]
+    number = 0
+    for text in texts:
+        ids, weights = encode(tokenizer, text, answer_weight)
+        if len(row[0]) + len(ids) > ROW_TOKENS:
+            yield tuple(r + [0] * (ROW_TOKENS - len(r)) for r in row)
+            row, number = [[], [], [], []], 0
+        number += 1
+        row[0] += ids
+        row[1] += range(len(ids))
+        row[2] += [number] * len(ids)
+        row[3] += weights
+
+
+def batches(tokenizer, world_seed: int, seed: int, phases=corpus.PHASES) -> Iterator[Batch]:
+    """All batches of a pretraining run, one pass, in order."""
+    for phase in phases:
+        texts = corpus.documents(world_seed, seed, phase)
+        source = rows(tokenizer, texts, phase.answer_weight)
+        n = 0
+        while n < phase.n_tokens:
+            ids, position, document, weight = zip(*(next(source) for _ in range(ROWS)), strict=True)
+            batch = Batch(
+                np.array(ids), np.array(position), np.array(document), np.array(weight, np.float32)
+            )
+            n += int((batch.document > 0).sum())
+            yield batch
+
+
+def n_steps(phases=corpus.PHASES) -> int:
+    """Expected optimiser steps: nine tenths of a row are text."""
+    return sum(int(p.n_tokens / (ROWS * ROW_TOKENS * 0.88)) for p in phases)
+
+
+# --- the loop -----------------------------------------------------------------
+
+
+def loss_of(model, ids, position, document, weight) -> torch.Tensor:
+    """Weighted mean cross-entropy of a packed batch, in nats per token."""
+    earlier = torch.ones(ROW_TOKENS, ROW_TOKENS, dtype=torch.bool).tril()
+    mask = (document[:, :, None] == document[:, None, :]) & earlier
+    logits = model(
+        input_ids=ids, position_ids=position, attention_mask=mask[:, None], use_cache=False
+    ).logits
+    loss = torch.nn.functional.cross_entropy(
+        logits[:, :-1].flatten(0, 1).float(), ids[:, 1:].flatten(), reduction="none"
+    )
+    weight = weight[:, 1:].flatten()
+    return (loss * weight).sum() / weight.sum(), ((loss * (weight > 0)).sum() / (weight > 0).sum()).detach()
+
+
+def rate(step: int, total: int) -> float:
+    """Share of the peak learning rate: warm-up, level, linear decay."""
+    if step < WARMUP_STEPS:
+        return (step + 1) / WARMUP_STEPS
+    done = max(0.0, (step / total - DECAY_FROM) / (1 - DECAY_FROM))
+    return max(FLOOR, 1 - (1 - FLOOR) * done)
+
+
+def optimisers(model) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices of the layers, AdamW for embeddings and norms."""
+    layers = [p for p in model.model.layers.parameters() if p.ndim == 2]
+    ids = {id(p) for p in layers}
+    rest = [p for p in model.parameters() if id(p) not in ids]
+    return [
+        torch.optim.Muon(layers, lr=MUON_RATE, weight_decay=0.0),
+        torch.optim.AdamW(rest, lr=ADAM_RATE, betas=(0.9, 0.95), weight_decay=0.0),
+    ]
+
+
+def pretrain(
+    name: str,
+    *,
+    out: Path | None = None,
+    world_seed: int = REPORTED,
+    seed: int = 0,
+    compiled: bool = True,
+    phases=corpus.PHASES,
+    say: Callable[[str], None] = print,
+) -> dict:
+    """Pretrain one rung of the ladder; write model, tokenizer and record.
+
+    Parameters
+    ----------
+    name
+        A key of `SIZES`.
+    out
+        Folder to write; `data/models/<name>` if None.
+    compiled
+        Whether torch.compile is used (faster, other rounding).
+
+    Returns
+    -------
+    dict
+        The record also written as `pretraining.json`: tokens, steps, curve
+        (nats per token), seconds, settings.
+    """
+    if name not in SIZES:
+        raise ParameterError(f"no size {name!r}; there are {', '.join(SIZES)}")
+    out = out or paths.MODELS / name
+    tokenizer = micro_tokenizer.build(micro_tokenizer.vocabulary(world_seed))
+    torch.manual_seed(seed)
+    model = build(SIZES[name], len(tokenizer), tokenizer.pad_token_id, tokenizer.eos_token_id)
+    opts = optimisers(model)
+    state = {"step": 0, "tokens": 0, "seconds": 0.0, "curve": []}
+    checkpoint = paths.RUNS / "pretrain" / f"{name}-w{world_seed}-s{seed}.pt"
+    if checkpoint.is_file():
+        saved = torch.load(checkpoint, weights_only=False)
+        state = saved["state"]
+        model.load_state_dict(saved["model"])
+        for opt, value in zip(opts, saved["optimisers"], strict=True):
+            opt.load_state_dict(value)
+        say(f"{name}: going on from step {state['step']}")
+    loss_function = torch.compile(loss_of, dynamic=False) if compiled else loss_of
+    total, started, mean = n_steps(phases), time.monotonic() - state["seconds"], []
+    model.train()
+    for step, batch in enumerate(batches(tokenizer, world_seed, seed, phases)):
+        if step < state["step"]:
+            continue
+        for opt, peak in zip(opts, (MUON_RATE, ADAM_RATE), strict=True):
+            for group in opt.param_groups:
+                group["lr"] = peak * rate(step, total)
+        tensors = [torch.from_numpy(a) for a in (batch.ids, batch.position, batch.document, batch.weight)]
+        with torch.autocast("cpu", torch.bfloat16):
+            loss, plain = loss_function(model, *tensors)
+        if not torch.isfinite(loss):
+            raise RunError(f"{name}: loss {loss.item()} at step {step}; the last checkpoint is kept")
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for opt in opts:
+            opt.step()
+            opt.zero_grad(set_to_none=True)
+        mean.append(plain.item())
+        state["step"], state["tokens"] = step + 1, state["tokens"] + int((batch.document > 0).sum())
+        state["seconds"] = time.monotonic() - started
+        if state["step"] % 100 == 0:
+            state["curve"].append((state["tokens"], round(sum(mean) / len(mean), 4)))
+            mean = []
+            speed = state["tokens"] / state["seconds"]
+            left = (sum(p.n_tokens for p in phases) - state["tokens"]) / speed
+            say(f"{name}: step {step + 1}/{total} loss {state['curve'][-1][1]:.3f}"
+                f" {speed:.0f} tokens/s, {left / 60:.1f} min left")  # fmt: skip
+        if state["step"] % CHECKPOINT_STEPS == 0:
+            _checkpoint(checkpoint, model, opts, state)
+    record = {
+        "name": name, "n_parameters": model.num_parameters(), "world_seed": world_seed, "seed": seed,
+        "tokens": state["tokens"], "steps": state["step"], "seconds": round(state["seconds"], 1),
+        "muon_rate": MUON_RATE, "adam_rate": ADAM_RATE, "row_tokens": ROW_TOKENS, "rows": ROWS,
+        "torch": torch.__version__, "curve": state["curve"],
+    }  # fmt: skip
+    out.mkdir(parents=True, exist_ok=True)
+    model.to(torch.bfloat16).save_pretrained(out)
+    tokenizer.save_pretrained(out)
+    (out / "pretraining.json").write_text(json.dumps(record, indent=1) + "\n")
+    checkpoint.unlink(missing_ok=True)
+    return record
+
+
+def _checkpoint(path: Path, model, opts, state) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    torch.save(
+        {"state": state, "model": model.state_dict(), "optimisers": [o.state_dict() for o in opts]},
+        part,
+    )
+    os.replace(part, path)
