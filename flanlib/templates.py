@@ -14,14 +14,14 @@ Source
 Wei et al. 2022, section 2.1 and 2.3 ("classification with options").
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass as plain_dataclass
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from jinja2 import StrictUndefined, TemplateSyntaxError, UndefinedError, meta
+from jinja2 import StrictUndefined, TemplateSyntaxError, UndefinedError, meta, nodes
 from jinja2.sandbox import SandboxedEnvironment, SecurityError
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
@@ -36,6 +36,40 @@ SEPARATOR = "\n"
 ENVIRONMENT = SandboxedEnvironment(
     undefined=StrictUndefined, autoescape=False, keep_trailing_newline=False
 )
+
+Renderer = Callable[[Mapping[str, str]], str]
+
+
+def renderer(text: str) -> Renderer:
+    """A function from fields to text, the same as Jinja2's to the character.
+
+    Text with nothing but `{{ field }}` becomes one format string, which is
+    several times faster; anything else is left to Jinja2.
+    """
+    compiled = ENVIRONMENT.from_string(text)
+    names: list[str] = []
+    parts: list[str] = []
+    for output in ENVIRONMENT.parse(text).body:
+        for node in output.nodes if isinstance(output, nodes.Output) else (output,):
+            if isinstance(node, nodes.TemplateData):
+                parts.append(node.data.replace("%", "%%"))
+            elif isinstance(node, nodes.Name) and node.name not in _RESERVED:
+                names.append(node.name)
+                parts.append("%s")
+            else:
+                return compiled.render
+    pattern = "".join(parts)
+
+    def substitute(fields: Mapping[str, str]) -> str:
+        try:
+            return pattern % tuple([fields[name] for name in names])
+        except KeyError as error:
+            raise UndefinedError(f"{error} is undefined") from None
+
+    return substitute
+
+
+_RESERVED = {*ENVIRONMENT.globals, "self", "super", "caller", "loop"}
 
 
 @plain_dataclass(frozen=True, slots=True)
@@ -98,9 +132,9 @@ class Template:
     answers: tuple[str, ...] = ()
 
     @cached_property
-    def compiled(self):
-        """The input and target as Jinja2 templates."""
-        return ENVIRONMENT.from_string(self.input), ENVIRONMENT.from_string(self.target)
+    def renderers(self) -> tuple[Renderer, Renderer]:
+        """Functions from fields to the input's and the target's text."""
+        return renderer(self.input), renderer(self.target)
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
@@ -221,9 +255,9 @@ def render(
     if template.answers and options:
         options = template.answers
         fields = {**fields, "answer": options[example.gold]}
-    source, target_source = template.compiled
+    write_input, write_target = template.renderers
     try:
-        text, target = source.render(fields).strip(), target_source.render(fields).strip()
+        text, target = write_input(fields).strip(), write_target(fields).strip()
     except (UndefinedError, SecurityError) as error:
         raise TemplateError(
             f"task {example.task}, template {template.id!r}, example {example.id}: {error}"

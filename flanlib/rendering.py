@@ -1,0 +1,254 @@
+"""Rows to prompts: as JSON lines, and as a check of every row and template."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, TextIO
+
+from flanlib import sources, templates
+from flanlib.adapters import Example
+from flanlib.audit import columns
+from flanlib.catalogue import Catalogue, Task
+from flanlib.errors import MissingResultError, TemplateError
+from flanlib.templates import Prompt, Template
+
+FORMS = ("instruction", "dataset-name", "none", "cloze")
+SPLITS = ("train", "dev", "eval")
+SHOWN = 5
+
+_MARK = re.compile(r"\b(?:None|nan|NaN)\b|\{\{|\}\}|\{%|%\}")
+_encode = json.JSONEncoder(ensure_ascii=False).encode
+
+
+def record(prompt: Prompt) -> dict[str, Any]:
+    """A prompt as plain data."""
+    return {
+        "task": prompt.task,
+        "example": prompt.example,
+        "template": prompt.template,
+        "inverted": prompt.inverted,
+        "input": prompt.input,
+        "separator": prompt.separator,
+        "target": prompt.target,
+        "options": prompt.options,
+        "gold": prompt.gold,
+        "references": prompt.references,
+    }
+
+
+def write(prompts: Iterable[Prompt], out: TextIO) -> int:
+    """Write prompts as JSON lines; return how many."""
+    n = 0
+    for prompt in prompts:
+        out.write(_encode(record(prompt)) + "\n")
+        n += 1
+    return n
+
+
+def render(
+    catalogue: Catalogue,
+    *,
+    tasks: Sequence[str] = (),
+    split: str = "eval",
+    form: str = "instruction",
+    template: str = "",
+    rows: str | Path | None = None,
+    limit: int | None = None,
+) -> Iterator[Prompt]:
+    """Every example of a split under every template.
+
+    Parameters
+    ----------
+    tasks
+        Task keys; empty means all whose rows are there.
+    split
+        `train`, `dev` or `eval`.
+    template
+        Id of the one template wanted; empty means all of the form.
+    limit
+        Examples per task.
+
+    Raises
+    ------
+    MissingResultError
+        If rows of a named task are not there.
+    TemplateError
+        If no task has a template of that id.
+    """
+    chosen = [catalogue.task(key) for key in tasks] or catalogue.tasks.values()
+    found = False
+    for task in chosen:
+        wanted = [t for t in templates.of_task(catalogue, task, form) if template in ("", t.id)]
+        found = found or bool(wanted)
+        if not wanted:
+            continue
+        try:
+            for example in sources.examples(catalogue, task, split, rows=rows, limit=limit):
+                yield from (phrase(example, t, form) for t in wanted)
+        except MissingResultError:
+            if tasks:
+                raise
+    if not found:
+        raise TemplateError(
+            f"{catalogue.root / 'templates'}: no template {template!r} of form {form!r} in"
+            f" {', '.join(t.template_set for t in chosen)}"
+        )
+
+
+def phrase(example: Example, template: Template, form: str) -> Prompt:
+    """A prompt with the separator of its form."""
+    separator = " " if form == "cloze" else templates.SEPARATOR
+    return templates.render(example, template, separator=separator)
+
+
+@dataclass(kw_only=True)
+class TaskCheck:
+    """What became of one task's rows.
+
+    Attributes
+    ----------
+    n_rows, n_templates, n_prompts
+        Examples over all splits; templates over all forms; prompts rendered.
+    skipped
+        Why rows are no examples -> how many.
+    problems
+        What is wrong, the first few; `n_problems` counts all.
+    missing
+        Splits without rows, and why.
+    """
+
+    task: str
+    dataset: str
+    cluster: str
+    n_rows: int = 0
+    n_templates: int = 0
+    n_prompts: int = 0
+    skipped: Counter[str] = field(default_factory=Counter)
+    problems: list[str] = field(default_factory=list)
+    n_problems: int = 0
+    missing: dict[str, str] = field(default_factory=dict)
+
+    def report(self, problem: str) -> None:
+        """Count a problem and keep the first few."""
+        self.n_problems += 1
+        if len(self.problems) < SHOWN:
+            self.problems.append(problem)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """What became of a collection's rows."""
+
+    collection: str
+    tasks: tuple[TaskCheck, ...]
+
+    @property
+    def n_problems(self) -> int:
+        """Problems over all tasks; 0 is a pass."""
+        return sum(task.n_problems for task in self.tasks)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, ready for JSON."""
+        return asdict(self) | {"n_problems": self.n_problems}
+
+    def table(self) -> str:
+        """One line per task, then every kept problem."""
+        head = ["task", "cluster", "rows", "templates", "prompts", "problems", "skipped or missing"]
+        rows = [
+            (t.task, t.cluster, t.n_rows, t.n_templates, t.n_prompts, t.n_problems, _why(t))
+            for t in self.tasks
+        ]
+        total = (
+            f"{sum(t.n_prompts for t in self.tasks)} prompts from"
+            f" {sum(t.n_rows for t in self.tasks)} rows of"
+            f" {sum(t.n_rows > 0 for t in self.tasks)} of {len(self.tasks)} tasks;"
+            f" {self.n_problems} problems"
+        )
+        problems = [p for t in self.tasks for p in t.problems]
+        return "\n\n".join([columns(head, rows), *problems, total])
+
+
+def _why(task: TaskCheck) -> str:
+    skipped = [f"{n} {why}" for why, n in task.skipped.most_common()]
+    by_reason: dict[str, list[str]] = {}
+    for split, reason in task.missing.items():
+        by_reason.setdefault(reason, []).append(split)
+    return "; ".join(skipped + [f"no {', '.join(s)}: {why}" for why, s in by_reason.items()])
+
+
+def check(
+    catalogue: Catalogue,
+    rows: str | Path | None = None,
+    tasks: Sequence[str] = (),
+    limit: int | None = None,
+) -> Check:
+    """Render every row under every template and say what is wrong.
+
+    Wrong is: an empty input or target; a `None`, `nan` or brace that the row
+    does not have; equal options; a right answer that is no option.
+    """
+    chosen = [catalogue.task(key) for key in tasks] or catalogue.tasks.values()
+    return Check(
+        collection=catalogue.name,
+        tasks=tuple(_check_task(catalogue, task, rows, limit) for task in chosen),
+    )
+
+
+def _check_task(
+    catalogue: Catalogue, task: Task, rows: str | Path | None, limit: int | None
+) -> TaskCheck:
+    found = TaskCheck(task=task.key, dataset=task.dataset, cluster=task.cluster)
+    forms = [(form, t) for form in FORMS for t in templates.of_task(catalogue, task, form)]
+    own = {t.id: frozenset(re.findall(r"None|nan|NaN", t.input + t.target)) for _, t in forms}
+    found.n_templates = len(forms)
+    for split in SPLITS:
+        try:
+            for example in sources.examples(catalogue, task, split, rows=rows, limit=limit):
+                found.n_rows += 1
+                for problem in _example_problems(task, example):
+                    found.report(problem)
+                given = _marks(*example.fields.values(), *example.options, *example.answers)
+                for form, template in forms:
+                    _check_prompt(found, example, template, form, given | own[template.id])
+        except MissingResultError as error:
+            found.missing[split] = str(error)
+    return found
+
+
+def _check_prompt(
+    found: TaskCheck, example: Example, template: Template, form: str, given: frozenset[str]
+) -> None:
+    where = f"{example.task}, row {example.id}, template {template.id}"
+    try:
+        prompt = phrase(example, template, form)
+    except TemplateError as error:
+        found.report(str(error))
+        return
+    found.n_prompts += 1
+    if new := _marks(prompt.input, prompt.target, *prompt.options) - given:
+        found.report(f"{where}: {', '.join(sorted(new))} is not in the row")
+    if prompt.options:
+        if len(set(prompt.options)) < max(2, len(prompt.options)):
+            found.report(f"{where}: options {prompt.options} are not distinct")
+        if prompt.gold is None or not 0 <= prompt.gold < len(prompt.options):
+            found.report(f"{where}: gold {prompt.gold} is no option")
+        elif prompt.options[prompt.gold] != prompt.target:
+            found.report(f"{where}: target {prompt.target!r} is not the gold option")
+
+
+def _example_problems(task: Task, example: Example) -> Iterator[str]:
+    where = f"{example.task}, row {example.id}"
+    for name, value in example.fields.items():
+        if not isinstance(value, str):
+            yield f"{where}: field {name} is {type(value).__name__}, not text"
+        elif value in ("None", "nan", "NaN"):
+            yield f"{where}: field {name} is {value!r}"
+    if task.kind == "rank" and not example.options:
+        yield f"{where}: a task that ranks has no options"
+
+
+def _marks(*texts: str) -> frozenset[str]:
+    return frozenset(_MARK.findall("\n".join(texts)))
