@@ -160,6 +160,4 @@ def _join(
         raise TemplateError(f"{where}: {'input' if not source else 'target'} has no tokens")
     kept, written = source[-max_input_tokens:], answer[:max_target_tokens]
     lost = len(answer) - len(written)
-    return Encoded(
-        [*begin, *kept, *between], written, len(source) - len(kept) + lost, lost
-    )
+    return Encoded([*begin, *kept, *between], written, len(source) - len(kept) + lost, lost)

@@ -1,0 +1,506 @@
+"""Tune a model on a mixture: QLoRA, full, one task, or a soft prompt.
+
+`transformers.Trainer` runs the steps. One of its steps is one optimiser step
+over `examples_per_step` examples, packed without padding into as few
+sequences as `pack_tokens` allows; the loss is the mean over all target
+tokens of the step, however they were packed.
+"""
+
+import json
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_callback import PrinterCallback
+
+from flanlib import card, catalogue, checkpoint, encode, packing
+from flanlib import model as models
+from flanlib.config import Factors, Recipe, digest, run_id
+from flanlib.errors import ParameterError, RunError
+from flanlib.templates import Prompt
+
+TRAINABLE = "trainable.safetensors"
+STATE = "progress.json"
+RUN = "run.json"
+
+
+@dataclass
+class Progress:
+    """What a run has done so far; part of every checkpoint.
+
+    Attributes
+    ----------
+    losses
+        Mean loss per target token of each step, in nats.
+    n_prompt, n_target
+        Tokens read without loss, and trained on (end tokens included).
+    n_cut, n_cut_targets
+        Tokens cut by the length limits, and targets that lost their end.
+    wall_s
+        Spent tuning, over all processes that worked on the run.
+    """
+
+    losses: list[float] = field(default_factory=list)
+    n_prompt: int = 0
+    n_target: int = 0
+    n_cut: int = 0
+    n_cut_targets: int = 0
+    wall_s: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuneResult:
+    """A finished run; the content of its run.json.
+
+    Attributes
+    ----------
+    out
+        PEFT adapter folder, or a model folder for the `finetuned` arm.
+    base, quantization, adapters
+        What `out` was tuned on: model, its weights, and adapters below.
+    mixture
+        Digest of the prompts, and the settings they came from.
+    """
+
+    out: Path
+    run_id: str
+    factors: dict[str, Any]
+    recipe: dict[str, Any]
+    base: str
+    quantization: str
+    adapters: list[str]
+    mixture: dict[str, Any]
+    n_trainable: int
+    progress: Progress
+    peak_memory_gib: float
+    device: str
+    dtype: str
+    versions: dict[str, str]
+    started: str
+
+    @property
+    def losses(self) -> list[float]:
+        """Mean loss per target token of each step, in nats."""
+        return self.progress.losses
+
+    @classmethod
+    def read(cls, out: str | Path) -> "TuneResult":
+        """A run from its folder.
+
+        Raises
+        ------
+        RunError
+            If the folder holds no finished run.
+        """
+        path = Path(out) / RUN
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+            return cls(**{**found, "out": Path(out), "progress": Progress(**found["progress"])})
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise RunError(f"{path}: no finished run ({error}); tune into this folder") from None
+
+    def write(self, folder: Path) -> None:
+        """Write run.json."""
+        found = {**asdict(self), "out": None}
+        del found["out"]
+        text = json.dumps(found, indent=1, ensure_ascii=False)
+        (folder / RUN).write_text(text + "\n", encoding="utf-8")
+
+
+class Steps:
+    """The examples of each step, encoded and packed, from a step on."""
+
+    def __init__(
+        self,
+        prompts: Iterable[Prompt],
+        tokenizer: Any,
+        recipe: Recipe,
+        limits: tuple[int, int],
+        n_virtual: int = 0,
+    ) -> None:
+        self.prompts, self.tokenizer, self.recipe = iter(prompts), tokenizer, recipe
+        self.limits, self.n_virtual = limits, n_virtual
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        eos = self.tokenizer.eos_token_id
+        while batch := list(islice(self.prompts, self.recipe.examples_per_step)):
+            encoded = encode.encode_many(
+                self.tokenizer,
+                batch,
+                max_input_tokens=self.limits[0],
+                max_target_tokens=self.limits[1],
+            )
+            yield {
+                "packs": packing.packs(encoded, eos, self.recipe.pack_tokens, self.n_virtual),
+                "tasks": [p.task for p in batch],
+                "examples": encoded,
+            }
+
+
+class PackedTrainer(Trainer):
+    """A Trainer whose steps are packed, and whose checkpoints are atomic."""
+
+    def __init__(self, *, steps: Steps, progress: Progress, folder: Path, **given: Any) -> None:
+        super().__init__(**given)
+        self.remove_callback(PrinterCallback)
+        self.steps, self.progress, self.folder = steps, progress, folder
+        self.began, self.before = time.monotonic(), progress.wall_s
+        self.tasks: list[str] = []
+
+    def get_train_dataloader(self) -> Any:
+        return self.steps
+
+    def floating_point_ops(self, inputs: Any) -> int:
+        return 0
+
+    def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None):
+        model.train()
+        self.tasks = inputs["tasks"]
+        total = sum(len(p.targets) for p in inputs["packs"])
+        losses = []
+        for packed in inputs["packs"]:
+            with self.compute_loss_context_manager():
+                loss = packing.loss_sum(self.model, packed.to(self.args.device)) / total
+            self.accelerator.backward(loss)
+            losses.append(loss.detach())
+        found = torch.stack(losses).sum()
+        self._finite("loss", found)
+        self._count(inputs["examples"], total, found.item())
+        return found
+
+    def _count(self, examples: Sequence[encode.Encoded], n_target: int, loss: float) -> None:
+        progress = self.progress
+        progress.losses.append(loss)
+        progress.n_target += n_target
+        progress.n_prompt += sum(len(e.prompt_ids) for e in examples)
+        progress.n_cut += sum(e.n_cut for e in examples)
+        progress.n_cut_targets += sum(e.n_cut_target > 0 for e in examples)
+
+    def _clip_grad_norm(self, model: Any) -> Any:
+        norm = super()._clip_grad_norm(model)
+        self._finite("gradient", norm)
+        return norm
+
+    def _finite(self, what: str, value: torch.Tensor) -> None:
+        if torch.isfinite(value):
+            return
+        raise RunError(
+            f"step {self.state.global_step + 1}: the {what} is {value.item()} on examples of tasks"
+            f" {', '.join(sorted(set(self.tasks)))}; lower learning_rate (now"
+            f" {self.args.learning_rate:g}) or max_gradient_norm (now {self.args.max_grad_norm:g}),"
+            f" or compute in float32; the last good checkpoint is kept in {self.folder}"
+        )
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        self.progress.wall_s = self.before + time.monotonic() - self.began
+        checkpoint.save(self.folder, self.state.global_step, self._write)
+
+    def _write(self, staging: Path) -> None:
+        save_file(trainable(self.model), staging / TRAINABLE)
+        self._save_optimizer_and_scheduler(str(staging))
+        self._save_rng_state(str(staging))
+        self.state.save_to_json(str(staging / "trainer_state.json"))
+        (staging / STATE).write_text(json.dumps(asdict(self.progress)))
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        found = load_file(Path(resume_from_checkpoint) / TRAINABLE)
+        own = dict(self.model.named_parameters())
+        with torch.no_grad():
+            for name, value in found.items():
+                own[name].copy_(value)
+
+
+def trainable(model: Any) -> dict[str, torch.Tensor]:
+    """Name -> value of every parameter that is trained."""
+    return {n: p.detach().contiguous() for n, p in model.named_parameters() if p.requires_grad}
+
+
+class Watch(TrainerCallback):
+    """Saves every so many steps, and tells of progress in lines."""
+
+    def __init__(self, trainer: PackedTrainer, every: int, tell: Callable[[str], None]) -> None:
+        self.trainer, self.every, self.tell = trainer, every, tell
+        self.first, self.told = len(trainer.progress.losses), 0.0
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+        step, last = state.global_step, state.max_steps
+        control.should_save = step % self.every == 0 and step < last
+        now = time.monotonic()
+        if now - self.told >= 5.0 or step == last:
+            self.told = now
+            spent = now - self.trainer.began
+            left = spent / (step - self.first) * (last - step)
+            recent = self.trainer.progress.losses[-20:]
+            self.tell(
+                f"step {step}/{last}  loss {sum(recent) / len(recent):.4f}  {spent:.0f} s,"
+                f" {left:.0f} s left"
+            )
+
+
+def tell_stderr(line: str) -> None:
+    """Write one line of progress."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def tune(
+    factors: Factors,
+    recipe: Recipe,
+    *,
+    out: str | Path,
+    rows: str | Path | None = None,
+    mixture: Any = None,
+    adapter: str | Path | None = None,
+    device: str | None = None,
+    dtype: str | None = None,
+    checkpoint_every: int = 50,
+    progress: Callable[[str], None] | None = tell_stderr,
+) -> TuneResult:
+    """Tune as the factors and the recipe say, and leave the result in `out`.
+
+    A run that was stopped goes on from its last checkpoint when the same
+    call is made again, to the same weights. A run that is there is read.
+
+    Parameters
+    ----------
+    out
+        Folder for adapter (or model), run.json and card. Checkpoints stand
+        beside it and go when it is finished.
+    rows
+        Local folder of rows, for the mixture.
+    mixture
+        What to tune on instead: a `Mixture`, or prompts, repeated in order
+        when they are fewer than the steps need.
+    adapter
+        Tuned adapter that lies under a soft prompt.
+    device, dtype
+        See `model.load`.
+    checkpoint_every
+        Steps from one checkpoint to the next.
+    progress
+        Takes lines of text; None for silence.
+
+    Raises
+    ------
+    RunError
+        If the run cannot start, go on or be trusted.
+    """
+    out, tell = Path(out), progress or (lambda line: None)
+    if factors.arm == "base":
+        raise ParameterError("arm 'base' is not tuned; give tuned, finetuned or another arm")
+    if adapter is not None and factors.arm != "prompt-tuned":
+        raise ParameterError(f"arm {factors.arm!r} starts from a base; found adapter {adapter}")
+    with checkpoint.locked(checkpoint.folder(out)) as folder:
+        source = mixture_of(factors, recipe, rows) if mixture is None else mixture
+        data = described(source)
+        identity = {"run_id": run_id(factors, recipe), "mixture": data["digest"]}
+        if (done := _finished(out, identity)) is not None:
+            tell(f"{out}: run {done.run_id} is there already")
+            shutil.rmtree(folder)
+            return done
+        run = Run(factors, recipe, out, folder, adapter, tell, checkpoint_every)
+        result = run.go(source, data, identity, device, dtype)
+        shutil.rmtree(folder)
+        return result
+
+
+def mixture_of(factors: Factors, recipe: Recipe, rows: str | Path | None = None) -> Any:
+    """The mixture an arm is tuned on.
+
+    The `single-task` and `prompt-tuned` arms train on the tasks they are
+    asked about, so for them nothing is held out.
+    """
+    from flanlib import mixture as mixtures
+
+    alone = factors.arm in ("single-task", "prompt-tuned")
+    if alone and not factors.tasks:
+        raise ParameterError(f"arm {factors.arm!r} needs tasks; found none")
+    return mixtures.mixture(
+        catalogue.load(factors.collection),
+        None if alone else factors.held_out,
+        seed=factors.seed,
+        form=factors.form,
+        clusters=factors.clusters,
+        tasks=factors.tasks,
+        n_templates=factors.n_templates,
+        n_examples=factors.n_examples,
+        rows=rows,
+        exemplar_share=recipe.exemplar_share,
+        max_exemplars=recipe.max_exemplars,
+    )
+
+
+def described(source: Any) -> dict[str, Any]:
+    """Digest of what is tuned on, and the settings it came from."""
+    if hasattr(source, "digest"):
+        return {"digest": source.digest(), "settings": source.settings}
+    if not source:
+        raise ParameterError("the mixture is empty")
+    return {"digest": digest([[p.input, p.separator, p.target] for p in source]), "settings": {}}
+
+
+def prompts_from(source: Any, start: int) -> Iterator[Prompt]:
+    """The prompts of a mixture or a list, endless, from a position on."""
+    if hasattr(source, "stream"):
+        return source.stream(start)
+    return islice(cycle(source), start % len(source), None)
+
+
+def _finished(out: Path, identity: dict[str, str]) -> TuneResult | None:
+    """The run in a folder; an error if it is another one."""
+    if not out.exists() or not any(out.iterdir()):
+        return None
+    found = TuneResult.read(out)
+    there = {"run_id": found.run_id, "mixture": found.mixture["digest"]}
+    if there != identity:
+        raise RunError(f"{out}: holds another run ({there}, not {identity}); give another folder")
+    checkpoint.verify(out, "delete the folder and tune again")
+    return found
+
+
+@dataclass
+class Run:
+    """One run under way: where it writes, and what it goes by."""
+
+    factors: Factors
+    recipe: Recipe
+    out: Path
+    folder: Path
+    adapter: str | Path | None
+    tell: Callable[[str], None]
+    checkpoint_every: int
+
+    @property
+    def quantization(self) -> str:
+        """Full fine-tuning moves every weight, so there they stay plain."""
+        return "none" if self.factors.arm == "finetuned" else self.recipe.quantization
+
+    def go(
+        self,
+        source: Any,
+        data: dict[str, Any],
+        identity: dict[str, str],
+        device: str | None,
+        dtype: str | None,
+    ) -> TuneResult:
+        """Load, train and save."""
+        started = datetime.now(UTC).isoformat(timespec="seconds")
+        net, tokenizer = models.load(
+            self.factors.model,
+            quantization=self.quantization,
+            dtype=dtype,
+            device=device,
+            adapter=self.adapter,
+        )
+        kind = next(net.parameters()).device.type
+        identity = {**identity, "device": kind, "dtype": str(packing.bare(net).dtype)}
+        packing.check_isolation(net)
+        net = models.attach(net, self.recipe, self.factors.seed, self.factors.arm)
+        n_virtual = self.recipe.prompt_tokens if self.factors.arm == "prompt-tuned" else 0
+        limits = encode.lengths(self.recipe, models.context(packing.bare(net)), n_virtual)
+        done, at, progress = self._resume(identity)
+        prompts = prompts_from(source, done * self.recipe.examples_per_step)
+        steps = Steps(prompts, tokenizer, self.recipe, limits, n_virtual)
+        with packing.isolating(net):
+            trainer = PackedTrainer(
+                model=net,
+                steps=steps,
+                progress=progress,
+                folder=self.folder,
+                args=arguments(self.recipe, self.factors.seed, self.folder, kind),
+            )
+            trainer.add_callback(Watch(trainer, self.checkpoint_every, self.tell))
+            trainer.train(resume_from_checkpoint=at and str(at))
+        progress.wall_s = trainer.before + time.monotonic() - trainer.began
+        return self._save(net, tokenizer, data, identity, progress, started)
+
+    def _resume(self, identity: dict[str, str]) -> tuple[int, Path | None, Progress]:
+        """Steps done, the checkpoint to start from, and what was counted."""
+        note = self.folder / "run.json"
+        if note.is_file() and (found := json.loads(note.read_text())) != identity:
+            raise RunError(
+                f"{self.folder}: checkpoints of another run ({found}, not {identity});"
+                " delete the folder, or give another --out"
+            )
+        note.write_text(json.dumps(identity))
+        last = checkpoint.latest(self.folder)
+        if last is None:
+            return 0, None, Progress()
+        self.tell(f"{self.out}: going on after step {last[0]}")
+        return *last, Progress(**json.loads((last[1] / STATE).read_text()))
+
+    def _save(
+        self,
+        net: Any,
+        tokenizer: Any,
+        data: dict[str, Any],
+        identity: dict[str, str],
+        progress: Progress,
+        started: str,
+    ) -> TuneResult:
+        result = TuneResult(
+            out=self.out,
+            run_id=identity["run_id"],
+            factors=asdict(self.factors),
+            recipe=asdict(self.recipe),
+            base=self.factors.model,
+            quantization=self.quantization,
+            adapters=[str(self.adapter)] if self.adapter else [],
+            mixture=data,
+            n_trainable=sum(p.numel() for p in net.parameters() if p.requires_grad),
+            progress=progress,
+            peak_memory_gib=card.peak_memory_gib(identity["device"]),
+            device=card.device_name(identity["device"]),
+            dtype=identity["dtype"].removeprefix("torch."),
+            versions=card.versions(),
+            started=started,
+        )
+
+        def write(staging: Path) -> None:
+            net.save_pretrained(staging)
+            if self.factors.arm == "finetuned":
+                tokenizer.save_pretrained(staging)
+            result.write(staging)
+            (staging / "README.md").write_text(card.text(result), encoding="utf-8")
+
+        if self.out.exists():
+            self.out.rmdir()
+        checkpoint.whole(self.folder / checkpoint.STAGING, self.out, write)
+        return result
+
+
+def arguments(recipe: Recipe, seed: int, folder: Path, kind: str) -> TrainingArguments:
+    """The Trainer's settings for a recipe on a kind of device."""
+    cuda = kind == "cuda"
+    return TrainingArguments(
+        output_dir=str(folder),
+        max_steps=recipe.steps,
+        per_device_train_batch_size=1,
+        learning_rate=recipe.learning_rate,
+        lr_scheduler_type=("cosine" if recipe.schedule == "cosine" else "constant_with_warmup"),
+        warmup_steps=recipe.warmup,
+        weight_decay=recipe.weight_decay,
+        max_grad_norm=recipe.max_gradient_norm,
+        optim="paged_adamw_8bit" if cuda else "adamw_torch_fused",
+        bf16=cuda,
+        use_cpu=not cuda,
+        activation_checkpointing=cuda,
+        seed=seed,
+        save_strategy="no",
+        logging_strategy="no",
+        logging_nan_inf_filter=False,
+        report_to="none",
+        disable_tqdm=True,
+        ignore_data_skip=True,
+        remove_unused_columns=False,
+        label_names=[],
+        dataloader_pin_memory=False,
+    )
