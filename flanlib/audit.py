@@ -14,8 +14,8 @@ class TaskAudit:
     n_read
         Train rows read, at most the cap.
     n_similar, n_empty
-        Rows dropped: 13 words in a row shared with an evaluation row; a field
-        that some template asks for is empty.
+        Rows dropped: 13 words in a row shared with an evaluation row; every
+        template asks for a field that is empty.
     n
         Examples kept.
     rate
@@ -121,8 +121,11 @@ class Audit:
         """The account as text: tasks, clusters, what was excluded, totals."""
         used = [t for t in self.tasks if not t.excluded]
         rows = [
-            (t.task, t.dataset, t.cluster, t.n_read, t.n_similar, t.n_empty, t.n)
-            + (f"{100 * t.rate:.2f}", f"{t.n_templates} ({t.n_inverted})")
+            (
+                *(t.task, t.dataset, t.cluster, t.n_read, t.n_similar, t.n_empty, t.n),
+                f"{100 * t.rate:.2f}",
+                f"{t.n_templates} ({t.n_inverted})",
+            )
             for t in used
         ]
         head = "task dataset cluster read similar empty kept rate_% templates_(inverted)"
@@ -163,7 +166,7 @@ def columns(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
             v.rjust(w) if right else v.ljust(w)
             for v, w, right in zip(line, widths, numeric, strict=True)
         ).rstrip()
-        for line in ([list(head)] + cells)
+        for line in [list(head), *cells]
     ]
     return "\n".join(lines)
 

@@ -184,8 +184,7 @@ def _read(
     chosen = _templates(catalogue, task, settings)
     if not chosen:
         return None, replace(audit, excluded=f"no template of form {settings['form']}")
-    asked = frozenset().union(*(templates.fields_used(t, "target") for t in chosen))
-    first, n_read, n_similar, n_empty = len(store), 0, 0, 0
+    first, n_read, n_similar, n_empty, uneven = len(store), 0, 0, 0, False
     try:
         for example in sources.examples(
             catalogue, task, "train", rows=rows, limit=settings["limit"]
@@ -197,11 +196,13 @@ def _read(
                     f" evaluation row {twin} says; remove it from the source, or make their"
                     f" clusters neighbours in {catalogue.root / 'catalogue.yaml'}"
                 )
-            if any(not example.fields[name].strip() for name in asked):
+            n_applying = sum(template.applies(example) for template in chosen)
+            if not n_applying:
                 n_empty += 1
             elif texts.resembles(example):
                 n_similar += 1
             else:
+                uneven = uneven or n_applying < len(chosen)
                 store.append(example)
     except MissingResultError as error:
         return None, replace(audit, excluded=str(error))
@@ -221,7 +222,10 @@ def _read(
     if not len(found):
         return None, replace(audit, excluded="no train row is left" if n_read else "no train row")
     separator = " " if settings["form"] == "cloze" else templates.SEPARATOR
-    return Part(task=task, templates=chosen, separator=separator, rows=found, rate=0.0), audit
+    part = Part(
+        task=task, templates=chosen, separator=separator, rows=found, uneven=uneven, rate=0.0
+    )
+    return part, audit
 
 
 def _templates(catalogue: Catalogue, task: Task, settings: dict[str, Any]) -> tuple[Template, ...]:

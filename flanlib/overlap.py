@@ -60,7 +60,8 @@ class Texts:
         n = 0
         for example in examples:
             n += 1
-            self._exact.setdefault(hash(text(example)), f"{example.task}, row {example.id}")
+            if said := text(example):
+                self._exact.setdefault(hash(said), f"{example.task}, row {example.id}")
             for value in example.fields.values():
                 self._grams.update(grams(value))
         return n

@@ -3,8 +3,8 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -16,8 +16,8 @@ from flanlib.errors import MissingResultError, TemplateError
 from flanlib.templates import Prompt, Template
 
 FORMS = ("instruction", "dataset-name", "none", "cloze")
-SPLITS = ("train", "dev", "eval")
 SHOWN = 5
+NULLS = ("None", "nan", "NaN")
 
 _MARK = re.compile(r"\b(?:None|nan|NaN)\b|\{\{|\}\}|\{%|%\}")
 _encode = json.JSONEncoder(ensure_ascii=False).encode
@@ -87,7 +87,7 @@ def render(
             continue
         try:
             for example in sources.examples(catalogue, task, split, rows=rows, limit=limit):
-                yield from (phrase(example, t, form) for t in wanted)
+                yield from (phrase(example, t, form) for t in wanted if t.applies(example))
         except MissingResultError:
             if tasks:
                 raise
@@ -111,13 +111,14 @@ class TaskCheck:
     Attributes
     ----------
     n_rows, n_templates, n_prompts
-        Examples over all splits; templates over all forms; prompts rendered.
+        Examples of all files; templates of all forms; prompts rendered.
     skipped
-        Why rows are no examples -> how many.
+        Why rows are no examples, or a template says nothing about one -> how
+        many.
     problems
         What is wrong, the first few; `n_problems` counts all.
     missing
-        Splits without rows, and why.
+        Why there are no rows; empty when there are.
     """
 
     task: str
@@ -129,7 +130,7 @@ class TaskCheck:
     skipped: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
     n_problems: int = 0
-    missing: dict[str, str] = field(default_factory=dict)
+    missing: str = ""
 
     def report(self, problem: str) -> None:
         """Count a problem and keep the first few."""
@@ -152,7 +153,8 @@ class Check:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, ready for JSON."""
-        return asdict(self) | {"n_problems": self.n_problems}
+        tasks = [vars(task) | {"skipped": dict(task.skipped)} for task in self.tasks]
+        return {"collection": self.collection, "n_problems": self.n_problems, "tasks": tasks}
 
     def table(self) -> str:
         """One line per task, then every kept problem."""
@@ -165,6 +167,7 @@ class Check:
             f"{sum(t.n_prompts for t in self.tasks)} prompts from"
             f" {sum(t.n_rows for t in self.tasks)} rows of"
             f" {sum(t.n_rows > 0 for t in self.tasks)} of {len(self.tasks)} tasks;"
+            f" {sum(t.skipped.total() for t in self.tasks)} rows skipped;"
             f" {self.n_problems} problems"
         )
         problems = [p for t in self.tasks for p in t.problems]
@@ -173,10 +176,7 @@ class Check:
 
 def _why(task: TaskCheck) -> str:
     skipped = [f"{n} {why}" for why, n in task.skipped.most_common()]
-    by_reason: dict[str, list[str]] = {}
-    for split, reason in task.missing.items():
-        by_reason.setdefault(reason, []).append(split)
-    return "; ".join(skipped + [f"no {', '.join(s)}: {why}" for why, s in by_reason.items()])
+    return "; ".join([*skipped, task.missing] if task.missing else skipped)
 
 
 def check(
@@ -186,6 +186,8 @@ def check(
     limit: int | None = None,
 ) -> Check:
     """Render every row under every template and say what is wrong.
+
+    Rows are those of all files that are there, uncut; `limit` per task.
 
     Wrong is: an empty input or target; a `None`, `nan` or brace that the row
     does not have; equal options; a right answer that is no option.
@@ -204,17 +206,19 @@ def _check_task(
     forms = [(form, t) for form in FORMS for t in templates.of_task(catalogue, task, form)]
     own = {t.id: frozenset(re.findall(r"None|nan|NaN", t.input + t.target)) for _, t in forms}
     found.n_templates = len(forms)
-    for split in SPLITS:
-        try:
-            for example in sources.examples(catalogue, task, split, rows=rows, limit=limit):
-                found.n_rows += 1
-                for problem in _example_problems(task, example):
-                    found.report(problem)
-                given = _marks(*example.fields.values(), *example.options, *example.answers)
-                for form, template in forms:
-                    _check_prompt(found, example, template, form, given | own[template.id])
-        except MissingResultError as error:
-            found.missing[split] = str(error)
+    natural = _natural(catalogue, task, rows)
+    try:
+        for example in sources.examples(
+            catalogue, task, "all", rows=rows, limit=limit, skipped=found.skipped
+        ):
+            found.n_rows += 1
+            for problem in _example_problems(task, example, natural):
+                found.report(problem)
+            given = _marks(*example.fields.values(), *example.options, *example.answers)
+            for form, template in forms:
+                _check_prompt(found, example, template, form, given | own[template.id])
+    except MissingResultError as error:
+        found.missing = str(error)
     return found
 
 
@@ -222,6 +226,9 @@ def _check_prompt(
     found: TaskCheck, example: Example, template: Template, form: str, given: frozenset[str]
 ) -> None:
     where = f"{example.task}, row {example.id}, template {template.id}"
+    if not template.applies(example):
+        found.skipped[f"nothing to ask for in {template.id}"] += 1
+        return
     try:
         prompt = phrase(example, template, form)
     except TemplateError as error:
@@ -239,15 +246,36 @@ def _check_prompt(
             found.report(f"{where}: target {prompt.target!r} is not the gold option")
 
 
-def _example_problems(task: Task, example: Example) -> Iterator[str]:
+def _example_problems(
+    task: Task, example: Example, natural: Callable[[str, str], bool]
+) -> Iterator[str]:
     where = f"{example.task}, row {example.id}"
     for name, value in example.fields.items():
         if not isinstance(value, str):
             yield f"{where}: field {name} is {type(value).__name__}, not text"
-        elif value in ("None", "nan", "NaN"):
+        elif value in NULLS and not natural(example.id, value):
             yield f"{where}: field {name} is {value!r}"
     if task.kind == "rank" and not example.options:
         yield f"{where}: a task that ranks has no options"
+
+
+def _natural(
+    catalogue: Catalogue, task: Task, rows: str | Path | None
+) -> Callable[[str, str], bool]:
+    """Whether a row really says "None" (people do), found out when first asked."""
+    told: dict[str, list[str]] = {}
+
+    def natural(example_id: str, value: str) -> bool:
+        if not told:
+            told.update({null: [] for null in NULLS})
+            for row_id, row in sources.rows_of(catalogue, task, "all", rows=rows):
+                text = _encode(row)
+                for null in NULLS:
+                    if re.search(rf'"\s*{null}\s*"', text):
+                        told[null].append(row_id)
+        return any(example_id.startswith(row_id) for row_id in told[value])
+
+    return natural
 
 
 def _marks(*texts: str) -> frozenset[str]:

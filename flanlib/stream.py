@@ -39,10 +39,9 @@ class Store:
 
     def append(self, example: Example) -> None:
         """Write one example."""
-        fields = dict(example.fields)
+        answer = (example.options, example.gold, example.answers)
         data = marshal.dumps(
-            (example.task, example.id, fields)
-            + (example.options, example.gold, example.answers, example.group)
+            (example.task, example.id, dict(example.fields), *answer, example.group)
         )
         self._file.write(data)
         self._ends.append(self._ends[-1] + len(data))
@@ -58,12 +57,21 @@ class Store:
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """One task in a mixture; `rows` are the numbers of its examples in the store."""
+    """One task in a mixture.
+
+    Attributes
+    ----------
+    rows
+        Numbers of its examples in the store.
+    uneven
+        Whether some template does not apply to some example.
+    """
 
     task: Task
     templates: tuple[Template, ...]
     separator: str
     rows: np.ndarray
+    uneven: bool
     rate: float
 
 
@@ -178,18 +186,28 @@ class Mixture:
         n = len(part.rows)
         epoch, turn = divmod(turn, n)
         place = int(self._order(index, epoch)[turn])
-        template = part.templates[int(chance[0] * len(part.templates))]
-        prompt = self._render(part, place, template)
+        example, usable = self._example(part, place), part.templates
+        if part.uneven:
+            usable = [t for t in usable if t.applies(example)]
+        template = usable[int(chance[0] * len(usable))]
+        prompt = templates.render(example, template, separator=part.separator)
         share = self.settings["exemplar_share"]
         if n < 2 or not share or chance[1] >= share:
             return prompt
         wanted = 1 + int(chance[2] * self.settings["max_exemplars"])
-        others = dict.fromkeys(_other(c, place, n) for c in chance[3 : 3 + wanted])
-        return few_shot(prompt, [self._render(part, other, template) for other in others])
+        places = dict.fromkeys(_other(c, place, n) for c in chance[3 : 3 + wanted])
+        others = (self._example(part, other) for other in places)
+        return few_shot(
+            prompt,
+            [
+                templates.render(other, template, separator=part.separator)
+                for other in others
+                if template.applies(other)
+            ],
+        )
 
-    def _render(self, part: Part, place: int, template: Template) -> Prompt:
-        example = self.store[int(part.rows[place])]
-        return templates.render(example, template, separator=part.separator)
+    def _example(self, part: Part, place: int) -> Example:
+        return self.store[int(part.rows[place])]
 
 
 def few_shot(prompt: Prompt, exemplars: Sequence[Prompt]) -> Prompt:

@@ -136,6 +136,15 @@ class Template:
         """Functions from fields to the input's and the target's text."""
         return renderer(self.input), renderer(self.target)
 
+    @cached_property
+    def asked(self) -> frozenset[str]:
+        """Fields the target names."""
+        return fields_used(self, "target")
+
+    def applies(self, example: Example) -> bool:
+        """Whether an example has something in every field the target names."""
+        return all(example.fields[name].strip() for name in self.asked)
+
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
 class TemplateSet:

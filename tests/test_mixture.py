@@ -8,7 +8,7 @@ import pytest
 from toy_collection import SIZES, patch, reworded, toy_catalogue, toy_examples
 
 from flanlib import mixture as mixing
-from flanlib import overlap
+from flanlib import overlap, templates
 from flanlib.adapters import Example
 from flanlib.errors import LeakageError, MissingResultError, ParameterError
 from flanlib.mixture import few_shot, mixture
@@ -189,13 +189,26 @@ def test_near_duplicates_are_dropped_and_counted(toys, monkeypatch):
     assert soup.n_similar == 0
 
 
-def test_rows_without_a_field_that_is_asked_for_are_dropped(toys, monkeypatch):
+def test_a_template_is_drawn_only_where_it_has_something_to_ask_for(toys, monkeypatch):
     patch(
         monkeypatch,
         lambda example, task, split: reworded(example, " ") if example.id == "train-0" else example,
     )
-    audit = mixture(toys, "weather", seed=1).audit()
-    assert {t.n_empty for t in audit.tasks if not t.excluded} == {1}
+    found = mixture(toys, "weather", seed=1, exemplar_share=0.5)
+    bare = {p.template for p in found.take(4000) if p.example == "train-0"}
+    assert bare == {f"ask-{i}" for i in range(8)}
+    patch(monkeypatch, lambda example, task, split: reworded(example, ""))
+    with pytest.raises(MissingResultError, match="no train row is left"):
+        mixture(turned(toys), "weather", seed=1)
+
+
+def turned(catalogue):
+    """The catalogue with its inverted templates alone."""
+    for path in (catalogue.root / "templates").glob("*.yaml"):
+        head, _, rest = path.read_text().partition("templates:\n")
+        path.write_text(head + "templates:\n" + rest[rest.index("  - {id: turn-0") :])
+    templates.load.cache_clear()
+    return catalogue
 
 
 def test_tasks_without_rows_are_named_not_fatal(toys, monkeypatch):

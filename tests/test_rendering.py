@@ -108,7 +108,8 @@ def test_check_passes_what_is_right_and_counts(toys):
     found = rendering.check(toys)
     assert found.n_problems == 0
     soup = next(t for t in found.tasks if t.task == "soup")
-    assert (soup.n_rows, soup.n_templates, soup.n_prompts) == (20 + 6 + 6, 12, 32 * 12)
+    assert (soup.n_rows, soup.n_templates, soup.n_prompts) == (6, 12, 6 * 12)
+    assert soup.skipped == {"no label": 2}
     assert "0 problems" in found.table()
     json.dumps(found.to_dict())
 
@@ -122,7 +123,6 @@ def broken(text="soup", options=("no", "yes"), gold=0):
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        (broken(text=""), "empty target"),
         (broken(text="None"), "field text is 'None'"),
         (broken(text="nan"), "field text is 'nan'"),
         (broken(options=("no", "no")), "options .* are not distinct"),
@@ -131,11 +131,11 @@ def broken(text="soup", options=("no", "yes"), gold=0):
     ],
 )
 def test_check_names_what_is_wrong(toys, monkeypatch, change, problem):
-    patch(monkeypatch, lambda e, task, split: change(e) if e.id == "eval-2" else e)
+    patch(monkeypatch, lambda e, task, split: change(e) if e.id == "all-2" else e)
     found = rendering.check(toys, tasks=["soup"])
     assert found.n_problems > 0
     assert any(re.search(problem, p) for p in found.tasks[0].problems)
-    assert all("soup, " in p and "eval-2" in p for p in found.tasks[0].problems)
+    assert all("soup, " in p and "all-2" in p for p in found.tasks[0].problems)
     assert found.tasks[0].problems[0] in found.table()
 
 
@@ -155,13 +155,30 @@ def test_check_finds_braces_and_none_that_the_row_does_not_have(toys, monkeypatc
     assert rendering.check(toys, tasks=["spell"], limit=1).n_problems == 0
 
 
-def test_check_counts_skipped_and_missing_rows(toys, monkeypatch):
+def test_check_skips_what_a_template_cannot_ask_and_lets_people_say_none(toys, monkeypatch):
     def change(example, task, split):
-        if split == "dev":
+        return reworded(example, {"all-1": "", "all-2": "None"}.get(example.id, "fine"))
+
+    patch(monkeypatch, change)
+    rows = [("all-2", {"text": "None", "label": None})]
+    monkeypatch.setattr(rendering.sources, "rows_of", lambda *_, **__: iter(rows))
+    found = rendering.check(toys, tasks=["soup"]).tasks[0]
+    assert (found.n_problems, found.n_prompts) == (1, 6 * 12 - 3)
+    assert "template 'none', example all-1: empty input" in found.problems[0]
+    assert found.skipped["nothing to ask for in turn-0"] == 1
+    rows[0] = ("all-2", {"text": None})
+    assert rendering.check(toys, tasks=["soup"]).n_problems == 2
+
+
+def test_check_names_missing_and_skipped_rows(toys, monkeypatch):
+    def change(example, task, split):
+        if task == "rain":
             raise MissingResultError("get them from the cook")
         return example
 
     patch(monkeypatch, change)
-    found = rendering.check(toys, tasks=["soup"])
-    assert found.tasks[0].missing == {"dev": "get them from the cook"}
-    assert "no dev: get them from the cook" in found.table()
+    found = rendering.check(toys, tasks=["soup", "rain"])
+    soup, rain = found.table().splitlines()[1:3]
+    assert soup.endswith("2 no label")
+    assert rain.endswith("get them from the cook")
+    assert "6 rows of 1 of 2 tasks; 2 rows skipped" in found.table()
