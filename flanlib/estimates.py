@@ -213,10 +213,10 @@ def _draws(record: Record, codes, weights, sizes) -> np.ndarray:
 
 
 def _seeds(cluster: str, records: Sequence[Record]) -> dict[str, list[int]]:
-    """Arm -> its seeds, which every task of the cluster must share."""
-    tasks = {r.task for r in records}
+    """Arm -> its seeds, which every task scored with it must share."""
     found: dict[str, list[int]] = {}
     for name, members in _by(records, arm).items():
+        tasks = {r.task for r in members}
         seeds = sorted({r.factors.seed for r in members})
         cells = {(r.task, r.factors.seed) for r in members}
         absent = sorted({(t, s) for t in tasks for s in seeds} - cells)

@@ -73,11 +73,12 @@ SHAPES = {
 def locate(model: str | Path) -> tuple[str, str | None]:
     """Folder or hub id of a model, and the hub revision asked for.
 
-    A name below data/models/ comes first, then a folder, then a hub id;
+    A name below data/models/ comes first, then one below build/models/ (made
+    on the spot), then a folder, then a hub id;
     `owner/name@revision` pins a hub model.
     """
     text = str(model)
-    for folder in (paths.MODELS / text, Path(text)):
+    for folder in (paths.MODELS / text, paths.BUILD / "models" / text, Path(text)):
         if text and folder.is_dir():
             if not (folder / "config.json").is_file():
                 raise DataError(f"{folder}: no config.json; give a folder saved by transformers")

@@ -66,7 +66,8 @@ class Record:
     ----------
     value, stderr, low, high
         Percent: mean over templates, its standard error over examples, and
-        the ends of its 95 % interval.
+        the ends of its 95 % interval; None where one group is all there is.
+        A correlation may be negative.
     chance
         Percent that guessing one of the options gets; 0 for free text.
     n
@@ -76,8 +77,11 @@ class Record:
     scores
         Per example, in the order of `examples.jsonl`: the mean over
         templates, in percent. What paired intervals are made from.
-    data, phrasing
-        Digests of the examples and of the templates used.
+    signature
+        How the metric was computed, where a library says.
+    data, phrasing, mixture
+        Digests of the examples, of the templates they were asked with, and
+        of what the model was tuned on.
     sample
         The first example as asked and as answered; for the eye.
     """
@@ -91,16 +95,18 @@ class Record:
     cluster: str
     kind: Literal["rank", "generate"]
     metric: str
-    value: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
-    stderr: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    value: Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
+    stderr: float | None = None
     low: float | None = None
     high: float | None = None
     chance: Annotated[float, Field(ge=0, le=100)]
     n: Annotated[int, Field(ge=1)]
     templates: Annotated[dict[str, float], Field(min_length=1)]
     scores: tuple[float, ...]
+    signature: str = ""
     data: str
     phrasing: str
+    mixture: str = ""
     sample: dict[str, Any] = Field(default_factory=dict)
     commit: str
     versions: dict[str, str]
@@ -123,6 +129,11 @@ class Record:
         return self.run_id, digest(asdict(self.scoring)), self.task
 
     @property
+    def cell(self) -> "Cell":
+        """What this record fills."""
+        return self.factors, self.recipe, self.scoring, self.task
+
+    @property
     def place(self) -> tuple:
         """Where the line stands in its file."""
         factors = self.factors
@@ -130,6 +141,7 @@ class Record:
 
 
 RECORD = TypeAdapter(Record)
+Cell = tuple[Factors, Recipe, Scoring, str]  # what is scored how, and on which task
 
 
 def folder(collection: str, root: Path | None = None) -> Path:
@@ -233,17 +245,19 @@ def frame(records: Iterable[Record]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def missing(records: Iterable[Record], cells: Iterable[tuple[Factors, Recipe, Scoring, str]]):
-    """Cells (factors, recipe, scoring, task) that no record fills."""
+def missing(records: Iterable[Record], cells: Iterable[Cell]) -> list[Cell]:
+    """Cells that no record fills, in their order."""
     known = {record.key for record in records}
-    return [
-        cell
-        for cell in cells
-        if (run_id(cell[0], cell[1]), digest(asdict(cell[2])), cell[3]) not in known
-    ]
+    return [cell for cell in cells if key_of(cell) not in known]
 
 
-def require(records: Iterable[Record], cells: Iterable[tuple[Factors, Recipe, Scoring, str]]):
+def key_of(cell: Cell) -> tuple[str, str, str]:
+    """The key that the record of a cell has."""
+    factors, recipe, scoring, task = cell
+    return run_id(factors, recipe), digest(asdict(scoring)), task
+
+
+def require(records: Iterable[Record], cells: Iterable[Cell]) -> None:
     """Raise `MissingResultError` naming each cell that no record fills."""
     absent = missing(records, cells)
     if not absent:
@@ -256,7 +270,7 @@ def require(records: Iterable[Record], cells: Iterable[tuple[Factors, Recipe, Sc
     )
 
 
-def describe(cell: tuple[Factors, Recipe, Scoring, str]) -> str:
+def describe(cell: Cell) -> str:
     """A cell in one line: what differs from the defaults."""
     factors, recipe, scoring, task = cell
     parts = [f"{factors.collection}/{task}", factors.arm, f"model {factors.model}"]

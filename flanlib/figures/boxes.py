@@ -1,0 +1,171 @@
+"""Boxes of wrapped text on a page measured in inches."""
+
+from functools import cache
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+from matplotlib.textpath import TextToPath
+
+from flanlib.figures.style import INK
+
+POINTS = 72.0
+LEADING = 1.32  # line height over font size
+
+
+def page(width: float, height: float) -> tuple[Figure, Axes]:
+    """A figure and bare axes over all of it, one unit being one inch."""
+    fig = Figure(figsize=(width, height))
+    ax = fig.add_axes((0, 0, 1, 1))
+    ax.set(xlim=(0, width), ylim=(0, height))
+    ax.set_axis_off()
+    return fig, ax
+
+
+def width_of(text: str, size: float, weight: str = "normal") -> float:
+    """Width of a line of text in inches."""
+    return _width(text, size, weight)
+
+
+@cache
+def _width(text: str, size: float, weight: str) -> float:
+    font = FontProperties(family="DejaVu Sans", size=size, weight=weight)
+    width, _, _ = TextToPath().get_text_width_height_descent(_plain(text), font, ismath=False)
+    return width / POINTS
+
+
+def _plain(text: str) -> str:
+    return text.replace("$", r"\$")
+
+
+def wrap(
+    text: str, width: float, size: float, weight: str = "normal", max_lines: int = 0
+) -> list[str]:
+    """Lines no wider than `width` inches; line breaks of the text stay.
+
+    Beyond `max_lines` the middle is left out, so that both the beginning
+    and the end of a long text can be read.
+    """
+    lines: list[str] = []
+    for paragraph in text.split("\n"):
+        line = ""
+        for word in paragraph.split(" "):
+            for piece in _pieces(word, width, size, weight):
+                longer = f"{line} {piece}" if line else piece
+                if line and width_of(longer, size, weight) > width:
+                    lines.append(line)
+                    line = piece
+                else:
+                    line = longer
+        lines.append(line)
+    if max_lines and len(lines) > max_lines:
+        head = (max_lines - 1 + 1) // 2
+        lines = [*lines[:head], "[…]", *lines[len(lines) - (max_lines - 1 - head) :]]
+    return lines
+
+
+def shorten(text: str, width: float, size: float, weight: str = "normal") -> str:
+    """A line of text, its end left out where it is too wide."""
+    if width_of(text, size, weight) <= width:
+        return text
+    n = next(i for i in range(len(text), -1, -1) if width_of(text[:i] + "…", size, weight) <= width)
+    return text[:n].rstrip() + "…"
+
+
+def _pieces(word: str, width: float, size: float, weight: str) -> list[str]:
+    """A word, cut where it alone is wider than a line."""
+    pieces = []
+    while word and width_of(word, size, weight) > width:
+        n = next(i for i in range(len(word), 0, -1) if i == 1 or width_of(word[:i], size) <= width)
+        pieces.append(word[:n])
+        word = word[n:]
+    return [*pieces, word]
+
+
+def height_of(n_lines: int, size: float) -> float:
+    """Height of so many lines in inches."""
+    return n_lines * size * LEADING / POINTS
+
+
+def put(
+    ax: Axes, x: float, y: float, lines: list[str], size: float, colour: str = INK, **style
+) -> float:
+    """Write lines downwards from the top left corner (x, y); the y below them."""
+    for n, line in enumerate(lines):
+        top = y - n * size * LEADING / POINTS
+        ax.text(x, top, _plain(line), size=size, color=colour, va="top", **style)
+    return y - height_of(len(lines), size)
+
+
+def frame(
+    ax: Axes,
+    x: float,
+    y: float,
+    width: float,
+    height: float,
+    *,
+    edge: str = INK,
+    fill: str = "white",
+    line: float = 0.9,
+    dashed: bool = False,
+) -> None:
+    """A rounded box whose top left corner is (x, y)."""
+    ax.add_patch(
+        FancyBboxPatch(
+            (x, y - height),
+            width,
+            height,
+            boxstyle="round,pad=0,rounding_size=0.06",
+            edgecolor=edge,
+            facecolor=fill,
+            linewidth=line,
+            linestyle=(0, (4, 2)) if dashed else "solid",
+        )
+    )
+
+
+def box(
+    ax: Axes,
+    x: float,
+    y: float,
+    width: float,
+    head: str,
+    body: str,
+    *,
+    edge: str,
+    size: float = 7.0,
+    fill: str = "white",
+    max_lines: int = 0,
+    height: float = 0.0,
+    dashed: bool = False,
+) -> float:
+    """A titled box of wrapped text; returns the y of its lower edge."""
+    pad = 0.07
+    room = width - 2 * pad
+    heads = wrap(head, room, size, "bold") if head else []
+    lines = wrap(body, room, size, max_lines=max_lines)
+    need = height_of(len(heads) + len(lines), size) + 2 * pad
+    height = max(height, need)
+    frame(ax, x, y, width, height, edge=edge, fill=fill, dashed=dashed)
+    below = put(ax, x + pad, y - pad, heads, size, weight="bold", colour=edge)
+    put(ax, x + pad, below, lines, size)
+    return y - height
+
+
+def arrow(
+    ax: Axes, start: tuple[float, float], end: tuple[float, float], colour: str = "#555555"
+) -> None:
+    """An arrow from one place to another."""
+    ax.add_patch(
+        FancyArrowPatch(
+            start,
+            end,
+            arrowstyle="-|>",
+            mutation_scale=9,
+            color=colour,
+            linewidth=1.1,
+            shrinkA=0,
+            shrinkB=0,
+        )
+    )

@@ -1,0 +1,132 @@
+"""Figure 4: one example turned into several instructions."""
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from flanlib import runs, templates
+from flanlib.catalogue import Catalogue
+from flanlib.figures import boxes, style
+from flanlib.results import Scoring
+
+STEM = "fig4_templates"
+SIZE = 6.8
+COLUMNS = 2
+GAP = 0.12
+LINES = 16
+FIELD_WORDS = 60
+
+
+def collect(catalogue: Catalogue, task: str, rows: str = "") -> pd.DataFrame:
+    """The first example of a task in each of its templates.
+
+    Returns
+    -------
+    Columns collection, cluster, task, part (`field`, `answer`, `template`),
+    name, text, target, inverted, ranked.
+    """
+    found = catalogue.task(task)
+    example = runs.examples_of(catalogue, found, Scoring(max_examples=1), rows)[0]
+    about = {"collection": catalogue.name, "cluster": found.cluster, "task": task}
+    parts = [{"part": "field", "name": k, "text": v} for k, v in example.fields.items()]
+    parts = [p for p in parts if p["name"] != "answer"]
+    options = f" (of {', '.join(example.options)})" if example.options else ""
+    parts.append({"part": "answer", "name": "answer", "text": example.answers[0] + options})
+    for template in templates.of_task(catalogue, found):
+        prompt = templates.render(example, template)
+        parts.append(
+            {
+                "part": "template",
+                "name": template.id,
+                "text": prompt.input,
+                "target": prompt.target,
+                "inverted": template.inverted,
+                "ranked": bool(prompt.options),
+            }
+        )
+    columns = [*about, "part", "name", "text", "target", "inverted", "ranked"]
+    return pd.DataFrame([{**about, **part} for part in parts], columns=columns)
+
+
+def draw(table: pd.DataFrame) -> Figure:
+    """The whole figure."""
+    with style.look():
+        fig, ax = boxes.page(style.WIDTH, 60)
+        left = draw_templates(table, ax)
+        return _cut(fig, ax, left)
+
+
+def draw_templates(table: pd.DataFrame, ax: Axes) -> float:
+    """Figure 4: the example on top, its phrasings below; lowest y used."""
+    first = table.iloc[0]
+    colour = style.colour(first["cluster"])
+    top = ax.get_ylim()[1]
+    y = boxes.put(ax, 0.1, top - 0.08, [heading(table)], 9, weight="bold") - 0.06
+    fields = table[table["part"] != "template"]
+    body = "\n".join(f"{row.name_}: {_short(row.text)}" for row in _named(fields))
+    wide = style.WIDTH - 0.2
+    head = f"One example of {first['task']} ({style.title(first['cluster'])})"
+    y = boxes.box(ax, 0.1, y, wide, head, body, edge=colour, size=7.2, fill="#F4F4F4") - 0.16
+    shown = list(_named(table[table["part"] == "template"]))
+    width = (wide - GAP * (COLUMNS - 1)) / COLUMNS
+    lowest = y
+    columns = [y] * COLUMNS
+    for row in shown:
+        column = columns.index(max(columns))
+        x = 0.1 + column * (width + GAP)
+        note = "  (inverted: the task turned round)" if row.inverted else ""
+        text = f"{_trim(row.text)}\n→ {row.target}"
+        below = boxes.box(
+            ax,
+            x,
+            columns[column],
+            width,
+            f"{row.name_}{note}",
+            text,
+            edge=colour if not row.inverted else style.QUIET,
+            size=SIZE,
+            max_lines=LINES,
+            dashed=bool(row.inverted),
+        )
+        columns[column] = below - GAP
+        lowest = min(lowest, below)
+    return lowest - 0.08
+
+
+def heading(table: pd.DataFrame) -> str:
+    """What the figure shows, in a line."""
+    n = (table["part"] == "template").sum()
+    first = table.iloc[0]
+    return f"{n} instructions for one example ({first['task']}, collection {first['collection']})"
+
+
+def describe(table: pd.DataFrame) -> str:
+    """The figure in words."""
+    shown = table[table["part"] == "template"]
+    inverted = int(shown["inverted"].astype(bool).sum())
+    texts = "; ".join(f"{row.name_}: {row.text!r} -> {row.target!r}" for row in _named(shown))
+    return f"{heading(table)}, {inverted} of them inverted. {texts}"
+
+
+def _named(table: pd.DataFrame):
+    return table.rename(columns={"name": "name_"}).itertuples()
+
+
+def _short(text: str) -> str:
+    words = text.split(" ")
+    if len(words) <= FIELD_WORDS:
+        return text
+    half = FIELD_WORDS // 2
+    return " ".join([*words[:half], "[…]", *words[-half:]])
+
+
+def _trim(text: str) -> str:
+    return "\n".join(_short(line) for line in text.split("\n"))
+
+
+def _cut(fig: Figure, ax: Axes, lowest: float) -> Figure:
+    """Shorten the page to what is drawn."""
+    top = ax.get_ylim()[1]
+    ax.set_ylim(lowest, top)
+    fig.set_size_inches(style.WIDTH, top - lowest)
+    return fig

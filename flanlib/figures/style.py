@@ -1,0 +1,128 @@
+"""One look for all figures, and the only function that writes them.
+
+Colours are Tol's muted scheme and two of his vibrant one, chosen to stay
+apart for readers who confuse red and green; every coloured mark is labelled
+or has a shape of its own as well, so that a grey print loses nothing.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.figure import Figure
+
+from flanlib import paths
+from flanlib.errors import DataError
+
+WIDTH = 7.1  # inches
+INK = "#222222"
+QUIET = "#767676"
+STYLE = Path(__file__).with_name("study.mplstyle")
+
+CLUSTERS = {
+    "nli": ("Natural language inference", "NLI", "#332288"),
+    "reading_comprehension": ("Reading comprehension", "Reading", "#117733"),
+    "closed_book_qa": ("Closed-book QA", "Closed-book QA", "#CC6677"),
+    "commonsense": ("Commonsense", "Commonsense", "#88CCEE"),
+    "reading_comprehension_commonsense": (
+        "Reading comp. with commonsense",
+        "Reading + commonsense",
+        "#44AA99",
+    ),
+    "sentiment": ("Sentiment", "Sentiment", "#DDCC77"),
+    "paraphrase": ("Paraphrase", "Paraphrase", "#AA4499"),
+    "coreference": ("Coreference", "Coreference", "#882255"),
+    "struct_to_text": ("Struct to text", "Struct to text", "#999933"),
+    "translation": ("Translation", "Translation", "#EE7733"),
+    "summarization": ("Summarization", "Summarization", "#0077BB"),
+    "misc": ("Miscellaneous", "Misc.", "#777777"),
+}
+DOMAINS = {"NLU": "#CFE0F3", "NLG": "#F6E3C5"}
+
+
+@dataclass(frozen=True)
+class Mark:
+    """How an arm looks everywhere: name, marker, line and fill colour."""
+
+    name: str
+    marker: str
+    edge: str
+    fill: str
+
+
+ARMS = {
+    "chance": Mark("chance", "|", "#555555", "#555555"),
+    "base": Mark("base, same templates", "o", "#333333", "#333333"),
+    "base-no-options": Mark("base, no OPTIONS", "s", "#555555", "#C9C9C9"),
+    "base-cloze": Mark("base, cloze", "^", "#555555", "#C9C9C9"),
+    "tuned": Mark("instruction-tuned", "D", INK, ""),
+}
+
+
+def colour(cluster: str) -> str:
+    """The colour that a cluster has in every figure."""
+    return CLUSTERS[cluster][2] if cluster in CLUSTERS else INK
+
+
+def title(cluster: str, short: bool = False) -> str:
+    """A cluster's name; of a user's own cluster, its key."""
+    if cluster in CLUSTERS:
+        return CLUSTERS[cluster][1 if short else 0]
+    return cluster.replace("_", " ").capitalize()
+
+
+@contextmanager
+def look() -> Iterator[None]:
+    """The study's style, whatever the caller's own settings are."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.style.use(STYLE)
+        yield
+
+
+def save(
+    fig: Figure, stem: str, table: pd.DataFrame, alt: str, folder: Path | None = None
+) -> dict[str, Path]:
+    """Write a figure as SVG and PNG, and what it draws as CSV.
+
+    The same figure gives the same bytes. The alternative text goes into the
+    SVG (`title`, `desc`) and the PNG (`Description`).
+
+    Returns
+    -------
+    Suffix -> path.
+
+    Raises
+    ------
+    DataError
+        If the alternative text or the table is empty.
+    """
+    if not alt.strip() or table.empty:
+        raise DataError(f"{stem}: a figure needs a description and a table; one is empty")
+    folder = folder or paths.FIGURES
+    folder.mkdir(parents=True, exist_ok=True)
+    found = {suffix: folder / f"{stem}.{suffix}" for suffix in ("svg", "png", "csv")}
+    with look():
+        fig.savefig(found["svg"], metadata={"Date": None, "Creator": None, "Title": stem})
+        fig.savefig(found["png"], metadata={"Software": None, "Title": stem, "Description": alt})
+    _describe(found["svg"], stem, alt)
+    table.to_csv(found["csv"], index=False, float_format="%.4f", lineterminator="\n")
+    return found
+
+
+def _describe(path: Path, stem: str, alt: str) -> None:
+    """Give an SVG its role, title and description, for those who listen."""
+    text = path.read_text(encoding="utf-8")
+    start = text.index("<svg ")
+    end = text.index(">", start)
+    head = f'{text[:end]} role="img" aria-labelledby="{stem}-title {stem}-desc">'
+    words = (
+        f'\n <title id="{stem}-title">{escape(stem)}</title>'
+        f'\n <desc id="{stem}-desc">{escape(alt)}</desc>'
+    )
+    lines = (line.rstrip() for line in f"{head}{words}{text[end + 1 :]}".split("\n"))
+    path.write_text("\n".join(lines), encoding="utf-8")

@@ -1,0 +1,167 @@
+"""Settings of a notebook or a command, and the profiles behind them.
+
+A profile says which collection and model are meant where nothing else is
+said, how models are tuned, and how many examples are scored. `Settings` is
+the one place where the parameters of notebooks and commands have their
+types, defaults and meanings.
+"""
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from flanlib import catalogue, paths
+from flanlib.config import STRICT, Recipe
+from flanlib.errors import ParameterError
+
+Name = Literal["micro", "gpu", "rehearsal"]
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Profile:
+    """What a profile stands for.
+
+    Attributes
+    ----------
+    max_examples
+        Most examples scored per task.
+    train_limit
+        Most train rows read per task; 0 is FLAN's cap of 30 000.
+    results
+        Folder below which records are kept.
+    note
+        Printed on every figure of this profile; empty prints nothing.
+    """
+
+    collection: str
+    model: str
+    recipe: Recipe
+    max_examples: int
+    train_limit: int = 0
+    results: Path = paths.RESULTS
+    note: str = ""
+
+
+PROFILES: dict[str, Profile] = {
+    "micro": Profile(
+        collection="micro",
+        model="micro-2m",
+        recipe=Recipe(),
+        max_examples=120,
+    ),
+    "gpu": Profile(
+        collection="flan",
+        model="EleutherAI/pythia-1.4b",
+        recipe=Recipe(steps=3000, learning_rate=2e-4, rank=16, alpha=32, dropout=0.05),
+        max_examples=1000,
+    ),
+    "rehearsal": Profile(
+        collection="flan",
+        model="rehearsal",
+        recipe=Recipe(
+            steps=4,
+            examples_per_step=8,
+            rank=4,
+            alpha=8,
+            max_input_tokens=384,
+            max_target_tokens=64,
+            pack_tokens=1024,
+        ),
+        max_examples=4,
+        train_limit=40,
+        results=paths.BUILD / "rehearsal" / "results",
+        note="REHEARSAL: tiny random model, a few rows; the numbers mean nothing",
+    ),
+}
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Settings:
+    """Parameters shared by all notebooks; see `MEANINGS`."""
+
+    profile: Name = "micro"
+    collection: str = ""
+    model: str = ""
+    seed: Annotated[int, Field(ge=0)] = 1
+    rows: str = ""
+    held_out: str = ""
+    recompute: str = ""
+
+    @property
+    def behind(self) -> Profile:
+        """The profile named."""
+        return PROFILES[self.profile]
+
+    @property
+    def clusters(self) -> tuple[str, ...]:
+        """Clusters to hold out in turn, in catalogue order."""
+        return self._listed("held_out", self.held_out) or self._evaluable
+
+    @property
+    def again(self) -> tuple[str, ...]:
+        """Clusters to tune and score again, in catalogue order."""
+        if self.recompute == "all":
+            return self.clusters
+        return self._listed("recompute", self.recompute)
+
+    @property
+    def _evaluable(self) -> tuple[str, ...]:
+        known = catalogue.load(self.collection).clusters
+        return tuple(key for key, cluster in known.items() if cluster.evaluable)
+
+    def _listed(self, name: str, text: str) -> tuple[str, ...]:
+        chosen = [part.strip() for part in text.split(",") if part.strip()]
+        if strange := [key for key in chosen if key not in self._evaluable]:
+            raise ParameterError(
+                f"{name}: {strange[0]!r} is no cluster to hold out; there are"
+                f" {', '.join(self._evaluable)}"
+            )
+        return tuple(key for key in self._evaluable if key in chosen)
+
+
+MEANINGS = {
+    "profile": "micro | gpu | rehearsal",
+    "collection": "folder below data/, or a path; empty: the profile's",
+    "model": "folder below data/models/, a path, or a hub id; empty: the profile's",
+    "seed": "tuning seed made sure of; other seeds on record are drawn too",
+    "rows": "folder of local rows; empty: the collection's own source",
+    "held_out": "clusters shown, with commas between; empty: all ten",
+    "recompute": "clusters tuned and scored again, with commas between, or all",
+    "cluster": "cluster shown",
+    "dataset": "dataset shown, by its key in the catalogue",
+}
+
+
+def settings(**given: Any) -> Settings:
+    """Checked settings, with what is empty taken from the profile.
+
+    Raises
+    ------
+    ParameterError
+        Naming the parameter, what was given, and what is allowed.
+    """
+    names = [f.name for f in fields(Settings)]
+    try:
+        plain = TypeAdapter(Settings).validate_python(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = str(first["loc"][0]) if first["loc"] else "settings"
+        if first["type"] in {"unexpected_keyword_argument", "extra_forbidden"}:
+            allowed = f"there are {', '.join(names)}"
+        else:
+            allowed = f"{first['msg']} ({MEANINGS.get(where, '')})"
+        raise ParameterError(f"{where}: given {first['input']!r}; {allowed}") from None
+    profile = PROFILES[plain.profile]
+    values = {name: getattr(plain, name) for name in names}
+    values["collection"] = plain.collection or profile.collection
+    values["model"] = plain.model or profile.model
+    if plain.rows and not Path(plain.rows).is_dir():
+        raise ParameterError(f"rows: {plain.rows!r} is no folder; give one, or leave it empty")
+    if plain.profile == "rehearsal" and not plain.rows:
+        raise ParameterError("rows: a rehearsal needs a folder of local rows; give one")
+    checked = Settings(**values)
+    _ = checked.clusters, checked.again
+    return checked

@@ -1,0 +1,354 @@
+"""The study: a grid of runs, loaded where recorded, computed where missing."""
+
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from flanlib import catalogue, estimates, paths, profiles, results, runs, sources, templates
+from flanlib.catalogue import Catalogue, Task
+from flanlib.config import Factors, Recipe, run_id
+from flanlib.profiles import Settings
+from flanlib.results import Cell, Record, Scoring
+from flanlib.runs import Job
+
+ASKED = Scoring()
+BARE = Scoring(show_options=False)
+CLOZE = Scoring(form="cloze", show_options=False)
+GAINS = (("tuned", "base"), ("tuned", "base-no-options"), ("tuned", "base-cloze"))
+ARMS = ("chance", "base", "base-no-options", "base-cloze", "tuned")
+NUMERICS = 2.0  # percent points by which two machines may differ without any tuning
+
+
+def open_study(**given: object) -> "Study":
+    """The study that parameters describe; `ParameterError` if they do not."""
+    return Study(profiles.settings(**given))
+
+
+@dataclass(frozen=True)
+class Study:
+    """Base and tuned models on every held-out cluster.
+
+    Attributes
+    ----------
+    settings
+        Checked parameters, with nothing left to the profile.
+    """
+
+    settings: Settings
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        """The collection's catalogue."""
+        return catalogue.load(self.settings.collection)
+
+    @property
+    def at(self) -> Path:
+        """Folder of this study's records."""
+        return results.folder(self.catalogue.name, self.settings.behind.results)
+
+    @property
+    def again_at(self) -> Path:
+        """Folder of records computed again, for comparison."""
+        return results.folder(self.catalogue.name, paths.BUILD / "recomputed")
+
+    @cached_property
+    def tasks(self) -> dict[str, tuple[Task, ...]]:
+        """Held-out cluster -> tasks scored."""
+        found = {
+            key: tuple(t for t in self.catalogue.of_cluster(key) if t.key not in self.left_out)
+            for key in self.settings.clusters
+        }
+        return {key: tasks for key, tasks in found.items() if tasks}
+
+    @cached_property
+    def left_out(self) -> dict[str, str]:
+        """Tasks that are not scored -> why.
+
+        A rehearsal takes what there are rows for. Otherwise only tasks whose
+        rows each user has to obtain may be absent; the rest are required.
+        """
+        why = sources.available(self.catalogue, self.settings.rows or None)
+        optional = {t.key for t in self.catalogue.tasks.values() if t.source.route == "manual"}
+        anything = self.settings.profile == "rehearsal"
+        return {key: w for key, w in why.items() if w and (anything or key in optional)}
+
+    def cells(self, clusters: Iterable[str] = ()) -> list[Cell]:
+        """What has to be on record for this study's seed."""
+        chosen = list(clusters) or list(self.tasks)
+        return [
+            cell
+            for cells in (self._tuned, self._base)
+            for cluster in chosen
+            for cell in cells(cluster)
+        ]
+
+    def jobs(self, cells: Sequence[Cell], at: Path) -> list[Job]:
+        """Cells gathered into one job per run, in their order."""
+        asked: dict[tuple[Factors, Recipe], list[tuple[Scoring, str]]] = {}
+        for factors, recipe, scoring, task in cells:
+            asked.setdefault((factors, recipe), []).append((scoring, task))
+        return [
+            Job(
+                factors=factors,
+                recipe=recipe,
+                collection=self.settings.collection,
+                asked=tuple(parts),
+                at=at,
+                runs=paths.RUNS if at == self.at else at / "runs",
+                rows=self.settings.rows,
+                train_limit=self.settings.behind.train_limit,
+            )
+            for (factors, recipe), parts in asked.items()
+        ]
+
+    def grid(self) -> pd.DataFrame:
+        """Runs of this study, and how much of each is on record."""
+        known = {record.key for record in results.load(self.at)}
+        rows = []
+        for job in self.jobs(self.cells(), self.at):
+            cells = [(job.factors, job.recipe, *asked) for asked in job.asked]
+            rows.append(
+                {
+                    "run": run_id(job.factors, job.recipe),
+                    "arm": job.factors.arm,
+                    "held out": job.factors.held_out,
+                    "tasks": len({task for _, task in job.asked}),
+                    "scores": len(cells),
+                    "recorded": sum(results.key_of(cell) in known for cell in cells),
+                }
+            )
+        return pd.DataFrame(rows)
+
+    def split(self, cluster: str) -> pd.DataFrame:
+        """What holding a cluster out does to every task, counted by cluster."""
+        split = self.catalogue.held_out(cluster)
+        roles = {task.key: "tuning" for task in split.tuning}
+        roles |= {task.key: "evaluation" for task in split.evaluation}
+        rows = [
+            (
+                task.cluster,
+                roles.get(task.key, "removed"),
+                split.removed.get(task.key, ""),
+                task.key,
+            )
+            for task in self.catalogue.tasks.values()
+        ]
+        table = pd.DataFrame(rows, columns=["cluster", "role", "why", "tasks"])
+        return table.groupby(["cluster", "role", "why"], sort=False, as_index=False).agg(", ".join)
+
+    def prompt(self, cluster: str) -> str:
+        """An unseen question of a cluster as a model reads it, and the answer."""
+        task = self.tasks[cluster][0]
+        one = replace(ASKED, max_examples=1)
+        example = runs.examples_of(self.catalogue, task, one, self.settings.rows)[0]
+        prompt = templates.render(example, runs.asked_with(self.catalogue, task, one)[0])
+        return f"{prompt.input}\n--> {prompt.target}"
+
+    def ensure(self, jobs: int = 0) -> pd.DataFrame:
+        """Everything the figure draws: load it, compute what is missing.
+
+        Parameters
+        ----------
+        jobs
+            Runs at a time; 0 is as many as the machine has room for.
+
+        Returns
+        -------
+        See `table`. Clusters named in `recompute` are tuned and scored again
+        and take the place of this seed's records.
+        """
+        fresh = [cluster for cluster in self.settings.again if cluster in self.tasks]
+        others = [cluster for cluster in self.tasks if cluster not in fresh]
+        if others:
+            cells = results.missing(results.load(self.at), self.cells(others))
+            self.compute(cells, self.at, jobs)
+        if fresh:
+            shutil.rmtree(self.again_at, ignore_errors=True)
+            self.compute(self.cells(fresh), self.again_at, jobs)
+        return self.table(again=fresh)
+
+    def load(self) -> pd.DataFrame:
+        """What `ensure` gives, from records alone.
+
+        Raises
+        ------
+        MissingResultError
+            Naming each cell of this study's seed that is not on record.
+        """
+        results.require(results.load(self.at), self.cells())
+        return self.table()
+
+    def compute(self, cells: Sequence[Cell], at: Path, jobs: int = 0) -> None:
+        """Tune and score what cells ask for, and add the records."""
+        if not cells:
+            return
+        if self.settings.profile == "rehearsal":
+            runs.make_rehearsal_model(self.settings.model)
+        wanted = self.jobs(cells, at)
+        runs.run(wanted, min(jobs or runs.processes(), len(wanted)))
+        results.require(results.load(at), cells)
+
+    def table(self, again: Sequence[str] = ()) -> pd.DataFrame:
+        """Chance, arms and gains of all recorded seeds, as `estimates.table`.
+
+        Parameters
+        ----------
+        again
+            Clusters whose recomputed records replace the recorded ones.
+
+        Returns
+        -------
+        Columns cluster, dataset, arm, value, low, high, n, seeds, source.
+        """
+        fresh = {r.key: r for r in self.records(self.again_at) if r.cluster in again}
+        known = {r.key: r for r in self.records(self.at)} | fresh
+        complete = whole_seeds(list(known.values()))
+        groups = results.groups(self.at) | results.groups(self.again_at)
+        parts = [estimates.chance(complete), estimates.table(complete, groups, GAINS)]
+        table = pd.concat(parts, ignore_index=True)
+        source = np.where(table["cluster"].isin(list(again)), "recomputed", "recorded")
+        return _ordered(table.assign(source=source), list(self.catalogue.clusters))
+
+    def records(self, at: Path) -> list[Record]:
+        """Records of this study's model, recipe and scoring; every seed.
+
+        A task that generates has no OPTIONS block to leave out: its base
+        record stands for both ways of asking.
+        """
+        ways = {_way(cell) for cell in self.cells()}
+        found = [record for record in results.load(at) if _way(record.cell) in ways]
+        return found + [
+            replace(record, scoring=self._scoring(BARE))
+            for record in found
+            if record.kind == "generate" and estimates.arm(record) == "base"
+        ]
+
+    def agreement(self) -> pd.DataFrame:
+        """Recomputed beside recorded values, cluster by cluster.
+
+        Returns
+        -------
+        Columns cluster, arm, recorded, recomputed, difference, allowed,
+        agrees. Allowed are three standard deviations between recorded seeds
+        (pooled over clusters), and never less than numerics may differ.
+        """
+        again = [c for c in self.settings.again if c in self.tasks]
+        recorded = [r for r in self.records(self.at) if r.cluster in self.tasks]
+        fresh = {r.key: r for r in self.records(self.again_at) if r.cluster in again}
+        pairs = [(r, fresh[r.key]) for r in recorded if r.key in fresh]
+        spread = _seed_spread(recorded)
+        rows = []
+        for (cluster, arm), members in _by(pairs, lambda p: (p[0].cluster, estimates.arm(p[0]))):
+            old, new = (float(np.mean([pair[i].value for pair in members])) for i in (0, 1))
+            allowed = max(NUMERICS, 3 * spread if arm == "tuned" else 0.0)
+            same = all(a.data == b.data for a, b in members)
+            verdict = same and abs(new - old) <= allowed
+            rows.append((cluster, arm, old, new, new - old, allowed, verdict))
+        names = ["cluster", "arm", "recorded", "recomputed", "difference", "allowed", "agrees"]
+        return pd.DataFrame(rows, columns=names)
+
+    def provenance(self) -> pd.DataFrame:
+        """Commits, devices and library versions behind the records drawn."""
+        frame = results.frame([*self.records(self.at)])
+        if frame.empty:
+            return frame
+        frame["versions"] = [", ".join(f"{k} {v}" for k, v in x.items()) for x in frame["versions"]]
+        keys = ["arm", "model", "commit", "device", "versions"]
+        return frame.groupby(keys, as_index=False).agg(
+            records=("value", "size"), hours=("wall_s", lambda s: round(s.sum() / 3600, 2))
+        )
+
+    def _scoring(self, scoring: Scoring) -> Scoring:
+        return replace(scoring, max_examples=self.settings.behind.max_examples)
+
+    def _base(self, cluster: str) -> list[Cell]:
+        factors, recipe = base_run(self.catalogue.name, self.settings, cluster)
+        return [
+            (factors, recipe, self._scoring(scoring), task.key)
+            for task in self.tasks[cluster]
+            for scoring in (ASKED, BARE, CLOZE)
+            if self._can_ask(task, scoring)
+        ]
+
+    def _can_ask(self, task: Task, scoring: Scoring) -> bool:
+        if scoring is BARE:
+            return task.kind == "rank"
+        return bool(templates.of_task(self.catalogue, task, scoring.form))
+
+    def _tuned(self, cluster: str) -> list[Cell]:
+        factors = Factors(
+            collection=self.catalogue.name,
+            model=self.settings.model,
+            held_out=cluster,
+            arm="tuned",
+            seed=self.settings.seed,
+        )
+        recipe = self.settings.behind.recipe
+        return [(factors, recipe, self._scoring(ASKED), t.key) for t in self.tasks[cluster]]
+
+
+def base_run(collection: str, settings: Settings, cluster: str) -> tuple[Factors, Recipe]:
+    """The run of an untuned model: no seed, and only what scoring needs.
+
+    What tuning alone uses keeps its default, so that a change of the tuning
+    recipe leaves the base's records valid.
+    """
+    recipe = settings.behind.recipe
+    kept = ("quantization", "max_input_tokens", "max_target_tokens")
+    return (
+        Factors(collection=collection, model=settings.model, held_out=cluster, arm="base", seed=0),
+        Recipe(**{name: getattr(recipe, name) for name in kept}),
+    )
+
+
+def whole_seeds(records: Sequence[Record]) -> list[Record]:
+    """Records without seeds that lack a task of their cluster and arm."""
+    kept = []
+    for _, members in _by(records, lambda r: (r.cluster, estimates.arm(r))):
+        tasks = {r.task for r in members}
+        for _, same in _by(members, lambda r: r.factors.seed):
+            kept += same if {r.task for r in same} == tasks else []
+    return kept
+
+
+def _seed_spread(records: Sequence[Record]) -> float:
+    """Standard deviation of a cluster's tuned mean between seeds, percent."""
+    variances = []
+    tuned = [r for r in records if estimates.arm(r) == "tuned"]
+    for _, members in _by(whole_seeds(tuned), lambda r: r.cluster):
+        means = [
+            np.mean([r.value for r in same]) for _, same in _by(members, lambda r: r.factors.seed)
+        ]
+        if len(means) > 1:
+            variances.append(np.var(means, ddof=1))
+    return float(np.sqrt(np.mean(variances))) if variances else 0.0
+
+
+def _way(cell: Cell) -> tuple:
+    """A cell but for its seed: what records of one arm have in common."""
+    factors, recipe, scoring, task = cell
+    return replace(factors, seed=0), recipe, scoring, task
+
+
+def _ordered(table: pd.DataFrame, clusters: list[str]) -> pd.DataFrame:
+    rank = {key: n for n, key in enumerate([*clusters, estimates.ALL])}
+    arms = {key: n for n, key in enumerate(ARMS)}
+    keyed = table.assign(
+        _cluster=table["cluster"].map(rank),
+        _whole=table["dataset"] == "",
+        _arm=table["arm"].map(arms).fillna(len(arms)),
+    )
+    ordered = keyed.sort_values(["_cluster", "_whole", "dataset", "_arm", "arm"], kind="stable")
+    return ordered.drop(columns=["_cluster", "_whole", "_arm"]).reset_index(drop=True)
+
+
+def _by(items: Iterable, key) -> list[tuple]:
+    found: dict = {}
+    for item in items:
+        found.setdefault(key(item), []).append(item)
+    return list(found.items())
