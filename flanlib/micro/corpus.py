@@ -389,7 +389,7 @@ def creatures(rng, here):
 # --- opinions ----------------------------------------------------------------
 
 
-def review(rng: random.Random, good: bool, n: int, words=None) -> list[str]:
+def review(rng: random.Random, good: bool, n: int, words=None, people=PEOPLE) -> list[str]:
     """Sentences of an opinion about one thing."""
     thing = rng.choice(THINGS)
     words = words or (GOOD if good else BAD)
@@ -398,7 +398,7 @@ def review(rng: random.Random, good: bool, n: int, words=None) -> list[str]:
         "it was a {w} {t}", "the whole {t} felt {w}", "{p} called the {t} {w}",
     )  # fmt: skip
     return [
-        f.format(t=thing, w=w, p=rng.choice(PEOPLE))
+        f.format(t=thing, w=w, p=rng.choice(people))
         for f, w in zip(rng.sample(forms, n), rng.sample(words, n), strict=True)
     ]
 

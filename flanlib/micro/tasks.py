@@ -205,7 +205,8 @@ def hellaswag(draw: Draw) -> Row:
 
 def _review(draw: Draw, n: int) -> Row:
     good = draw.coin()
-    lines = review(draw.rng, good, n, draw.of("good" if good else "bad"))
+    people = draw.of("men") + draw.of("women")
+    lines = review(draw.rng, good, n, draw.of("good" if good else "bad"), people)
     return {"text": " ".join(f"{line}." for line in lines), "label": int(good)}
 
 
