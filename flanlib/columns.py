@@ -120,7 +120,7 @@ def _getter(path: str | None) -> Getter | None:
         for way in ways:
             value: Any = row
             for name in way:
-                value = value.get(name, KeyError) if isinstance(value, Mapping) else KeyError
+                value = _member(value, name)
             if value not in (KeyError, None, ""):
                 return value
             found = value if found is KeyError else found
@@ -129,6 +129,15 @@ def _getter(path: str | None) -> Getter | None:
         return found
 
     return get
+
+
+def _member(value: Any, name: str) -> Any:
+    """A record's member, or that of every record in a list; else KeyError."""
+    if isinstance(value, Mapping):
+        return value.get(name, KeyError)
+    if isinstance(value, list) and all(isinstance(one, Mapping) and name in one for one in value):
+        return [one[name] for one in value]
+    return KeyError
 
 
 def _joined(column: str | list[str]) -> Getter:

@@ -246,25 +246,29 @@ def retype(row: Row, settings: Mapping[str, Any]) -> list[Row]:
     return [{"text": text, "answer": answer}]
 
 
-_AGENCY = re.compile(r"^(.{8,110}?) \((?:AP|AFP|Reuters|[A-Z][\w.]+(?: [A-Z][\w.]+){0,3})\) (?=\S)")
-_DATELINE = re.compile(
-    r"^(.{8,110}?) (?=[A-Z][A-Z.]+(?:[ ,][\w., ]{0,30}?)? ?(?:\([\w. ]+\) )?-{1,2} )"
+_AGENCY = re.compile(
+    r"^(.{8,110}?) \((?:AP|AFP|Reuters|[A-Z][\w.]+(?: [A-Z][\w.]+){0,3})\) (?=[^-\s])"
 )
-N_OPENING = 8
+_PLACE_NAME = r"[A-Z]{2}[A-Z.]*(?:,? [A-Z]{2}[A-Z.]*)*(?:, [\w. ]{1,24})?"
+_DATELINE = re.compile(rf"^(.{{8,110}}?) (?={_PLACE_NAME} ?(?:\([\w. ]{{2,24}}\) ?)?--? )")
 
 
 @shape
 def ag_news(row: Row, settings: Mapping[str, Any]) -> list[Row]:
     """Headline and lines, apart (labels from 1) or joined (labels from 0)."""
     if "description" in row:
-        label = row["label"]
-        return [{**row, "text": row["description"], "label": int(label) - 1}]
-    text = entities(row["text"])
+        text = _plain_news(row["description"])
+        return [{**row, "text": text, "label": int(row["label"]) - 1}]
+    text = _plain_news(row["text"])
     for pattern in (_AGENCY, _DATELINE):
         if found := pattern.match(text):
             return [{**row, "title": found[1], "text": text[found.end() :]}]
-    opening = " ".join(text.split()[:N_OPENING])
-    return [{**row, "title": f"{opening} ...", "text": text}]
+    return [{**row, "title": "", "text": text}]
+
+
+def _plain_news(text: str) -> str:
+    """One line, with the backslashes that stand for line breaks removed."""
+    return _one_line(entities(text).replace("\\", " "))
 
 
 @shape

@@ -53,7 +53,8 @@ def examples(
     rows
         Folder with the rows; None reads what was fetched.
     seed
-        Of the order, and with it of the cuts.
+        Of the order, and with it of the cuts. The micro world's rows come in
+        one order, drawn already.
     limit
         At most so many examples; a smaller limit gives a prefix.
     skipped
@@ -69,7 +70,7 @@ def examples(
     task = catalogue.task(task) if isinstance(task, str) else task
     _check(split)
     if task.source.route == "micro":
-        return _micro(task, split, seed, limit, skipped)
+        return _micro(task, split, limit, skipped)
     if split == "all":
         return islice(_every(catalogue, task, rows, skipped), limit)
     stretch = locate(catalogue, task, split, rows)
@@ -83,7 +84,7 @@ def rows_of(
     task = catalogue.task(task) if isinstance(task, str) else task
     _check(split)
     if task.source.route == "micro":
-        return ((row_id, row) for row_id, row in _micro_rows(task, split, 0))
+        return _micro_rows(task, split)
     if split != "all":
         stretch = locate(catalogue, task, split, rows)
         return _numbered(task, stretch.path, stretch.base)
@@ -265,21 +266,22 @@ def _every(
         yield from adapt_all(row, task, row_id, skipped)
 
 
-def _micro_rows(task: Task, split: str, seed: int) -> Iterator[tuple[str, dict[str, Any]]]:
+def _micro_rows(task: Task, split: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The reported world's rows; the seed of an order is not a world's seed."""
     from flanlib.micro import tasks
 
     for part in ("train", "dev", "eval") if split == "all" else (split,):
-        for index, row in enumerate(tasks.rows(task.key, part, seed)):
+        for index, row in enumerate(tasks.rows(task.key, part)):
             yield f"{part}-{index}", row
 
 
 def _micro(
-    task: Task, split: str, seed: int, limit: int | None, skipped: Counter[str] | None
+    task: Task, split: str, limit: int | None, skipped: Counter[str] | None
 ) -> Iterator[Example]:
     cap = {"train": TRAIN_CAP, "dev": DEV_ROWS}.get(split)
     found = (
         example
-        for row_id, row in _micro_rows(task, split, seed)
+        for row_id, row in _micro_rows(task, split)
         for example in adapt_all(row, task, row_id, skipped)
     )
     return islice(found, min((n for n in (cap, limit) if n is not None), default=None))
