@@ -267,11 +267,11 @@ def _every(
 
 
 def _micro_rows(task: Task, split: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The reported world's rows; the seed of an order is not a world's seed."""
+    """Rows of the world whose seed is the source's `config`."""
     from flanlib.micro import tasks
 
     for part in ("train", "dev", "eval") if split == "all" else (split,):
-        for index, row in enumerate(tasks.rows(task.key, part)):
+        for index, row in enumerate(tasks.rows(task.key, part, int(task.source.config))):
             yield f"{part}-{index}", row
 
 
