@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from flanlib.config import Recipe
-from flanlib.errors import RunError, TemplateError
+from flanlib.errors import TemplateError
 from flanlib.templates import SEPARATOR, Prompt
 
 MAX_INPUT_TOKENS = 1024
@@ -59,36 +58,6 @@ def begin_ids(tokenizer: Any) -> list[int]:
     return list(_BEGIN[tokenizer])
 
 
-def lengths(recipe: Recipe, context: int | None, n_virtual: int = 0) -> tuple[int, int]:
-    """Longest input and target in tokens that a model has room for.
-
-    A recipe longer than the model's context gives way on the input side;
-    begin token, separator, end token and soft prompt keep eight places free.
-
-    Parameters
-    ----------
-    context
-        Positions the model was trained with; None means no limit.
-    n_virtual
-        Positions taken by a soft prompt.
-
-    Raises
-    ------
-    RunError
-        If the target alone leaves no room for an input.
-    """
-    if context is None:
-        return recipe.max_input_tokens, recipe.max_target_tokens
-    target = min(recipe.max_target_tokens, context // 4)
-    room = context - target - n_virtual - 8
-    if room < 8:
-        raise RunError(
-            f"a context of {context} tokens has no room for an input beside {target} target and"
-            f" {n_virtual} soft-prompt tokens; shorten prompt_tokens or choose another model"
-        )
-    return min(recipe.max_input_tokens, room), target
-
-
 def encode(
     tokenizer: Any,
     prompt: Prompt | str,
@@ -97,24 +66,33 @@ def encode(
     separator: str = SEPARATOR,
     max_input_tokens: int = MAX_INPUT_TOKENS,
     max_target_tokens: int = MAX_TARGET_TOKENS,
+    context: int | None = None,
 ) -> Encoded:
     """Token ids of a prompt and a target, tokenised apart.
+
+    Parameters
+    ----------
+    max_input_tokens, max_target_tokens
+        Each side is cut to these; the input further where the model's
+        context asks for it.
+    context
+        Positions the model has for prompt and target; None for no limit.
 
     Raises
     ------
     TemplateError
-        If input or target become no tokens.
+        If input or target become no tokens, or the target leaves no room
+        for an input.
     """
     if isinstance(prompt, Prompt):
         text, separator = prompt.input, prompt.separator
         target = prompt.target if target is None else target
-        where = f"task {prompt.task}, template {prompt.template!r}, example {prompt.example}"
+        where = where_of(prompt)
     else:
         text, where = prompt, f"input {prompt[:40]!r}"
     source, between, answer = token_ids(tokenizer, [text, separator, target or ""])
-    return _join(
-        begin_ids(tokenizer), source, between, answer, max_input_tokens, max_target_tokens, where
-    )
+    bounds = max_input_tokens, max_target_tokens, context
+    return _join(begin_ids(tokenizer), source, between, answer, bounds, where)
 
 
 def encode_many(
@@ -123,6 +101,7 @@ def encode_many(
     *,
     max_input_tokens: int = MAX_INPUT_TOKENS,
     max_target_tokens: int = MAX_TARGET_TOKENS,
+    context: int | None = None,
 ) -> list[Encoded]:
     """What `encode` gives for each prompt, in one call of the tokenizer."""
     prompts = list(prompts)
@@ -132,19 +111,18 @@ def encode_many(
     )
     between = dict(zip(separators, ids, strict=False))
     sources = ids[len(separators) :]
-    begin = begin_ids(tokenizer)
+    begin, bounds = begin_ids(tokenizer), (max_input_tokens, max_target_tokens, context)
     return [
-        _join(
-            begin,
-            sources[i],
-            between[p.separator],
-            sources[len(prompts) + i],
-            max_input_tokens,
-            max_target_tokens,
-            f"task {p.task}, template {p.template!r}, example {p.example}",
+        _join(begin, source, between[p.separator], answer, bounds, where_of(p))
+        for p, source, answer in zip(
+            prompts, ids[len(separators) :], ids[len(separators) + len(prompts) :], strict=False
         )
-        for i, p in enumerate(prompts)
     ]
+
+
+def where_of(prompt: Prompt) -> str:
+    """Where a prompt comes from, for messages."""
+    return f"task {prompt.task}, template {prompt.template!r}, example {prompt.example}"
 
 
 def _join(
@@ -152,12 +130,19 @@ def _join(
     source: list[int],
     between: list[int],
     answer: list[int],
-    max_input_tokens: int,
-    max_target_tokens: int,
+    bounds: tuple[int, int, int | None],
     where: str,
 ) -> Encoded:
+    room, longest, context = bounds
     if not source or not answer:
         raise TemplateError(f"{where}: {'input' if not source else 'target'} has no tokens")
-    kept, written = source[-max_input_tokens:], answer[:max_target_tokens]
-    lost = len(answer) - len(written)
+    written = answer[:longest]
+    if context is not None:
+        room = min(room, context - len(begin) - len(between) - len(written))
+    if room < 1:
+        raise TemplateError(
+            f"{where}: a target of {len(written)} tokens leaves no room for an input in a context"
+            f" of {context} tokens; lower max_target_tokens (now {longest}), or use another model"
+        )
+    kept, lost = source[-room:], len(answer) - len(written)
     return Encoded([*begin, *kept, *between], written, len(source) - len(kept) + lost, lost)

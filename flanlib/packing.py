@@ -151,7 +151,9 @@ def isolated_attention(
         key = key.repeat_interleave(groups + 1, 1)
         value = value.repeat_interleave(groups + 1, 1)
     lengths = list(example_lengths)
-    parts = zip(query.split(lengths, 2), key.split(lengths, 2), value.split(lengths, 2))
+    parts = zip(
+        query.split(lengths, 2), key.split(lengths, 2), value.split(lengths, 2), strict=True
+    )
     seen = [
         functional.scaled_dot_product_attention(
             q, k, v, is_causal=True, scale=scaling, dropout_p=dropout

@@ -124,11 +124,11 @@ class Steps:
         prompts: Iterable[Prompt],
         tokenizer: Any,
         recipe: Recipe,
-        limits: tuple[int, int],
+        context: int | None,
         n_virtual: int = 0,
     ) -> None:
         self.prompts, self.tokenizer, self.recipe = iter(prompts), tokenizer, recipe
-        self.limits, self.n_virtual = limits, n_virtual
+        self.context, self.n_virtual = context and context - n_virtual, n_virtual
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         eos = self.tokenizer.eos_token_id
@@ -136,8 +136,9 @@ class Steps:
             encoded = encode.encode_many(
                 self.tokenizer,
                 batch,
-                max_input_tokens=self.limits[0],
-                max_target_tokens=self.limits[1],
+                max_input_tokens=self.recipe.max_input_tokens,
+                max_target_tokens=self.recipe.max_target_tokens,
+                context=self.context,
             )
             yield {
                 "packs": packing.packs(encoded, eos, self.recipe.pack_tokens, self.n_virtual),
@@ -405,10 +406,10 @@ class Run:
         packing.check_isolation(net)
         net = models.attach(net, self.recipe, self.factors.seed, self.factors.arm)
         n_virtual = self.recipe.prompt_tokens if self.factors.arm == "prompt-tuned" else 0
-        limits = encode.lengths(self.recipe, models.context(packing.bare(net)), n_virtual)
         done, at, progress = self._resume(identity)
         prompts = prompts_from(source, done * self.recipe.examples_per_step)
-        steps = Steps(prompts, tokenizer, self.recipe, limits, n_virtual)
+        context = models.context(packing.bare(net))
+        steps = Steps(prompts, tokenizer, self.recipe, context, n_virtual)
         with packing.isolating(net):
             trainer = PackedTrainer(
                 model=net,
