@@ -1,8 +1,9 @@
 """Cuts: which rows of which file serve train, dev and evaluation.
 
 The hub's splits are not always there in a local copy, and some datasets have
-one split only. A split whose own file is missing is cut from the tuning file;
-splits that share a file take disjoint stretches of its rows in seeded order.
+one split only. Dev rows without a file of their own are cut from the tuning
+file, and evaluation rows where the catalogue says so; splits that share a file
+take disjoint stretches of its rows in seeded order.
 """
 
 import re
@@ -60,7 +61,7 @@ class Unit:
 def stretches(task: Task, found: dict[str, Path]) -> dict[str, Stretch]:
     """How the files that are there serve a task's splits.
 
-    A split whose own file is absent is cut from the tuning file; an
+    Dev rows whose own file is absent are cut from the tuning file. An
     evaluation cut from tuning rows gives way to a file of its own.
     """
     declared = {name: _parse(task, text) for name, text in task.source.splits.items()}
@@ -70,7 +71,7 @@ def stretches(task: Task, found: dict[str, Path]) -> dict[str, Stretch]:
     uses: dict[str, tuple[str, int | None]] = {}
     if own:
         uses["eval"] = (own[0], None)
-    elif tuning in found:
+    elif base == tuning and base in found:
         uses["eval"] = (tuning, size or EVAL_ROWS)
     if "dev" in declared:
         base, size = declared["dev"]
