@@ -9,65 +9,37 @@ some processors when a model is not in training.
 """
 
 import json
-import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-for _name in ("bitsandbytes.backends.cpu.ops", "bitsandbytes.cextension"):
-    logging.getLogger(_name).setLevel(logging.ERROR)
+from flanlib.quiet import quiet  # before bitsandbytes, which would remark on its import
 
-import torch  # noqa: E402
-from peft import (  # noqa: E402
+# isort: split
+import torch
+from peft import (
     LoraConfig,
     PeftModel,
     PromptTuningConfig,
     PromptTuningInit,
     get_peft_model,
 )
-from transformers import (  # noqa: E402
+from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
     BitsAndBytesConfig,
-    GPTNeoXConfig,
-    GPTNeoXForCausalLM,
     PreTrainedModel,
-    PreTrainedTokenizerFast,
     set_seed,
 )
-from transformers.utils import logging as transformers_logging  # noqa: E402
 
-from flanlib import paths  # noqa: E402
-from flanlib.config import Arm, Quantization, Recipe  # noqa: E402
-from flanlib.errors import DataError, ParameterError, RunError  # noqa: E402
+from flanlib import paths
+from flanlib.config import Arm, Quantization, Recipe
+from flanlib.errors import DataError, ParameterError, RunError
+from flanlib.rehearsal import random_neox as random_neox
 
 PADS = ("<|padding|>", "<pad>", "[PAD]", "<|pad|>", "<|finetune_right_pad_id|>")
-
-
-class Shape(NamedTuple):
-    """Layers, width, heads, feed-forward width and vocabulary of a GPT-NeoX."""
-
-    layers: int
-    width: int
-    heads: int
-    inner: int
-    vocabulary: int
-
-
-# Pythia's shapes (Biderman et al. 2023, table 1), and a small one for rehearsals.
-SHAPES = {
-    "tiny": Shape(2, 64, 4, 256, 320),
-    "14m": Shape(6, 128, 4, 512, 50_304),
-    "70m": Shape(6, 512, 8, 2_048, 50_304),
-    "160m": Shape(12, 768, 12, 3_072, 50_304),
-    "410m": Shape(24, 1_024, 16, 4_096, 50_304),
-    "1.4b": Shape(24, 2_048, 16, 8_192, 50_304),
-    "2.8b": Shape(32, 2_560, 32, 10_240, 50_304),
-    "6.9b": Shape(32, 4_096, 32, 16_384, 50_432),
-    "12b": Shape(36, 5_120, 40, 20_480, 50_688),
-}
 
 
 def locate(model: str | Path) -> tuple[str, str | None]:
@@ -173,14 +145,9 @@ def load_tokenizer(model: str | Path) -> Any:
 
 def _read(kind: Any, name: str, revision: str | None, **given: Any) -> Any:
     """Load by transformers, quietly, its errors told in one line."""
-    level, bars = (
-        transformers_logging.get_verbosity(),
-        transformers_logging.is_progress_bar_enabled(),
-    )
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
     try:
-        return kind.from_pretrained(name, revision=revision, trust_remote_code=False, **given)
+        with quiet():
+            return kind.from_pretrained(name, revision=revision, trust_remote_code=False, **given)
     except torch.OutOfMemoryError:
         raise RunError(f"{name}: too large for {given.get('device_map')}; {_SMALLER}") from None
     except Exception as error:  # the readers below raise errors of their own kinds
@@ -190,10 +157,6 @@ def _read(kind: Any, name: str, revision: str | None, **given: Any) -> Any:
             " give a name below data/models/, a folder saved by transformers, or a hub id"
             " that was downloaded or can be"
         ) from error
-    finally:
-        transformers_logging.set_verbosity(level)
-        if bars:
-            transformers_logging.enable_progress_bar()
 
 
 _SMALLER = "use a smaller model, or quantization nf4"
@@ -209,7 +172,8 @@ def _lay(model: Any, folder: Path) -> Any:
             raise ParameterError(f"{folder}: only a soft prompt can be laid over an adapter")
         model = model.get_base_model()
     try:
-        return PeftModel.from_pretrained(model, str(folder)).requires_grad_(False)
+        with quiet():
+            return PeftModel.from_pretrained(model, str(folder)).requires_grad_(False)
     except Exception as error:  # PEFT, safetensors and torch raise errors of their own
         text = " ".join(str(error).split())[:300]
         raise DataError(
@@ -272,6 +236,11 @@ def attach(model: Any, recipe: Recipe, seed: int, arm: Arm = "tuned") -> Any:
     A PEFT model, or the model itself for `finetuned`, in training mode.
     """
     set_seed(seed)
+    with quiet():  # PEFT remarks on names and on second adapters, both meant here
+        return _attach(model, recipe, arm)
+
+
+def _attach(model: Any, recipe: Recipe, arm: Arm) -> Any:
     if arm == "finetuned":
         if any(p.dtype == torch.uint8 for p in model.parameters()):
             raise ParameterError("full fine-tuning needs quantization none; found 4-bit weights")
@@ -305,59 +274,3 @@ def soft_prompt(model: Any) -> torch.Tensor | None:
     if isinstance(model, PeftModel) and model.active_peft_config.is_prompt_learning:
         return model.get_prompt(batch_size=1)[0]
     return None
-
-
-def byte_tokenizer() -> Any:
-    """A tokenizer of one token per byte, end token 0 and pad token 1."""
-    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
-
-    specials = ("<|endoftext|>", "<|padding|>")
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocabulary = {token: i for i, token in enumerate((*specials, *alphabet))}
-    made = Tokenizer(models.BPE(vocabulary, []))
-    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    made.decoder = decoders.ByteLevel()
-    made.add_special_tokens([AddedToken(s, special=True) for s in specials])
-    return PreTrainedTokenizerFast(
-        tokenizer_object=made, eos_token=specials[0], pad_token=specials[1]
-    )
-
-
-def random_neox(
-    out_dir: str | Path, seed: int = 1, size: str = "tiny", dtype: str = "float32"
-) -> Path:
-    """Write a GPT-NeoX with random weights and a byte tokenizer.
-
-    It has learnt nothing: it rehearses a run, and measures speed and memory.
-
-    Parameters
-    ----------
-    size
-        A key of `SHAPES`.
-    """
-    if size not in SHAPES:
-        raise ParameterError(f"size {size!r}: there are {', '.join(SHAPES)}")
-    out = Path(out_dir)
-    model = neox(size, seed).to(getattr(torch, dtype))
-    model.save_pretrained(out)
-    byte_tokenizer().save_pretrained(out)
-    return out
-
-
-def neox(size: str, seed: int = 1) -> PreTrainedModel:
-    """A GPT-NeoX of one of `SHAPES` with random weights."""
-    shape = SHAPES[size]
-    set_seed(seed)
-    return GPTNeoXForCausalLM(
-        GPTNeoXConfig(
-            vocab_size=shape.vocabulary,
-            hidden_size=shape.width,
-            num_hidden_layers=shape.layers,
-            num_attention_heads=shape.heads,
-            intermediate_size=shape.inner,
-            max_position_embeddings=2_048,
-            rotary_pct=0.25,
-            bos_token_id=0,
-            eos_token_id=0,
-        )
-    )
