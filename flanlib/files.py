@@ -57,7 +57,7 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
             for line, text in enumerate(file, 1):
                 if not text.strip():
                     continue
-                row = json.loads(text)
+                row = json.loads(text.decode())
                 if not isinstance(row, dict):
                     raise DataError(f"{path}:{line}: a {type(row).__name__}, not a JSON object")
                 yield row
