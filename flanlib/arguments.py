@@ -1,0 +1,285 @@
+"""Command-line arguments made from typed signatures and numpydoc.
+
+A verb is a function. Its parameters become options, their types check what
+is typed, their docstrings are the help. A parameter that is a dataclass
+(factors, recipe, settings) stands for its fields. With `like`, a verb's
+`**given` stands for the parameters of the function it hands them to, so that
+a default and its meaning are written down once.
+"""
+
+import argparse
+import inspect
+import re
+import typing
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any
+
+from flanlib.errors import ParameterError
+
+HIDDEN = {"catalogue", "progress", "say", "mixture", "phases", "adapter_of"}
+ALIASES = {"tasks": "--task", "clusters": "--cluster"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Argument:
+    """One parameter of a verb, or one field of a dataclass it takes.
+
+    Attributes
+    ----------
+    part
+        Parameter the field belongs to; empty for a parameter itself.
+    several
+        Whether it takes a list.
+    """
+
+    name: str
+    type: Any
+    default: Any
+    help: str
+    part: str = ""
+    several: bool = False
+    positional: bool = False
+
+    @property
+    def destination(self) -> str:
+        """Where argparse keeps it."""
+        return f"{self.part}.{self.name}" if self.part else self.name
+
+
+def like(source: str, **values: str) -> Callable[[Callable], Callable]:
+    """Let a verb's `**given` stand for another function's parameters.
+
+    Parameters
+    ----------
+    source
+        `module:function`; imported when the verb's arguments are wanted.
+    values
+        Help of parameters that the verb words differently.
+    """
+
+    def mark(verb: Callable) -> Callable:
+        verb.source, verb.words = source, values
+        return verb
+
+    return mark
+
+
+def arguments(verb: Callable) -> list[Argument]:
+    """Everything a verb can be told."""
+    found: list[Argument] = []
+    for parameter in _signature(verb).values():
+        if parameter.kind is parameter.VAR_KEYWORD:
+            known = {argument.name for argument in found}
+            found += [a for a in _borrowed(verb) if a.name not in known]
+        elif is_dataclass(parameter.annotation):
+            found += _fields(parameter)
+        else:
+            found.append(_argument(parameter, _words(verb)))
+    return found
+
+
+def _words(verb: Callable) -> dict[str, str]:
+    """Help of a verb's own and borrowed parameters; its own words come first."""
+    if not hasattr(verb, "source"):
+        return documented(verb)
+    return {**documented(_source(verb)), **verb.words, **documented(verb)}
+
+
+def _source(verb: Callable) -> Callable:
+    module, _, name = verb.source.partition(":")
+    return getattr(import_module(module), name)
+
+
+def _borrowed(verb: Callable) -> Iterator[Argument]:
+    words = _words(verb)
+    for parameter in _signature(_source(verb)).values():
+        if parameter.name not in HIDDEN and parameter.name not in _own(verb):
+            option = parameter.replace(kind=parameter.KEYWORD_ONLY)
+            yield _argument(option, words)
+
+
+def _own(verb: Callable) -> set[str]:
+    return set(inspect.signature(verb).parameters)
+
+
+def _signature(function: Callable) -> dict[str, inspect.Parameter]:
+    return dict(inspect.signature(function, eval_str=True).parameters)
+
+
+def _fields(parameter: inspect.Parameter) -> Iterator[Argument]:
+    kind = parameter.annotation
+    types, words = typing.get_type_hints(kind, include_extras=True), documented(kind)
+    given = parameter.default if parameter.default is not parameter.empty else None
+    for one in fields(kind):
+        default = one.default if one.default is not MISSING else None
+        if given is not None:
+            default = getattr(given, one.name)
+        inner, several = _shape(types[one.name])
+        yield Argument(
+            name=one.name,
+            type=inner,
+            default=default,
+            help=words.get(one.name, ""),
+            part=parameter.name,
+            several=several,
+        )
+
+
+def _argument(parameter: inspect.Parameter, words: dict[str, str]) -> Argument:
+    inner, several = _shape(parameter.annotation)
+    variable = parameter.kind is parameter.VAR_POSITIONAL
+    required = parameter.default is parameter.empty and not variable
+    return Argument(
+        name=parameter.name,
+        type=inner,
+        default=() if variable else MISSING if required else parameter.default,
+        help=words.get(parameter.name, ""),
+        several=several or variable,
+        positional=variable or (required and parameter.kind is parameter.POSITIONAL_OR_KEYWORD),
+    )
+
+
+def _shape(kind: Any) -> tuple[Any, bool]:
+    """Type of one value, and whether there may be several."""
+    if typing.get_origin(kind) in (typing.Union, UnionType):
+        members = [t for t in typing.get_args(kind) if t is not NoneType]
+        return _shape(next((t for t in members if _plain(t) is not str), members[0]))
+    if typing.get_origin(kind) in (tuple, list, Sequence):
+        return typing.get_args(kind)[0], True
+    return kind, False
+
+
+def _plain(kind: Any) -> Any:
+    """A type without its annotations."""
+    return typing.get_args(kind)[0] if hasattr(kind, "__metadata__") else kind
+
+
+@cache
+def documented(thing: Any) -> dict[str, str]:
+    """Parameter or attribute -> what its numpydoc says about it."""
+    text = inspect.getdoc(thing) or ""
+    found: dict[str, str] = {}
+    for section in ("Parameters", "Attributes"):
+        match = re.search(rf"^{section}\n-+\n(.*?)(?=^\S[^\n]*\n-+\n|\Z)", text, re.M | re.S)
+        for names, body in re.findall(
+            r"^(\S[^\n]*)\n((?:[ \n][^\n]*\n?)*)", match[1] if match else "", re.M
+        ):
+            words = " ".join(body.split())
+            found.update({name.strip(): words for name in names.split(",")})
+    return found
+
+
+def summary(thing: Any) -> str:
+    """First line of a docstring."""
+    return (inspect.getdoc(thing) or "").split("\n", 1)[0]
+
+
+def fill(parser: argparse.ArgumentParser, found: Sequence[Argument]) -> None:
+    """Add arguments to a parser."""
+    groups: dict[str, Any] = {}
+    for argument in found:
+        title = argument.part or "options"
+        if title not in groups:
+            groups[title] = parser if title == "options" else parser.add_argument_group(title)
+        _add(groups[title], argument)
+
+
+def _add(group: Any, argument: Argument) -> None:
+    flag = "--" + argument.name.rstrip("_").replace("_", "-")
+    words = argument.help.replace("%", "%%")
+    words += _shown(argument.default)
+    if _plain(argument.type) is bool:
+        action = argparse.BooleanOptionalAction if argument.default is True else "store_true"
+        group.add_argument(
+            flag, dest=argument.destination, action=action, default=argument.default, help=words
+        )
+        return
+    settings: dict[str, Any] = {"help": words, "type": _reader(argument.type)}
+    settings["metavar"] = _metavar(argument)
+    if argument.positional:
+        several = {"nargs": "*"} if argument.several else {}
+        group.add_argument(argument.name, **settings, **several)
+        return
+    if argument.several:
+        settings["nargs"] = "+"
+    if argument.default is MISSING:
+        settings["required"] = True
+    else:
+        settings["default"] = argument.default
+    flags = [flag, *([ALIASES[argument.name]] if argument.name in ALIASES else [])]
+    group.add_argument(*flags, dest=argument.destination, **settings)
+
+
+def _shown(default: Any) -> str:
+    """A default as help tells it; what is empty is told in words there."""
+    if default is None or default is MISSING or default in ("", ()) or default is False:
+        return ""
+    if default is True:
+        return " (default: yes)"
+    text = default if isinstance(default, str) and default.strip() else repr(default)
+    return f" (default: {text})".replace("%", "%%")
+
+
+def _metavar(argument: Argument) -> str:
+    kind = _plain(argument.type)
+    if typing.get_origin(kind) is typing.Literal:
+        return "{" + ",".join(str(choice) for choice in typing.get_args(kind) if choice) + "}"
+    names = {int: "N", float: "X", Path: "PATH"}
+    return names.get(kind, argument.name.upper().replace("_", "-"))
+
+
+def _reader(kind: Any) -> Callable[[str], Any]:
+    """Text to a checked value; argparse turns the error into a usage line."""
+    if _plain(kind) is str and not hasattr(kind, "__metadata__"):
+        return str
+
+    def read(text: str) -> Any:
+        from pydantic import TypeAdapter, ValidationError
+
+        try:
+            return TypeAdapter(kind).validate_python(text)
+        except ValidationError as error:
+            raise argparse.ArgumentTypeError(f"{text!r}: {error.errors()[0]['msg']}") from None
+
+    return read
+
+
+def call(verb: Callable, found: Sequence[Argument], space: argparse.Namespace) -> Any:
+    """Call a verb with what was parsed."""
+    parts: dict[str, dict[str, Any]] = {}
+    for argument in found:
+        value = getattr(space, argument.destination)
+        if argument.several:
+            value = tuple(_listed(value or ()))
+        parts.setdefault(argument.part, {})[argument.name] = value
+    given = parts.pop("", {})
+    signature = _signature(verb)
+    for name, values in parts.items():
+        given[name] = _built(signature[name].annotation, values)
+    variable = next((p.name for p in signature.values() if p.kind is p.VAR_POSITIONAL), None)
+    return verb(*given.pop(variable), **given) if variable else verb(**given)
+
+
+def _listed(values: Sequence[Any]) -> Iterator[Any]:
+    """Values given apart or with commas between."""
+    for value in values:
+        if isinstance(value, str):
+            yield from (part for part in value.split(",") if part)
+        else:
+            yield value
+
+
+def _built(kind: Any, values: dict[str, Any]) -> Any:
+    from pydantic import ValidationError
+
+    try:
+        return kind(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = "--" + "-".join(map(str, first["loc"])).replace("_", "-")
+        raise ParameterError(f"{where}: {first['msg']}; found {first['input']!r}") from None

@@ -1,0 +1,313 @@
+"""Score sheets: one Parquet table per task, and what was made of it.
+
+A sheet holds everything scored: for a ranking task the log-likelihood of
+every option of every prompt, for a generating task the text written. It is
+written whole or not at all, with what it depends on in its name's note, so a
+command that was killed goes on with the next task.
+"""
+
+import json
+import random
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from flanlib import results, runs, sources, templates
+from flanlib.adapters import Example
+from flanlib.catalogue import Catalogue, Task
+from flanlib.config import digest
+from flanlib.errors import DataError, MissingResultError
+from flanlib.results import Scoring
+from flanlib.stream import few_shot
+from flanlib.templates import Prompt
+
+RESULTS = "results.jsonl"
+FEW_SHOT_TOKENS = 960
+POOL = 2_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What a sheet depends on besides the rows.
+
+    Attributes
+    ----------
+    shots
+        Exemplars in front of each example, fewer where they do not fit 960
+        tokens.
+    seed
+        Of the exemplars.
+    """
+
+    model: str
+    adapter: str
+    quantization: str
+    dtype: str
+    shots: int
+    seed: int
+    max_new_tokens: int
+    scoring: Scoring
+
+
+def score_tasks(
+    lm: Any,
+    tokenizer: Any,
+    catalogue: Catalogue,
+    tasks: Iterable[Task],
+    asked: Asked,
+    *,
+    out: Path,
+    rows: str | Path | None = None,
+    token_budget: int | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> Iterator[dict[str, Any]]:
+    """Score tasks one after another; yield what was measured of each.
+
+    A task whose sheet is there, made of the same rows and settings, is not
+    scored again.
+
+    Raises
+    ------
+    MissingResultError
+        If a task's rows are not there.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    chosen = list(tasks)
+    for number, task in enumerate(chosen, 1):
+        head = f"[{number}/{len(chosen)}] {task.key}"
+        examples = runs.examples_of(catalogue, task, asked.scoring, str(rows or ""))
+        wording = runs.asked_with(catalogue, task, asked.scoring)
+        identity = digest(
+            [asdict(asked), results.data_digest(examples), results.phrasing_digest(wording)]
+        )
+        measured = _recorded(out, task, identity)
+        if measured is None:
+            prompts = list(runs.prompts_of(examples, wording, asked.scoring))
+            if asked.shots:
+                prompts = exemplified(prompts, catalogue, task, asked, tokenizer, wording, rows)
+            say(f"{head}: {len(prompts)} prompts from {len(examples)} rows ...")
+            table = _table(lm, tokenizer, task, prompts, asked, token_budget)
+            measured = _measure(task, table, examples, asked, identity)
+            _write(out, task, table, measured)
+        say(f"{head}: {measured['metric']} {measured['value']:.1f} (n {measured['n']})")
+        yield measured
+
+
+def _table(
+    lm: Any,
+    tokenizer: Any,
+    task: Task,
+    prompts: Sequence[Prompt],
+    asked: Asked,
+    token_budget: int | None,
+) -> Any:
+    from flanlib import score
+
+    if task.kind == "rank":
+        return score.rank(lm, tokenizer, prompts, token_budget=token_budget)
+    return score.generate(
+        lm,
+        tokenizer,
+        prompts,
+        stop=task.stop,
+        max_new_tokens=asked.max_new_tokens,
+        token_budget=token_budget,
+    )
+
+
+def _measure(
+    task: Task, table: Any, examples: Sequence[Example], asked: Asked, identity: str
+) -> dict[str, Any]:
+    from flanlib import metrics
+
+    found = metrics.evaluate(task, table, examples=examples, choice=asked.scoring.choice)
+    low, high = (None if v != v else round(v, 4) for v in (found.low, found.high))
+    return {
+        "task": task.key,
+        "dataset": task.dataset,
+        "cluster": task.cluster,
+        "metric": found.metric,
+        "value": round(found.value, 4),
+        "low": low,
+        "high": high,
+        "chance": round(found.chance, 4),
+        "n": found.n,
+        "templates": {key: round(value, 4) for key, value in found.templates.items()},
+        "signature": found.signature,
+        "asked": asdict(asked),
+        "identity": identity,
+        "sheet": f"{task.key}.parquet",
+    }
+
+
+def _write(out: Path, task: Task, table: Any, measured: Mapping[str, Any]) -> None:
+    """The sheet, then the line that says it is complete."""
+    part = out / f".{task.key}.parquet.part"
+    table.to_parquet(part, index=False)
+    part.replace(out / f"{task.key}.parquet")
+    lines = [line for line in _lines(out) if line["task"] != task.key]
+    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in [*lines, measured])
+    part = out / f".{RESULTS}.part"
+    part.write_text(text, encoding="utf-8")
+    part.replace(out / RESULTS)
+
+
+def _recorded(out: Path, task: Task, identity: str) -> dict[str, Any] | None:
+    for line in _lines(out):
+        if line["task"] == task.key and line["identity"] == identity:
+            return line if (out / line["sheet"]).is_file() else None
+    return None
+
+
+def _lines(out: Path) -> list[dict[str, Any]]:
+    path = out / RESULTS
+    if not path.is_file():
+        return []
+    try:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except ValueError as error:
+        raise DataError(f"{path}: not JSON lines ({error}); delete it and score again") from None
+
+
+def exemplified(
+    prompts: Sequence[Prompt],
+    catalogue: Catalogue,
+    task: Task,
+    asked: Asked,
+    tokenizer: Any,
+    wording: Sequence[templates.Template],
+    rows: str | Path | None,
+) -> list[Prompt]:
+    """Prompts with solved train examples in front, in the same template.
+
+    Labels take turns where there are labels. Exemplars are dropped from the
+    left until the input fits 960 tokens.
+
+    Source
+    ------
+    Wei et al. 2022, section 4.3: as many exemplars as fit 960 tokens.
+    """
+    pool = list(islice(sources.examples(catalogue, task, "train", rows=rows), POOL))
+    if not pool:
+        raise MissingResultError(f"task {task.key}: no train rows to take exemplars from")
+    separator = prompts[0].separator
+    by_id = {template.id: template for template in wording}
+    found = []
+    for prompt in prompts:
+        rng = random.Random(f"{asked.seed}/{task.key}/{prompt.example}")
+        template = by_id[prompt.template]
+        solved = [
+            templates.render(
+                one, template, show_options=asked.scoring.show_options, separator=separator
+            )
+            for one in _drawn(pool, asked.shots, rng)
+        ]
+        found.append(_fitted(prompt, solved, tokenizer))
+    return found
+
+
+def _drawn(pool: Sequence[Example], n: int, rng: random.Random) -> list[Example]:
+    """`n` examples in random order, labels as evenly as they go."""
+    labels: dict[str, list[Example]] = {}
+    for one in rng.sample(pool, len(pool)):
+        labels.setdefault(one.answers[0] if one.gold is not None else "", []).append(one)
+    turns = [
+        one for column in _turns(rng.sample(list(labels.values()), len(labels))) for one in column
+    ]
+    return rng.sample(turns[:n], min(n, len(turns)))
+
+
+def _turns(groups: Sequence[Sequence[Any]]) -> Iterator[list[Any]]:
+    """First of each group, second of each, and so on until all are empty."""
+    for place in range(max(map(len, groups))):
+        yield [group[place] for group in groups if place < len(group)]
+
+
+def _fitted(prompt: Prompt, solved: Sequence[Prompt], tokenizer: Any) -> Prompt:
+    for first in range(len(solved)):
+        found = few_shot(prompt, solved[first:])
+        if len(tokenizer(found.input, add_special_tokens=False)["input_ids"]) <= FEW_SHOT_TOKENS:
+            return found
+    return prompt
+
+
+def score_file(
+    lm: Any,
+    tokenizer: Any,
+    path: Path,
+    *,
+    option_prefix: str,
+    out: Path,
+    token_budget: int | None = None,
+) -> tuple[int, float | None]:
+    """Score ready-made prompts into `out`/scores.jsonl.
+
+    Parameters
+    ----------
+    path
+        JSON lines with `id`, `input`, `options` and, if known, `gold`.
+
+    Returns
+    -------
+    How many there were, and percent right by the summed log-likelihood; None
+    unless every line has its `gold`.
+    """
+    from flanlib import score
+
+    lines = _prompts(path)
+    requests = [(line["input"], line["options"]) for line in lines]
+    found = score.loglikelihoods(
+        lm, tokenizer, requests, option_prefix=option_prefix, token_budget=token_budget
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    part = out / ".scores.jsonl.part"
+    with part.open("w", encoding="utf-8") as file:
+        for line, options in zip(lines, found, strict=True):
+            columns = {key: [o[key] for o in options] for key in ("ll", "n_tokens", "n_bytes")}
+            file.write(json.dumps({"id": line["id"], **columns}, ensure_ascii=False) + "\n")
+    part.replace(out / "scores.jsonl")
+    if any(line.get("gold") is None for line in lines):
+        return len(lines), None
+    best = [max(range(len(o)), key=lambda k, o=o: o[k]["ll"]) for o in found]
+    right = sum(k == line["gold"] for k, line in zip(best, lines, strict=True))
+    return len(lines), 100 * right / len(lines)
+
+
+def _prompts(path: Path) -> list[dict[str, Any]]:
+    """Checked lines of a file of ready-made prompts."""
+    if not path.is_file():
+        raise MissingResultError(f"{path}: no such file of prompts")
+    found = []
+    for number, text in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
+        if not text.strip():
+            continue
+        try:
+            line = json.loads(text)
+        except ValueError as error:
+            raise DataError(f"{path}:{number}: not JSON: {error}") from None
+        wrong = _wrong(line)
+        if wrong:
+            raise DataError(f"{path}:{number}: {wrong}")
+        found.append(line)
+    if not found:
+        raise DataError(f"{path}: no prompts")
+    return found
+
+
+def _wrong(line: Any) -> str:
+    """What is wrong with a ready-made prompt; empty when nothing is."""
+    if not isinstance(line, dict):
+        return f"a {type(line).__name__}, not an object with id, input, options and gold"
+    for name in ("id", "input", "options"):
+        if name not in line:
+            return f"no {name!r}; found {', '.join(map(repr, line))}"
+    options, gold = line["options"], line.get("gold")
+    if not isinstance(line["input"], str) or not line["input"]:
+        return f"input is {line['input']!r}; text is wanted"
+    if not isinstance(options, list) or not options or not all(isinstance(o, str) for o in options):
+        return f"options is {options!r}; a list of texts is wanted"
+    if gold is not None and (not isinstance(gold, int) or not 0 <= gold < len(options)):
+        return f"gold is {gold!r}; an index below {len(options)} is wanted"
+    return ""
