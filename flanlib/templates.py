@@ -16,7 +16,8 @@ Wei et al. 2022, section 2.1 and 2.3 ("classification with options").
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass as plain_dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
+from operator import itemgetter
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -46,7 +47,6 @@ def renderer(text: str) -> Renderer:
     Text with nothing but `{{ field }}` becomes one format string, which is
     several times faster; anything else is left to Jinja2.
     """
-    compiled = ENVIRONMENT.from_string(text)
     names: list[str] = []
     parts: list[str] = []
     for output in ENVIRONMENT.parse(text).body:
@@ -57,12 +57,15 @@ def renderer(text: str) -> Renderer:
                 names.append(node.name)
                 parts.append("%s")
             else:
-                return compiled.render
+                return ENVIRONMENT.from_string(text).render
     pattern = "".join(parts)
+    values = itemgetter(*names) if len(names) > 1 else None
 
     def substitute(fields: Mapping[str, str]) -> str:
         try:
-            return pattern % tuple([fields[name] for name in names])
+            if values is None:
+                return pattern % tuple([fields[name] for name in names])
+            return pattern % values(fields)
         except KeyError as error:
             raise UndefinedError(f"{error} is undefined") from None
 
@@ -293,7 +296,8 @@ def render(
     )
 
 
-def options_block(options: Iterable[str]) -> str:
+@lru_cache(maxsize=1_024)
+def options_block(options: tuple[str, ...]) -> str:
     """The answers to choose from, as FLAN shows them."""
     return "\n".join((OPTIONS_HEAD, *(f"- {option}" for option in options)))
 
