@@ -480,5 +480,5 @@ def gazette(draw: Draw) -> Row:
 def samsum(draw: Draw) -> Row:
     a, b = draw.people(2)
     fact = pick_facts(draw.rng, [a], 1)[0]
-    lines = [f"{a}: hello {b}.", f"{b}: tell me, {fact.wh(draw.rng.randrange(2))}?", f"{a}: {fact.value}."]
+    lines = [f"{a}: good morning {b}.", f"{b}: tell me, {fact.wh(draw.rng.randrange(2))}?", f"{a}: {fact.value}."]
     return {"dialogue": "\n".join(lines), "summary": fact.say()}
