@@ -6,7 +6,7 @@ are resampled too. Gains are therefore paired, and a cluster's interval holds
 what a new draw of entities and of seeds would change.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -87,18 +87,21 @@ def table(
     records: Iterable[Record],
     groups: Mapping[str, Sequence[str]],
     gains: Sequence[tuple[str, str]] = (("tuned", "base"),),
+    naming: Callable[[Record], str] | None = None,
 ) -> pd.DataFrame:
     """Arms and gains per dataset, per cluster and over all clusters.
 
     Parameters
     ----------
     records
-        Of one model and collection. Arms are told apart by `arm`.
+        Of one model and collection.
     groups
         Data digest -> group of each example, from `results.groups`.
     gains
         Pairs (arm, against); the row's arm is `gain` for the first pair and
         `gain over <against>` for the others.
+    naming
+        Tells arms apart; `arm` where nothing else is given.
 
     Returns
     -------
@@ -113,10 +116,11 @@ def table(
     DataError
         If the arms of a task were scored on different examples.
     """
+    naming = naming or arm
     rows: list[dict] = []
     whole: dict[str, list[Estimate]] = {}
     for cluster, members in _by(records, lambda r: r.cluster).items():
-        found = _cluster(cluster, members, groups)
+        found = _cluster(cluster, members, groups, naming)
         for dataset, arms in found.items():
             for place, (new, old) in enumerate(gains):
                 if new in arms and old in arms:
@@ -155,16 +159,18 @@ def mean(parts: Sequence[Estimate]) -> Estimate:
     )
 
 
-def _cluster(cluster: str, records: Sequence[Record], groups) -> dict[str, dict[str, Estimate]]:
+def _cluster(
+    cluster: str, records: Sequence[Record], groups, naming
+) -> dict[str, dict[str, Estimate]]:
     """Dataset (empty: the cluster) -> arm -> estimate, arms in all datasets."""
     picks = _rng(cluster)
-    seeds = _seeds(cluster, records)
+    seeds = _seeds(cluster, records, naming)
     chosen = {name: picks.integers(len(s), size=(DRAWS, len(s))) for name, s in seeds.items()}
     tasks: dict[str, dict[str, Estimate]] = {}
     dataset_of: dict[str, list[str]] = {}
     for task, members in _by(records, lambda r: r.task).items():
         dataset_of.setdefault(members[0].dataset, []).append(task)
-        tasks[task] = _task(task, members, groups, chosen)
+        tasks[task] = _task(task, members, groups, chosen, naming)
     found = {
         dataset: _mean_arms([tasks[task] for task in parts])
         for dataset, parts in dataset_of.items()
@@ -172,7 +178,7 @@ def _cluster(cluster: str, records: Sequence[Record], groups) -> dict[str, dict[
     return {**found, "": _mean_arms(list(found.values()))}
 
 
-def _task(task: str, records: Sequence[Record], groups, chosen) -> dict[str, Estimate]:
+def _task(task: str, records: Sequence[Record], groups, chosen, naming) -> dict[str, Estimate]:
     marks = {r.data for r in records}
     if len(marks) != 1:
         raise DataError(
@@ -186,7 +192,7 @@ def _task(task: str, records: Sequence[Record], groups, chosen) -> dict[str, Est
     weights = _rng(task).multinomial(len(names), np.full(len(names), 1 / len(names)), size=DRAWS)
     sizes = weights @ np.bincount(codes)
     found = {}
-    for name, members in _by(records, arm).items():
+    for name, members in _by(records, naming).items():
         ordered = sorted(members, key=lambda r: r.factors.seed)
         draws = np.stack([_draws(r, codes, weights, sizes) for r in ordered])
         pick = chosen[name]
@@ -212,10 +218,10 @@ def _draws(record: Record, codes, weights, sizes) -> np.ndarray:
     return draws - scores.mean() + record.value
 
 
-def _seeds(cluster: str, records: Sequence[Record]) -> dict[str, list[int]]:
+def _seeds(cluster: str, records: Sequence[Record], naming) -> dict[str, list[int]]:
     """Arm -> its seeds, which every task scored with it must share."""
     found: dict[str, list[int]] = {}
-    for name, members in _by(records, arm).items():
+    for name, members in _by(records, naming).items():
         tasks = {r.task for r in members}
         seeds = sorted({r.factors.seed for r in members})
         cells = {(r.task, r.factors.seed) for r in members}

@@ -224,6 +224,14 @@ def examples_of(found: Catalogue, task: Task, scoring: Scoring, rows: str = "") 
     return chosen
 
 
+def first_example(found: Catalogue, task: Task, split: str, rows: str = "") -> Example:
+    """The first example of a task's split."""
+    example = next(iter(sources.examples(found, task, split, rows=rows or None)), None)
+    if example is None:
+        raise MissingResultError(f"task {task.key}: its source has no {split} rows")
+    return example
+
+
 def asked_with(found: Catalogue, task: Task, scoring: Scoring) -> tuple[Template, ...]:
     """The templates a task is scored with.
 

@@ -56,6 +56,11 @@ class Study:
         """Folder of records computed again, for comparison."""
         return results.folder(self.catalogue.name, paths.BUILD / "recomputed")
 
+    @property
+    def note(self) -> str:
+        """What every figure of this study has to say; may be empty."""
+        return self.settings.behind.note
+
     @cached_property
     def tasks(self) -> dict[str, tuple[Task, ...]]:
         """Held-out cluster -> tasks scored."""
@@ -144,9 +149,8 @@ class Study:
     def prompt(self, cluster: str) -> str:
         """An unseen question of a cluster as a model reads it, and the answer."""
         task = self.tasks[cluster][0]
-        one = replace(ASKED, max_examples=1)
-        example = runs.examples_of(self.catalogue, task, one, self.settings.rows)[0]
-        prompt = templates.render(example, runs.asked_with(self.catalogue, task, one)[0])
+        example = runs.first_example(self.catalogue, task, "eval", self.settings.rows)
+        prompt = templates.render(example, runs.asked_with(self.catalogue, task, ASKED)[0])
         return f"{prompt.input}\n--> {prompt.target}"
 
     def ensure(self, jobs: int = 0) -> pd.DataFrame:

@@ -1,0 +1,89 @@
+"""Figures: one module each, drawn from records without a model.
+
+A figure's module has `collect(study)`, which gives the tidy table of what is
+drawn, `draw(table)`, and `describe(table)`, the same in words.
+"""
+
+import base64
+import html
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from flanlib import paths, profiles
+from flanlib.errors import ParameterError
+from flanlib.figures import style
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from flanlib.study import Study
+
+STEMS = (
+    "fig1_pipeline",
+    "fig2_paradigms",
+    "fig3_taxonomy",
+    "fig4_templates",
+    "fig5_zero_shot_gains",
+)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A figure that was written; shows itself in a notebook.
+
+    Attributes
+    ----------
+    files
+        Suffix (svg, png, csv) -> path.
+    alt
+        The figure in words.
+    """
+
+    stem: str
+    files: dict[str, Path]
+    alt: str
+
+    def _repr_html_(self) -> str:
+        image = base64.b64encode(self.files["png"].read_bytes()).decode()
+        alt = html.escape(self.alt, quote=True)
+        return f'<img width="710" alt="{alt}" src="data:image/png;base64,{image}"/>'
+
+
+def module(stem: str) -> ModuleType:
+    """The module of a figure; `ParameterError` names the others."""
+    if stem not in STEMS:
+        raise ParameterError(f"figure {stem!r}: there are {', '.join(STEMS)}")
+    return import_module(f"flanlib.figures.{stem}")
+
+
+def publish(stem: str, table: "pd.DataFrame", study: "Study") -> Shown:
+    """Draw a table and write SVG, PNG and CSV where they belong."""
+    drawn = module(stem)
+    fig, alt = drawn.draw(table), drawn.describe(table)
+    if study.note:
+        alt = f"{study.note}. {alt}"
+    with style.look():
+        style.stamp(fig, study.note)
+    return Shown(stem, style.save(fig, stem, table, alt, folder(study)), alt)
+
+
+def redraw(stem: str, study: "Study", **given: Any) -> Shown:
+    """Collect from records and publish; computes nothing."""
+    return publish(stem, module(stem).collect(study, **given), study)
+
+
+def folder(study: "Study") -> Path:
+    """figures/ for the study as it is by default, else below build/figures/.
+
+    So a rehearsal, a part of the study, or a recomputation never takes the
+    place of a tracked figure.
+    """
+    settings, usual = study.settings, profiles.settings()
+    same = ("profile", "collection", "model", "rows", "held_out", "recompute")
+    if all(getattr(settings, name) == getattr(usual, name) for name in same):
+        return paths.FIGURES
+    kind = "recomputed" if settings.recompute else settings.profile
+    return paths.BUILD / "figures" / kind

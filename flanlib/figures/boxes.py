@@ -147,8 +147,8 @@ def box(
     lines = wrap(body, room, size, max_lines=max_lines)
     need = height_of(len(heads) + len(lines), size) + 2 * pad
     height = max(height, need)
-    frame(ax, x, y, width, height, edge=edge, fill=fill, dashed=dashed)
-    below = put(ax, x + pad, y - pad, heads, size, weight="bold", colour=edge)
+    frame(ax, x, y, width, height, edge=edge, fill=fill, dashed=dashed, line=1.4)
+    below = put(ax, x + pad, y - pad, heads, size, weight="bold")
     put(ax, x + pad, below, lines, size)
     return y - height
 

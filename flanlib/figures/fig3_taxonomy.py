@@ -8,8 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from flanlib import published
-from flanlib.catalogue import TRAIN_CAP, Catalogue
+from flanlib.catalogue import TRAIN_CAP
 from flanlib.figures import boxes, style
+from flanlib.study import Study
 
 STEM = "fig3_taxonomy"
 COLUMNS = 3
@@ -19,12 +20,13 @@ GAP = 0.12
 TOP = 0.62
 
 
-def collect(catalogue: Catalogue) -> pd.DataFrame:
+def collect(study: Study) -> pd.DataFrame:
     """One row per dataset: cluster, title, domain, rows used, paper's count.
 
     Datasets that the paper's figure does not count are left out. `n_used`
     is empty where a size is not stated. Domain is the cluster's.
     """
+    catalogue = study.catalogue
     paper = published.tasks().groupby("cluster")["dataset"].nunique()
     rows = []
     for key, tasks in catalogue.datasets().items():

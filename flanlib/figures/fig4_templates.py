@@ -5,9 +5,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from flanlib import runs, templates
-from flanlib.catalogue import Catalogue
 from flanlib.figures import boxes, style
-from flanlib.results import Scoring
+from flanlib.study import Study
 
 STEM = "fig4_templates"
 SIZE = 6.8
@@ -17,7 +16,7 @@ LINES = 16
 FIELD_WORDS = 60
 
 
-def collect(catalogue: Catalogue, task: str, rows: str = "") -> pd.DataFrame:
+def collect(study: Study, task: str = "rte") -> pd.DataFrame:
     """The first example of a task in each of its templates.
 
     Returns
@@ -25,8 +24,9 @@ def collect(catalogue: Catalogue, task: str, rows: str = "") -> pd.DataFrame:
     Columns collection, cluster, task, part (`field`, `answer`, `template`),
     name, text, target, inverted, ranked.
     """
+    catalogue = study.catalogue
     found = catalogue.task(task)
-    example = runs.examples_of(catalogue, found, Scoring(max_examples=1), rows)[0]
+    example = runs.first_example(catalogue, found, "eval", study.settings.rows)
     about = {"collection": catalogue.name, "cluster": found.cluster, "task": task}
     parts = [{"part": "field", "name": k, "text": v} for k, v in example.fields.items()]
     parts = [p for p in parts if p["name"] != "answer"]
@@ -63,15 +63,15 @@ def draw_templates(table: pd.DataFrame, ax: Axes) -> float:
     top = ax.get_ylim()[1]
     y = boxes.put(ax, 0.1, top - 0.08, [heading(table)], 9, weight="bold") - 0.06
     fields = table[table["part"] != "template"]
-    body = "\n".join(f"{row.name_}: {_short(row.text)}" for row in _named(fields))
+    body = "\n".join(f"{row.name}: {_short(row.text)}" for row in fields.itertuples())
     wide = style.WIDTH - 0.2
     head = f"One example of {first['task']} ({style.title(first['cluster'])})"
     y = boxes.box(ax, 0.1, y, wide, head, body, edge=colour, size=7.2, fill="#F4F4F4") - 0.16
-    shown = list(_named(table[table["part"] == "template"]))
+    shown = table[table["part"] == "template"]
     width = (wide - GAP * (COLUMNS - 1)) / COLUMNS
     lowest = y
     columns = [y] * COLUMNS
-    for row in shown:
+    for row in shown.itertuples():
         column = columns.index(max(columns))
         x = 0.1 + column * (width + GAP)
         note = "  (inverted: the task turned round)" if row.inverted else ""
@@ -81,7 +81,7 @@ def draw_templates(table: pd.DataFrame, ax: Axes) -> float:
             x,
             columns[column],
             width,
-            f"{row.name_}{note}",
+            f"{row.name}{note}",
             text,
             edge=colour if not row.inverted else style.QUIET,
             size=SIZE,
@@ -104,12 +104,8 @@ def describe(table: pd.DataFrame) -> str:
     """The figure in words."""
     shown = table[table["part"] == "template"]
     inverted = int(shown["inverted"].astype(bool).sum())
-    texts = "; ".join(f"{row.name_}: {row.text!r} -> {row.target!r}" for row in _named(shown))
+    texts = "; ".join(f"{row.name}: {row.text!r} -> {row.target!r}" for row in shown.itertuples())
     return f"{heading(table)}, {inverted} of them inverted. {texts}"
-
-
-def _named(table: pd.DataFrame):
-    return table.rename(columns={"name": "name_"}).itertuples()
 
 
 def _short(text: str) -> str:

@@ -84,6 +84,17 @@ def look() -> Iterator[None]:
         yield
 
 
+def stamp(fig: Figure, note: str) -> None:
+    """Mark a figure across: the note's first word large, the whole below."""
+    if note:
+        word = note.split(":")[0]
+        fig.text(
+            0.5, 0.5, word, size=54, color="#B00000", alpha=0.16, rotation=35, ha="center",
+            va="center", weight="bold",
+        )  # fmt: skip
+        fig.text(0.995, 0.004, note, size=6.5, color="#B00000", ha="right", va="bottom")
+
+
 def save(
     fig: Figure, stem: str, table: pd.DataFrame, alt: str, folder: Path | None = None
 ) -> dict[str, Path]:

@@ -1,0 +1,320 @@
+"""Figure 1: what instruction tuning is, and what it did to three clusters.
+
+The diagram is made of the collection itself: two prompts that were tuned on,
+a question of a cluster that was not, and the tuned model's own answer.
+"""
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from flanlib import published, runs, templates
+from flanlib.figures import boxes, style
+from flanlib.results import Scoring
+from flanlib.study import Study
+
+STEM = "fig1_pipeline"
+SHOWN = ("nli", "reading_comprehension", "closed_book_qa")
+SERIES = {
+    "GPT-3 175B zero-shot": ("GPT-3 zero-shot, published", "#FFFFFF", "///"),
+    "GPT-3 175B few-shot": ("GPT-3 few-shot, published", "#FFFFFF", "..."),
+    "FLAN 137B zero-shot": ("FLAN zero-shot, published", "#BDBDBD", ""),
+    "base": ("base, measured here", "#FFFFFF", ""),
+    "tuned": ("instruction-tuned, measured here (cluster's colour)", "", ""),
+}
+COLUMNS = ["panel", "cluster", "task", "name", "text", "value", "low", "high", "n", "source"]
+
+
+def collect(study: Study, held_out: str = "nli") -> pd.DataFrame:
+    """Prompts for the diagram and bars for the clusters shown.
+
+    Nothing is computed: what is not on record is left out, and the figure
+    says so.
+    """
+    rows = [*_diagram(study, held_out), *_published(), *_measured(study)]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def draw(table: pd.DataFrame) -> Figure:
+    """The whole figure: the pipeline above, the bars below."""
+    with style.look():
+        fig, page = boxes.page(style.WIDTH, 30)
+        lowest = draw_pipeline(table, page)
+        lines = [x for t in notes(table) for x in boxes.wrap(t, style.WIDTH - 0.2, 7)]
+        below = 0.1 + boxes.height_of(len(lines), 7)
+        bars, top = 2.0, 30.0
+        bottom = lowest - 0.55 - bars - 0.35 - below
+        height = top - bottom
+        page.set_ylim(bottom, top)
+        fig.set_size_inches(style.WIDTH, height)
+        ax = fig.add_axes((0.075, (below + 0.35) / height, 0.9, bars / height))
+        draw_bars(table, ax)
+        ax.legend(
+            handles=_legend(),
+            loc="lower left",
+            bbox_to_anchor=(-0.07, 1.0),
+            ncol=3,
+            columnspacing=1.2,
+            handlelength=1.6,
+        )
+        boxes.put(page, 0.1, bottom + below, lines, 7)
+    return fig
+
+
+def draw_pipeline(table: pd.DataFrame, ax: Axes) -> float:
+    """Figure 1, top: from tuning prompts to an answer; lowest y used."""
+    top = ax.get_ylim()[1]
+    y = (
+        boxes.put(
+            ax,
+            0.1,
+            top - 0.08,
+            ["Instruction tuning, and a cluster never tuned on"],
+            9,
+            weight="bold",
+        )
+        - 0.1
+    )
+    wide = 2.95
+    left, right = 0.1, style.WIDTH - 0.1 - wide
+    boxes.put(ax, left, y, ["Tuned on many tasks phrased as instructions"], 7.5, weight="bold")
+    boxes.put(ax, right, y, ["Asked about a task type it has not seen"], 7.5, weight="bold")
+    y = lowest = y - 0.19
+    for row in _part(table, "tuning").itertuples():
+        end = boxes.box(
+            ax,
+            left,
+            y,
+            wide,
+            f"{style.title(row.cluster)} ({row.task})",
+            row.text,
+            edge=style.colour(row.cluster),
+            size=6.8,
+            max_lines=17,
+        )
+        y = end - 0.1
+        lowest = end
+    x = left + 0.07
+    words = f"… and {_more(table)}"
+    boxes.put(ax, x, y + 0.03, [words], 7, style.QUIET)
+    lowest = min(lowest, y - 0.12)
+    start = top - 0.08 - boxes.height_of(1, 9) - 0.29
+    unseen = _part(table, "unseen").iloc[0]
+    end = boxes.box(
+        ax,
+        right,
+        start,
+        wide,
+        f"{style.title(unseen.cluster)} ({unseen.task})",
+        unseen.text,
+        edge=style.colour(unseen.cluster),
+        size=6.8,
+        max_lines=17,
+    )
+    boxes.arrow(ax, (right + wide / 2, end), (right + wide / 2, end - 0.26))
+    for name in ("base", "tuned", "right"):
+        answers = _part(table, f"answer {name}")
+        if len(answers):
+            row = answers.iloc[0]
+            end = boxes.box(
+                ax,
+                right,
+                end - (0.26 if name == "base" else 0.08),
+                wide,
+                row["name"],
+                row.text,
+                edge=style.INK if name == "tuned" else style.QUIET,
+                size=6.8,
+                max_lines=4,
+                fill="#F4F4F4",
+                dashed=name == "right",
+            )
+    if not len(_part(table, "answer tuned")):
+        end = boxes.box(
+            ax,
+            right,
+            end - 0.26,
+            wide,
+            "Model's answer",
+            "not recorded yet",
+            size=6.8,
+            edge=style.QUIET,
+            dashed=True,
+        )
+    middle = start - 0.62
+    boxes.arrow(ax, (left + wide + 0.06, middle), (right - 0.06, middle))
+    for n, line in enumerate(("tuned with", "one cluster", "held out")):
+        ax.text(
+            (left + wide + right) / 2,
+            middle + 0.42 - 0.12 * n,
+            line,
+            size=6.8,
+            ha="center",
+            va="top",
+        )
+    return min(lowest, end)
+
+
+def draw_bars(table: pd.DataFrame, ax: Axes) -> Axes:
+    """Figure 1, bottom: published and measured scores on three clusters."""
+    bars = _part(table, "bars")
+    width = 0.16
+    for at, cluster in enumerate(SHOWN):
+        for n, (series, (_, fill, hatch)) in enumerate(SERIES.items()):
+            x = at + (n - 2) * width + (0.06 if n > 2 else -0.02)
+            found = bars[(bars["cluster"] == cluster) & (bars["name"] == series)]
+            if found.empty:
+                ax.text(x, 2, "not recorded", rotation=90, size=6.5, ha="center", color=style.QUIET)
+                continue
+            row = found.iloc[0]
+            ax.bar(
+                x,
+                row.value,
+                width * 0.92,
+                color=fill or style.colour(cluster),
+                edgecolor="#555555" if n < 3 else style.INK,
+                hatch=hatch,
+                lw=0.9,
+            )
+            if row.low == row.low:
+                ax.plot([x, x], [row.low, row.high], color=style.INK, lw=1.2)
+            above = row.high if row.high == row.high else row.value
+            ax.text(x, above + 1.5, f"{row.value:.1f}", ha="center", size=6.8)
+    ax.set_xticks(range(len(SHOWN)))
+    ax.set_xticklabels([_label(bars, cluster) for cluster in SHOWN])
+    ax.tick_params(axis="x", length=0)
+    ax.grid(axis="x", visible=False)
+    ax.grid(axis="y")
+    ax.set(ylim=(0, 105), xlim=(-0.5, len(SHOWN) - 0.5), ylabel="score, percent")
+    return ax
+
+
+def notes(table: pd.DataFrame) -> list[str]:
+    """Footnotes: what is measured, and what is published."""
+    bars = _part(table, "bars")
+    firm = bars["source"].isin([f"published, {s}" for s in published.FIRM])
+    old = bars["source"].str.startswith("published")
+    weak = int((old & ~firm).sum())
+    text = "Published bars: Wei et al., their data, models of 137B and 175B parameters; " + (
+        f"{weak} of {int(old.sum())} values only recalled." if weak else "all values verified."
+    )
+    if (~old).any():
+        text += " Measured bars: this collection and model, 95 % intervals."
+    return [text]
+
+
+def describe(table: pd.DataFrame) -> str:
+    """The figure in words, from its content."""
+    parts = ["Instruction tuning as a diagram."]
+    for row in _part(table, "tuning").itertuples():
+        parts.append(f"Tuned on, {style.title(row.cluster)}: {row.text!r}.")
+    unseen = _part(table, "unseen").iloc[0]
+    parts.append(f"Not tuned on, {style.title(unseen.cluster)}: {unseen.text!r}.")
+    for row in table[table["panel"].str.startswith("answer")].itertuples():
+        parts.append(f"{row.name}: {row.text!r}.")
+    for row in _part(table, "bars").itertuples():
+        parts.append(f"{style.title(row.cluster)}, {SERIES[row.name][0]}: {row.value:.1f} percent.")
+    return " ".join(parts)
+
+
+def _diagram(study: Study, held_out: str) -> list[dict]:
+    split = study.catalogue.held_out(held_out)
+    rows, seen = [], set()
+    for task in split.tuning:
+        if task.cluster in seen or len(seen) == 2 or task.key in study.left_out:
+            continue
+        seen.add(task.cluster)
+        rows.append(_prompt(study, task, "tuning"))
+    rows.append({"panel": "count", "value": float(len({t.dataset for t in split.tuning}))})
+    samples = [
+        record
+        for record in study.records(study.at)
+        if record.cluster == held_out and record.scoring.show_options and record.sample
+    ]
+    tuned = [r for r in samples if r.factors.arm == "tuned"]
+    if not tuned:
+        task = study.tasks[held_out][0]
+        return [*rows, _prompt(study, task, "unseen")]
+    first = min(tuned, key=lambda r: (r.factors.seed != study.settings.seed, r.sample["example"]))
+    about = {"cluster": held_out, "task": first.task, "source": "recorded"}
+    rows.append({"panel": "unseen", "name": "prompt", "text": first.sample["input"], **about})
+    for record in samples:
+        if record.task == first.task and record.factors.arm == "base":
+            text = record.sample["answer"]
+            rows.append({"panel": "answer base", "name": "Base", "text": text, **about})
+    text = first.sample["answer"]
+    rows.append({"panel": "answer tuned", "name": "Instruction-tuned", "text": text, **about})
+    text = first.sample["target"]
+    return [*rows, {"panel": "answer right", "name": "Right answer", "text": text, **about}]
+
+
+def _prompt(study: Study, task, panel: str) -> dict:
+    split = "train" if panel == "tuning" else "eval"
+    found = runs.first_example(study.catalogue, task, split, study.settings.rows)
+    asked = runs.asked_with(study.catalogue, task, Scoring())[0]
+    prompt = templates.render(found, asked)
+    text = f"{prompt.input}\n→ {prompt.target}" if panel == "tuning" else prompt.input
+    return {
+        "panel": panel,
+        "cluster": task.cluster,
+        "task": task.key,
+        "name": asked.id,
+        "text": text,
+    }
+
+
+def _published() -> list[dict]:
+    frame = published.points("fig1")
+    return [
+        {
+            "panel": "bars",
+            "cluster": row.cluster,
+            "name": row.series,
+            "value": float(row.y),
+            "source": f"published, {row.status}",
+        }
+        for row in frame.itertuples()
+    ]
+
+
+def _measured(study: Study) -> list[dict]:
+    table = study.table()
+    part = table[(table["dataset"] == "") & table["cluster"].isin(SHOWN)]
+    part = part[part["arm"].isin(["base", "tuned"])]
+    return [
+        {
+            "panel": "bars",
+            "cluster": row.cluster,
+            "name": row.arm,
+            "value": row.value,
+            "low": row.low,
+            "high": row.high,
+            "n": row.n,
+            "source": row.source,
+        }
+        for row in part.itertuples()
+    ]
+
+
+def _part(table: pd.DataFrame, panel: str) -> pd.DataFrame:
+    return table[table["panel"] == panel]
+
+
+def _more(table: pd.DataFrame) -> str:
+    return f"{int(_part(table, 'count').iloc[0].value) - 2} more datasets"
+
+
+def _label(bars: pd.DataFrame, cluster: str) -> str:
+    row = bars[(bars["cluster"] == cluster) & (bars["name"] == "tuned")]
+    measured = f"\nn = {int(row.iloc[0].n)} measured" if len(row) else ""
+    return style.title(cluster) + measured
+
+
+def _legend() -> list[Patch]:
+    """Published series in the upper row, measured ones below."""
+    order = [list(SERIES.values())[n] for n in (0, 3, 1, 4, 2)]
+    return [
+        Patch(facecolor=fill or "#444444", edgecolor=style.INK, hatch=hatch, label=label)
+        for label, fill, hatch in order
+    ]
