@@ -14,8 +14,9 @@ class TaskAudit:
     n_read
         Train rows read, at most the cap.
     n_similar, n_empty
-        Rows dropped: 13 words in a row shared with an evaluation row; every
-        template asks for a field that is empty.
+        Rows dropped: 13 words in a row shared with a dev or evaluation row,
+        or the whole text of a dev row; every template asks for a field that
+        is empty.
     n
         Examples kept.
     rate
@@ -41,7 +42,7 @@ class TaskAudit:
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationAudit:
-    """Evaluation rows of one held-out task that the mixture was checked against."""
+    """Dev and evaluation rows of a held-out task that train rows were held against."""
 
     task: str
     n: int = 0
@@ -83,8 +84,8 @@ class Audit:
     settings
         Arguments the mixture is a function of.
     shared_texts
-        Kept examples whose text is that of an evaluation row; recounted over
-        what was kept, and always 0.
+        Kept examples whose text is that of a dev or evaluation row; recounted
+        over what was kept, and always 0.
     inverted_share
         Expected share of draws phrased by an inverted template.
     tokens

@@ -165,7 +165,8 @@ def _remember(
     n, missing = 0, []
     for part in ("dev", "eval"):
         try:
-            n += texts.add(sources.examples(catalogue, task, part, rows=rows))
+            found = sources.examples(catalogue, task, part, rows=rows)
+            n += texts.add(found, dev=part == "dev")
         except MissingResultError as error:
             missing.append(str(error))
     return EvaluationAudit(task=task.key, n=n, unchecked="; ".join(dict.fromkeys(missing)))
@@ -190,7 +191,7 @@ def _read(
             catalogue, task, "train", rows=rows, limit=settings["limit"]
         ):
             n_read += 1
-            if (twin := texts.repeated(example)) is not None:
+            if (twin := texts.scored(example)) is not None:
                 raise LeakageError(
                     f"{catalogue.name}: train row {example.id} of task {task.key} says what"
                     f" evaluation row {twin} says; remove it from the source, or make their"

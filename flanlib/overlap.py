@@ -49,29 +49,40 @@ def grams(value: str) -> Iterator[int]:
 
 
 class Texts:
-    """Texts of evaluation rows, which tuning examples may not repeat."""
+    """Texts of evaluation and dev rows, which tuning examples may not repeat."""
 
     def __init__(self) -> None:
-        self._exact: dict[int, str] = {}
+        self._scored: dict[int, str] = {}
+        self._dev: set[int] = set()
         self._grams: set[int] = set()
 
-    def add(self, examples: Iterable[Example]) -> int:
+    def add(self, examples: Iterable[Example], *, dev: bool = False) -> int:
         """Remember examples; return how many they were."""
         n = 0
         for example in examples:
             n += 1
-            if said := text(example):
-                self._exact.setdefault(hash(said), f"{example.task}, row {example.id}")
+            said = text(example)
+            if said and dev:
+                self._dev.add(hash(said))
+            elif said:
+                self._scored.setdefault(hash(said), f"{example.task}, row {example.id}")
             for value in example.fields.values():
                 self._grams.update(grams(value))
         return n
 
-    def repeated(self, example: Example) -> str | None:
-        """Task and row whose text an example repeats exactly, if any."""
-        return self._exact.get(hash(text(example))) if self._exact else None
+    def scored(self, example: Example) -> str | None:
+        """Task and row of the evaluation row that an example repeats, if any."""
+        return self._scored.get(hash(text(example))) if self._scored else None
 
     def resembles(self, example: Example) -> bool:
-        """Whether any field, the answer among them, shares a run of words."""
+        """Whether an example repeats a dev row, or a field shares a run of words."""
+        if self._dev and hash(text(example)) in self._dev:
+            return True
         if not self._grams:
             return False
         return any(not self._grams.isdisjoint(grams(v)) for v in example.fields.values())
+
+    def repeats(self, example: Example) -> bool:
+        """Whether an example says exactly what a dev or evaluation row says."""
+        said = hash(text(example))
+        return said in self._scored or said in self._dev

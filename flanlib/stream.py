@@ -154,7 +154,7 @@ class Mixture:
             settings=self.settings,
             tasks=self.tasks,
             evaluation=self.evaluation,
-            shared_texts=sum(self.texts.repeated(example) is not None for example in kept),
+            shared_texts=sum(map(self.texts.repeats, kept)),
             inverted_share=round(
                 sum(p.rate * np.mean([t.inverted for t in p.templates]) for p in self.parts), 6
             ),

@@ -170,6 +170,26 @@ def test_a_repeated_evaluation_text_is_refused(toys, monkeypatch):
     assert mixture(toys, "letters", seed=1).parts
 
 
+def test_a_repeated_dev_text_is_dropped(toys, monkeypatch):
+    def change(example, task, split):
+        return reworded(example, "rain dev 2") if example.id == "train-3" else example
+
+    patch(monkeypatch, change)
+    audit = mixture(toys, "weather", seed=1).audit()
+    assert {t.n_similar for t in audit.tasks if not t.excluded} == {1}
+    assert audit.shared_texts == 0
+
+
+def test_the_audit_recounts_what_was_kept(toys, monkeypatch):
+    monkeypatch.setattr(overlap.Texts, "resembles", lambda self, example: False)
+
+    def change(example, task, split):
+        return reworded(example, "rain dev 2") if example.id == "train-3" else example
+
+    patch(monkeypatch, change)
+    assert mixture(toys, "weather", seed=1).audit().shared_texts == 3
+
+
 def test_near_duplicates_are_dropped_and_counted(toys, monkeypatch):
     shared = "the river rose in the night and by morning the lower town stood under water"
 
