@@ -1,0 +1,65 @@
+# make figures   recompute a part of the study, draw everything, write the report
+# make test      the tests
+# make lint      style of code and notebooks
+# make study     everything the figures show, from scratch (hours; goes on where it stopped)
+#
+# Nothing but make, bash and Python 3.11 or newer has to be there. Settings:
+#   PYTHON=python3.12        the Python the environment is made with
+#   SEED=1                   tuning seed that is computed again
+#   RECOMPUTE=nli,sentiment  clusters tuned and scored again (all: every one)
+#   SHORT=1                  one cluster only, for a check in minutes
+#   SEEDS="1 2 3"            tuning seeds of `make study`
+#   ROWS=FOLDER              local rows for `make rehearsal`
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help install figures test lint study rehearsal lock clean
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+SEED ?= 1
+SEEDS ?= 1 2 3
+SHORT ?=
+RECOMPUTE ?= $(if $(SHORT),sentiment,nli,sentiment,closed_book_qa,commonsense,translation)
+ROWS ?= ../shared/realdata
+STAMP := $(VENV)/.installed-$(shell cat requirements.lock pyproject.toml | cksum | cut -d' ' -f1)
+export TOKENIZERS_PARALLELISM := false
+
+help:
+	@sed -n '/^#/!q;s/^# \{0,1\}//p' Makefile
+
+$(STAMP):
+	@bash workflow/install "$(VENV)" "$(PYTHON)"
+	@rm -f $(VENV)/.installed-*
+	@touch $@
+
+install: $(STAMP)
+
+figures: $(STAMP)
+	@$(BIN)/flanlib run --profile micro --seed $(SEED) --recompute $(RECOMPUTE)
+	@$(BIN)/flanlib report --profile micro --seed $(SEED) --recompute $(RECOMPUTE)
+
+test: $(STAMP)
+	@$(BIN)/python -m pytest
+
+lint: $(STAMP)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@if compgen -G 'notebooks/*.ipynb' > /dev/null; then $(BIN)/nbstripout --verify notebooks/*.ipynb; fi
+
+study: $(STAMP)
+	@for seed in $(SEEDS); do \
+	  $(BIN)/flanlib run --profile micro --seed $$seed --only fig5_zero_shot_gains; done
+	@$(BIN)/flanlib figures --profile micro
+	@$(BIN)/flanlib report --profile micro
+
+rehearsal: $(STAMP)
+	@$(BIN)/flanlib run --profile rehearsal --rows $(ROWS)
+
+# Run after a package was added or updated in the environment.
+lock: $(STAMP)
+	@$(BIN)/python workflow/lock.py
+
+clean:
+	rm -rf build
