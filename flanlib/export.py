@@ -15,6 +15,7 @@ import yaml
 
 from flanlib import catalogue as catalogues
 from flanlib import rendering, sources, templates
+from flanlib.audit import Audit
 from flanlib.catalogue import Catalogue, Task
 from flanlib.errors import MissingResultError, ParameterError
 from flanlib.mixture import Mixture, mixture
@@ -149,10 +150,47 @@ def export(
     return out
 
 
+def mix(
+    collection: str | Path | Catalogue,
+    held_out: str,
+    out: str | Path,
+    *,
+    n: int = 10_000,
+    tokenizer: str = "",
+    **settings: Any,
+) -> Audit:
+    """Write a mixture as JSON lines, and its audit beside it.
+
+    Parameters
+    ----------
+    held_out
+        Cluster left out with its neighbours; "" leaves nothing out.
+    out
+        File of JSON lines; the audit goes to the same name with
+        `.audit.json`.
+    n
+        Examples.
+    tokenizer
+        Folder or hub id; adds token counts to the audit.
+    settings
+        What `mixture` takes: `seed`, `rows`, `form`, `clusters` and so on.
+    """
+    found = collection if isinstance(collection, Catalogue) else catalogues.load(collection)
+    mixed, out = mixture(found, held_out, **settings), Path(out)
+    write_rows(map(rendering.record, islice(mixed, n)), out)
+    measure = None
+    if tokenizer:
+        from transformers import AutoTokenizer
+
+        measure = AutoTokenizer.from_pretrained(tokenizer)
+    audit = mixed.audit(measure)
+    _write_json(out.with_suffix(".audit.json"), audit.to_dict())
+    return audit
+
+
 def _mixture(catalogue: Catalogue, mixed: Mixture, shape: Format, out: Path, n: int) -> None:
     write_rows(map(shape.row, islice(mixed, n)), out / "train.jsonl")
-    audit = mixed.audit()
-    _write(out / "audit.json", json.dumps(audit.to_dict(), indent=2, sort_keys=True) + "\n")
+    _write_json(out / "audit.json", mixed.audit().to_dict())
     separators = {part.separator for part in mixed.parts}
     for name, content in shape.settings(catalogue.name, separators.pop()).items():
         _write(out / name, content)
@@ -294,6 +332,10 @@ def write_rows(rows: Iterable[Mapping[str, Any]], path: Path) -> int:
 
 def _write(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def _write_json(path: Path, content: Any) -> None:
+    _write(path, json.dumps(content, indent=2, sort_keys=True) + "\n")
 
 
 def _write_yaml(path: Path, content: Mapping[str, Any], extra: str = "") -> None:

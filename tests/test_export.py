@@ -8,7 +8,7 @@ from toy_collection import patch, toy_catalogue
 
 from flanlib import rendering
 from flanlib.errors import MissingResultError, ParameterError
-from flanlib.export import FORMATS, export
+from flanlib.export import FORMATS, export, mix
 from flanlib.mixture import mixture
 
 
@@ -85,6 +85,17 @@ def test_settings_name_the_columns_that_were_written(toys, tmp_path):
     ((name, content),) = json.loads((out / "dataset_info.json").read_text()).items()
     assert name == toys.name
     assert set(content["columns"].values()) == set(read(out / content["file_name"])[0])
+
+
+def test_mix_writes_lines_and_the_audit_beside_them(toys, tmp_path, model):
+    model[1].save_pretrained(tmp_path / "bytes")
+    out = tmp_path / "deep" / "mixture.jsonl"
+    audit = mix(toys, "weather", out, seed=4, n=30, tokenizer=str(tmp_path / "bytes"))
+    prompts = mixture(toys, "weather", seed=4).take(30)
+    assert [(r["input"], r["target"]) for r in read(out)] == [(p.input, p.target) for p in prompts]
+    content = json.loads((out.parent / "mixture.audit.json").read_text())
+    assert content == json.loads(json.dumps(audit.to_dict()))
+    assert [side["side"] for side in content["tokens"]] == ["input", "target"]
 
 
 def test_evaluation_tasks_hold_the_rendered_rows(toys, tmp_path):

@@ -62,6 +62,11 @@ def test_same_arguments_same_sequence_another_seed_another(toys):
     assert mixture(toys, "weather", seed=2).digest(300) != one.digest(300)
 
 
+def test_the_sequence_is_the_same_in_every_version(toys):
+    settings = {"n_templates": 4, "exemplar_share": 0.3}
+    assert mixture(toys, "weather", seed=1, **settings).digest(2_000) == "a283275f69f2"
+
+
 @pytest.mark.parametrize("start", [1, 1023, 1024, 2500])
 def test_stream_starts_anywhere(toys, start):
     found = mixture(toys, "weather", seed=3, exemplar_share=0.5)
