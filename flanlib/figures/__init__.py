@@ -28,6 +28,8 @@ STEMS = (
     "fig4_templates",
     "fig5_zero_shot_gains",
 )
+WITHOUT_MODEL = ("fig3_taxonomy", "fig4_templates")
+USUAL = {"fig3_taxonomy": {"collection": "flan"}}  # settings that differ from the default
 
 
 @dataclass(frozen=True)
@@ -63,25 +65,39 @@ def publish(stem: str, table: "pd.DataFrame", study: "Study") -> Shown:
     """Draw a table and write SVG, PNG and CSV where they belong."""
     drawn = module(stem)
     fig, alt = drawn.draw(table), drawn.describe(table)
-    if study.note:
-        alt = f"{study.note}. {alt}"
+    about = f"collection {study.catalogue.name}, model {study.settings.model}"
+    if stem in WITHOUT_MODEL:
+        about = f"collection {study.catalogue.name}"
     with style.look():
-        style.stamp(fig, study.note)
-    return Shown(stem, style.save(fig, stem, table, alt, folder(study)), alt)
+        style.stamp(fig, about, study.note)
+    alt = " ".join(part for part in (study.note and f"{study.note}.", alt, f"({about})") if part)
+    return Shown(stem, style.save(fig, stem, table, alt, folder(stem, study)), alt)
 
 
-def redraw(stem: str, study: "Study", **given: Any) -> Shown:
-    """Collect from records and publish; computes nothing."""
+def redraw(stem: str, study: "Study | None" = None, **given: Any) -> Shown:
+    """Collect from records and publish; computes nothing.
+
+    Parameters
+    ----------
+    study
+        The figure's usual one, if none is given.
+    given
+        Passed to the figure's `collect`.
+    """
+    if study is None:
+        from flanlib.study import open_study
+
+        study = open_study(**USUAL.get(stem, {}))
     return publish(stem, module(stem).collect(study, **given), study)
 
 
-def folder(study: "Study") -> Path:
-    """figures/ for the study as it is by default, else below build/figures/.
+def folder(stem: str, study: "Study") -> Path:
+    """figures/ for a figure as it is by default, else below build/figures/.
 
     So a rehearsal, a part of the study, or a recomputation never takes the
     place of a tracked figure.
     """
-    settings, usual = study.settings, profiles.settings()
+    settings, usual = study.settings, profiles.settings(**USUAL.get(stem, {}))
     same = ("profile", "collection", "model", "rows", "held_out", "recompute")
     if all(getattr(settings, name) == getattr(usual, name) for name in same):
         return paths.FIGURES

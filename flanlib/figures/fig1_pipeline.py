@@ -42,7 +42,7 @@ def draw(table: pd.DataFrame) -> Figure:
         fig, page = boxes.page(style.WIDTH, 30)
         lowest = draw_pipeline(table, page)
         lines = [x for t in notes(table) for x in boxes.wrap(t, style.WIDTH - 0.2, 7)]
-        below = 0.1 + boxes.height_of(len(lines), 7)
+        below = 0.2 + boxes.height_of(len(lines), 7)
         bars, top = 2.0, 30.0
         bottom = lowest - 0.55 - bars - 0.35 - below
         height = top - bottom

@@ -53,7 +53,7 @@ def collect(study: Study, cluster: str = "nli") -> pd.DataFrame:
 
 def draw(table: pd.DataFrame) -> Figure:
     """The whole figure: three diagrams, three panels."""
-    height = 4.4
+    height = 4.45
     with style.look():
         fig, page = boxes.page(style.WIDTH, height)
         cluster = style.title(table["cluster"].iloc[0])

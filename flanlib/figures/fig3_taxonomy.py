@@ -107,6 +107,29 @@ def describe(table: pd.DataFrame) -> str:
     return f"{heading(table)}. " + ". ".join(parts) + "."
 
 
+def counts(table: pd.DataFrame) -> pd.DataFrame:
+    """Datasets, tasks and rows per cluster, beside the paper's count."""
+    found = table.groupby("cluster", sort=False, as_index=False).agg(
+        domain=("domain", "first"),
+        datasets=("dataset", "size"),
+        paper=("in_paper", "first"),
+        tasks=("tasks", "sum"),
+        rows_used=("n_used", "sum"),
+        without_size=("n_used", lambda sizes: int(sizes.isna().sum())),
+    )
+    return found.assign(cluster=found["cluster"].map(style.title))
+
+
+def substitutions(study: Study) -> pd.DataFrame:
+    """Tasks whose rows come from elsewhere than the paper's, and how."""
+    rows = [
+        {"cluster": t.cluster, "dataset": t.dataset, "task": t.key, "how": t.substitution}
+        for t in study.catalogue.tasks.values()
+        if t.substitution
+    ]
+    return pd.DataFrame(rows, columns=["cluster", "dataset", "task", "how"])
+
+
 def _cluster(
     ax: Axes, x: float, y: float, width: float, part: pd.DataFrame, generated: bool
 ) -> float:
@@ -161,7 +184,7 @@ def _height(table: pd.DataFrame) -> float:
     heights = [
         sum(HEAD + ROW * sizes[c] + GAP + 0.05 for c in column) for column in _columns(table)
     ]
-    return TOP + max(heights)
+    return TOP + max(heights) + 0.06
 
 
 def _name(key: str, titles: list[str]) -> str:

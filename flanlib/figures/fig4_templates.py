@@ -16,8 +16,13 @@ LINES = 16
 FIELD_WORDS = 60
 
 
-def collect(study: Study, task: str = "rte") -> pd.DataFrame:
-    """The first example of a task in each of its templates.
+def collect(study: Study, dataset: str = "snli") -> pd.DataFrame:
+    """The first example of a dataset in each of its templates.
+
+    Parameters
+    ----------
+    dataset
+        Key of a dataset (its first task is shown) or of a task.
 
     Returns
     -------
@@ -25,7 +30,9 @@ def collect(study: Study, task: str = "rte") -> pd.DataFrame:
     name, text, target, inverted, ranked.
     """
     catalogue = study.catalogue
-    found = catalogue.task(task)
+    tasks = catalogue.datasets().get(dataset)
+    found = tasks[0] if tasks else catalogue.task(dataset)
+    task = found.key
     example = runs.first_example(catalogue, found, "eval", study.settings.rows)
     about = {"collection": catalogue.name, "cluster": found.cluster, "task": task}
     parts = [{"part": "field", "name": k, "text": v} for k, v in example.fields.items()]
@@ -90,7 +97,7 @@ def draw_templates(table: pd.DataFrame, ax: Axes) -> float:
         )
         columns[column] = below - GAP
         lowest = min(lowest, below)
-    return lowest - 0.08
+    return lowest - 0.2
 
 
 def heading(table: pd.DataFrame) -> str:

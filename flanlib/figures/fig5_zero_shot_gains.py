@@ -30,6 +30,13 @@ GAINS = (
 COLUMNS = ["cluster", "dataset", "arm", "value", "low", "high", "n", "seeds", "source"]
 
 
+class Reading(str):
+    """Text that a notebook shows as Markdown."""
+
+    def _repr_markdown_(self) -> str:
+        return str(self)
+
+
 def collect(study: Study) -> pd.DataFrame:
     """What is on record, with the published values behind."""
     return with_published(study.load())
@@ -62,7 +69,7 @@ def draw(table: pd.DataFrame) -> Figure:
     """The whole figure: scores, gains, and what was published."""
     clusters = rows_of(table)
     lines = [line for text in notes(table) for line in boxes.wrap(text, style.WIDTH - 0.2, 7)]
-    below = 0.50 + boxes.height_of(len(lines), 7)
+    below = 0.60 + boxes.height_of(len(lines), 7)
     height = 0.85 + below + 0.53 * len(clusters)
     with style.look():
         fig = Figure(figsize=(style.WIDTH, height))
@@ -91,7 +98,7 @@ def draw(table: pd.DataFrame) -> Figure:
             handletextpad=0.3,
         )
         fig.text(0.012, 1 - 0.07 / height, heading(table), va="top", size=9, weight="bold")
-        fig.text(0.012, 0.07 / height, "\n".join(lines), va="bottom", size=7)
+        fig.text(0.012, 0.17 / height, "\n".join(lines), va="bottom", size=7)
     return fig
 
 
@@ -119,7 +126,7 @@ def draw_scores(table: pd.DataFrame, ax: Axes) -> Axes:
             )
             if (row := _mean(part, arm)) is not None:
                 _point(ax, row, y - offset, arm, cluster)
-    ax.set(xlim=(0, 100), xlabel="score, percent", title="Measured here")
+    ax.set(xlim=(-2.5, 102.5), xlabel="score, percent", title="Measured here")
     return ax
 
 
@@ -167,7 +174,7 @@ def draw_published(table: pd.DataFrame, ax: Axes) -> Axes:
                 mfc=edge if firm else "white",
                 ls="",
             )
-    ax.set(xlim=(0, 100), xlabel="percent or BLEU")
+    ax.set(xlim=(-5, 105), xlabel="percent or BLEU")
     ax.set_title("Published:\n○ LaMDA-PT ◇ FLAN", size=7.5)
     return ax
 
@@ -246,8 +253,8 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows).fillna("")
 
 
-def reading(table: pd.DataFrame) -> str:
-    """What the numbers say against the paper, as Markdown; nothing by hand."""
+def reading(table: pd.DataFrame) -> Reading:
+    """What the numbers say beside the paper's; nothing by hand."""
     better, worse, open_ = [], [], []
     for cluster in clusters_of(table):
         gain = _mean(table[table["cluster"] == cluster], "gain")
@@ -266,7 +273,7 @@ def reading(table: pd.DataFrame) -> str:
             count += 1
             agree += (new.value > old.value) == (_mean(part, "gain").value > 0)
     lines.append(f"- Same sign of the gain as published in {agree} of {count} clusters.")
-    return "\n".join(lines)
+    return Reading("\n".join(lines))
 
 
 def _rows(ax: Axes, clusters: list[str], table: pd.DataFrame, labels: bool = True) -> None:

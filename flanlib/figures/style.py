@@ -84,15 +84,19 @@ def look() -> Iterator[None]:
         yield
 
 
-def stamp(fig: Figure, note: str) -> None:
-    """Mark a figure across: the note's first word large, the whole below."""
+def stamp(fig: Figure, about: str, note: str = "") -> None:
+    """Say below what was measured; mark a figure across where a note asks.
+
+    The first word of the note is written over the whole figure.
+    """
+    line = f"{about}. {note}" if note else about
+    colour = "#B00000" if note else QUIET
+    fig.text(0.992, 0.04 / fig.get_figheight(), line, size=6.5, color=colour, ha="right")
     if note:
-        word = note.split(":")[0]
         fig.text(
-            0.5, 0.5, word, size=54, color="#B00000", alpha=0.16, rotation=35, ha="center",
-            va="center", weight="bold",
+            0.5, 0.5, note.split(":")[0], size=54, color="#B00000", alpha=0.16, rotation=35,
+            ha="center", va="center", weight="bold",
         )  # fmt: skip
-        fig.text(0.995, 0.004, note, size=6.5, color="#B00000", ha="right", va="bottom")
 
 
 def save(
