@@ -110,9 +110,9 @@ ASKING = (
 )
 
 
-def asker(rng: random.Random) -> Callable[[str, str], str]:
-    """One way of asking, kept for a whole page."""
-    form = rng.choice(ASKING)
+def asker(rng: random.Random, p_bare: float = 0.0) -> Callable[[str, str], str]:
+    """One way of asking, kept for a whole page; the barest with `p_bare`."""
+    form = ASKING[0] if rng.random() < p_bare else rng.choice(ASKING)
     x, y = rng.sample(PEOPLE, 2)
 
     def ask(question: str, answer: str) -> str:
@@ -164,7 +164,7 @@ LISTS = (COLOURS, OBJECTS, PLACES, FOODS, JOBS, MOODS, PETS, PEOPLE)
 @page
 def ticks(rng, here):
     words = rng.choice(LISTS)
-    good, bad = rng.choice((("yes", "no"), ("yes", "no"), ("true", "false"), ("same", "different")))
+    good, bad = ("yes", "no") if rng.random() < 0.8 else ("same", "different")
     out = []
     for _ in range(rng.randint(8, 16)):
         a = rng.choice(words)
@@ -182,7 +182,7 @@ def _yes_no(rng, fact, facts):
 
 @page
 def single(rng, here):
-    ask, out = asker(rng), []
+    ask, out = asker(rng, 0.8), []
     for fact in _facts(rng, rng.randint(1, 3), 1):
         asked, holds = _yes_no(rng, fact, [fact])
         out += [_say(rng, fact), ask(asked.yn(rng.randrange(2)), "yes" if holds else "no")]
@@ -191,7 +191,7 @@ def single(rng, here):
 
 @page
 def several(rng, here):
-    ask, facts = asker(rng), _facts(rng, rng.randint(2, 5), rng.randint(1, 2))
+    ask, facts = asker(rng, 0.5), _facts(rng, rng.randint(2, 5), rng.randint(1, 2))
     out = [_say(rng, f) for f in facts]
     for fact in rng.sample(facts, rng.randint(1, len(facts))):
         if rng.random() < 0.25:
