@@ -63,20 +63,23 @@ class Phase:
     shares: dict[str, float]
 
 
-COMPARING = {"several": 0.2, "truth": 0.25, "unknown": 0.2, "same": 0.2, "retrieve": 0.15}
 READING = {
-    "several": 0.05, "truth": 0.06, "unknown": 0.06, "same": 0.06, "retrieve": 0.06,
-    "either": 0.1, "right_sentence": 0.05, "towns": 0.08, "creatures": 0.08, "reviews": 0.08,
-    "causes": 0.07, "tools": 0.04, "routines": 0.04, "who": 0.06, "bilingual": 0.09,
-    "dictionary": 0.03, "records": 0.06, "news": 0.05, "grammar": 0.03, "asks_for": 0.02,
-    "chat": 0.04, "glossary": 0.02, "compose": 0.03,
+    "several": 0.08, "truth": 0.09, "unknown": 0.07, "same": 0.09, "retrieve": 0.07,
+    "either": 0.09, "right_sentence": 0.04, "towns": 0.07, "creatures": 0.07, "reviews": 0.06,
+    "causes": 0.05, "tools": 0.03, "routines": 0.03, "who": 0.05, "bilingual": 0.07,
+    "dictionary": 0.02, "records": 0.05, "news": 0.04, "grammar": 0.03, "asks_for": 0.02,
+    "chat": 0.03, "glossary": 0.02, "compose": 0.03,
 }  # fmt: skip
 PHASES = (
-    Phase(150_000, 16, {"ticks": 0.9, "glossary": 0.1}),
-    Phase(350_000, 16, {"single": 0.75, "retrieve": 0.15, "ticks": 0.1}),
-    Phase(500_000, 16, {"several": 0.6, "retrieve": 0.35, "ticks": 0.05}),
-    Phase(1_000_000, 16, {**{k: 0.85 * v for k, v in COMPARING.items()}, "reviews": 0.05, "bilingual": 0.05, "either": 0.05}),
-    Phase(3_000_000, 6, READING),
+    Phase(100_000, 16, {"ticks": 1.0}),
+    Phase(400_000, 16, {"single": 0.75, "ticks": 0.25}),
+    Phase(500_000, 16, {"single": 0.4, "several": 0.35, "retrieve": 0.15, "ticks": 0.1}),
+    Phase(
+        1_000_000,
+        16,
+        {"several": 0.22, "truth": 0.22, "unknown": 0.12, "same": 0.19, "retrieve": 0.15, "single": 0.1},
+    ),
+    Phase(3_000_000, 8, READING),
 )
 
 
@@ -214,7 +217,7 @@ CLAIMS = (
 
 @page
 def truth(rng, here):
-    ask, facts = asker(rng), _facts(rng, rng.randint(1, 4), rng.randint(1, 2))
+    ask, facts = asker(rng, 0.4), _facts(rng, rng.randint(1, 4), rng.randint(1, 2))
     claim, good, bad = rng.choice(CLAIMS)
     out = [_say(rng, f) for f in facts]
     for fact in rng.sample(facts, rng.randint(1, min(3, len(facts)))):
@@ -225,7 +228,7 @@ def truth(rng, here):
 
 @page
 def unknown(rng, here):
-    ask, facts = asker(rng), _facts(rng, rng.randint(1, 4), 1)
+    ask, facts = asker(rng, 0.4), _facts(rng, rng.randint(1, 4), 1)
     missing = [k for k in KINDS if all(f.kind != k for f in facts)]
     who = facts[0].who
     claim = rng.choice([c for c in CLAIMS if c[1] == "yes"])[0]
@@ -251,7 +254,7 @@ SAMENESS = (
 
 @page
 def same(rng, here):
-    ask, (form, good, bad) = asker(rng), rng.choice(SAMENESS)
+    ask, (form, good, bad) = asker(rng, 0.4), rng.choice(SAMENESS)
     out = []
     for fact in _facts(rng, rng.randint(1, 3), 1):
         twin, holds = _yes_no(rng, fact, [fact])

@@ -65,10 +65,10 @@ def build(size: Size, n_words: int, pad: int, eos: int) -> LlamaForCausalLM:
         pad_token_id=pad,
         bos_token_id=None,
         eos_token_id=eos,
-        initializer_range=size.hidden**-0.5,
+        initializer_range=0.02,
     )
     model = LlamaForCausalLM(config)
-    torch.nn.init.normal_(model.model.embed_tokens.weight, std=0.1)
+    torch.nn.init.normal_(model.model.embed_tokens.weight, std=0.2)
     return model
 
 

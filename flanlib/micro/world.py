@@ -387,7 +387,7 @@ def pick_facts(
 def other_value(rng: random.Random, fact: Fact, facts: Sequence[Fact]) -> str:
     """A value of the fact's kind, no word of which occurs in `facts`."""
     used = {w for f in facts for w in f.value.split()}
-    if fact.kind == "have" and rng.random() < 0.7:  # change one of its two words
+    if fact.kind == "have" and rng.random() < 0.4:  # change one of its two words
         colour, thing = fact.value.split()
         if rng.random() < 0.5:
             colour = rng.choice([c for c in COLOURS if c not in used])
