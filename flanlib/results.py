@@ -8,13 +8,9 @@ ever filled in: a cell that is not there raises `MissingResultError`.
 import fcntl
 import json
 import os
-import platform
-import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -29,7 +25,6 @@ from flanlib.errors import DataError, MissingResultError
 from flanlib.templates import Template
 
 Choice = Literal["sum", "token", "byte", "pmi"]
-LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes", "numpy")
 TOLERANCE = 0.02  # percent points between a value and the mean of its templates
 
 
@@ -283,46 +278,6 @@ def describe(cell: Cell) -> str:
             if value != getattr(plain, name):
                 parts.append(f"{name} {value}")
     return ", ".join(parts) + f" (run {run_id(factors, recipe)})"
-
-
-def provenance(*changeable: Path) -> dict[str, Any]:
-    """Commit and versions, as records carry them.
-
-    Parameters
-    ----------
-    changeable
-        Folders whose uncommitted changes mark the commit as `-dirty`.
-    """
-    return {"commit": commit(changeable or (paths.ROOT / "flanlib",)), "versions": versions()}
-
-
-@cache
-def versions() -> dict[str, str]:
-    """Versions of Python and the libraries a number depends on."""
-    found = {"python": platform.python_version()}
-    for name in LIBRARIES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = "absent"
-    return found
-
-
-def commit(changeable: Sequence[Path]) -> str:
-    """The checkout's commit, `-dirty` if a folder changed, else `unknown`."""
-    try:
-        head = _git("rev-parse", "--short=12", "HEAD")
-        changed = _git("status", "--porcelain", "--", *map(str, changeable))
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return f"{head}-dirty" if changed else head
-
-
-def _git(*arguments: str) -> str:
-    done = subprocess.run(
-        ["git", *arguments], cwd=paths.ROOT, check=True, capture_output=True, text=True
-    )
-    return done.stdout.strip()
 
 
 @contextmanager

@@ -4,24 +4,20 @@
 over processes and says what runs and how long is left.
 """
 
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from flanlib import catalogue, paths, results, sources, templates
-from flanlib.adapters import Example
+from flanlib import asking, catalogue, paths, provenance, results
 from flanlib.catalogue import Catalogue, Task
 from flanlib.config import Factors, Recipe, run_id
-from flanlib.errors import MissingResultError, TemplateError
+from flanlib.progress import Board, say
 from flanlib.results import Record, Scoring
-from flanlib.templates import Prompt, Template
 
 TICK_S = 30.0
 
@@ -44,6 +40,8 @@ class Job:
         Local folder of rows; empty lets the source decide.
     train_limit
         Most train rows read per task; 0 is the cap.
+    quiet
+        Whether it tells where it is in a file and not in lines.
     """
 
     factors: Factors
@@ -54,6 +52,26 @@ class Job:
     runs: Path = paths.RUNS
     rows: str = ""
     train_limit: int = 0
+    quiet: bool = False
+
+    @property
+    def status(self) -> Path:
+        """File that says where a quiet job is."""
+        return self.runs / f"{run_id(self.factors, self.recipe)}.status"
+
+    @property
+    def expected_s(self) -> float:
+        """First guess of its seconds: tuning and scoring a micro model."""
+        tuning = self.recipe.steps * self.recipe.examples_per_step / 100
+        return 10 + 1.5 * len(self.asked) + (tuning if self.factors.arm != "base" else 0)
+
+    def tell(self, line: str) -> None:
+        """Say where this job is: a line, or the status file of a quiet job."""
+        if not self.quiet:
+            say(f"  {line}")
+            return
+        self.status.parent.mkdir(parents=True, exist_ok=True)
+        self.status.write_text(line, encoding="utf-8")
 
     @property
     def title(self) -> str:
@@ -62,43 +80,6 @@ class Job:
         if factors.arm == "base":
             return f"base on {factors.held_out}"
         return f"{factors.arm} without {factors.held_out}, seed {factors.seed}"
-
-
-@dataclass
-class Progress:
-    """Lines that say what runs, what is done, and how long is left."""
-
-    titles: list[str]
-    weights: list[float]
-    started: float = field(default_factory=time.monotonic)
-    done: float = 0.0
-    n_done: int = 0
-
-    def finish(self, n: int, seconds: float) -> None:
-        """Count job `n` as done and say so."""
-        self.done += self.weights[n]
-        self.n_done += 1
-        left = self.left()
-        say(f"[{self.n_done}/{len(self.titles)}] {self.titles[n]}: {seconds:.0f} s; {left}")
-
-    def tick(self, running: Sequence[int]) -> None:
-        """Say what is still running."""
-        names = "; ".join(self.titles[n] for n in running)
-        elapsed = time.monotonic() - self.started
-        say(f"[{self.n_done}/{len(self.titles)}] {elapsed:.0f} s, running: {names}; {self.left()}")
-
-    def left(self) -> str:
-        """Time left, from the work done so far."""
-        if not self.done:
-            return "time left not known yet"
-        elapsed = time.monotonic() - self.started
-        seconds = elapsed * (sum(self.weights) - self.done) / self.done
-        return "all done" if self.n_done == len(self.titles) else f"about {_span(seconds)} left"
-
-
-def say(line: str) -> None:
-    """One line of progress on stderr."""
-    print(line, file=sys.stderr, flush=True)
 
 
 def run(
@@ -115,30 +96,42 @@ def run(
         Jobs at a time; above 1, each has a process of its own and one thread.
     """
     work = work or compute
-    weights = [1.0 if job.factors.arm == "base" else 4.0 for job in jobs]
-    progress = Progress([job.title for job in jobs], weights)
-    if processes <= 1 or len(jobs) == 1:
+    alone = processes <= 1 or len(jobs) == 1
+    board = Board(
+        [job.title for job in jobs],
+        [job.expected_s for job in jobs],
+        1 if alone else processes,
+        [] if alone else [job.status for job in jobs],
+    )
+    if alone:
         for n, job in enumerate(jobs):
-            say(f"[{n}/{len(jobs)}] {job.title} ...")
-            progress.finish(n, work(job))
+            board.start(n)
+            board.tick()
+            board.finish(n, work(job))
         return
     pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_single)
     with pool:
-        running: dict[Future, int] = {pool.submit(work, job): n for n, job in enumerate(jobs)}
+        running = {pool.submit(work, replace(job, quiet=True)): n for n, job in enumerate(jobs)}
         try:
-            _follow(running, progress, processes)
+            _follow(running, board)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+        finally:
+            for path in board.status:
+                path.unlink(missing_ok=True)
 
 
-def _follow(running: dict[Future, int], progress: Progress, processes: int) -> None:
+def _follow(running: dict[Future, int], board: Board) -> None:
+    """Wait for jobs, and say now and then where they are."""
     while running:
+        for n in list(running.values())[: board.at_a_time]:
+            board.start(n)
         done, _ = wait(running, timeout=TICK_S, return_when=FIRST_COMPLETED)
         for future in done:
-            progress.finish(running.pop(future), future.result())
+            board.finish(running.pop(future), future.result())
         if not done:
-            progress.tick(list(running.values())[:processes])
+            board.tick()
 
 
 def _single() -> None:
@@ -150,10 +143,12 @@ def _single() -> None:
 def compute(job: Job) -> float:
     """Load or tune a model, score it, add the records; seconds taken."""
     began = time.monotonic()
+    job.tell("loading")
     lm, tokenizer, device, mixture = _model(job)
     found = catalogue.load(job.collection)
-    about = {"device": device, "mixture": mixture, **results.provenance()}
-    for scoring, key in job.asked:
+    about = {"device": device, "mixture": mixture, **provenance.stamp()}
+    for n, (scoring, key) in enumerate(job.asked):
+        job.tell(f"scoring {key}, {n} of {len(job.asked)} done")
         measured = score_task(job, found, found.task(key), scoring, lm, tokenizer)
         record = Record(
             run_id=run_id(job.factors, job.recipe),
@@ -179,9 +174,9 @@ def score_task(
     from flanlib import metrics, score
 
     began, started = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
-    examples = examples_of(found, task, scoring, job.rows)
-    asked = asked_with(found, task, scoring)
-    prompts = list(prompts_of(examples, asked, scoring))
+    examples = asking.examples_of(found, task, scoring, job.rows)
+    asked = asking.asked_with(found, task, scoring)
+    prompts = list(asking.prompts_of(examples, asked, scoring))
     longest = job.recipe.max_input_tokens
     if task.kind == "rank":
         table = score.rank(lm, tokenizer, prompts, max_input_tokens=longest)
@@ -203,65 +198,10 @@ def score_task(
         **_measured(measured),
         "data": results.note_examples(examples, job.at),
         "phrasing": results.phrasing_digest(asked),
-        "sample": sample(prompts[0], table),
+        "sample": asking.sample(prompts[0], table),
         "started": started,
         "wall_s": round(time.monotonic() - began, 2),
     }
-
-
-def examples_of(found: Catalogue, task: Task, scoring: Scoring, rows: str = "") -> list[Example]:
-    """The examples a task is scored on.
-
-    Raises
-    ------
-    MissingResultError
-        If the source has none.
-    """
-    examples = sources.examples(found, task, scoring.split, rows=rows or None)
-    chosen = list(islice(examples, scoring.max_examples or None))
-    if not chosen:
-        raise MissingResultError(f"task {task.key}: its source has no {scoring.split} rows")
-    return chosen
-
-
-def first_example(found: Catalogue, task: Task, split: str, rows: str = "") -> Example:
-    """The first example of a task's split."""
-    example = next(iter(sources.examples(found, task, split, rows=rows or None)), None)
-    if example is None:
-        raise MissingResultError(f"task {task.key}: its source has no {split} rows")
-    return example
-
-
-def asked_with(found: Catalogue, task: Task, scoring: Scoring) -> tuple[Template, ...]:
-    """The templates a task is scored with.
-
-    Raises
-    ------
-    TemplateError
-        If the form has none that can be scored.
-    """
-    chosen = templates.of_task(found, task, scoring.form)
-    if task.kind == "rank":
-        chosen = templates.rankable(chosen)
-    chosen = tuple(t for t in chosen if not t.inverted)
-    if not chosen:
-        raise TemplateError(
-            f"task {task.key}: no template of form {scoring.form!r} can be scored; add one to"
-            f" {found.root / 'templates' / (task.template_set + '.yaml')}"
-        )
-    return chosen
-
-
-def prompts_of(
-    examples: Sequence[Example], asked: Sequence[Template], scoring: Scoring
-) -> Iterator[Prompt]:
-    """Every example in every template, examples outermost."""
-    separator = " " if scoring.form == "cloze" else templates.SEPARATOR
-    for example in examples:
-        for template in asked:
-            yield templates.render(
-                example, template, show_options=scoring.show_options, separator=separator
-            )
 
 
 def _measured(evaluation: Any) -> dict[str, Any]:
@@ -279,22 +219,6 @@ def _measured(evaluation: Any) -> dict[str, Any]:
     }
 
 
-def sample(prompt: Prompt, table: Any) -> dict[str, Any]:
-    """One question and what the model answered, from a table of scores."""
-    mine = table[(table["example"] == prompt.example) & (table["template"] == prompt.template)]
-    if "prediction" in table:
-        answer = str(mine["prediction"].iloc[0])
-    else:
-        answer = prompt.options[int(mine.loc[mine["ll"].idxmax(), "option"])]
-    return {
-        "template": prompt.template,
-        "example": prompt.example,
-        "input": prompt.input,
-        "target": prompt.target,
-        "answer": answer,
-    }
-
-
 def processes() -> int:
     """Jobs to run at a time: one per core, at most four; one on a GPU."""
     import os
@@ -306,10 +230,6 @@ def processes() -> int:
     return max(1, min(4, len(os.sched_getaffinity(0))))
 
 
-def _span(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
-
-
 def _model(job: Job) -> tuple[Any, Any, str, str]:
     """Model, tokenizer, device, and digest of what it was tuned on."""
     from flanlib import card, model, tune
@@ -318,7 +238,15 @@ def _model(job: Job) -> tuple[Any, Any, str, str]:
     name, quantization = factors.model, recipe.quantization
     if factors.arm != "base":
         out = job.runs / run_id(factors, recipe)
-        made = tune.tune(factors, recipe, out=out, rows=job.rows or None, mixture=_mixture(job))
+        job.tell("mixing")
+        made = tune.tune(
+            factors,
+            recipe,
+            out=out,
+            rows=job.rows or None,
+            mixture=_mixture(job),
+            progress=job.tell,
+        )
         mixture = made.mixture["digest"]
         if factors.arm == "finetuned":
             name, quantization = str(made.out), "none"

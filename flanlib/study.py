@@ -9,7 +9,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from flanlib import catalogue, estimates, paths, profiles, results, runs, sources, templates
+from flanlib import (
+    agreement,
+    asking,
+    catalogue,
+    estimates,
+    paths,
+    profiles,
+    results,
+    runs,
+    sources,
+    templates,
+)
 from flanlib.catalogue import Catalogue, Task
 from flanlib.config import Factors, Recipe, run_id
 from flanlib.profiles import Settings
@@ -21,7 +32,6 @@ BARE = Scoring(show_options=False)
 CLOZE = Scoring(form="cloze", show_options=False)
 GAINS = (("tuned", "base"), ("tuned", "base-no-options"), ("tuned", "base-cloze"))
 ARMS = ("chance", "base", "base-no-options", "base-cloze", "tuned")
-NUMERICS = 2.0  # percent points by which two machines may differ without any tuning
 
 
 def open_study(**given: object) -> "Study":
@@ -149,8 +159,8 @@ class Study:
     def prompt(self, cluster: str) -> str:
         """An unseen question of a cluster as a model reads it, and the answer."""
         task = self.tasks[cluster][0]
-        example = runs.first_example(self.catalogue, task, "eval", self.settings.rows)
-        prompt = templates.render(example, runs.asked_with(self.catalogue, task, ASKED)[0])
+        example = asking.first_example(self.catalogue, task, "eval", self.settings.rows)
+        prompt = templates.render(example, asking.asked_with(self.catalogue, task, ASKED)[0])
         return f"{prompt.input}\n--> {prompt.target}"
 
     def ensure(self, jobs: int = 0) -> pd.DataFrame:
@@ -211,7 +221,7 @@ class Study:
         """
         fresh = {r.key: r for r in self.records(self.again_at) if r.cluster in again}
         known = {r.key: r for r in self.records(self.at)} | fresh
-        complete = whole_seeds(list(known.values()))
+        complete = agreement.whole_seeds(list(known.values()))
         groups = results.groups(self.at) | results.groups(self.again_at)
         parts = [estimates.chance(complete), estimates.table(complete, groups, GAINS)]
         table = pd.concat(parts, ignore_index=True)
@@ -233,28 +243,10 @@ class Study:
         ]
 
     def agreement(self) -> pd.DataFrame:
-        """Recomputed beside recorded values, cluster by cluster.
-
-        Returns
-        -------
-        Columns cluster, arm, recorded, recomputed, difference, allowed,
-        agrees. Allowed are three standard deviations between recorded seeds
-        (pooled over clusters), and never less than numerics may differ.
-        """
+        """Recomputed beside recorded values; see `agreement.compare`."""
         again = [c for c in self.settings.again if c in self.tasks]
-        recorded = [r for r in self.records(self.at) if r.cluster in self.tasks]
-        fresh = {r.key: r for r in self.records(self.again_at) if r.cluster in again}
-        pairs = [(r, fresh[r.key]) for r in recorded if r.key in fresh]
-        spread = _seed_spread(recorded)
-        rows = []
-        for (cluster, arm), members in _by(pairs, lambda p: (p[0].cluster, estimates.arm(p[0]))):
-            old, new = (float(np.mean([pair[i].value for pair in members])) for i in (0, 1))
-            allowed = max(NUMERICS, 3 * spread if arm == "tuned" else 0.0)
-            same = all(a.data == b.data for a, b in members)
-            verdict = same and abs(new - old) <= allowed
-            rows.append((cluster, arm, old, new, new - old, allowed, verdict))
-        names = ["cluster", "arm", "recorded", "recomputed", "difference", "allowed", "agrees"]
-        return pd.DataFrame(rows, columns=names)
+        fresh = [r for r in self.records(self.again_at) if r.cluster in again]
+        return agreement.compare(self.records(self.at), fresh)
 
     def provenance(self) -> pd.DataFrame:
         """Commits, devices and library versions behind the records drawn."""
@@ -310,29 +302,6 @@ def base_run(collection: str, settings: Settings, cluster: str) -> tuple[Factors
     )
 
 
-def whole_seeds(records: Sequence[Record]) -> list[Record]:
-    """Records without seeds that lack a task of their cluster and arm."""
-    kept = []
-    for _, members in _by(records, lambda r: (r.cluster, estimates.arm(r))):
-        tasks = {r.task for r in members}
-        for _, same in _by(members, lambda r: r.factors.seed):
-            kept += same if {r.task for r in same} == tasks else []
-    return kept
-
-
-def _seed_spread(records: Sequence[Record]) -> float:
-    """Standard deviation of a cluster's tuned mean between seeds, percent."""
-    variances = []
-    tuned = [r for r in records if estimates.arm(r) == "tuned"]
-    for _, members in _by(whole_seeds(tuned), lambda r: r.cluster):
-        means = [
-            np.mean([r.value for r in same]) for _, same in _by(members, lambda r: r.factors.seed)
-        ]
-        if len(means) > 1:
-            variances.append(np.var(means, ddof=1))
-    return float(np.sqrt(np.mean(variances))) if variances else 0.0
-
-
 def _way(cell: Cell) -> tuple:
     """A cell but for its seed: what records of one arm have in common."""
     factors, recipe, scoring, task = cell
@@ -349,10 +318,3 @@ def _ordered(table: pd.DataFrame, clusters: list[str]) -> pd.DataFrame:
     )
     ordered = keyed.sort_values(["_cluster", "_whole", "dataset", "_arm", "arm"], kind="stable")
     return ordered.drop(columns=["_cluster", "_whole", "_arm"]).reset_index(drop=True)
-
-
-def _by(items: Iterable, key) -> list[tuple]:
-    found: dict = {}
-    for item in items:
-        found.setdefault(key(item), []).append(item)
-    return list(found.items())

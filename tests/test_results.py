@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 import pytest
 from records import make_record
 
-from flanlib import results
+from flanlib import provenance, results
 from flanlib.adapters import Example
 from flanlib.config import Factors
 from flanlib.errors import DataError, MissingResultError
@@ -112,7 +112,8 @@ def test_frame_is_flat():
     assert not set(asdict(Scoring())) & set(table) - {"form"}
 
 
-def test_provenance_names_versions_and_commit():
-    found = results.provenance()
-    assert found["versions"]["python"].startswith("3.")
-    assert found["commit"]
+def test_provenance_names_versions_and_commit(tmp_path, monkeypatch):
+    found = provenance.stamp()
+    assert found["versions"]["python"].startswith("3.") and found["commit"]
+    monkeypatch.setattr(provenance.paths, "ROOT", tmp_path)
+    assert provenance.stamp()["commit"] == "unknown"

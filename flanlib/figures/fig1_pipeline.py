@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from flanlib import published, runs, templates
+from flanlib import asking, published, templates
 from flanlib.figures import boxes, style
 from flanlib.results import Scoring
 from flanlib.study import Study
@@ -251,8 +251,8 @@ def _diagram(study: Study, held_out: str) -> list[dict]:
 
 def _prompt(study: Study, task, panel: str) -> dict:
     split = "train" if panel == "tuning" else "eval"
-    found = runs.first_example(study.catalogue, task, split, study.settings.rows)
-    asked = runs.asked_with(study.catalogue, task, Scoring())[0]
+    found = asking.first_example(study.catalogue, task, split, study.settings.rows)
+    asked = asking.asked_with(study.catalogue, task, Scoring())[0]
     prompt = templates.render(found, asked)
     text = f"{prompt.input}\n→ {prompt.target}" if panel == "tuning" else prompt.input
     return {

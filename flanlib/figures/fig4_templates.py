@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from flanlib import runs, templates
+from flanlib import asking, templates
 from flanlib.figures import boxes, style
 from flanlib.study import Study
 
@@ -33,7 +33,7 @@ def collect(study: Study, dataset: str = "snli") -> pd.DataFrame:
     tasks = catalogue.datasets().get(dataset)
     found = tasks[0] if tasks else catalogue.task(dataset)
     task = found.key
-    example = runs.first_example(catalogue, found, "eval", study.settings.rows)
+    example = asking.first_example(catalogue, found, "eval", study.settings.rows)
     about = {"collection": catalogue.name, "cluster": found.cluster, "task": task}
     parts = [{"part": "field", "name": k, "text": v} for k, v in example.fields.items()]
     parts = [p for p in parts if p["name"] != "answer"]

@@ -1,0 +1,66 @@
+"""Whether numbers computed again are those on record."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from flanlib import estimates
+from flanlib.results import Record
+
+NUMERICS = 2.0  # percent points by which two machines may differ without any tuning
+SPREADS = 3.0  # standard deviations between seeds
+
+
+def compare(recorded: Sequence[Record], fresh: Sequence[Record]) -> pd.DataFrame:
+    """Recomputed beside recorded values, per cluster and arm.
+
+    Returns
+    -------
+    Columns cluster, arm, recorded, recomputed, difference, allowed, agrees;
+    percent and percent points. Allowed are three standard deviations
+    between recorded seeds (pooled over clusters), and never less than
+    numerics may differ. Values from other examples never agree.
+    """
+    again = {r.key: r for r in fresh}
+    pairs = [(r, again[r.key]) for r in recorded if r.key in again]
+    spread = seed_spread(recorded)
+    rows = []
+    for (cluster, arm), members in _by(pairs, lambda p: (p[0].cluster, estimates.arm(p[0]))):
+        old, new = (float(np.mean([pair[i].value for pair in members])) for i in (0, 1))
+        allowed = max(NUMERICS, SPREADS * spread if arm == "tuned" else 0.0)
+        same = all(a.data == b.data and a.phrasing == b.phrasing for a, b in members)
+        agrees = same and abs(new - old) <= allowed
+        rows.append((cluster, arm, old, new, new - old, allowed, agrees))
+    names = ["cluster", "arm", "recorded", "recomputed", "difference", "allowed", "agrees"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def seed_spread(records: Sequence[Record]) -> float:
+    """Standard deviation of a cluster's tuned mean between seeds, percent."""
+    variances = []
+    tuned = [r for r in records if estimates.arm(r) == "tuned"]
+    for _, members in _by(whole_seeds(tuned), lambda r: r.cluster):
+        means = [
+            np.mean([r.value for r in same]) for _, same in _by(members, lambda r: r.factors.seed)
+        ]
+        if len(means) > 1:
+            variances.append(np.var(means, ddof=1))
+    return float(np.sqrt(np.mean(variances))) if variances else 0.0
+
+
+def whole_seeds(records: Sequence[Record]) -> list[Record]:
+    """Records without seeds that lack a task of their cluster and arm."""
+    kept = []
+    for _, members in _by(records, lambda r: (r.cluster, estimates.arm(r))):
+        tasks = {r.task for r in members}
+        for _, same in _by(members, lambda r: r.factors.seed):
+            kept += same if {r.task for r in same} == tasks else []
+    return kept
+
+
+def _by(items: Iterable, key: Callable) -> list[tuple]:
+    found: dict = {}
+    for item in items:
+        found.setdefault(key(item), []).append(item)
+    return list(found.items())

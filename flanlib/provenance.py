@@ -1,0 +1,53 @@
+"""Where a number came from: the commit and the versions behind it."""
+
+import platform
+import subprocess
+from collections.abc import Sequence
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from flanlib import paths
+
+LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes", "numpy")
+
+
+def stamp(*changeable: Path) -> dict[str, Any]:
+    """Commit and versions, as records carry them.
+
+    Parameters
+    ----------
+    changeable
+        Folders whose uncommitted changes mark the commit as `-dirty`.
+    """
+    return {"commit": commit(changeable or (paths.ROOT / "flanlib",)), "versions": versions()}
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Versions of Python and the libraries a number depends on."""
+    found = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "absent"
+    return found
+
+
+def commit(changeable: Sequence[Path]) -> str:
+    """The checkout's commit, `-dirty` if a folder changed, else `unknown`."""
+    try:
+        head = _git("rev-parse", "--short=12", "HEAD")
+        changed = _git("status", "--porcelain", "--", *map(str, changeable))
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return f"{head}-dirty" if changed else head
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(
+        ["git", *arguments], cwd=paths.ROOT, check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
