@@ -12,6 +12,7 @@ from hashlib import blake2b
 from typing import Any
 
 from flanlib.catalogue import Task
+from flanlib.cleaners import visible
 from flanlib.columns import Plan, plan_of, text_of
 from flanlib.errors import DataError
 from flanlib.shapes import SHAPES, Row, SkipRow
@@ -209,7 +210,7 @@ def _answers(value: Any, plan: Plan) -> tuple[str, ...]:
 
 
 def _clean(value: Any, plan: Plan) -> str:
-    text = text_of(value)
+    text = visible(text_of(value))
     for clean in plan.clean:
         text = clean(text)
     return text

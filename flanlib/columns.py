@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from flanlib.catalogue import Task
+from flanlib.cleaners import CLEANERS
 from flanlib.errors import DataError
-from flanlib.shapes import CLEANERS, SHAPES, Row
+from flanlib.shapes import SHAPES, Row
 
 Getter = Callable[[Row], Any]
 
@@ -26,7 +27,7 @@ class Plan:
     ask
         Fields that end in a question mark, added where it is missing.
     clean
-        Names in `shapes.CLEANERS`, applied in order.
+        Names in `cleaners.CLEANERS`, applied in order.
     label
         Column with the option's index, class name or text (rank).
     names

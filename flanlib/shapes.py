@@ -7,11 +7,12 @@ every layout its dataset is found in, so that a local copy in another layout
 reads like the hub's.
 """
 
-import html
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
+
+from flanlib.cleaners import entities
 
 Row = Mapping[str, Any]
 Shape = Callable[[Row, Mapping[str, Any]], list[Row]]
@@ -45,6 +46,16 @@ def texts(values: Iterable[Any] | None) -> list[str]:
 def columns(row: Row, settings: Mapping[str, Any]) -> list[Row]:
     """A row that is flat already."""
     return [row]
+
+
+@shape
+def hellaswag(row: Row, settings: Mapping[str, Any]) -> list[Row]:
+    """A text broken off; the broken-off sentence begins with a capital."""
+    before, begun = row.get("ctx_a", ""), row.get("ctx_b", "")
+    if not before or not begun:
+        return [{**row, "context": row["ctx"]}]
+    begun = begun[:1].upper() + begun[1:] if before.rstrip().endswith((".", "!", "?")) else begun
+    return [{**row, "context": f"{before} {begun}"}]
 
 
 @shape
@@ -306,41 +317,3 @@ def numbered(row: Row, settings: Mapping[str, Any]) -> list[Row]:
     found = texts(source.values() if isinstance(source, Mapping) else source)
     lines = (_one_line(text) for text in found[: settings["n_items"]])
     return [{**row, "items": "\n".join(f"{i}. {line}" for i, line in enumerate(lines, 1))}]
-
-
-def entities(text: str) -> str:
-    """Character references, whole or with the ampersand lost, and tags."""
-    text = html.unescape(re.sub(r" ?(?<!&)#(\d{2,4});", r"&#\1;", text))
-    return re.sub(r"</?[a-zA-Z][^<>]{0,200}>", " ", text).replace("\\$", "$").strip()
-
-
-def _bytes(text: str) -> str:
-    wrapped = re.fullmatch(r"""b(['"])(.*)\1""", text.strip(), flags=re.DOTALL)
-    return (wrapped[2].replace("\\n", "\n") if wrapped else text).strip()
-
-
-_STAMP = re.compile(
-    r"^.{0,300}?(?:UPDATED|PUBLISHED): ?\.? ?.{0,40}?\d{4} ?\.?(?: ?\| ?\.)? ?", re.DOTALL
-)
-_PLACE = re.compile(r"^(?:.{0,60}?\(\s?[A-Z][\w. ]{1,24}?\s?\)\s?--?\s|\(\s?CNN\s?\)\s*(?:--\s*)?)")
-
-
-def _dateline(text: str) -> str:
-    while found := _STAMP.match(text):
-        text = text[found.end() :]
-    return _PLACE.sub("", text, count=1).strip()
-
-
-CLEANERS: dict[str, Callable[[str], str]] = {
-    "breaks": lambda text: re.sub(r"\s*(?:<br ?/?>\s*)+", "\n", text).strip(),
-    "bytes": _bytes,
-    "chat": lambda text: re.sub(r"<file_[^>]*>", "", text.replace("\r\n", "\n")).strip(),
-    "dateline": _dateline,
-    "entities": entities,
-    "escapes": lambda text: (
-        text.replace("\\n", "\n").replace('\\"', '"').replace('""', '"').strip()
-    ),
-    "quotes": lambda text: text.replace('""', '"'),
-    "underscores": lambda text: text.replace("_", " "),
-    "wikihow": lambda text: re.sub(r"\s*\[\w+\]\s*", " ", text).strip(),
-}

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from flanlib import catalogue, shapes, sources, templates
+from flanlib import catalogue, sources, templates
 from flanlib.adapters import SkipRow, adapt, adapt_all, cut_key
+from flanlib.cleaners import CLEANERS, visible
 from flanlib.errors import DataError
 from flanlib.paths import ROOT
 
@@ -199,6 +200,14 @@ def test_stsb_rounds_half_up(score, answer):
 def test_a_label_out_of_range_names_task_row_and_value():
     with pytest.raises(DataError, match="task rte, row r: label 7 is none of the 2 options"):
         example("rte", label=7)
+
+
+def test_hellaswag_begins_the_broken_off_sentence_with_a_capital():
+    row = {"ctx": "A man walks. he", "ctx_a": "A man walks.", "ctx_b": "he"}
+    assert example("hellaswag", **row).fields["context"] == "A man walks. He"
+    assert example("hellaswag", **row | {"ctx_a": "A man"}).fields["context"] == "A man he"
+    row = {"ctx": "[header] How to boil", "ctx_a": "[header] How to boil", "ctx_b": ""}
+    assert example("hellaswag", **row).fields["context"] == "How to boil"
 
 
 # Options
@@ -441,9 +450,21 @@ def test_multi_news_parts_and_dash():
     [
         ("breaks", "one<br /><br />two", "one\ntwo"),
         ("escapes", 'Good.\\nWill ""return"".', 'Good.\nWill "return".'),
-        ("quotes", 'what is ""this""', 'what is "this"'),
-        ("wikihow", "[header] How to [title] Boil. [step] Heat it.", "How to Boil. Heat it."),
+        ("quotes", "what is ``this''", 'what is "this"'),
+        ("quoted", 'what is ""this""', 'what is "this"'),
+        ("quoted", '"who said ""no""?"', 'who said "no"?'),
+        ("quoted", '"""No"" is what?"', '"No" is what?'),
+        ("quoted", '"all of it"', '"all of it"'),
+        ("wikihow", "[header] How to [title] Boil. [step] Heat it.", "How to. Boil. Heat it."),
+        ("wikihow", "[substeps] Heat [it].", "Heat [it]."),
+        ("unescape", "AT&amp;T", "AT&T"),
+        ("spaces", "a  b\n\nc", "a b\n\nc"),
         ("entities", "Bread &amp; wine  #36;5 <b>now</b>", "Bread & wine $5  now"),
+        (
+            "entities",
+            "Holt  amp; Co, T amp;T:  quot;Yes, quot; he said",
+            'Holt & Co, T&T: "Yes," he said',
+        ),
         ("bytes", "b'3\\n'", "3"),
         ("dateline", "(CNN) -- The river rose.", "The river rose."),
         ("dateline", "LONDON, England (CNN) -- Rain fell.", "Rain fell."),
@@ -455,11 +476,27 @@ def test_multi_news_parts_and_dash():
             "Rain fell.",
         ),
         ("dateline", "He (Bo) said -- no.", "He (Bo) said -- no."),
-        ("chat", "A: hi\r\nB: <file_photo> hi", "A: hi\nB:  hi"),
+        ("chat", "A: hi\r\nB: <file_photo>\nA: <file_other>", "A: hi\nB: [photo]\nA: [file]"),
     ],
 )
 def test_cleaners(name, text, cleaned):
-    assert shapes.CLEANERS[name](text) == cleaned
+    assert CLEANERS[name](text) == cleaned
+
+
+@pytest.mark.parametrize(
+    ("text", "seen"),
+    [
+        ("the\u200b right", "the right"),
+        ("9\u00b019\u2032E\ufeff / \ufeff47", "9\u00b019\u2032E / 47"),
+        ("a star \x96 and\x85 friend", "a star \u2013 and\u2026 friend"),
+        ("now a \xe2\x80\x9clegitimate\xe2\x80\x9d one", "now a \u201clegitimate\u201d one"),
+        ("\xabCAF\xc9\xbb \xc3\xa9", "\xabCAF\xc9\xbb \xc3\xa9"),
+        ("\u0417\u0434\u0440\u0430\u0432 caf\xe9", "\u0417\u0434\u0440\u0430\u0432 caf\xe9"),
+    ],
+)
+def test_the_invisible_is_removed_from_every_text(text, seen):
+    assert visible(text) == seen
+    assert example("natural_questions", question=text).fields["question"].startswith(seen)
 
 
 # Malformed rows and settings
