@@ -1,6 +1,7 @@
 """What a run leaves for a reader: versions, memory, and the model card."""
 
 import resource
+from dataclasses import asdict
 from importlib import metadata
 from typing import Any
 
@@ -32,7 +33,7 @@ def device_name(kind: str) -> str:
 
 def text(run: Any) -> str:
     """The model card of a finished run, Markdown with a YAML head."""
-    factors, recipe, progress = run.factors, run.recipe, run.progress
+    factors, recipe, progress = asdict(run.factors), asdict(run.recipe), run.progress
     last = progress.losses[-20:]
     what = {
         "finetuned": "Full fine-tuning",

@@ -132,6 +132,14 @@ def verify(path: Path, advice: str) -> None:
             )
 
 
+def note(file: Path, text: str) -> None:
+    """Write a small file whole or not at all."""
+    beside = file.with_name(file.name + ".new")
+    beside.write_text(text, encoding="utf-8")
+    _flush(beside)
+    os.replace(beside, file)
+
+
 def _steps(path: Path) -> list[Path]:
     return sorted(p for p in path.glob("step-*") if p.is_dir())
 

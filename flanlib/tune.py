@@ -42,8 +42,8 @@ class TuneResult:
 
     out: Path
     run_id: str
-    factors: dict[str, Any]
-    recipe: dict[str, Any]
+    factors: Factors
+    recipe: Recipe
     base: str
     quantization: str
     adapters: list[str]
@@ -73,13 +73,15 @@ class TuneResult:
         path = Path(out) / RUN
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
-            return cls(**{**found, "out": Path(out), "progress": Progress(**found["progress"])})
+            kinds = {"factors": Factors, "recipe": Recipe, "progress": Progress}
+            parts = {name: kind(**found[name]) for name, kind in kinds.items()}
+            return cls(**{**found, **parts, "out": Path(out)})
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise RunError(f"{path}: no finished run ({error}); tune into this folder") from None
 
     def load(self, device: str | None = None, dtype: str | None = None) -> tuple[Any, Any]:
         """The tuned model and its tokenizer; see `model.load`."""
-        if self.factors["arm"] == "finetuned":
+        if self.factors.arm == "finetuned":
             return models.load(self.out, quantization="none", device=device, dtype=dtype)
         return models.load(
             self.base,
@@ -281,7 +283,7 @@ class Run:
                 f"{self.folder}: checkpoints of another run ({found}, not {identity});"
                 " delete the folder, or give another --out"
             )
-        note.write_text(json.dumps(identity))
+        checkpoint.note(note, json.dumps(identity))
         last = checkpoint.latest(self.folder)
         if last is None:
             return 0, None, Progress()
@@ -300,8 +302,8 @@ class Run:
         result = TuneResult(
             out=self.out,
             run_id=identity["run_id"],
-            factors=asdict(self.factors),
-            recipe=asdict(self.recipe),
+            factors=self.factors,
+            recipe=self.recipe,
             base=self.factors.model,
             quantization=self.quantization,
             adapters=[str(self.adapter)] if self.adapter else [],
