@@ -121,7 +121,6 @@ def likelihoods(
         model = opened(lm)
         budget = token_budget or model.token_budget
         rows = plan(items, model, budget, work)
-        rows.sort(key=lambda row: -len(row.ids))
         result = [np.full(len(item.options), np.nan) for item in items]
         total, done = sum(len(row.ids) for row in rows), 0
         work.computed += total
@@ -199,14 +198,22 @@ def _row(items: Sequence[Item], paths: list, shared: np.ndarray) -> Row:
     return Row(ids, positions, ends, used, chain)
 
 
-def batches(rows: Sequence[Row], budget: int) -> Iterator[list[Row]]:
-    """Rows of falling length in batches of at most `budget` padded tokens."""
-    first = 0
-    while first < len(rows):
-        width = len(rows[first].ids)
-        n = max(1, min(budget // width, MASK_ELEMENTS // width**2))
-        yield list(rows[first : first + n])
-        first += n
+def batches(rows: Sequence[Row], budget: int) -> list[list[Row]]:
+    """Rows of like length in batches of at most `budget` padded tokens.
+
+    Chains and trees are kept apart, since chains need no mask; batches with
+    the longest rows come first, so that memory trouble shows at once.
+    """
+    found: list[list[Row]] = []
+    for chain in (False, True):
+        kind = sorted((r for r in rows if r.chain == chain), key=lambda row: -len(row.ids))
+        first = 0
+        while first < len(kind):
+            width = len(kind[first].ids)
+            n = max(1, min(budget // width, MASK_ELEMENTS // width**2))
+            found.append(kind[first : first + n])
+            first += n
+    return sorted(found, key=lambda batch: -len(batch[0].ids))
 
 
 def _score_batch(model: Opened, batch: list[Row], items, result, work: Work) -> None:

@@ -3,11 +3,15 @@
 Which ways of running a model are right is not assumed but tried once per
 model class: the same small random tree is run as a tree and path by path. A
 class where the tree differs runs path by path; one where even body and head
-cannot be told apart runs whole.
+cannot be told apart runs whole. In the last layer all that follows attention
+is needed only where something is predicted, so it runs only there.
 """
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from typing import Any, Literal
 
 import numpy as np
@@ -16,7 +20,9 @@ import torch
 from flanlib.errors import RunError
 
 Way = Literal["tree", "chain", "whole"]
-WAYS: dict[tuple, Way] = {}
+WAYS: dict[tuple, tuple[Way, bool]] = {}
+CACHED_FLOATS = 2**17  # hidden states that stay in one core's cache
+AFTER_ATTENTION = ("o_proj", "dense", "c_proj", "out_proj", "q_proj")
 
 # A small tree: path 0 is 0..8, path 1 leaves it after 5 tokens, path 2 after 3.
 TRIAL_PATHS = ((0, 1, 2, 3, 4, 5, 6, 7, 8), (0, 1, 2, 3, 4, 9, 10, 11), (0, 1, 2, 12, 13))
@@ -38,12 +44,15 @@ class Opened:
         Embeddings of a soft prompt, shape (S, hidden), or None.
     way
         How it may be run.
+    narrow
+        Whether the last layer may run at the chosen places only.
     """
 
     lm: Any
     model: Any
     soft: torch.Tensor | None
     way: Way = "tree"
+    narrow: bool = False
 
     @property
     def tree(self) -> bool:
@@ -88,8 +97,11 @@ class Opened:
 
     @property
     def token_budget(self) -> int:
-        """Tokens for one pass on this device, when none is asked for."""
-        return 4096 if self.device.type == "cpu" else 16384
+        """Tokens for one pass, when none is asked for: what a CPU's cache holds."""
+        if self.device.type != "cpu":
+            return 16384
+        fits = torch.get_num_threads() * CACHED_FLOATS // self.config.hidden_size
+        return min(4096, max(512, fits))
 
     def hidden(self, ids, sizes, places, tree) -> torch.Tensor:
         """Final hidden states (or logits, when run whole).
@@ -116,7 +128,10 @@ class Opened:
             output = self.lm(
                 input_ids=tokens, attention_mask=mask.long().to(self.device), use_cache=False
             ).logits[:, -ids.shape[1] :]
-        else:
+            return output.reshape(-1, output.shape[-1])[at]
+        n = self.n_soft
+        at = at + (at // ids.shape[1] + 1) * n
+        with self._narrowed(at):
             output = self._body(tokens, tree)
         return output.reshape(-1, output.shape[-1])[at]
 
@@ -137,7 +152,31 @@ class Opened:
             whole = torch.full_like(before, tokens.shape[1] + n)
             inputs["position_ids"] = torch.cat([before, depths + n], dim=1)
             inputs["attention_mask"] = self._mask(torch.cat([whole, ends + n], dim=1))
-        return body(**inputs, use_cache=False)[0][:, n:]
+        return body(**inputs, use_cache=False)[0]
+
+    @contextmanager
+    def _narrowed(self, places: torch.Tensor) -> Iterator[None]:
+        """The parts of the last layer that follow attention, there only."""
+        with ExitStack() as stack:
+            for module in self._last_parts if self.narrow else ():
+                spread = _Spread(places)
+                stack.callback(module.register_forward_pre_hook(spread.gather).remove)
+                stack.callback(module.register_forward_hook(spread.scatter).remove)
+            yield
+
+    @cached_property
+    def _last_parts(self) -> tuple[torch.nn.Module, ...]:
+        """Feed-forward, query and output projection of the last layer."""
+        n = self.config.num_hidden_layers
+        lists = [m for m in self.model.base_model.children() if isinstance(m, torch.nn.ModuleList)]
+        layer = next((m[-1] for m in lists if len(m) == n), None)
+        if layer is None:
+            return ()
+        names = ("self_attn", "attention", "attn")
+        attention = next((getattr(layer, name) for name in names if hasattr(layer, name)), None)
+        found = [getattr(layer, "mlp", None)]
+        found += [getattr(attention, name, None) for name in AFTER_ATTENTION]
+        return tuple(m for m in found if isinstance(m, torch.nn.Module))
 
     def _mask(self, ends: torch.Tensor) -> torch.Tensor:
         """Additive mask, shape (B, 1, T, T), from subtree ends (B, T)."""
@@ -172,34 +211,52 @@ def opened(lm: Any) -> Opened:
     key = (type(model), attention, result.embeddings.weight.dtype, _quantised(model), soft is None)
     if key not in WAYS:
         WAYS[key] = _find_way(result, attention)
-    result.way = WAYS[key]
+    result.way, result.narrow = WAYS[key]
     return result
 
 
-def _find_way(model: Opened, attention: str | None) -> Way:
+class _Spread:
+    """Hooks that run a module on some rows of its input, zeros elsewhere."""
+
+    def __init__(self, places: torch.Tensor) -> None:
+        self.places, self.shape = places, ()
+
+    def gather(self, module: torch.nn.Module, inputs: tuple) -> tuple:
+        """Before the module: the rows at the places."""
+        self.shape = inputs[0].shape[:-1]
+        return (inputs[0].reshape(-1, inputs[0].shape[-1])[self.places], *inputs[1:])
+
+    def scatter(self, module: torch.nn.Module, inputs: tuple, output: torch.Tensor):
+        """After the module: back where they came from."""
+        wide = output.new_zeros(self.shape.numel(), output.shape[-1])
+        wide[self.places] = output
+        return wide.view(*self.shape, output.shape[-1])
+
+
+def _find_way(model: Opened, attention: str | None) -> tuple[Way, bool]:
+    ways: tuple[Way, ...] = ("tree", "chain")
     if getattr(model.config, "sliding_window", None) or attention not in ("eager", "sdpa"):
-        ways: tuple[Way, ...] = ("chain",)
-    else:
-        ways = ("tree", "chain")
+        ways = ("chain",)
     ids = np.random.default_rng(0).integers(0, model.vocabulary, 14)
+    path_order = torch.tensor(sum(TRIAL_PATHS, ()))
     model.way = "whole"
     truth = torch.cat([_trial(model, ids[list(path)]) for path in TRIAL_PATHS])
-    leaky = _trial(model, ids)[torch.tensor(sum(TRIAL_PATHS, ()))]
+    leaky = _trial(model, ids)[path_order]
     exact = model.embeddings.weight.dtype == torch.float32 and not _quantised(model.model)
     limit = 1e-4 * (1 + truth.abs().max()) if exact else 0.2 * (leaky - truth).abs().max()
-    for way in ways:
-        model.way = way
+    for way, narrow in product(ways, (True, False)):
+        model.way, model.narrow = way, narrow
         try:
             if way == "tree":
                 tree = tuple(np.array(a)[None] for a in (TRIAL_DEPTHS, TRIAL_ENDS))
-                found = _trial(model, ids, tree)[torch.tensor(sum(TRIAL_PATHS, ()))]
+                found = _trial(model, ids, tree)[path_order]
             else:
                 found = torch.cat([_trial(model, ids[list(path)]) for path in TRIAL_PATHS])
         except (RuntimeError, TypeError, ValueError, AttributeError, IndexError, KeyError):
             continue
         if found.shape == truth.shape and (found - truth).abs().max() <= limit:
-            return way
-    return "whole"
+            return way, narrow
+    return "whole", False
 
 
 def _quantised(model: Any) -> bool:
@@ -207,9 +264,13 @@ def _quantised(model: Any) -> bool:
 
 
 def _trial(model: Opened, ids: np.ndarray, tree=None) -> torch.Tensor:
-    size = np.array([len(ids)])
-    hidden = model.hidden(ids[None], size, np.arange(len(ids)), tree)
-    return model.logits(hidden).float().log_softmax(-1).cpu()
+    """Log-probabilities at every place, from two passes over half of them."""
+    size, places = np.array([len(ids)]), np.arange(len(ids))
+    parts = [model.hidden(ids[None], size, places[k::2], tree) for k in (0, 1)]
+    found = torch.empty(len(ids), model.vocabulary)
+    for k, part in enumerate(parts):
+        found[k::2] = model.logits(part).float().log_softmax(-1).cpu()
+    return found
 
 
 def context_of(lm: Any) -> int | None:
