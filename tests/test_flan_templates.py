@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -17,6 +18,9 @@ SHARED_AT_MOST = 0.6
 
 LEFT_OVER = re.compile(r"\b(?:None|nan|NaN|null|undefined)\b|[{}]|\S  |[ \t]\n|\n{3}")
 """What a badly filled template leaves behind."""
+
+HOLE = re.compile(r'""|\(\)|: ?\)|: \n|^\s')
+"""What stays of a template around a field with nothing in it."""
 
 VALUES = {"relation": ("cause", "effect")}
 """Fields whose few values a template may ask for."""
@@ -69,6 +73,18 @@ def test_filled_templates_leave_nothing_behind(task):
         prompt = templates.render(example, template)
         for text in (prompt.input, prompt.target):
             assert not LEFT_OVER.search(text), f"{template.id}: {text!r}"
+
+
+@pytest.mark.parametrize("task", CATALOGUE.tasks.values(), ids=lambda task: task.key)
+def test_a_field_that_may_be_empty_leaves_no_hole(task):
+    content = templates.load(ROOT, task.template_set)
+    for name in task.columns.get("optional", ()):
+        for template, full in itertools.product(_all_ways(content), _examples(task, content)):
+            example = replace(full, fields={**full.fields, name: ""})
+            if template.applies(example):
+                prompt = templates.render(example, template)
+                assert not HOLE.search(prompt.input), f"{template.id}: {prompt.input!r}"
+                assert not LEFT_OVER.search(prompt.input), f"{template.id}: {prompt.input!r}"
 
 
 @pytest.mark.parametrize("task", CATALOGUE.tasks.values(), ids=lambda task: task.key)
