@@ -113,8 +113,9 @@ class TaskCheck:
     n_rows, n_templates, n_prompts
         Examples of all files; templates of all forms; prompts rendered.
     skipped
-        Why rows are no examples, or a template says nothing about one -> how
-        many.
+        Why rows are no examples -> how many.
+    not_asked
+        Template id -> rows in which the field it asks for is empty.
     problems
         What is wrong, the first few; `n_problems` counts all.
     missing
@@ -128,6 +129,7 @@ class TaskCheck:
     n_templates: int = 0
     n_prompts: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
+    not_asked: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
     n_problems: int = 0
     missing: str = ""
@@ -153,7 +155,10 @@ class Check:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, ready for JSON."""
-        tasks = [vars(task) | {"skipped": dict(task.skipped)} for task in self.tasks]
+        tasks = [
+            {k: dict(v) if isinstance(v, Counter) else v for k, v in vars(task).items()}
+            for task in self.tasks
+        ]
         return {"collection": self.collection, "n_problems": self.n_problems, "tasks": tasks}
 
     def table(self) -> str:
@@ -175,8 +180,9 @@ class Check:
 
 
 def _why(task: TaskCheck) -> str:
-    skipped = [f"{n} {why}" for why, n in task.skipped.most_common()]
-    return "; ".join([*skipped, task.missing] if task.missing else skipped)
+    parts = [f"{n} {why}" for why, n in task.skipped.most_common()]
+    parts += [f"{n} not asked {name}: empty" for name, n in task.not_asked.most_common()]
+    return "; ".join([*parts, task.missing] if task.missing else parts)
 
 
 def check(
@@ -227,7 +233,7 @@ def _check_prompt(
 ) -> None:
     where = f"{example.task}, row {example.id}, template {template.id}"
     if not template.applies(example):
-        found.skipped[f"nothing to ask for in {template.id}"] += 1
+        found.not_asked[template.id] += 1
         return
     try:
         prompt = phrase(example, template, form)

@@ -165,7 +165,7 @@ def test_check_skips_what_a_template_cannot_ask_and_lets_people_say_none(toys, m
     found = rendering.check(toys, tasks=["soup"]).tasks[0]
     assert (found.n_problems, found.n_prompts) == (1, 6 * 12 - 3)
     assert "template 'none', example all-1: empty input" in found.problems[0]
-    assert found.skipped["nothing to ask for in turn-0"] == 1
+    assert found.not_asked == {"turn-0": 1, "turn-1": 1}
     rows[0] = ("all-2", {"text": None})
     assert rendering.check(toys, tasks=["soup"]).n_problems == 2
 
