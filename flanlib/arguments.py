@@ -113,7 +113,9 @@ def _signature(function: Callable) -> dict[str, inspect.Parameter]:
 
 def _fields(parameter: inspect.Parameter) -> Iterator[Argument]:
     kind = parameter.annotation
-    types, words = typing.get_type_hints(kind, include_extras=True), documented(kind)
+    types = typing.get_type_hints(kind, include_extras=True)
+    meanings = getattr(import_module(kind.__module__), "MEANINGS", {})
+    words = {**meanings, **documented(kind)}
     given = parameter.default if parameter.default is not parameter.empty else None
     for one in fields(kind):
         default = one.default if one.default is not MISSING else None

@@ -18,7 +18,7 @@ from flanlib.errors import FlanlibError, MissingResultError, ParameterError
 MODULES = ("verbs", "verbs_study")
 ORDER = (
     *("doctor", "list", "fetch", "render", "mix", "export", "audit"),
-    *("pretrain", "tune", "score"),
+    *("pretrain", "tune", "score", "run", "figures", "report"),
 )
 
 

@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from flanlib import results, runs, sources, templates
+from flanlib import asking, results, sources, templates
 from flanlib.adapters import Example
 from flanlib.catalogue import Catalogue, Task
 from flanlib.config import digest
@@ -77,14 +77,14 @@ def score_tasks(
     chosen = list(tasks)
     for number, task in enumerate(chosen, 1):
         head = f"[{number}/{len(chosen)}] {task.key}"
-        examples = runs.examples_of(catalogue, task, asked.scoring, str(rows or ""))
-        wording = runs.asked_with(catalogue, task, asked.scoring)
+        examples = asking.examples_of(catalogue, task, asked.scoring, str(rows or ""))
+        wording = asking.asked_with(catalogue, task, asked.scoring)
         identity = digest(
             [asdict(asked), results.data_digest(examples), results.phrasing_digest(wording)]
         )
         measured = _recorded(out, task, identity)
         if measured is None:
-            prompts = list(runs.prompts_of(examples, wording, asked.scoring))
+            prompts = list(asking.prompts_of(examples, wording, asked.scoring))
             if asked.shots:
                 prompts = exemplified(prompts, catalogue, task, asked, tokenizer, wording, rows)
             say(f"{head}: {len(prompts)} prompts from {len(examples)} rows ...")

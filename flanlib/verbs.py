@@ -11,13 +11,9 @@ from typing import Any, Literal, TextIO
 
 from flanlib.arguments import like
 from flanlib.errors import ParameterError
+from flanlib.progress import say
 
 Format = Literal["table", "json"]
-
-
-def say(line: str) -> None:
-    """One line of progress, on standard error."""
-    print(line, file=sys.stderr, flush=True)
 
 
 def show(value: Any) -> None:

@@ -6,7 +6,9 @@ from typing import Any, Literal
 from flanlib.arguments import like
 from flanlib.config import Factors, Form, Quantization, Recipe
 from flanlib.errors import ParameterError
-from flanlib.verbs import say, show
+from flanlib.profiles import Settings
+from flanlib.progress import say
+from flanlib.verbs import show
 
 
 @like("flanlib.micro.pretrain:pretrain")
@@ -227,3 +229,69 @@ def _tasks(collection: str, tasks: tuple[str, ...], rows: Path | None, split: st
         if reason:
             say(f"{key}: left out: {reason}")
     return found, [task for task in found.tasks.values() if not why[task.key]]
+
+
+def run(
+    settings: Settings,
+    *,
+    only: tuple[str, ...] = (),
+    set: tuple[str, ...] = (),
+    out: Path | None = None,
+) -> int:
+    """Run the notebooks of a profile; what is on record is not computed again.
+
+    Parameters
+    ----------
+    only
+        Notebooks, by name or its beginning, such as fig5.
+    set
+        Parameters that single notebooks have, such as cluster=nli.
+    out
+        Folder for executed notebooks; without it, build/notebooks/PROFILE.
+    """
+    from flanlib import batch
+
+    parameters = batch.for_each(batch.stems(only), batch.given(settings, set))
+    at = out or batch.folder(settings.profile)
+    failed = batch.run(parameters, at)
+    show(
+        {"notebooks": str(at), "done": [s for s in parameters if s not in failed], "failed": failed}
+    )
+    return 1 if failed else 0
+
+
+def figures(settings: Settings, *, only: tuple[str, ...] = ()) -> None:
+    """Draw figures again from records, without a model.
+
+    Parameters
+    ----------
+    only
+        Figures, by name or its beginning, such as fig5.
+    """
+    from flanlib import batch
+    from flanlib import figures as drawn
+    from flanlib.study import open_study
+
+    for stem in batch.stems(only):
+        values = {**drawn.USUAL.get(stem, {}), **batch.given(settings)}
+        shown = drawn.redraw(stem, open_study(**values))
+        say(f"{stem}: drawn")
+        for path in shown.files.values():
+            print(path)
+
+
+def report(settings: Settings, *, out: Path | None = None) -> int:
+    """Write the report as one HTML page; status 1 if recomputed values differ.
+
+    Parameters
+    ----------
+    out
+        Folder for index.html; without it, build/report.
+    """
+    from flanlib import report
+
+    made = report.write(settings, out)
+    if not made.agreement.empty:
+        print(made.comparison())
+    print(f"report: {made.index}")
+    return 0 if made.agrees else 1

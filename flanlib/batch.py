@@ -1,0 +1,123 @@
+"""Notebooks one after another, each with the parameters it has."""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from flanlib import notebook, paths
+from flanlib.errors import FlanlibError, ParameterError
+from flanlib.profiles import Settings
+from flanlib.progress import say
+
+USUAL_S = 20.0  # a notebook that computes nothing, before its time is known
+
+
+def stems(only: Sequence[str] = ()) -> list[str]:
+    """Notebooks to run: those that compute first, the rest by number.
+
+    Parameters
+    ----------
+    only
+        Names or their beginnings (`fig5`); empty means every figure's.
+
+    Raises
+    ------
+    ParameterError
+        If there is no such notebook.
+    """
+    known = sorted((p.stem for p in paths.NOTEBOOKS.glob("fig*.ipynb")), key=number)
+    for name in only:
+        if not any(_means(name, stem) for stem in known):
+            raise ParameterError(f"notebook {name!r}: there are {', '.join(known)}")
+    chosen = [s for s in known if not only or any(_means(name, s) for name in only)]
+    return sorted(chosen, key=lambda stem: "recompute" not in notebook.parameters(stem))
+
+
+def number(stem: str) -> tuple[int, str]:
+    """What figures are put in order by: the 5 of `fig5_zero_shot_gains`."""
+    digits = stem.removeprefix("fig").split("_")[0]
+    return (int(digits) if digits.isdigit() else 1000, stem)
+
+
+def _means(name: str, stem: str) -> bool:
+    return stem == name or stem.startswith(f"{name}_")
+
+
+def given(settings: Settings, more: Sequence[str] = ()) -> dict[str, Any]:
+    """Parameters that differ from the defaults; `more` as NAME=VALUE."""
+    plain = asdict(Settings())
+    found = {name: value for name, value in asdict(settings).items() if value != plain[name]}
+    for text in more:
+        name, sign, value = text.partition("=")
+        if not sign:
+            raise ParameterError(f"--set {text!r}: NAME=VALUE is wanted, such as cluster=nli")
+        found[name] = value
+    return found
+
+
+def for_each(chosen: Sequence[str], values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Notebook -> the checked parameters that it has, of those given.
+
+    Raises
+    ------
+    ParameterError
+        Before any kernel starts, if a parameter belongs to none of the
+        notebooks, or a value is wrong.
+    """
+    known = {stem: notebook.parameters(stem) for stem in chosen}
+    for name in values:
+        if not any(name in parameters for parameters in known.values()):
+            every = dict.fromkeys(n for parameters in known.values() for n in parameters)
+            raise ParameterError(f"no parameter {name!r}; there are {', '.join(every)}")
+    return {
+        stem: notebook.check(stem, {k: v for k, v in values.items() if k in parameters})
+        for stem, parameters in known.items()
+    }
+
+
+def folder(profile: str) -> Path:
+    """Where executed notebooks of a profile are kept."""
+    return paths.BUILD / "notebooks" / profile
+
+
+def run(
+    parameters: Mapping[str, Mapping[str, Any]],
+    out: Path,
+) -> dict[str, str]:
+    """Execute notebooks; a failure does not stop the others.
+
+    Returns
+    -------
+    Notebook -> what went wrong, of those that failed; each is kept as far as
+    it came.
+    """
+    book = out / "times.json"
+    times = json.loads(book.read_text()) if book.is_file() else {}
+    failed: dict[str, str] = {}
+    for number, (stem, values) in enumerate(parameters.items(), 1):
+        rest = sum(
+            times.get(_key(s, v), USUAL_S) for s, v in list(parameters.items())[number - 1 :]
+        )
+        guess = "" if _key(stem, values) in times else " once it has told its own"
+        say(f"== [{number}/{len(parameters)}] {stem}: about {_span(rest)} left in all{guess}")
+        began = time.monotonic()
+        try:
+            notebook.run(stem, out / f"{stem}.ipynb", values)
+        except FlanlibError as error:
+            failed[stem] = str(error)
+            say(f"flanlib: {error}")
+            continue
+        times[_key(stem, values)] = round(time.monotonic() - began, 1)
+        book.write_text(json.dumps(times, indent=1) + "\n")
+    return failed
+
+
+def _key(stem: str, values: Mapping[str, Any]) -> str:
+    return f"{stem} {json.dumps(dict(values), sort_keys=True)}"
+
+
+def _span(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"

@@ -1,0 +1,211 @@
+"""The report: one HTML page that needs nothing but itself.
+
+Figures, the tables behind them, recomputed beside recorded values, the
+ledger, provenance, and the executed notebooks as pages beside it.
+"""
+
+import base64
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from flanlib import batch, figures, ledger, notebook, paths, provenance
+from flanlib.audit import columns
+from flanlib.errors import MissingResultError
+from flanlib.profiles import Settings
+from flanlib.study import Study, open_study
+
+PAGES = Path(__file__).with_name("pages")
+LONGEST = 2_000  # rows of a table shown; the CSV holds all
+WIDEST = 400  # characters of a cell shown
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """One figure in the report.
+
+    Attributes
+    ----------
+    image
+        The SVG as a data address.
+    alt
+        The figure in words, as the SVG says it.
+    caption
+        What the figure's module says it shows.
+    page
+        Executed notebook, relative to the report; empty if it was not run.
+    """
+
+    stem: str
+    title: str
+    caption: str
+    image: str
+    alt: str
+    table: pd.DataFrame
+    about: str
+    page: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What was written, and whether recomputed values agree."""
+
+    index: Path
+    agreement: pd.DataFrame
+
+    @property
+    def agrees(self) -> bool:
+        """Whether every recomputed value is as near as it has to be."""
+        return bool(self.agreement["agrees"].all())
+
+    def comparison(self) -> str:
+        """Recomputed beside recorded values, as text, and the verdict."""
+        return (
+            f"{columns(list(self.agreement), _plain(self.agreement))}\n\n{verdict(self.agreement)}"
+        )
+
+
+def write(settings: Settings, out: Path | None = None) -> Report:
+    """Write index.html and the notebooks' pages.
+
+    Parameters
+    ----------
+    settings
+        Those the notebooks were run with.
+    out
+        Folder; `build/report` if None.
+
+    Raises
+    ------
+    MissingResultError
+        If no figure of these settings has been drawn.
+    """
+    out = out or paths.REPORT
+    out.mkdir(parents=True, exist_ok=True)
+    given = batch.given(settings)
+    study = open_study(**given)
+    sections = [s for stem in batch.stems() if (s := _section(stem, given, out)) is not None]
+    if not sections:
+        raise MissingResultError(
+            f"{paths.FIGURES}: no figure of these settings is drawn;"
+            " run `flanlib figures`, or `flanlib run` with the same settings"
+        )
+    sections.sort(key=lambda section: batch.number(section.stem))
+    agreement = study.agreement()
+    page = (
+        _environment()
+        .get_template("report.html")
+        .render(
+            title="Instruction tuning as in FLAN",
+            study=study,
+            settings=study.settings,
+            sections=sections,
+            agreement=agreement,
+            verdict=verdict(agreement),
+            ledger=ledger.ledger(study.catalogue, rows=study.settings.rows or None),
+            provenance=study.provenance(),
+            own=provenance.stamp(),
+            written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        )
+    )
+    index = out / "index.html"
+    index.write_text(page, encoding="utf-8")
+    return Report(index=index, agreement=agreement)
+
+
+def verdict(agreement: pd.DataFrame) -> str:
+    """One sentence on a table of `Study.agreement`."""
+    if agreement.empty:
+        return "Nothing was recomputed."
+    off = agreement[~agreement["agrees"].astype(bool)]
+    clusters = agreement["cluster"].nunique()
+    if off.empty:
+        return (
+            f"Recomputed values of {clusters} held-out clusters agree with the recorded ones"
+            f" (largest difference {agreement['difference'].abs().max():.2f} points)."
+        )
+    named = ", ".join(f"{row.cluster} {row.arm} {row.difference:+.1f}" for row in off.itertuples())
+    return (
+        f"DISAGREEMENT in {len(off)} of {len(agreement)} values: {named} points. Either a record"
+        " was altered, or code or rows changed since it was made."
+    )
+
+
+def _section(stem: str, given: dict[str, Any], out: Path) -> Section | None:
+    """A figure's part of the page; None if it was not drawn."""
+    own = {name: value for name, value in given.items() if name in notebook.parameters(stem)}
+    study = open_study(**{**figures.USUAL.get(stem, {}), **own})
+    at = figures.folder(stem, study)
+    svg = at / f"{stem}.svg"
+    if not svg.is_file():
+        return None
+    text = svg.read_text(encoding="utf-8")
+    words = (figures.module(stem).__doc__ or "").strip().split("\n\n", 1)
+    alt = re.search(r"<desc[^>]*>(.*?)</desc>", text, re.S)
+    return Section(
+        stem=stem,
+        title=words[0].rstrip("."),
+        caption=" ".join(words[1].split()) if len(words) > 1 else "",
+        image="data:image/svg+xml;base64," + base64.b64encode(text.encode()).decode(),
+        alt=unescape(alt[1]) if alt else "",
+        table=pd.read_csv(at / f"{stem}.csv", keep_default_na=False),
+        about=_about(study),
+        page=_page(stem, study.settings.profile, out),
+    )
+
+
+def _about(study: Study) -> str:
+    note = f"{study.note} " if study.note else ""
+    again = ", ".join(study.settings.again)
+    return note + (f"Recomputed here: {again}." if again else "")
+
+
+def _page(stem: str, profile: str, out: Path) -> str:
+    """Render an executed notebook; its address relative to the report."""
+    source = batch.folder(profile) / f"{stem}.ipynb"
+    if not source.is_file():
+        return ""
+    import nbformat
+    from nbconvert import HTMLExporter
+
+    content = nbformat.read(source, as_version=4)
+    content.metadata.pop("widgets", None)
+    body, _ = HTMLExporter(template_name="basic").from_notebook_node(content)
+    target = out / "notebooks" / f"{stem}.html"
+    target.parent.mkdir(exist_ok=True)
+    page = _environment().get_template("notebook.html").render(title=stem, body=body)
+    target.write_text(page, encoding="utf-8")
+    return f"notebooks/{target.name}"
+
+
+def _environment() -> Any:
+    import jinja2
+
+    made = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(PAGES), autoescape=True, undefined=jinja2.StrictUndefined
+    )
+    made.filters["rows"] = _plain
+    made.filters["numeric"] = lambda frame, name: pd.api.types.is_numeric_dtype(frame[name])
+    made.globals["style"] = (PAGES / "report.css").read_text(encoding="utf-8")
+    made.globals["script"] = (PAGES / "report.js").read_text(encoding="utf-8")
+    return made
+
+
+def _plain(frame: pd.DataFrame) -> list[list[str]]:
+    """Cells as text: numbers short, long text cut."""
+    rows = frame.head(LONGEST).itertuples(index=False)
+    return [[_cell(value) for value in row] for row in rows]
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool) or str(value) in ("True", "False"):
+        return "yes" if str(value) == "True" else "no"
+    if isinstance(value, float):
+        return "" if value != value else f"{value:.2f}"
+    text = str(value)
+    return text if len(text) <= WIDEST else f"{text[:WIDEST]} …"
