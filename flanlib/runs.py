@@ -4,6 +4,7 @@
 over processes and says what runs and how long is left.
 """
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -135,9 +136,9 @@ def _follow(running: dict[Future, int], board: Board) -> None:
 
 
 def _single() -> None:
-    import torch
-
-    torch.set_num_threads(1)
+    """One thread; set before anything that counts threads is imported."""
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[name] = "1"
 
 
 def compute(job: Job) -> float:
@@ -221,8 +222,6 @@ def _measured(evaluation: Any) -> dict[str, Any]:
 
 def processes() -> int:
     """Jobs to run at a time: one per core, at most four; one on a GPU."""
-    import os
-
     import torch
 
     if torch.cuda.is_available():
