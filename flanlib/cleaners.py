@@ -98,6 +98,12 @@ def _sent(match: re.Match) -> str:
     return "[file]" if match[1] == "other" else f"[{match[1].lower()}]"
 
 
+_NOTICE = re.compile(
+    r"(?:Media playback is (?:not supported|unsupported) on (?:this|your) device"
+    r"|These are external links and will open in a new window)\.?\s*"
+)
+
+
 CLEANERS: dict[str, Callable[[str], str]] = {
     "breaks": lambda text: re.sub(r"\s*(?:<br ?/?>\s*)+", "\n", text).strip(),
     "bytes": _bytes,
@@ -107,6 +113,7 @@ CLEANERS: dict[str, Callable[[str], str]] = {
     "escapes": lambda text: (
         text.replace("\\n", "\n").replace('\\"', '"').replace('""', '"').strip()
     ),
+    "notices": lambda text: _NOTICE.sub("", text).strip(),
     "quoted": _quoted,
     "quotes": _quotes,
     "unescape": html.unescape,

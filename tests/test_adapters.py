@@ -458,6 +458,7 @@ def test_multi_news_parts_and_dash():
         ("wikihow", "[header] How to [title] Boil. [step] Heat it.", "How to. Boil. Heat it."),
         ("wikihow", "[substeps] Heat [it].", "Heat [it]."),
         ("unescape", "AT&amp;T", "AT&T"),
+        ("notices", "Media playback is unsupported on your device\nRain fell.", "Rain fell."),
         ("spaces", "a  b\n\nc", "a b\n\nc"),
         ("entities", "Bread &amp; wine  #36;5 <b>now</b>", "Bread & wine $5  now"),
         (
