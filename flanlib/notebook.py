@@ -64,7 +64,11 @@ def parameters(notebook: str | Path) -> dict[str, Parameter]:
     from papermill import inspect_notebook
 
     path, found = find(notebook), {}
-    for name, about in inspect_notebook(str(path)).items():
+    try:
+        inspected = inspect_notebook(str(path))
+    except ValueError as error:
+        raise ParameterError(f"{path}: {error} Set its kernelspec to python3.") from None
+    for name, about in inspected.items():
         kind = about["inferred_type_name"]
         if kind not in ("str", *READERS):
             raise ParameterError(

@@ -250,7 +250,7 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
                 "seeds": int(gain.seeds),
             }
         )
-    return pd.DataFrame(rows).fillna("")
+    return pd.DataFrame(rows)
 
 
 def reading(table: pd.DataFrame) -> Reading:

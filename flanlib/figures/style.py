@@ -1,7 +1,7 @@
 """One look for all figures, and the only function that writes them.
 
-Colours are Tol's muted scheme and two of his vibrant one, chosen to stay
-apart for readers who confuse red and green; every coloured mark is labelled
+Colours are mostly Tol's muted and vibrant schemes, chosen to stay apart for
+readers who confuse red and green; every coloured mark is labelled
 or has a shape of its own as well, so that a grey print loses nothing.
 """
 
@@ -34,7 +34,7 @@ CLUSTERS = {
         "#44AA99",
     ),
     "sentiment": ("Sentiment", "Sentiment", "#DDCC77"),
-    "paraphrase": ("Paraphrase", "Paraphrase", "#AA4499"),
+    "paraphrase": ("Paraphrase", "Paraphrase", "#D39ACD"),
     "coreference": ("Coreference", "Coreference", "#882255"),
     "struct_to_text": ("Struct to text", "Struct to text", "#999933"),
     "translation": ("Translation", "Translation", "#EE7733"),

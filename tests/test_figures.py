@@ -1,0 +1,338 @@
+"""Figures: what is plotted and written, not pixels; no model needed."""
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_rgb
+from records import make_record
+
+from flanlib import estimates, figures, paths, published, study
+from flanlib.config import Factors
+from flanlib.errors import DataError, MissingResultError, ParameterError
+from flanlib.figures import (
+    boxes,
+    fig1_pipeline,
+    fig2_paradigms,
+    fig3_taxonomy,
+    fig4_templates,
+    fig5_zero_shot_gains,
+    style,
+)
+from flanlib.results import Scoring
+
+N = 24
+WAYS = {
+    "base": ("base", Scoring(), 30),
+    "base-no-options": ("base", Scoring(show_options=False), 40),
+    "base-cloze": ("base", Scoring(form="cloze", show_options=False), 50),
+    "tuned": ("tuned", Scoring(), 60),
+}
+
+
+def made_up(clusters=("nli", "closed_book_qa"), seeds=(1, 2)):
+    """Records whose means are known: 30, 40, 50 and 60 percent."""
+    for cluster in clusters:
+        for task in (f"{cluster}-a", f"{cluster}-b"):
+            for name, (arm, scoring, level) in WAYS.items():
+                for seed in seeds if name == "tuned" else (0,):
+                    factors = Factors(model="micro-2m", held_out=cluster, arm=arm, seed=seed)
+                    noise = np.random.default_rng(seed + len(task)).normal(0, 15, N)
+                    scores = level + noise - noise.mean()
+                    sample = {"example": "1", "input": "so?\nOPTIONS:\n- ja\n- nein"}
+                    yield make_record(
+                        task, factors=factors, scoring=scoring, scores=scores, value=float(level),
+                        cluster=cluster, sample={**sample, "answer": name, "target": "ja"},
+                    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def table():
+    records = list(made_up())
+    groups = {"d" * 12: tuple(map(str, range(N)))}
+    parts = [estimates.chance(records), estimates.table(records, groups, study.GAINS)]
+    whole = pd.concat(parts, ignore_index=True).assign(source="recorded")
+    return fig5_zero_shot_gains.with_published(whole)
+
+
+@pytest.fixture
+def micro():
+    return study.open_study()
+
+
+def texts(fig):
+    found = [t.get_text() for t in fig.texts]
+    for ax in fig.axes:
+        found += [t.get_text() for t in (*ax.texts, *ax.get_xticklabels(), *ax.get_yticklabels())]
+        found += [ax.get_xlabel(), ax.get_ylabel(), ax.get_title("left")]
+    return found
+
+
+def test_nothing_imports_a_model():
+    code = (
+        "import sys\nfrom flanlib import figures\n"
+        "[figures.module(stem) for stem in figures.STEMS]\n"
+        "assert not {'torch', 'transformers'} & set(sys.modules), 'a model library was imported'"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=paths.ROOT)
+
+
+@pytest.mark.parametrize("stem", figures.STEMS)
+def test_every_figure_has_its_functions_and_its_notebook(stem):
+    module = figures.module(stem)
+    assert stem == module.STEM
+    assert all(callable(getattr(module, name)) for name in ("collect", "draw", "describe"))
+    assert (paths.NOTEBOOKS / f"{stem}.ipynb").is_file()
+
+
+def test_an_unknown_figure_is_refused():
+    with pytest.raises(ParameterError, match="fig5_zero_shot_gains"):
+        figures.module("fig99")
+
+
+# Writing
+
+
+def test_saving_twice_gives_the_same_bytes(table, tmp_path):
+    for folder in ("a", "b"):
+        fig = fig5_zero_shot_gains.draw(table)
+        style.save(fig, "x", table, "in words", tmp_path / folder)
+    for suffix in ("svg", "png", "csv"):
+        first, second = ((tmp_path / f / f"x.{suffix}").read_bytes() for f in "ab")
+        assert first == second, suffix
+    svg = (tmp_path / "a" / "x.svg").read_text()
+    assert "<dc:date>" not in svg and "<desc" in svg and 'role="img"' in svg
+
+
+def test_a_figure_without_words_or_numbers_is_refused(table, tmp_path):
+    fig, _ = boxes.page(1, 1)
+    with pytest.raises(DataError, match="description"):
+        style.save(fig, "x", table, " ", tmp_path)
+    with pytest.raises(DataError, match="table"):
+        style.save(fig, "x", table.iloc[:0], "words", tmp_path)
+
+
+def test_only_the_usual_study_writes_to_figures(micro):
+    assert figures.folder("fig5_zero_shot_gains", micro) == paths.FIGURES
+    part = study.Study(replace(micro.settings, held_out="nli"))
+    assert figures.folder("fig5_zero_shot_gains", part) == paths.BUILD / "figures" / "micro"
+    again = study.Study(replace(micro.settings, recompute="nli"))
+    assert figures.folder("fig5_zero_shot_gains", again).name == "recomputed"
+    assert figures.folder("fig3_taxonomy", micro) != paths.FIGURES, "its usual one is flan"
+    flan = study.open_study(collection="flan")
+    assert figures.folder("fig3_taxonomy", flan) == paths.FIGURES
+
+
+def test_cluster_colours_are_distinct_also_in_grey_and_cover_the_catalogue(micro):
+    assert set(micro.catalogue.clusters) <= set(style.CLUSTERS)
+    colours = [colour for *_, colour in style.CLUSTERS.values()]
+    assert len(set(colours)) == len(style.CLUSTERS) == 12
+    for one in range(12):
+        for other in range(one):
+            gap = np.abs(np.subtract(to_rgb(colours[one]), to_rgb(colours[other]))).max()
+            assert gap > 0.15
+    shapes = [mark.marker for mark in style.ARMS.values()]
+    assert len(set(shapes)) == len(shapes), "arms differ in shape, not in colour alone"
+
+
+# Text in boxes
+
+
+def test_wrapped_lines_fit_and_lose_nothing():
+    text = "one two three four five six seven\n\nan_unbroken_word_that_is_far_too_long_for_a_line"
+    lines = boxes.wrap(text, 1.0, 7)
+    assert all(boxes.width_of(line, 7) <= 1.0 for line in lines)
+    assert "".join(lines).replace(" ", "") == text.replace(" ", "").replace("\n", "")
+    assert "" in lines, "an empty line stays"
+
+
+def test_long_text_keeps_beginning_and_end():
+    lines = boxes.wrap("\n".join(map(str, range(50))), 1.0, 7, max_lines=6)
+    assert lines == ["0", "1", "2", "[…]", "48", "49"]
+
+
+# Figure 5
+
+
+def point(ax, marker, y):
+    return [
+        line.get_xdata()[0]
+        for line in ax.lines
+        if line.get_marker() == marker and line.get_markersize() > 4 and line.get_ydata()[0] == y
+    ]
+
+
+def test_fig5_plots_means_intervals_and_gains(table):
+    fig = fig5_zero_shot_gains.draw(table)
+    scores, gains, old = fig.axes
+    for arm, offset in fig5_zero_shot_gains.OFFSETS.items():
+        assert point(scores, style.ARMS[arm].marker, 0 - offset) == [WAYS[arm][2]]
+    for (_, arm, offset), value in zip(fig5_zero_shot_gains.GAINS, (30, 20, 10), strict=True):
+        (plotted,) = point(gains, style.ARMS[arm].marker, 0 - offset)
+        assert plotted == pytest.approx(value)
+    gain = table[(table["arm"] == "gain") & (table["cluster"] == "nli") & (table["dataset"] == "")]
+    spans = [tuple(line.get_xdata()) for line in gains.lines if len(line.get_xdata()) == 2]
+    assert (gain["low"].iloc[0], gain["high"].iloc[0]) in spans
+    labels = [t.get_text() for t in scores.get_yticklabels()]
+    assert labels == ["NLI\nn = 48", "Closed-book QA\nn = 48", "Mean of clusters\nn = 96"]
+    assert all(ax.get_xlabel() for ax in (scores, gains, old))
+
+
+def test_fig5_draws_recalled_values_hollow_and_counts_them(table):
+    fig = fig5_zero_shot_gains.draw(table)
+    hollow = [x for x in fig.axes[2].lines if x.get_marker() in "oD" and len(x.get_xdata()) == 1]
+    recalled = (table["source"] == "published, recalled").sum()
+    assert sum(x.get_markerfacecolor() == "white" for x in hollow) == recalled > 0
+    note = " ".join(fig5_zero_shot_gains.notes(table))
+    assert f"{recalled} of {len(hollow)} rest on recalled" in note and "1 to 2" not in note
+
+
+def test_fig5_csv_is_tidy(table, tmp_path):
+    files = style.save(fig5_zero_shot_gains.draw(table), "x", table, "words", tmp_path)
+    found = pd.read_csv(files["csv"], keep_default_na=False)
+    assert list(found.columns) == "cluster dataset arm value low high n seeds source".split()
+    assert {"chance", "base", "base-no-options", "base-cloze", "tuned"} <= set(found["arm"])
+    assert not found.duplicated(["cluster", "dataset", "arm"]).any()
+    means = found[(found["dataset"] == "") & (found["arm"] == "tuned")]
+    assert means["value"].astype(float).tolist() == [60, 60, 60]
+
+
+def test_fig5_says_where_values_were_not_found(table):
+    renamed = table.replace({"cluster": {"closed_book_qa": "struct_to_text"}})
+    renamed = renamed[~renamed["source"].str.startswith("published")]
+    fig = fig5_zero_shot_gains.draw(renamed)
+    assert [t.get_text() for t in fig.axes[2].texts].count("not found") == 2
+
+
+def test_fig5_words_and_reading_come_from_the_numbers(table):
+    words = fig5_zero_shot_gains.describe(table)
+    assert "Natural language inference: base 30.0, tuned 60.0 percent, gain +30.0" in words
+    assert "Mean over clusters: base 30.0" in words
+    reading = fig5_zero_shot_gains.reading(table)
+    assert "Natural language inference (+30.0)" in reading.splitlines()[0]
+    assert "in 2 of 2 clusters" in reading
+    summary = fig5_zero_shot_gains.summary(table)
+    assert summary["tuned"].tolist() == [60, 60, 60] and summary["seeds"].tolist() == [2, 2, 2]
+
+
+# Figures 1 to 4
+
+
+@pytest.fixture
+def recorded(micro, table, monkeypatch):
+    """The micro study, with made-up records in place of the tracked ones."""
+    measured = table[~table["source"].str.startswith("published")]
+    monkeypatch.setattr(study.Study, "records", lambda self, at: list(made_up()))
+    monkeypatch.setattr(study.Study, "table", lambda self, again=(): measured)
+    return micro
+
+
+def test_fig1_shows_recorded_answers_and_bars(recorded):
+    table = fig1_pipeline.collect(recorded, "nli")
+    answers = table[table["panel"].str.startswith("answer")].set_index("name")["text"]
+    assert answers["Instruction-tuned"] == "tuned" and answers["Right answer"] == "ja"
+    tuning = table[table["panel"] == "tuning"]
+    assert len(tuning) == 2 and tuning["cluster"].nunique() == 2
+    assert not {"nli", "paraphrase"} & set(tuning["cluster"]), "held out, with its neighbour"
+    fig = fig1_pipeline.draw(table)
+    heights = [round(bar.get_height(), 1) for bar in fig.axes[1].patches]
+    assert {30, 60} <= set(heights)
+    assert set(published.points("fig1")["y"].astype(float)) <= set(heights)
+    assert texts(fig).count("not recorded") == 2, "reading comprehension has no record here"
+
+
+def test_fig1_says_what_is_not_recorded(micro, monkeypatch):
+    empty = pd.DataFrame(columns=fig5_zero_shot_gains.COLUMNS)
+    monkeypatch.setattr(study.Study, "records", lambda self, at: [])
+    monkeypatch.setattr(study.Study, "table", lambda self, again=(): empty)
+    fig = fig1_pipeline.draw(fig1_pipeline.collect(micro, "nli"))
+    found = texts(fig)
+    assert found.count("not recorded") == 6 and "not recorded yet" in found
+
+
+def test_fig2_marks_ways_without_a_record(micro, monkeypatch):
+    records = [r for r in made_up(("nli",)) if r.scoring == Scoring()]
+    monkeypatch.setattr(fig2_paradigms.results, "load", lambda at: records)
+    groups = {"d" * 12: tuple(map(str, range(N)))}
+    monkeypatch.setattr(fig2_paradigms.results, "groups", lambda at: groups)
+    table = fig2_paradigms.collect(micro, "nli")
+    found = table.set_index("way")
+    assert found.loc["instruction", "value"] == 60 and found.loc["instruction", "seeds"] == 2
+    assert found.loc["prompting", "source"] == found.loc["finetune", "source"] == "not recorded"
+    assert texts(fig2_paradigms.draw(table)).count("not recorded") == 2
+
+
+def test_fig3_counts_62_datasets_in_12_clusters():
+    table = fig3_taxonomy.collect(study.open_study(collection="flan"))
+    assert len(table) == 62 and table["cluster"].nunique() == 12
+    per_cluster = table.groupby("cluster").agg(
+        ours=("dataset", "size"), paper=("in_paper", "first")
+    )
+    assert (per_cluster["ours"] == per_cluster["paper"]).all()
+    assert table["n_used"].dropna().max() <= 30_000 * table["tasks"].max()
+    found = " ".join(texts(fig3_taxonomy.draw(table)))
+    assert all(title in found for title in ("CosmosQA", "WMT-16 EN/TR", "SQuAD (2 parts)"))
+    assert "[…]" not in found
+
+
+@pytest.mark.parametrize("dataset", ["snli", "squad", "gazette"])
+def test_fig4_shows_every_template_as_it_is_read(micro, dataset):
+    table = fig4_templates.collect(micro, dataset)
+    shown = table[table["part"] == "template"]
+    assert 8 <= len(shown) <= 10 and shown["inverted"].sum() <= 3
+    ranked = shown[shown["ranked"].astype(bool)]
+    assert ranked["text"].str.contains("OPTIONS:").all()
+    found = texts(fig4_templates.draw(table))
+    assert all(any(text.startswith(name) for text in found) for name in shown["name"])
+
+
+def test_fig4_refuses_an_unknown_dataset(micro):
+    with pytest.raises(ParameterError, match="snli"):
+        fig4_templates.collect(micro, "sentences")
+
+
+def test_a_rehearsal_is_marked_across(table):
+    fig = fig5_zero_shot_gains.draw(table)
+    style.stamp(fig, "collection flan", "REHEARSAL: nothing meant")
+    found = texts(fig)
+    assert "REHEARSAL" in found and "collection flan. REHEARSAL: nothing meant" in found
+
+
+def test_a_figure_without_records_names_what_is_missing(micro, tmp_path, monkeypatch):
+    monkeypatch.setattr(study.Study, "at", tmp_path)
+    with pytest.raises(MissingResultError, match="results are not recorded"):
+        figures.redraw("fig5_zero_shot_gains", micro)
+
+
+# Published numbers
+
+
+def test_published_means_are_as_weak_as_their_weakest_part():
+    means = published.cluster_means(("flan_zero_avg", "lamda_pt_zero"))
+    cells = published.cells()
+    nli = cells[
+        (cells["cluster"] == "nli") & cells["column"].isin(["flan_zero_avg", "lamda_pt_zero"])
+    ]
+    row = means[(means["cluster"] == "nli") & (means["column"] == "flan_zero_avg")].iloc[0]
+    both = nli.groupby("dataset").filter(lambda part: len(part) == 2)
+    own = both[both["column"] == "flan_zero_avg"]
+    assert row.value == pytest.approx(own["value"].mean()) and row.n == len(own)
+    assert row.status == ("recalled" if row.n_recalled else "verified")
+    assert row.n_recalled == (~own["status"].isin(published.FIRM)).sum()
+
+
+def test_published_figure_1_is_the_mean_of_its_table():
+    found = published.points("fig1")
+    cells = published.cells()
+    names = ["ANLI R1", "ANLI R2", "ANLI R3", "CB", "RTE"]
+    own = cells[(cells["column"] == "flan_zero_avg") & cells["dataset"].isin(names)]["value"].mean()
+    bar = found[(found["series"] == "FLAN 137B zero-shot") & (found["cluster"] == "nli")]
+    assert float(bar["y"].iloc[0]) == pytest.approx(own, abs=0.051)
+
+
+def test_an_unknown_published_figure_is_refused():
+    with pytest.raises(DataError, match="fig10"):
+        published.points("fig99")
