@@ -1,6 +1,7 @@
 """Greedy generation in batches, with a cache of keys and values."""
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,8 @@ def greedy(
     done = 0
     with torch.inference_mode(), evaluating(lm):
         model = opened(lm)
-        for batch in _batches(order, prompts, token_budget or model.token_budget):
+        budget = token_budget or model.token_budget
+        for batch in _batches(order, prompts, budget, level=not model.tree):
             _answer(model, [prompts[n] for n in batch], batch, answers, ends, max_new_tokens)
             done += len(batch)
             if progress:
@@ -52,18 +54,26 @@ def greedy(
     return answers
 
 
-def _batches(order: list[int], prompts: Sequence[list[int]], budget: int) -> Iterator[list[int]]:
+def _batches(
+    order: list[int], prompts: Sequence[list[int]], budget: int, *, level: bool
+) -> Iterator[list[int]]:
+    """Prompts of like length, or of equal length when `level`."""
     first = 0
     while first < len(order):
-        n = max(1, budget // len(prompts[order[first]]))
-        yield order[first : first + n]
-        first += n
+        longest = len(prompts[order[first]])
+        last = first + max(1, budget // longest)
+        batch = order[first:last]
+        if level:
+            batch = [n for n in batch if len(prompts[n]) == longest]
+        yield batch
+        first += len(batch)
 
 
 def _answer(model: Opened, prompts, rows, answers, ends, max_new_tokens: int) -> None:
     """Run one batch to its end, halving it where memory is short."""
+    decode = _decode if model.tree else _decode_whole
     try:
-        found = _decode(model, prompts, ends, max_new_tokens)
+        found = decode(model, prompts, ends, max_new_tokens)
     except torch.cuda.OutOfMemoryError:
         if len(prompts) == 1:
             raise
@@ -100,6 +110,26 @@ def _decode(model: Opened, prompts: list[list[int]], ends, max_new_tokens: int) 
         alive = alive[keep]
         state.feed(chosen, keep)
     return answers
+
+
+def _decode_whole(model: Opened, prompts: list[list[int]], ends, max_new_tokens: int):
+    """By transformers itself, for models whose positions follow other rules.
+
+    All prompts have one length, so there is no padding to go wrong.
+    """
+    limit = max_new_tokens
+    if model.context:
+        limit = min(limit, model.context - len(prompts[0]))
+    ids = torch.tensor(prompts, device=model.device)
+    found = model.lm.generate(
+        input_ids=ids,
+        attention_mask=torch.ones_like(ids),
+        max_new_tokens=limit,
+        do_sample=False,
+        pad_token_id=0,
+    )
+    written = found[:, ids.shape[1] :].tolist()
+    return [list(takewhile(lambda token: not ends(token), row)) for row in written]
 
 
 class _Decoder:

@@ -210,7 +210,11 @@ def opened(lm: Any) -> Opened:
     attention = getattr(model.config, "_attn_implementation", None)
     key = (type(model), attention, result.embeddings.weight.dtype, _quantised(model), soft is None)
     if key not in WAYS:
-        WAYS[key] = _find_way(result, attention)
+        found = _find_way(result, attention)
+        if found is None:
+            result.way, result.narrow = "whole", False
+            return result
+        WAYS[key] = found
     result.way, result.narrow = WAYS[key]
     return result
 
@@ -233,7 +237,8 @@ class _Spread:
         return wide.view(*self.shape, output.shape[-1])
 
 
-def _find_way(model: Opened, attention: str | None) -> tuple[Way, bool]:
+def _find_way(model: Opened, attention: str | None) -> tuple[Way, bool] | None:
+    """The fastest way that is right; None where broken weights tell nothing."""
     ways: tuple[Way, ...] = ("tree", "chain")
     if getattr(model.config, "sliding_window", None) or attention not in ("eager", "sdpa"):
         ways = ("chain",)
@@ -241,6 +246,8 @@ def _find_way(model: Opened, attention: str | None) -> tuple[Way, bool]:
     path_order = torch.tensor(sum(TRIAL_PATHS, ()))
     model.way = "whole"
     truth = torch.cat([_trial(model, ids[list(path)]) for path in TRIAL_PATHS])
+    if not truth.isfinite().all():
+        return None
     leaky = _trial(model, ids)[path_order]
     exact = model.embeddings.weight.dtype == torch.float32 and not _quantised(model.model)
     limit = 1e-4 * (1 + truth.abs().max()) if exact else 0.2 * (leaky - truth).abs().max()

@@ -5,6 +5,7 @@ log-likelihood of each option with token and byte counts, or the text written
 with its references. Choices and metrics are made from them elsewhere.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Literal
@@ -20,6 +21,7 @@ from flanlib.templates import Prompt
 
 Progress = Callable[[int, int], None]
 NULL_INPUT = "Answer:"
+LOG = logging.getLogger(__name__)
 
 
 def rank(
@@ -98,11 +100,11 @@ def items_of(
 ) -> tuple[list[Item], list[int]]:
     """Prompts and options as token ids, and tokens cut from each prompt."""
     texts = {text for p in prompts for text in (p.input, p.separator, *p.options)}
-    ids = dict(zip(texts, encode.token_ids(tokenizer, list(texts)), strict=True))
+    ids = _ids(tokenizer, texts)
     begin = encode.begin_ids(tokenizer)
     items, cuts = [], []
     for p in prompts:
-        where = where_of(p)
+        where = encode.where_of(p)
         if len(p.options) < 2:
             raise TemplateError(f"{where}: {len(p.options)} options; ranking needs two or more")
         options = [ids[option] for option in p.options]
@@ -113,12 +115,24 @@ def items_of(
         )
         items.append(Item(prompt_ids, options, where))
         cuts.append(cut)
+    _tell_cuts([item.where for item in items], cuts)
     return items, cuts
 
 
-def where_of(prompt: Prompt) -> str:
-    """Where a prompt comes from, for messages."""
-    return f"task {prompt.task}, template {prompt.template!r}, example {prompt.example}"
+def _tell_cuts(places: Sequence[str], cuts: Sequence[int]) -> None:
+    cut = [(where, n) for where, n in zip(places, cuts, strict=True) if n]
+    if cut:
+        where, n = cut[0]
+        LOG.warning(
+            "%d of %d prompts were cut on the left to fit; the first is %s, by %d tokens",
+            *(len(cut), len(cuts), where, n),
+        )
+
+
+def _ids(tokenizer: Any, texts: set[str]) -> dict[str, list[int]]:
+    """Token ids of distinct texts, in one call of the tokenizer."""
+    ordered = list(texts)
+    return dict(zip(ordered, encode.token_ids(tokenizer, ordered), strict=True))
 
 
 def _check_options(where: str, texts: Sequence[str], options: list[list[int]]) -> None:
@@ -172,12 +186,21 @@ def generate(
     context = context_of(lm)
     after = min(max_new_tokens, context // 8) if context else 0
     texts = {text for p in prompts for text in (p.input, p.separator)}
-    ids = dict(zip(texts, encode.token_ids(tokenizer, list(texts)), strict=True))
+    ids = _ids(tokenizer, texts)
     begin = encode.begin_ids(tokenizer)
     fitted = [
-        _fit(where_of(p), begin, ids[p.input], ids[p.separator], after, context, max_input_tokens)
+        _fit(
+            encode.where_of(p),
+            begin,
+            ids[p.input],
+            ids[p.separator],
+            after,
+            context,
+            max_input_tokens,
+        )
         for p in prompts
     ]
+    _tell_cuts([encode.where_of(p) for p in prompts], [cut for _, cut in fitted])
     answers = greedy(
         lm,
         [prompt_ids for prompt_ids, _ in fitted],
@@ -186,7 +209,7 @@ def generate(
         token_budget=token_budget,
         progress=progress,
     )
-    predictions = tokenizer.batch_decode(answers, skip_special_tokens=True)
+    predictions = [tokenizer.decode(ids, skip_special_tokens=True) for ids in answers]
     rows = [
         (p.task, p.example, p.template, _cut(text, stop), list(p.references), len(answer), cut)
         for p, text, answer, (_, cut) in zip(prompts, predictions, answers, fitted, strict=True)
@@ -216,6 +239,7 @@ def loglikelihoods(
     requests: Iterable[tuple[str, Sequence[str]]],
     *,
     option_prefix: str = "\n",
+    names: Sequence[str] = (),
     token_budget: int | None = None,
     progress: Progress | None = None,
 ) -> list[list[dict[str, float]]]:
@@ -224,22 +248,29 @@ def loglikelihoods(
     The option with its prefix is tokenised apart from the input, and all its
     tokens count.
 
+    Parameters
+    ----------
+    names
+        What errors call each request.
+
     Returns
     -------
     per request, per option: `ll` (nats), `n_tokens`, `n_bytes`
     """
     requests = list(requests)
+    names = names or [f"prompt {n}" for n in range(len(requests))]
     texts = {t for text, options in requests for t in (text, *(option_prefix + o for o in options))}
-    ids = dict(zip(texts, encode.token_ids(tokenizer, list(texts)), strict=True))
+    ids = _ids(tokenizer, texts)
     begin, context = encode.begin_ids(tokenizer), context_of(lm)
-    items = []
-    for n, (text, options) in enumerate(requests):
-        where = f"prompt {n}"
+    items, cuts = [], []
+    for where, (text, options) in zip(names, requests, strict=True):
         chosen = [ids[option_prefix + option] for option in options]
         _check_options(where, options, chosen)
         longest = max(map(len, chosen))
-        prompt_ids, _ = _fit(where, begin, ids[text], [], longest - 1, context, 10**9)
+        prompt_ids, cut = _fit(where, begin, ids[text], [], longest - 1, context, 10**9)
         items.append(Item(prompt_ids, chosen, where))
+        cuts.append(cut)
+    _tell_cuts(names, cuts)
     values = likelihoods(lm, items, token_budget=token_budget, progress=progress)
     return [
         [

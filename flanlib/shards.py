@@ -1,0 +1,122 @@
+"""Scoring that survives being killed: Parquet shards, each whole or absent.
+
+A run's prompts are cut into shards of fixed size. A shard is written under
+another name and then moved into place, so what is there is complete; going
+on means scoring the shards that are not. Batches never cross a shard, so the
+table is the same, bit for bit, however often a run was stopped.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+import torch
+
+from flanlib import score
+from flanlib.config import digest
+from flanlib.errors import ParameterError, RunError
+from flanlib.templates import Prompt
+
+MANIFEST = "manifest.json"
+SHARD_PROMPTS = 2_000
+
+
+def run(
+    lm: Any,
+    tokenizer: Any,
+    prompts: Sequence[Prompt],
+    *,
+    out: Path,
+    kind: Literal["rank", "generate"],
+    shard_prompts: int = SHARD_PROMPTS,
+    say: Callable[[str], None] = lambda line: None,
+    **settings: Any,
+) -> pd.DataFrame:
+    """`score.rank` or `score.generate`, shard by shard into a folder.
+
+    Parameters
+    ----------
+    out
+        Folder of this run alone. Shards that are there are not made again.
+    shard_prompts
+        Prompts in one shard.
+    say
+        Told after each shard: done, rate, time left.
+    settings
+        Handed to the scoring function.
+
+    Returns
+    -------
+    The whole table, in the order of the prompts.
+
+    Raises
+    ------
+    RunError
+        If the folder holds shards of other prompts, settings or weights.
+    """
+    if shard_prompts < 1:
+        raise ParameterError(f"shard_prompts is {shard_prompts}; at least 1 is wanted")
+    kept = {k: v for k, v in settings.items() if k not in ("progress", "work")}
+    _claim(out, lm, prompts, [kind, shard_prompts, kept])
+    act = {"rank": score.rank, "generate": score.generate}[kind]
+    starts = range(0, len(prompts), shard_prompts)
+    began, fresh = time.monotonic(), 0
+    for number, first in enumerate(starts):
+        path, part = out / f"{number:05}.parquet", prompts[first : first + shard_prompts]
+        if path.is_file():
+            continue
+        partial = path.with_suffix(".part")
+        act(lm, tokenizer, part, **settings).to_parquet(partial, index=False)
+        partial.replace(path)
+        fresh += len(part)
+        say(_line(first + len(part), len(prompts), fresh / (time.monotonic() - began)))
+    return pd.concat(
+        [pd.read_parquet(out / f"{number:05}.parquet") for number in range(len(starts))],
+        ignore_index=True,
+    )
+
+
+def _line(done: int, total: int, rate: float) -> str:
+    return f"{done:,} of {total:,} prompts, {rate:,.1f}/s, {(total - done) / rate:,.0f} s left"
+
+
+def _claim(out: Path, lm: Any, prompts: Sequence[Prompt], settings: list) -> None:
+    """Make the folder this run's, or see that it is."""
+    if not prompts:
+        raise ParameterError("there are no prompts to score")
+    content = {
+        "prompts": len(prompts),
+        "asked": digest([asdict(p) for p in prompts]),
+        "weights": fingerprint(lm),
+        "settings": digest(settings),
+    }
+    path = out / MANIFEST
+    if path.is_file():
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if other := [name for name, value in content.items() if found.get(name) != value]:
+            raise RunError(
+                f"{out}: holds shards of another run (other {', '.join(other)}); give another"
+                " folder, or delete this one"
+            )
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".part")
+    partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    partial.replace(path)
+
+
+def fingerprint(lm: torch.nn.Module) -> str:
+    """Twelve hex digits over names, shapes and a sample of the weights."""
+    mark = hashlib.sha256()
+    for name, weight in lm.state_dict().items():
+        if not isinstance(weight, torch.Tensor):
+            continue
+        flat = weight.detach().reshape(-1)
+        sample = flat[:: max(1, len(flat) // 64)].float().cpu().numpy().tobytes()
+        mark.update(f"{name}{tuple(weight.shape)}".encode() + sample)
+    return mark.hexdigest()[:12]
