@@ -10,7 +10,7 @@ import torch
 from flanlib import catalogue, templates
 from flanlib.adapters import adapt
 from flanlib.errors import ParameterError
-from flanlib.micro import corpus, pretrain, tasks, tokenizer, world
+from flanlib.micro import corpus, pretrain, probes, tasks, tokenizer, world
 
 N_PAGES = 8_000
 
@@ -89,9 +89,17 @@ def test_no_evaluation_example_is_in_the_corpus(pages):
         for row in tasks.rows(key, "eval"):
             example = adapt(row, task, row["id"])
             shown = templates.render(example, plain, show_options=False)
-            if len(_words(shown.input)) < 6:  # a bare question of a known subject
-                continue
-            assert f"{shown.input}\n{shown.target}" not in text
+            for between in ("\n", " ", " answer: ", " a: "):
+                assert f"{shown.input}{between}{shown.target}" not in text
+
+
+@pytest.mark.parametrize("key", tasks.TASKS)
+def test_rows_use_words_of_the_corpus(key):
+    known = {*tokenizer.vocabulary(world.REPORTED), "_"}
+    fields = catalogue.load("micro").task(key).columns["fields"]
+    for row in islice(tasks.rows(key, "eval"), 60):
+        unknown = {w for f in fields for w in _words(row[f]) if w.strip("_")} - known
+        assert not unknown
 
 
 def test_no_options_block_in_the_corpus(pages):
@@ -105,7 +113,14 @@ def test_words_are_single_tokens_wherever_they_stand(words):
 
 @pytest.mark.parametrize(
     "text",
-    ["ann has a red ball.\nyes", "  Hello Ünï 🙂\n\n  x\ty", "OPTIONS:\n- yes\n- no", "\n ann", "x\n", "a  b "],
+    [
+        "ann has a red ball.\nyes",
+        "  Hello Ünï 🙂\n\n  x\ty",
+        "OPTIONS:\n- yes\n- no",
+        "\n ann",
+        "x\n",
+        "a  b ",
+    ],
 )
 def test_any_text_comes_back(words, text):
     ids = words(text, add_special_tokens=False)["input_ids"]
@@ -118,6 +133,14 @@ def test_answers_and_only_answers_are_weighted(words):
     heavy = [words.decode([i]) for i, w in zip(ids, weights, strict=True) if w == 9.0]
     assert [h.strip() for h in heavy] == ["yes"]
     assert weights[0] == 0 and ids[-1] == words.eos_token_id
+
+
+def test_probes_ask_every_skill_and_a_random_model_is_at_chance(words):
+    torch.manual_seed(0)
+    model = pretrain.build(pretrain.Size(32, 2, 2, 64), len(words), 0, 1).eval()
+    found = probes.probe(model, words, world.DEVELOPMENT, n=40)
+    assert list(found) == list(probes.PROBES)
+    assert all(20 <= found[name] <= 80 for name in ("one_fact", "same_meaning", "opinion"))
 
 
 def test_packed_documents_do_not_see_each_other(words):
@@ -142,6 +165,9 @@ def test_pretraining_resumes_to_the_same_weights(tmp_path, monkeypatch):
     phases = (corpus.Phase(3_000, 4, {"retrieve": 1.0}),)
     monkeypatch.setitem(pretrain.SIZES, "tiny", pretrain.Size(16, 1, 1, 32))
     monkeypatch.setattr(pretrain, "CHECKPOINT_STEPS", 2)
+    monkeypatch.setattr(
+        pretrain.probes, "probe", lambda lm, tokenizer, world_seed: {"one_fact": 50.0}
+    )
     monkeypatch.setattr(pretrain.paths, "RUNS", tmp_path / "runs")
     settings = {"compiled": False, "phases": phases, "say": lambda line: None}
     pretrain.pretrain("tiny", out=tmp_path / "whole", **settings)

@@ -77,7 +77,14 @@ PHASES = (
     Phase(
         1_000_000,
         16,
-        {"several": 0.22, "truth": 0.22, "unknown": 0.12, "same": 0.19, "retrieve": 0.15, "single": 0.1},
+        {
+            "several": 0.22,
+            "truth": 0.22,
+            "unknown": 0.12,
+            "same": 0.19,
+            "retrieve": 0.15,
+            "single": 0.1,
+        },
     ),
     Phase(3_000_000, 8, READING),
 )
@@ -145,6 +152,13 @@ def choosing(rng: random.Random, question: str, right: str, wrong: list[str]) ->
     return rng.choice(CHOOSING).format(q=question, o=listed)
 
 
+def offered(
+    rng: random.Random, question: str, right: str, wrong: list[str], p: float = 0.35
+) -> str:
+    """The question, at times with its possible answers named."""
+    return choosing(rng, question, right, wrong) if rng.random() < p else question
+
+
 def _lines(rng: random.Random, sentences: list[str]) -> str:
     return ("\n" if rng.random() < 0.25 else " ").join(
         s if s[-1] in ".?!" + CLOSE else s + "." for s in sentences
@@ -201,7 +215,8 @@ def several(rng, here):
             out.append(ask(fact.wh(rng.randrange(2)), fact.value))
         else:
             asked, holds = _yes_no(rng, fact, facts)
-            out.append(ask(asked.yn(rng.randrange(2)), "yes" if holds else "no"))
+            right, wrong = ("yes", "no") if holds else ("no", "yes")
+            out.append(ask(offered(rng, asked.yn(rng.randrange(2)), right, [wrong], 0.2), right))
     return _lines(rng, out)
 
 
@@ -222,7 +237,8 @@ def truth(rng, here):
     out = [_say(rng, f) for f in facts]
     for fact in rng.sample(facts, rng.randint(1, min(3, len(facts)))):
         asked, holds = _yes_no(rng, fact, facts)
-        out.append(ask(claim.format(s=_say(rng, asked)), good if holds else bad))
+        right, wrong = (good, bad) if holds else (bad, good)
+        out.append(ask(offered(rng, claim.format(s=_say(rng, asked)), right, [wrong]), right))
     return _lines(rng, out)
 
 
@@ -240,7 +256,8 @@ def unknown(rng, here):
         else:
             asked, holds = _yes_no(rng, fact, facts)
             answer = "yes" if holds else "no"
-        out.append(ask(claim.format(s=_say(rng, asked)), answer))
+        wrong = [a for a in ("yes", "no", "maybe") if a != answer]
+        out.append(ask(offered(rng, claim.format(s=_say(rng, asked)), answer, wrong), answer))
     return _lines(rng, out)
 
 
@@ -256,13 +273,14 @@ SAMENESS = (
 def same(rng, here):
     ask, (form, good, bad) = asker(rng, 0.4), rng.choice(SAMENESS)
     out = []
-    for fact in _facts(rng, rng.randint(1, 3), 1):
+    people = told(here)
+    for fact in pick_facts(rng, [rng.choice(people)], rng.randint(1, 3)):
         twin, holds = _yes_no(rng, fact, [fact])
         if rng.random() < 0.3:  # two questions instead of two statements
             if not holds and rng.random() < 0.6:
                 twin = pick_facts(rng, [fact.who], 1, [k for k in KINDS if k != fact.kind])[0]
             elif not holds:
-                who = rng.choice([p for p in PEOPLE if p != fact.who])
+                who = rng.choice([p for p in people if p != fact.who])
                 twin = pick_facts(rng, [who], 1, [fact.kind])[0]
             a, b = fact.wh(0), twin.wh(1)
         else:
@@ -270,7 +288,8 @@ def same(rng, here):
             a, b = fact.say(i), twin.say(j)
         if rng.random() < 0.5:
             a, b = b, a
-        out.append(ask(form.format(a=a, b=b), good if holds else bad))
+        right, wrong = (good, bad) if holds else (bad, good)
+        out.append(ask(offered(rng, form.format(a=a, b=b), right, [wrong]), right))
     return _lines(rng, out)
 
 
@@ -292,8 +311,11 @@ def retrieve(rng, here):
 
 def predicate(rng: random.Random, fact) -> str:
     """What a fact says of its person, without the name."""
-    return fact.say(rng.randrange(2)).removeprefix(fact.who + " ") if fact.kind != "mood" else (
-        f"feels {fact.value}")
+    return (
+        fact.say(rng.randrange(2)).removeprefix(fact.who + " ")
+        if fact.kind != "mood"
+        else (f"feels {fact.value}")
+    )
 
 
 @page
@@ -345,7 +367,11 @@ KNOWN = {
         ("what do the people of {s} make", "what is {s} known for"),
     ),
     "home": (
-        ("the {s} lives in the {v}", "the home of the {s} is the {v}", "in the {v} you meet the {s}"),
+        (
+            "the {s} lives in the {v}",
+            "the home of the {s} is the {v}",
+            "in the {v} you meet the {s}",
+        ),
         ("where does the {s} live", "what is the home of the {s}"),
     ),
     "diet": (
@@ -424,14 +450,23 @@ def reviews(rng, here):
     for _ in range(rng.randint(1, 3)):
         good = rng.random() < 0.5
         lines = review(rng, good, rng.randint(1, 3))
-        tail = rng.choice(("i would go again", "i want more of it", "five stars")) if good else (
-            rng.choice(("never again", "i want my money back", "one star")))
+        tail = (
+            rng.choice(("i would go again", "i want more of it", "five stars"))
+            if good
+            else (rng.choice(("never again", "i want my money back", "one star")))
+        )
         if rng.random() < 0.3:
             lines.append(tail)
         if rng.random() < 0.15:
             lines.append(f"a{OPEN} {'positive' if good else 'negative'}{CLOSE} review")
-        out += [*lines, ask(question, up if good else down)]
+        right, wrong = (up, down) if good else (down, up)
+        out += [*lines, ask(offered(rng, question, right, [wrong]), right)]
     return _lines(rng, out)
+
+
+def told(here: World) -> list[str]:
+    """People of paired sentences, causes and routines: never those of the evaluation."""
+    return here.of("men", "tuning") + here.of("women", "tuning")
 
 
 # --- common sense ------------------------------------------------------------
@@ -441,16 +476,22 @@ def reviews(rng, here):
 def causes(rng, here):
     ask, out = asker(rng), []
     for cause, effect in rng.sample(CAUSES, rng.randint(1, 2)):
-        p = rng.choice(PEOPLE)
+        p = rng.choice(told(here))
         c, e = cause.format(p=p), effect.format(p=p)
-        out.append(rng.choice((f"{c}, so {e}", f"{e} because {c}", f"{c}. then {e}", f"{e}. that was since {c}")))
+        out.append(
+            rng.choice(
+                (f"{c}, so {e}", f"{e} because {c}", f"{c}. then {e}", f"{e}. that was since {c}")
+            )
+        )
         if rng.random() < 0.7:
             q = rng.choice(CAUSES)
             other = rng.choice([x for x in CAUSES if x[0] not in (cause, q[0])])
             forward = rng.random() < 0.5
             known, right, wrong = (c, e, other[1]) if forward else (e, c, other[0])
             question = rng.choice(
-                ("what came of it", "what followed") if forward else ("how did that come about", "what led to it")
+                ("what came of it", "what followed")
+                if forward
+                else ("how did that come about", "what led to it")
             )
             if rng.random() < 0.6:
                 question = choosing(rng, question, right, [wrong.format(p=p)])
@@ -462,7 +503,15 @@ def causes(rng, here):
 def tools(rng, here):
     ask, out = asker(rng), []
     for goal, tool in rng.sample(TOOLS, rng.randint(1, 3)):
-        out.append(rng.choice((f"to {goal}, people take {tool}", f"{tool} helps you to {goal}", f"with {tool} you can {goal}")))
+        out.append(
+            rng.choice(
+                (
+                    f"to {goal}, people take {tool}",
+                    f"{tool} helps you to {goal}",
+                    f"with {tool} you can {goal}",
+                )
+            )
+        )
         if rng.random() < 0.7:
             question = rng.choice((f"what do you need to {goal}", f"what is used to {goal}"))
             if rng.random() < 0.5:
@@ -474,7 +523,7 @@ def tools(rng, here):
 
 @page
 def routines(rng, here):
-    script, p = rng.choice(SCRIPTS), rng.choice(PEOPLE)
+    script, p = rng.choice(SCRIPTS), rng.choice(told(here))
     steps = [s.format(p=p) for s in script]
     if rng.random() < 0.4:
         return _lines(rng, [", then ".join(steps)])
@@ -490,8 +539,8 @@ def routines(rng, here):
 def who(rng, here):
     ask, out = asker(rng), []
     for frame, *ends in rng.sample(COREFERENCE, rng.randint(1, 3)):
-        people, pronoun = rng.choice(((MEN, "he"), (WOMEN, "she")))
-        a, b = rng.sample(people, 2)
+        what, pronoun = rng.choice((("men", "he"), ("women", "she")))
+        a, b = rng.sample(here.of(what, "tuning"), 2)
         end, i = rng.choice(ends)
         meant = (a, b)[i]
         if rng.random() < 0.3:
@@ -531,7 +580,9 @@ def dictionary(rng, here):
     for word in rng.sample(list(here.blik)[len(KINDS) :], rng.randint(2, 5)):
         blik = here.blik[word]
         if rng.random() < 0.4:
-            out.append(rng.choice((f"{blik} is blik for {word}", f"{word} is called {blik} in blik")))
+            out.append(
+                rng.choice((f"{blik} is blik for {word}", f"{word} is called {blik} in blik"))
+            )
         elif rng.random() < 0.5:
             out.append(ask(f"what is {word} in blik", blik))
         else:
@@ -555,7 +606,11 @@ def records(rng, here):
         card = f"name: {facts[0].who}\n" if "\n" in form else f"about {facts[0].who}. "
         card += "".join(form.format(k=KINDS[f.kind].label, v=f.value) for f in facts)
         text = f"{OPEN}{joined(facts)}{CLOSE}."
-        out.append(f"{card.rstrip(',; ').rstrip()}\n{text}" if rng.random() < 0.7 else f"{plain(text)}\n{card.rstrip(',; ')}")
+        out.append(
+            f"{card.rstrip(',; ').rstrip()}\n{text}"
+            if rng.random() < 0.7
+            else f"{plain(text)}\n{card.rstrip(',; ')}"
+        )
     return "\n".join(out)
 
 
@@ -582,7 +637,9 @@ def news(rng, here):
     body = _lines(rng, article(rng, main, others))
     if rng.random() < 0.4:
         return f"news: {main.say()}\n{body}"
-    return f"{body}\n{rng.choice(('in short', 'briefly', 'all in all'))}:{OPEN} {main.say()}{CLOSE}."
+    return (
+        f"{body}\n{rng.choice(('in short', 'briefly', 'all in all'))}:{OPEN} {main.say()}{CLOSE}."
+    )
 
 
 @page
@@ -592,7 +649,9 @@ def grammar(rng, here):
         words = _say(rng, fact).split()
         fine = rng.random() < 0.5
         shown = words if fine else scramble(rng, words)
-        question = rng.choice((f"is this good english, {' '.join(shown)}", f"{' '.join(shown)}, is that well said"))
+        question = rng.choice(
+            (f"is this good english, {' '.join(shown)}", f"{' '.join(shown)}, is that well said")
+        )
         out.append(ask(question, "yes" if fine else "no"))
     return _lines(rng, out)
 
@@ -609,7 +668,9 @@ def asks_for(rng, here):
     out = []
     for fact in _facts(rng, rng.randint(1, 3), 1):
         kind = KINDS[fact.kind]
-        out.append(f"who says {fact.wh(rng.randrange(2))} wants to hear of a{OPEN} {kind.asks}{CLOSE}")
+        out.append(
+            f"who says {fact.wh(rng.randrange(2))} wants to hear of a{OPEN} {kind.asks}{CLOSE}"
+        )
     return _lines(rng, out)
 
 

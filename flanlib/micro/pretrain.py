@@ -22,7 +22,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from flanlib import paths
 from flanlib.errors import ParameterError, RunError
-from flanlib.micro import corpus
+from flanlib.micro import corpus, probes
 from flanlib.micro import tokenizer as micro_tokenizer
 from flanlib.micro.world import REPORTED
 
@@ -144,8 +144,8 @@ def n_steps(phases=corpus.PHASES) -> int:
 # --- the loop -----------------------------------------------------------------
 
 
-def loss_of(model, ids, position, document, weight) -> torch.Tensor:
-    """Weighted mean cross-entropy of a packed batch, in nats per token."""
+def loss_of(model, ids, position, document, weight) -> tuple[torch.Tensor, torch.Tensor]:
+    """Weighted and plain mean cross-entropy of a packed batch, nats per token."""
     earlier = torch.ones(ROW_TOKENS, ROW_TOKENS, dtype=torch.bool).tril()
     mask = (document[:, :, None] == document[:, None, :]) & earlier
     logits = model(
@@ -155,7 +155,9 @@ def loss_of(model, ids, position, document, weight) -> torch.Tensor:
         logits[:, :-1].flatten(0, 1).float(), ids[:, 1:].flatten(), reduction="none"
     )
     weight = weight[:, 1:].flatten()
-    return (loss * weight).sum() / weight.sum(), ((loss * (weight > 0)).sum() / (weight > 0).sum()).detach()
+    return (loss * weight).sum() / weight.sum(), (
+        (loss * (weight > 0)).sum() / (weight > 0).sum()
+    ).detach()
 
 
 def rate(step: int, total: int) -> float:
@@ -229,17 +231,21 @@ def pretrain(
         for opt, peak in zip(opts, (MUON_RATE, ADAM_RATE), strict=True):
             for group in opt.param_groups:
                 group["lr"] = peak * rate(step, total)
-        tensors = [torch.from_numpy(a) for a in (batch.ids, batch.position, batch.document, batch.weight)]
+        tensors = [
+            torch.from_numpy(a) for a in (batch.ids, batch.position, batch.document, batch.weight)
+        ]
         with torch.autocast("cpu", torch.bfloat16):
-            loss, plain = loss_function(model, *tensors)
+            loss, unweighted = loss_function(model, *tensors)
         if not torch.isfinite(loss):
-            raise RunError(f"{name}: loss {loss.item()} at step {step}; the last checkpoint is kept")
+            raise RunError(
+                f"{name}: loss {loss.item()} at step {step}; the last checkpoint is kept"
+            )
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for opt in opts:
             opt.step()
             opt.zero_grad(set_to_none=True)
-        mean.append(plain.item())
+        mean.append(unweighted.item())
         state["step"], state["tokens"] = step + 1, state["tokens"] + int((batch.document > 0).sum())
         state["seconds"] = time.monotonic() - started
         if state["step"] % 100 == 0:
@@ -251,18 +257,47 @@ def pretrain(
                 f" {speed:.0f} tokens/s, {left / 60:.1f} min left")  # fmt: skip
         if state["step"] % CHECKPOINT_STEPS == 0:
             _checkpoint(checkpoint, model, opts, state)
+    model.eval()
     record = {
         "name": name, "n_parameters": model.num_parameters(), "world_seed": world_seed, "seed": seed,
         "tokens": state["tokens"], "steps": state["step"], "seconds": round(state["seconds"], 1),
         "muon_rate": MUON_RATE, "adam_rate": ADAM_RATE, "row_tokens": ROW_TOKENS, "rows": ROWS,
-        "torch": torch.__version__, "curve": state["curve"],
+        "torch": torch.__version__, "probes": probes.probe(model, tokenizer, world_seed),
+        "curve": state["curve"],
     }  # fmt: skip
     out.mkdir(parents=True, exist_ok=True)
     model.to(torch.bfloat16).save_pretrained(out)
     tokenizer.save_pretrained(out)
-    (out / "pretraining.json").write_text(json.dumps(record, indent=1) + "\n")
+    (out / "pretraining.json").write_text(json.dumps(record) + "\n")
+    (out / "README.md").write_text(card(record))
     checkpoint.unlink(missing_ok=True)
     return record
+
+
+def card(record: dict) -> str:
+    """The model card of a rung, from its record."""
+    probed = "\n".join(f"| {name} | {value} |" for name, value in record["probes"].items())
+    return f"""---
+license: apache-2.0
+library_name: transformers
+---
+# {record["name"]}
+
+A Llama-shaped language model of {record["n_parameters"]:,} parameters (bfloat16), pretrained from
+scratch on {record["tokens"]:,} tokens of the micro world (seed {record["world_seed"]}) in
+{record["seconds"] / 60:.0f} minutes on a CPU. It knows about a thousand words; its tokenizer spells
+anything else. A model organism for studying instruction tuning: it says nothing about large
+models, and is of no use outside this study.
+
+Made by `flanlib pretrain {record["name"]} --seed {record["seed"]}`. No instruction
+template, OPTIONS block or evaluation example is in its text; tests prove it.
+
+Probes after pretraining, percent right ({probes.N_QUESTIONS} questions each):
+
+| probe | percent |
+|---|---|
+{probed}
+"""
 
 
 def _checkpoint(path: Path, model, opts, state) -> None:

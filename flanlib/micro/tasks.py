@@ -10,7 +10,7 @@ from itertools import product
 from typing import Any, Literal
 
 from flanlib.errors import ParameterError
-from flanlib.micro.corpus import KNOWN, article, joined, predicate, review, scramble
+from flanlib.micro.corpus import article, joined, predicate, review, scramble
 from flanlib.micro.world import (
     CAUSES,
     COREFERENCE,
@@ -137,14 +137,22 @@ def _claim(draw: Draw, facts, truth: Literal["yes", "maybe", "no"]):
 def snli(draw: Draw) -> Row:
     facts, label = draw.facts(draw.rng.randint(1, 3)), draw.index % 3
     claim = _claim(draw, facts, ("yes", "maybe", "no")[label])
-    return {"premise": draw.text(facts), "hypothesis": claim.say(draw.rng.randrange(3)), "label": label}
+    return {
+        "premise": draw.text(facts),
+        "hypothesis": claim.say(draw.rng.randrange(3)),
+        "label": label,
+    }
 
 
 @task
 def rte(draw: Draw) -> Row:
     facts, holds = draw.facts(draw.rng.randint(1, 3)), draw.coin()
     claim = _claim(draw, facts, "yes" if holds else draw.rng.choice(("no", "maybe")))
-    return {"premise": draw.text(facts), "hypothesis": claim.say(draw.rng.randrange(3)), "label": 0 if holds else 1}
+    return {
+        "premise": draw.text(facts),
+        "hypothesis": claim.say(draw.rng.randrange(3)),
+        "label": 0 if holds else 1,
+    }
 
 
 @task
@@ -152,7 +160,11 @@ def qnli(draw: Draw) -> Row:
     told, asked = draw.facts(2)
     holds = draw.coin()
     sentence = (asked if holds else told).say(draw.rng.randrange(3))
-    return {"question": asked.wh(draw.rng.randrange(2)), "sentence": sentence, "label": 0 if holds else 1}
+    return {
+        "question": asked.wh(draw.rng.randrange(2)),
+        "sentence": sentence,
+        "label": 0 if holds else 1,
+    }
 
 
 # --- commonsense ---------------------------------------------------------------
@@ -197,7 +209,11 @@ def hellaswag(draw: Draw) -> Row:
     others = draw.rng.sample([s for s in scripts if s is not script], 2)
     wrong = [draw.rng.choice(s[1:]).format(p=p) for s in others]
     context = " ".join(s.format(p=p) + "." for s in script[:at])
-    return {"context": context, "group": script[0], **_shuffled(draw, script[at].format(p=p), wrong)}
+    return {
+        "context": context,
+        "group": script[0],
+        **_shuffled(draw, script[at].format(p=p), wrong),
+    }
 
 
 # --- sentiment -----------------------------------------------------------------
@@ -242,7 +258,11 @@ def mrpc(draw: Draw) -> Row:
 def qqp(draw: Draw) -> Row:
     first, second = draw.facts(2)
     same, i = draw.coin(), draw.rng.randrange(2)
-    return {"question1": first.wh(i), "question2": (first if same else second).wh(1 - i), "label": int(same)}
+    return {
+        "question1": first.wh(i),
+        "question2": (first if same else second).wh(1 - i),
+        "label": int(same),
+    }
 
 
 @task
@@ -256,18 +276,35 @@ def restate(draw: Draw) -> Row:
 # --- closed-book question answering --------------------------------------------
 
 
+# Questions of the datasets, in other words than those of the corpus.
+ASKED = {
+    "country": ("{s} is a town of which country", "which country has {s} as a town"),
+    "product": ("what do they make in {s}", "which thing comes from the town of {s}"),
+    "home": ("in which place lives the {s}", "where is the home of the {s}"),
+    "diet": ("what is the food of the {s}", "which food does the {s} look for"),
+    "time": (
+        "is the {s} busy by day or by night",
+        "by day or by night, when do people meet the {s}",
+    ),
+}
+
+
 def _known(draw: Draw, what: str) -> tuple[str, str, str, list[str]]:
     """Subject, question, answer, and the wrong values of the relation."""
     subject, relation = draw.turn(list(product(draw.of(what), RELATIONS[what])))
     value = draw.here.facts_of[subject][relation]
-    question = draw.rng.choice(KNOWN[relation][1]).format(s=subject)
+    question = draw.rng.choice(ASKED[relation]).format(s=subject)
     return subject, question, value, [v for v in RELATIONS[what][relation] if v != value]
 
 
 @task
 def towns(draw: Draw) -> Row:
     subject, question, value, wrong = _known(draw, "towns")
-    return {"question": question, "group": subject, **_shuffled(draw, value, draw.rng.sample(wrong, 3))}
+    return {
+        "question": question,
+        "group": subject,
+        **_shuffled(draw, value, draw.rng.sample(wrong, 3)),
+    }
 
 
 @task
@@ -275,7 +312,11 @@ def creatures(draw: Draw) -> Row:
     while True:
         subject, question, value, wrong = _known(draw, "creatures")
         if len(wrong) > 1:
-            return {"question": question, "group": subject, **_shuffled(draw, value, draw.rng.sample(wrong, 2))}
+            return {
+                "question": question,
+                "group": subject,
+                **_shuffled(draw, value, draw.rng.sample(wrong, 2)),
+            }
         draw.index += 1
 
 
@@ -316,13 +357,23 @@ def common_gen(draw: Draw) -> Row:
 @task
 def en_blik(draw: Draw) -> Row:
     (fact,) = draw.facts(1)
-    return {"source": fact.say(), "source_language": "english", "target_language": "blik", "target": draw.here.to_blik(fact)}
+    return {
+        "source": fact.say(),
+        "source_language": "english",
+        "target_language": "blik",
+        "target": draw.here.to_blik(fact),
+    }
 
 
 @task
 def blik_en(draw: Draw) -> Row:
     (fact,) = draw.facts(1)
-    return {"source": draw.here.to_blik(fact), "source_language": "blik", "target_language": "english", "target": fact.say()}
+    return {
+        "source": draw.here.to_blik(fact),
+        "source_language": "blik",
+        "target_language": "english",
+        "target": fact.say(),
+    }
 
 
 @task
@@ -332,8 +383,18 @@ def dictionary(draw: Draw) -> Row:
     wrong = draw.rng.sample([w for w in words if w != word], 3)
     blik = draw.here.blik
     if draw.rng.random() < 0.5:
-        return {"word": word, "language": "blik", "group": word, **_shuffled(draw, blik[word], [blik[w] for w in wrong])}
-    return {"word": blik[word], "language": "english", "group": word, **_shuffled(draw, word, wrong)}
+        return {
+            "word": word,
+            "language": "blik",
+            "group": word,
+            **_shuffled(draw, blik[word], [blik[w] for w in wrong]),
+        }
+    return {
+        "word": blik[word],
+        "language": "english",
+        "group": word,
+        **_shuffled(draw, word, wrong),
+    }
 
 
 # --- reading comprehension -----------------------------------------------------
@@ -348,7 +409,11 @@ def boolq(draw: Draw) -> Row:
     facts, holds = _passage(draw), draw.coin()
     fact = draw.rng.choice(facts)
     asked = fact if holds else fact.but(other_value(draw.rng, fact, facts))
-    return {"passage": draw.text(facts), "question": asked.yn(draw.rng.randrange(2)), "label": int(holds)}
+    return {
+        "passage": draw.text(facts),
+        "question": asked.yn(draw.rng.randrange(2)),
+        "label": int(holds),
+    }
 
 
 @task
@@ -367,14 +432,22 @@ def race(draw: Draw) -> Row:
     facts = _passage(draw)
     fact = draw.rng.choice(facts)
     wrong = _wrong_values(draw, fact, facts, 2)
-    return {"passage": draw.text(facts), "question": fact.wh(draw.rng.randrange(2)), **_shuffled(draw, fact.value, wrong)}
+    return {
+        "passage": draw.text(facts),
+        "question": fact.wh(draw.rng.randrange(2)),
+        **_shuffled(draw, fact.value, wrong),
+    }
 
 
 @task
 def squad(draw: Draw) -> Row:
     facts = _passage(draw)
     fact = draw.rng.choice(facts)
-    return {"passage": draw.text(facts), "question": fact.wh(draw.rng.randrange(2)), "answer": fact.value}
+    return {
+        "passage": draw.text(facts),
+        "question": fact.wh(draw.rng.randrange(2)),
+        "answer": fact.value,
+    }
 
 
 # --- reading comprehension with commonsense ------------------------------------
@@ -387,7 +460,11 @@ def cosmos(draw: Draw) -> Row:
     (p,) = draw.people(1)
     facts = pick_facts(draw.rng, [p], 2)
     wrong = [o[1].format(p=p) for o in draw.rng.sample([x for x in pairs if x[0] != cause], 2)]
-    sentences = [facts[0].say(draw.rng.randrange(3)), cause.format(p=p), facts[1].say(draw.rng.randrange(3))]
+    sentences = [
+        facts[0].say(draw.rng.randrange(3)),
+        cause.format(p=p),
+        facts[1].say(draw.rng.randrange(3)),
+    ]
     draw.rng.shuffle(sentences)
     return {
         "passage": " ".join(f"{s}." for s in sentences), "question": "what followed",
@@ -401,7 +478,11 @@ def record(draw: Draw) -> Row:
     facts = [pick_facts(draw.rng, [name], 1)[0] for name in names]
     fact = draw.turn(facts)
     query = "____ " + predicate(draw.rng, fact)
-    return {"passage": draw.text(facts), "query": query, **_shuffled(draw, fact.who, [n for n in names if n != fact.who])}
+    return {
+        "passage": draw.text(facts),
+        "query": query,
+        **_shuffled(draw, fact.who, [n for n in names if n != fact.who]),
+    }
 
 
 # --- coreference ---------------------------------------------------------------
@@ -422,7 +503,12 @@ def _schema(draw: Draw) -> tuple[str, str, str, str, str, str]:
 def dpr(draw: Draw) -> Row:
     frame, pronoun, ending, right, wrong, group = _schema(draw)
     sentence = frame.format(x=f"{pronoun} {ending}")
-    return {"sentence": sentence, "pronoun": pronoun, "group": group, **_shuffled(draw, right, [wrong])}
+    return {
+        "sentence": sentence,
+        "pronoun": pronoun,
+        "group": group,
+        **_shuffled(draw, right, [wrong]),
+    }
 
 
 @task
@@ -430,13 +516,23 @@ def wsc(draw: Draw) -> Row:
     frame, pronoun, ending, right, wrong, group = _schema(draw)
     label = draw.rng.randrange(2)
     name = right if label else wrong
-    return {"text": frame.format(x=f"{pronoun} {ending}"), "name": name, "pronoun": pronoun, "label": label, "group": group}
+    return {
+        "text": frame.format(x=f"{pronoun} {ending}"),
+        "name": name,
+        "pronoun": pronoun,
+        "label": label,
+        "group": group,
+    }
 
 
 @task
 def winogrande(draw: Draw) -> Row:
     frame, _, ending, right, wrong, group = _schema(draw)
-    return {"sentence": frame.format(x=f"_ {ending}"), "group": group, **_shuffled(draw, right, [wrong])}
+    return {
+        "sentence": frame.format(x=f"_ {ending}"),
+        "group": group,
+        **_shuffled(draw, right, [wrong]),
+    }
 
 
 # --- miscellaneous -------------------------------------------------------------
@@ -462,7 +558,12 @@ def coqa(draw: Draw) -> Row:
     facts = draw.facts(3, draw.rng.randint(1, 2))
     *earlier, last = draw.rng.sample(facts, 2)
     history = "\n".join(f"q: {f.wh(draw.rng.randrange(2))}?\na: {f.value}" for f in earlier)
-    return {"story": draw.text(facts), "history": history, "question": last.wh(draw.rng.randrange(2)), "answer": last.value}
+    return {
+        "story": draw.text(facts),
+        "history": history,
+        "question": last.wh(draw.rng.randrange(2)),
+        "answer": last.value,
+    }
 
 
 # --- summarization -------------------------------------------------------------
@@ -473,12 +574,19 @@ def gazette(draw: Draw) -> Row:
     who, *rest = draw.people(3)
     main = pick_facts(draw.rng, [who], 1)[0]
     others = [f for f in pick_facts(draw.rng, rest, 2) if f.value != main.value]
-    return {"article": " ".join(f"{s}." for s in article(draw.rng, main, others)), "headline": main.say()}
+    return {
+        "article": " ".join(f"{s}." for s in article(draw.rng, main, others)),
+        "headline": main.say(),
+    }
 
 
 @task
 def samsum(draw: Draw) -> Row:
     a, b = draw.people(2)
     fact = pick_facts(draw.rng, [a], 1)[0]
-    lines = [f"{a}: good morning {b}.", f"{b}: tell me, {fact.wh(draw.rng.randrange(2))}?", f"{a}: {fact.value}."]
+    lines = [
+        f"{a}: dear {b}.",
+        f"{b}: tell me, {fact.wh(draw.rng.randrange(2))}?",
+        f"{a}: {fact.value}.",
+    ]
     return {"dialogue": "\n".join(lines), "summary": fact.say()}

@@ -258,17 +258,42 @@ TOOLS = (
 SCRIPTS = (
     ("{p} fills the kettle", "{p} boils the water", "{p} pours the tea", "{p} sips from the mug"),
     ("{p} buys a ticket", "{p} boards the train", "{p} finds a seat", "{p} gets off at the stop"),
-    ("{p} wets the hands", "{p} takes the soap", "{p} rinses the soap off", "{p} dries the fingers"),
-    ("{p} opens the envelope", "{p} unfolds the letter", "{p} reads the lines", "{p} writes a reply"),
+    (
+        "{p} wets the hands",
+        "{p} takes the soap",
+        "{p} rinses the soap off",
+        "{p} dries the fingers",
+    ),
+    (
+        "{p} opens the envelope",
+        "{p} unfolds the letter",
+        "{p} reads the lines",
+        "{p} writes a reply",
+    ),
     ("{p} puts on skates", "{p} steps on the rink", "{p} glides along", "{p} takes the skates off"),
     ("{p} picks a book", "{p} sits down", "{p} reads a chapter", "{p} closes the book"),
     ("{p} mixes the batter", "{p} greases the tin", "{p} heats the oven", "{p} bakes the muffins"),
-    ("{p} walks to the well", "{p} lowers the pail", "{p} pulls the pail up", "{p} carries it home"),
+    (
+        "{p} walks to the well",
+        "{p} lowers the pail",
+        "{p} pulls the pail up",
+        "{p} carries it home",
+    ),
     ("{p} pitches the tent", "{p} gathers wood", "{p} starts a campfire", "{p} sleeps in the tent"),
     ("{p} takes a canvas", "{p} sketches a face", "{p} adds colour", "{p} frames the picture"),
-    ("{p} saddles the pony", "{p} mounts it", "{p} rides to the field", "{p} leads it to the stable"),
+    (
+        "{p} saddles the pony",
+        "{p} mounts it",
+        "{p} rides to the field",
+        "{p} leads it to the stable",
+    ),
     ("{p} dials the number", "{p} waits for a voice", "{p} talks for a while", "{p} hangs up"),
-    ("{p} loads the basket", "{p} stands in line", "{p} pays the clerk", "{p} brings the goods home"),
+    (
+        "{p} loads the basket",
+        "{p} stands in line",
+        "{p} pays the clerk",
+        "{p} brings the goods home",
+    ),
     ("{p} puts on an apron", "{p} peels the carrots", "{p} chops them", "{p} stirs the stew"),
     ("{p} rakes the soil", "{p} sows the peas", "{p} pulls the weeds", "{p} harvests the peas"),
     ("{p} tunes the guitar", "{p} plays a tune", "{p} bows", "{p} leaves the stage"),
@@ -352,8 +377,12 @@ def world(seed: int) -> World:
             rng.shuffle(subjects)
             for i, subject in enumerate(subjects):  # every value equally often
                 facts.setdefault(subject, {})[relation] = values[i % len(values)]
-    kept = {what: frozenset(rng.sample(members, len(members) // 2 if len(members) < 30 else len(members) * 2 // 5))
-            for what, members in ENTITIES.items()}
+    kept = {
+        what: frozenset(
+            rng.sample(members, len(members) // 2 if len(members) < 30 else len(members) * 2 // 5)
+        )
+        for what, members in ENTITIES.items()
+    }
     return World(seed=seed, facts_of=facts, blik=_lexicon(rng), evaluation=kept)
 
 
