@@ -1,9 +1,8 @@
-"""Score sheets: one Parquet table per task, and what was made of it.
+"""What the command `score` writes: sheets of scores, and what they amount to.
 
-A sheet holds everything scored: for a ranking task the log-likelihood of
-every option of every prompt, for a generating task the text written. It is
-written whole or not at all, with what it depends on in its name's note, so a
-command that was killed goes on with the next task.
+A sheet holds everything scored for one task, as Parquet shards: for a ranking
+task the log-likelihood of every option of every prompt, for a generating task
+the text written. `results.jsonl` beside the sheets has one line per task.
 """
 
 import json
@@ -14,10 +13,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from flanlib import asking, results, sources, templates
+from flanlib import asking, sources, templates
 from flanlib.adapters import Example
 from flanlib.catalogue import Catalogue, Task
-from flanlib.config import digest
 from flanlib.errors import DataError, MissingResultError
 from flanlib.results import Scoring
 from flanlib.stream import few_shot
@@ -65,61 +63,47 @@ def score_tasks(
 ) -> Iterator[dict[str, Any]]:
     """Score tasks one after another; yield what was measured of each.
 
-    A task whose sheet is there, made of the same rows and settings, is not
+    A task's sheet is `out`/<task>/*.parquet. What was scored already is not
     scored again.
 
     Raises
     ------
     MissingResultError
         If a task's rows are not there.
+    RunError
+        If `out` holds sheets of another model, of other rows or settings.
     """
+    from flanlib import shards
+
     out.mkdir(parents=True, exist_ok=True)
     chosen = list(tasks)
     for number, task in enumerate(chosen, 1):
         head = f"[{number}/{len(chosen)}] {task.key}"
         examples = asking.examples_of(catalogue, task, asked.scoring, str(rows or ""))
         wording = asking.asked_with(catalogue, task, asked.scoring)
-        identity = digest(
-            [asdict(asked), results.data_digest(examples), results.phrasing_digest(wording)]
+        prompts = list(asking.prompts_of(examples, wording, asked.scoring))
+        if asked.shots:
+            prompts = exemplified(prompts, catalogue, task, asked, tokenizer, wording, rows)
+        say(f"{head}: {len(prompts)} prompts from {len(examples)} rows ...")
+        settings: dict[str, Any] = {"token_budget": token_budget}
+        if task.kind == "generate":
+            settings |= {"stop": task.stop, "max_new_tokens": asked.max_new_tokens}
+        table = shards.run(
+            lm,
+            tokenizer,
+            prompts,
+            out=out / task.key,
+            kind=task.kind,
+            say=lambda line, head=head: say(f"{head}: {line}"),
+            **settings,
         )
-        measured = _recorded(out, task, identity)
-        if measured is None:
-            prompts = list(asking.prompts_of(examples, wording, asked.scoring))
-            if asked.shots:
-                prompts = exemplified(prompts, catalogue, task, asked, tokenizer, wording, rows)
-            say(f"{head}: {len(prompts)} prompts from {len(examples)} rows ...")
-            table = _table(lm, tokenizer, task, prompts, asked, token_budget)
-            measured = _measure(task, table, examples, asked, identity)
-            _write(out, task, table, measured)
+        measured = _measured(task, table, examples, asked)
+        _write(out, measured)
         say(f"{head}: {measured['metric']} {measured['value']:.1f} (n {measured['n']})")
         yield measured
 
 
-def _table(
-    lm: Any,
-    tokenizer: Any,
-    task: Task,
-    prompts: Sequence[Prompt],
-    asked: Asked,
-    token_budget: int | None,
-) -> Any:
-    from flanlib import score
-
-    if task.kind == "rank":
-        return score.rank(lm, tokenizer, prompts, token_budget=token_budget)
-    return score.generate(
-        lm,
-        tokenizer,
-        prompts,
-        stop=task.stop,
-        max_new_tokens=asked.max_new_tokens,
-        token_budget=token_budget,
-    )
-
-
-def _measure(
-    task: Task, table: Any, examples: Sequence[Example], asked: Asked, identity: str
-) -> dict[str, Any]:
+def _measured(task: Task, table: Any, examples: Sequence[Example], asked: Asked) -> dict[str, Any]:
     from flanlib import metrics
 
     found = metrics.evaluate(task, table, examples=examples, choice=asked.scoring.choice)
@@ -136,39 +120,26 @@ def _measure(
         "n": found.n,
         "templates": {key: round(value, 4) for key, value in found.templates.items()},
         "signature": found.signature,
+        "n_cut": int(table["n_cut"].gt(0).sum()),
         "asked": asdict(asked),
-        "identity": identity,
-        "sheet": f"{task.key}.parquet",
+        "sheet": task.key,
     }
 
 
-def _write(out: Path, task: Task, table: Any, measured: Mapping[str, Any]) -> None:
-    """The sheet, then the line that says it is complete."""
-    part = out / f".{task.key}.parquet.part"
-    table.to_parquet(part, index=False)
-    part.replace(out / f"{task.key}.parquet")
-    lines = [line for line in _lines(out) if line["task"] != task.key]
-    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in [*lines, measured])
-    part = out / f".{RESULTS}.part"
-    part.write_text(text, encoding="utf-8")
-    part.replace(out / RESULTS)
-
-
-def _recorded(out: Path, task: Task, identity: str) -> dict[str, Any] | None:
-    for line in _lines(out):
-        if line["task"] == task.key and line["identity"] == identity:
-            return line if (out / line["sheet"]).is_file() else None
-    return None
-
-
-def _lines(out: Path) -> list[dict[str, Any]]:
+def _write(out: Path, measured: Mapping[str, Any]) -> None:
+    """Put a task's line among those of the other tasks."""
     path = out / RESULTS
-    if not path.is_file():
-        return []
-    try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    except ValueError as error:
-        raise DataError(f"{path}: not JSON lines ({error}); delete it and score again") from None
+    lines = []
+    if path.is_file():
+        try:
+            lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        except ValueError as error:
+            raise DataError(f"{path}: not JSON lines ({error}); delete it") from None
+    lines = [line for line in lines if line["task"] != measured["task"]]
+    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in [*lines, measured])
+    part = path.with_name(f".{RESULTS}.part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
 
 
 def exemplified(

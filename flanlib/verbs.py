@@ -14,6 +14,7 @@ from flanlib.errors import ParameterError
 from flanlib.progress import say
 
 Format = Literal["table", "json"]
+FORMS = "`instruction`, `dataset-name`, `none` or `cloze`."
 
 
 def show(value: Any) -> None:
@@ -99,7 +100,7 @@ def fetch(*, collection: str = "flan", task: tuple[str, ...] = ()) -> int:
     return 3 if any(result[key] for key in required) else 0
 
 
-@like("flanlib.rendering:render")
+@like("flanlib.rendering:render", form=FORMS)
 def render(
     *,
     collection: str = "micro",
@@ -162,7 +163,11 @@ def _check(found: Any, rows: Path | None, tasks: tuple[str, ...], limit: int | N
     return rendering.Check(collection=found.name, tasks=tuple(parts))
 
 
-@like("flanlib.mixture:mixture", held_out="Cluster to leave out with its neighbours.")
+@like(
+    "flanlib.mixture:mixture",
+    held_out="Cluster to leave out with its neighbours; without it, nothing is left out.",
+    max_exemplars="Most exemplars in front of one example.",
+)
 def mix(
     *,
     collection: str = "micro",
@@ -211,7 +216,7 @@ def mix(
     print(audit.table())
 
 
-@like("flanlib.export:export")
+@like("flanlib.export:export", form=FORMS)
 def export(*, collection: str = "micro", **given: Any) -> None:
     """Write templates or a mixture in the format of another tool.
 

@@ -11,7 +11,11 @@ from flanlib.progress import say
 from flanlib.verbs import show
 
 
-@like("flanlib.micro.pretrain:pretrain")
+@like(
+    "flanlib.micro.pretrain:pretrain",
+    world_seed="Of the world that the corpus tells of.",
+    seed="Of the start weights and of the corpus.",
+)
 def pretrain(name: str, **given: Any) -> None:
     """Pretrain one size of the micro ladder, or all of them.
 
@@ -119,8 +123,8 @@ def score(
     model
         Name below data/models/, a folder, or a hub id.
     out
-        Folder for a Parquet sheet per task and results.jsonl; for ready-made
-        prompts, scores.jsonl. A stopped command goes on.
+        Folder for a sheet of Parquet shards per task, and results.jsonl; for
+        ready-made prompts, scores.jsonl. A stopped command goes on.
     adapter
         Folder that `tune` wrote; a soft prompt after the adapter under it.
     collection

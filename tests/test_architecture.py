@@ -1,0 +1,126 @@
+"""The house as designed: imports go one way, rooms stay small, torch stays out."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "flanlib"
+LONGEST = 350
+LONGEST_PROSE = 750  # the micro world's modules are sentences rather than logic
+
+# A module imports only from what stands before it. A new module is put where
+# its imports allow.
+ORDER = """
+errors paths progress
+config
+catalogue published profiles
+micro.world micro.corpus micro.tasks
+cleaners shapes columns adapters files cuts
+sources hub
+templates micro.tokenizer
+audit overlap stream mixture rendering export listing
+encode packing
+quiet rehearsal checkpoint card model
+opened likelihood generate
+memory trainer tune
+score shards answers counts metrics
+micro.probes micro.pretrain
+provenance results asking sheets
+estimates agreement ledger
+runs study
+figures.style figures.boxes figures.* figures
+notebook batch
+report
+arguments doctor verbs verbs_study cli __main__
+""".split()
+
+TORCH_FREE = (
+    *("arguments", "cli", "verbs", "verbs_study", "doctor", "batch", "notebook", "report"),
+    *("figures", "study", "runs", "results", "estimates", "ledger", "rendering", "mixture"),
+    *("export", "sheets", "hub"),
+)
+
+
+def modules():
+    """Module name below flanlib -> its file."""
+    found = {}
+    for path in PACKAGE.rglob("*.py"):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        name = ".".join(parts).removesuffix(".__init__")
+        if name not in ("__init__", "micro"):
+            found[name] = path
+    return found
+
+
+MODULES = modules()
+
+
+def imported(path):
+    """Modules of flanlib that a file imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "flanlib":
+            base = node.module.removeprefix("flanlib").lstrip(".")
+            names = [f"{base}.{alias.name}".lstrip(".") for alias in node.names]
+            found |= {name if name in MODULES else base for name in names}
+        elif isinstance(node, ast.Import):
+            names = [a.name for a in node.names if a.name.split(".")[0] == "flanlib"]
+            found |= {name.removeprefix("flanlib").lstrip(".") for name in names}
+    return found - {""}
+
+
+def place(name):
+    """Where a module stands; figures stand together."""
+    if name in ORDER:
+        return ORDER.index(name)
+    parent = name.rpartition(".")[0]
+    return ORDER.index(f"{parent}.*") if f"{parent}.*" in ORDER else None
+
+
+def test_every_module_has_a_place():
+    assert [name for name in MODULES if place(name) is None] == []
+    assert [name for name in ORDER if "*" not in name and name not in MODULES] == []
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_a_module_imports_only_leftwards(name):
+    later = {other for other in imported(MODULES[name]) if place(other) >= place(name)}
+    assert later == set(), f"{name} imports {later}, which stand right of it in the order"
+
+
+def test_the_rule_sees_an_import_inside_a_function(tmp_path):
+    path = tmp_path / "module.py"
+    path.write_text("def f():\n    from flanlib import study\n    import flanlib.micro.world\n")
+    assert imported(path) == {"study", "micro.world"}
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_modules_stay_small(name):
+    n = len(MODULES[name].read_text(encoding="utf-8").splitlines())
+    limit = LONGEST_PROSE if name.startswith("micro.") else LONGEST
+    assert n <= limit, f"{name} has {n} lines; is there a second room in it?"
+
+
+@pytest.mark.parametrize("name", TORCH_FREE)
+def test_torch_stays_out(name):
+    code = f"import sys, flanlib.{name}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_nothing_is_left_unfinished(name):
+    text = MODULES[name].read_text(encoding="utf-8")
+    for mark in ("TO" + "DO", "FIX" + "ME", "NotImplemented" + "Error"):
+        assert mark not in text
+    assert ast.get_docstring(ast.parse(text)), f"{name} says nothing about itself"
+
+
+def test_only_paths_knows_folders():
+    """No other module climbs from its own file to the repository."""
+    for name, path in MODULES.items():
+        if name != "paths":
+            assert "parents[" not in path.read_text(encoding="utf-8"), name

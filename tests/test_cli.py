@@ -1,0 +1,320 @@
+"""The command line: quick help, honest exit codes, and every verb on small inputs."""
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+from toy_collection import toy_catalogue
+
+from flanlib import arguments, cli
+from flanlib.config import Factors, Recipe
+from flanlib.errors import DataError, LeakageError, MissingResultError, ParameterError
+
+VERBS = list(cli.ORDER)
+
+
+@pytest.fixture
+def toys(tmp_path, monkeypatch):
+    folder = tmp_path / "toys"
+    folder.mkdir()
+    toy_catalogue(folder, monkeypatch)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    from flanlib import rehearsal
+
+    return rehearsal.random_neox(tmp_path_factory.mktemp("models") / "tiny", seed=2)
+
+
+def run(capsys, *words):
+    status = cli.main([str(word) for word in words])
+    out, err = capsys.readouterr()
+    return status, out, err
+
+
+def lines(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_help_is_fast_and_imports_nothing_heavy():
+    code = (
+        "import sys; from flanlib.cli import main; main(['--help']);"
+        "heavy = {'torch', 'transformers', 'pandas', 'numpy', 'pydantic'} & set(sys.modules);"
+        "sys.exit(','.join(heavy) or 0)"
+    )
+    taken = []
+    for _ in range(5):
+        began = time.perf_counter()
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        taken.append(time.perf_counter() - began)
+        assert done.returncode == 0, done.stderr
+    assert min(taken) < 0.5
+    assert all(verb in done.stdout for verb in VERBS)
+
+
+def test_python_m_is_the_same_command():
+    done = subprocess.run([sys.executable, "-m", "flanlib", "--version"], capture_output=True)
+    assert done.returncode == 0 and done.stdout.strip()
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_option_says_what_it_means(verb):
+    module, summary = cli.verbs()[verb]
+    found = arguments.arguments(cli._find(module, verb))
+    assert summary.endswith(".") and len(summary) <= 80
+    assert [a.name for a in found if not a.help] == []
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(ParameterError, 2), (MissingResultError, 3), (DataError, 1), (LeakageError, 1)],
+)
+def test_errors_have_their_exit_status_and_one_line(error, status, monkeypatch, capsys):
+    def fail(*_, **__):
+        raise error("task rte: what was found; what to do")
+
+    monkeypatch.setattr("flanlib.listing.overview", fail)
+    found, out, err = run(capsys, "list")
+    assert (found, out, err) == (status, "", "flanlib: task rte: what was found; what to do\n")
+    with pytest.raises(error):
+        cli.main(["list", "--debug"])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["lsit"],
+        ["list", "--colection", "flan"],
+        ["list", "--count", "both"],
+        ["tune", "--out", "x", "--steps", "0"],
+        ["tune", "--out", "x", "--steps", "many"],
+        ["tune"],
+        ["list", "--collect", "flan"],
+        ["mix", "--collection", "flan", "--held-out", "nile"],
+        [],
+    ],
+)
+def test_wrong_usage_is_2(words, capsys):
+    status, out, err = run(capsys, *words)
+    assert status == 2 and not out and err
+
+
+def test_missing_rows_are_3_and_say_how_to_get_them(capsys):
+    status, _, err = run(
+        capsys, "render", "--collection", "flan", "--task", "cb", "--rows", "/none"
+    )
+    assert status == 3 and "/none" in err
+
+
+def test_options_are_the_fields_of_factors_and_recipe():
+    found = {a.name: a for a in arguments.arguments(cli._find("verbs_study", "tune"))}
+    for kind in (Factors, Recipe):
+        for name, field in kind.__dataclass_fields__.items():
+            assert found[name].default == field.default
+    assert found["clusters"].several and not found["steps"].several
+
+
+def test_list_flan_counts_as_the_paper_does(capsys):
+    status, out, _ = run(capsys, "list", "--collection", "flan", "--format", "json")
+    found = json.loads(out)
+    datasets = [d for cluster in found["clusters"] for d in cluster["datasets"]]
+    assert status == 0 and len(found["clusters"]) == 12 and len(datasets) == 62
+    assert all(d["n_templates"] == len(d["templates"]) == 10 for d in datasets)
+    assert all(d["n_inverted"] <= 3 for d in datasets)
+    _, out, _ = run(capsys, "list", "--collection", "flan", "--count", "code", "--format", "json")
+    tasks = [t["key"] for cluster in json.loads(out)["clusters"] for t in cluster["tasks"]]
+    assert len(tasks) == len(set(tasks)) > 62
+
+
+def test_list_without_a_collection_names_them(capsys):
+    _, out, _ = run(capsys, "list")
+    assert "micro" in out and "flan" in out
+
+
+def test_render_writes_prompts_and_checks(toys, capsys):
+    status, out, err = run(
+        capsys, "render", "--collection", toys, "--tasks", "rain,soup", "--limit", "2"
+    )
+    found = [json.loads(line) for line in out.splitlines()]
+    assert status == 0 and len(found) == 2 * 2 * 10 and "40 prompts" in err
+    assert found[0]["options"] == ["no", "yes"]
+    status, out, _ = run(capsys, "render", "--collection", toys, "--check", "--format", "json")
+    assert status == 0 and json.loads(out)["n_problems"] == 0
+    status, _, err = run(capsys, "render", "--collection", toys, "--check", "--form", "none")
+    assert status == 2 and "--form" in err
+
+
+def test_mix_writes_a_mixture_and_its_audit(toys, tmp_path, capsys):
+    out = tmp_path / "made" / "mixture.jsonl"
+    words = ["mix", "--collection", toys, "--held-out", "weather", "--seed", 3, "--n", 25]
+    status, shown, _ = run(capsys, *words, "--out", out)
+    found = lines(out)
+    assert status == 0 and len(found) == 25
+    assert not {"rain", "stars"} & {line["task"] for line in found}
+    audit = json.loads(out.with_suffix(".audit.json").read_text())
+    assert audit["shared_texts"] == 0 and "held out: weather" in shown
+    status, shown, err = run(capsys, *words)
+    assert [json.loads(line) for line in shown.splitlines()] == found and "weather" in err
+
+
+def test_a_failed_mix_leaves_no_file(toys, tmp_path, capsys, monkeypatch):
+    def fail(*_):
+        raise DataError("no")
+
+    monkeypatch.setattr("flanlib.rendering.write", fail)
+    status, _, _ = run(capsys, "mix", "--collection", toys, "--out", tmp_path / "m.jsonl")
+    assert status == 1 and not list(tmp_path.glob("*m.jsonl*"))
+
+
+def test_audit_names_substitutions_and_what_is_missing(toys, capsys):
+    status, out, _ = run(capsys, "audit", "--collection", toys, "--texts")
+    assert status == 3 and "weather" in out and "rain" in out
+    status, out, _ = run(capsys, "audit", "--collection", "micro", "--format", "json")
+    found = json.loads(out)
+    assert status == 0 and len(found["splits"]) == 10
+    assert all(not line["shared_datasets"] for line in found["splits"])
+
+
+def test_fetch_of_generated_rows_has_nothing_to_do(capsys):
+    status, out, _ = run(capsys, "fetch", "--collection", "micro", "--task", "rte")
+    assert status == 0 and json.loads(out) == {"rte": None}
+
+
+def test_tune_then_score_the_adapter(toys, tiny, tmp_path, capsys):
+    out = tmp_path / "adapter"
+    words = ["tune", "--collection", toys, "--held-out", "weather", "--model", tiny, "--out", out]
+    small = ["--steps", 2, "--examples-per-step", 2, "--rank", 2, "--seed", 5]
+    status, shown, _ = run(capsys, *words, *small)
+    assert status == 0 and json.loads(shown)["steps"] == 2
+    assert (out / "adapter_model.safetensors").is_file()
+    scored = tmp_path / "scores"
+    words = ["score", "--model", tiny, "--adapter", out, "--collection", toys, "--out", scored]
+    status, shown, _ = run(
+        capsys, *words, "--tasks", "rain", "bread", "--max-examples", 2, "--max-new-tokens", 3
+    )
+    assert status == 0 and [line["task"] for line in json.loads(shown)] == ["rain", "bread"]
+    assert {line["asked"]["quantization"] for line in lines(scored / "results.jsonl")} == {"nf4"}
+    assert len(list(scored.glob("*/*.parquet"))) == 2
+
+
+def test_scoring_again_reads_what_is_there(toys, tiny, tmp_path, capsys, monkeypatch):
+    words = ["score", "--model", tiny, "--collection", toys, "--tasks", "rain", "--max-examples", 2]
+    _, first, _ = run(capsys, *words, "--out", tmp_path / "s")
+    monkeypatch.setattr("flanlib.score.rank", None)
+    status, second, _ = run(capsys, *words, "--out", tmp_path / "s")
+    assert status == 0 and first == second
+
+
+def test_exemplars_are_solved_labelled_and_fit(toys, tiny, tmp_path, capsys):
+    from flanlib import asking, catalogue, model, sheets
+    from flanlib.results import Scoring
+
+    found = catalogue.load(toys)
+    task, tokenizer = found.task("rain"), model.load_tokenizer(tiny)
+    asked = sheets.Asked(
+        model="tiny",
+        adapter="",
+        quantization="none",
+        dtype="float32",
+        shots=4,
+        seed=1,
+        max_new_tokens=8,
+        scoring=Scoring(max_examples=3),
+    )
+    examples = asking.examples_of(found, task, asked.scoring)
+    wording = asking.asked_with(found, task, asked.scoring)
+    prompts = list(asking.prompts_of(examples, wording, asked.scoring))
+    shown = sheets.exemplified(prompts, found, task, asked, tokenizer, wording, None)
+    for plain, prompt in zip(prompts, shown, strict=True):
+        assert prompt.input.endswith(plain.input) and prompt.target == plain.target
+        solved = prompt.input.removesuffix(plain.input).split("\n\n")[:-1]
+        answers = [text.rsplit("\n", 1)[1] for text in solved]
+        assert len(answers) == 4 and sorted(answers) == ["no", "no", "yes", "yes"]
+        assert "eval" not in "".join(solved)
+        assert len(tokenizer(prompt.input)["input_ids"]) <= sheets.FEW_SHOT_TOKENS
+
+
+def test_score_ready_made_prompts_equals_a_plain_forward_pass(tiny, tmp_path, capsys):
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    asked = [
+        {"id": "a", "input": "Is it raining?", "options": ["yes", "no, not now"], "gold": 1},
+        {"id": 7, "input": "Zwölf", "options": ["x", "yy", "zzz"], "gold": 0},
+    ]
+    path = tmp_path / "prompts.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in asked))
+    status, shown, _ = run(
+        capsys,
+        *("score", "--model", tiny, "--prompts", path, "--option-prefix", "\n"),
+        *("--out", tmp_path / "out"),
+    )
+    lm, tokenizer = AutoModelForCausalLM.from_pretrained(tiny), AutoTokenizer.from_pretrained(tiny)
+    right = 0
+    for line, found in zip(asked, lines(tmp_path / "out" / "scores.jsonl"), strict=True):
+        sums = []
+        for option in line["options"]:
+            prompt = tokenizer(line["input"], add_special_tokens=False)["input_ids"]
+            target = tokenizer("\n" + option, add_special_tokens=False)["input_ids"]
+            with torch.no_grad():
+                logits = lm(torch.tensor([prompt + target])).logits[0].double()
+            logs = torch.log_softmax(logits[len(prompt) - 1 : -1], -1)
+            sums.append(logs[range(len(target)), target].sum().item())
+        assert found["id"] == line["id"]
+        assert found["ll"] == pytest.approx(sums, abs=1e-4)
+        assert found["n_bytes"] == [len(option) + 1 for option in line["options"]]
+        right += sums.index(max(sums)) == line["gold"]
+    assert status == 0 and json.loads(shown)["accuracy"] == pytest.approx(50 * right)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"id": 1, "input": "a"}', "no 'options'"),
+        ('{"id": 1, "input": "", "options": ["a"]}', "input is ''"),
+        ('{"id": 1, "input": "a", "options": "yes"}', "options is 'yes'"),
+        ('{"id": 1, "input": "a", "options": ["a", "b"], "gold": 2}', "gold is 2"),
+        ("[1]", "a list"),
+        ("{", "not JSON"),
+    ],
+)
+def test_a_wrong_prompt_names_file_and_line(line, message, tiny, tmp_path, capsys):
+    good = '{"id": 0, "input": "a", "options": ["b", "c"]}\n'
+    path = tmp_path / "prompts.jsonl"
+    path.write_text(good + line + "\n")
+    status, _, err = run(
+        capsys, "score", "--model", tiny, "--prompts", path, "--out", tmp_path / "out"
+    )
+    assert status == 1 and "prompts.jsonl:2" in err and message in err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--set", "sead=3"],
+        ["--set", "cluster"],
+        ["--only", "fig99"],
+        ["--profile", "nano"],
+        ["--held-out", "nile"],
+        ["--profile", "rehearsal"],
+    ],
+)
+def test_run_refuses_before_a_kernel_starts(words, capsys, monkeypatch):
+    def start(*_, **__):
+        raise AssertionError("a kernel was started")
+
+    monkeypatch.setattr("papermill.execute_notebook", start)
+    status, _, err = run(capsys, "run", *words)
+    assert status == 2 and err
+
+
+def test_doctor_reports_and_advises(capsys, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    _, out, _ = run(capsys, "doctor")
+    for name in ("python", "libraries", "device", "nf4", "hub", "cache", "disk", "models"):
+        assert name in out
+    assert "offline" in out and out.splitlines()[-1].startswith("Next: ")
