@@ -26,7 +26,7 @@ audit overlap stream mixture rendering export listing
 encode packing
 quiet rehearsal checkpoint card model
 opened likelihood generate
-memory trainer tune
+folding memory trainer tune
 score shards answers counts metrics
 micro.probes micro.pretrain
 provenance results asking sheets
