@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 
 from flanlib import estimates
+from flanlib.errors import RunError
 from flanlib.results import Record
 
 NUMERICS = 2.0  # percent points by which two machines may differ without any tuning
-SPREADS = 3.0  # standard deviations between seeds
+SPREADS = 3.0 * 2**0.5  # a difference of two seeds varies by the root of two more
 
 
 def compare(recorded: Sequence[Record], fresh: Sequence[Record]) -> pd.DataFrame:
@@ -18,9 +19,10 @@ def compare(recorded: Sequence[Record], fresh: Sequence[Record]) -> pd.DataFrame
     Returns
     -------
     Columns cluster, arm, recorded, recomputed, difference, allowed, agrees;
-    percent and percent points. Allowed are three standard deviations
-    between recorded seeds (pooled over clusters), and never less than
-    numerics may differ. Values from other examples never agree.
+    percent and percent points. Allowed are three standard deviations of a
+    difference between two seeds (pooled over the clusters on record), and
+    never less than numerics may differ. Values from other examples never
+    agree.
     """
     again = {r.key: r for r in fresh}
     pairs = [(r, again[r.key]) for r in recorded if r.key in again]
@@ -34,6 +36,22 @@ def compare(recorded: Sequence[Record], fresh: Sequence[Record]) -> pd.DataFrame
         rows.append((cluster, arm, old, new, new - old, allowed, agrees))
     names = ["cluster", "arm", "recorded", "recomputed", "difference", "allowed", "agrees"]
     return pd.DataFrame(rows, columns=names)
+
+
+def require(verdict: pd.DataFrame) -> None:
+    """Raise `RunError` naming each value that does not agree."""
+    wrong = verdict[~verdict["agrees"].astype(bool)]
+    if len(wrong):
+        lines = [
+            f"  {row.cluster}, {row.arm}: recorded {row.recorded:.1f}, recomputed"
+            f" {row.recomputed:.1f}, allowed {row.allowed:.1f}"
+            for row in wrong.itertuples()
+        ]
+        raise RunError(
+            f"{len(wrong)} of {len(verdict)} recomputed values do not agree with the records:\n"
+            + "\n".join(lines)
+            + "\nrestore data/results with git, or look for what changed since those commits"
+        )
 
 
 def seed_spread(records: Sequence[Record]) -> float:

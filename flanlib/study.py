@@ -243,10 +243,18 @@ class Study:
         ]
 
     def agreement(self) -> pd.DataFrame:
-        """Recomputed beside recorded values; see `agreement.compare`."""
+        """Recomputed beside recorded values; see `agreement.compare`.
+
+        Raises
+        ------
+        RunError
+            Naming each value that does not agree.
+        """
         again = [c for c in self.settings.again if c in self.tasks]
         fresh = [r for r in self.records(self.again_at) if r.cluster in again]
-        return agreement.compare(self.records(self.at), fresh)
+        verdict = agreement.compare(self.records(self.at), fresh)
+        agreement.require(verdict)
+        return verdict
 
     def provenance(self) -> pd.DataFrame:
         """Commits, devices and library versions behind the records drawn."""

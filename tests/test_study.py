@@ -103,8 +103,8 @@ def test_recomputed_results_agree_and_an_altered_record_does_not(real):
     ]
     path.unlink()
     results.append(moved, real.at)
-    changed = again.agreement()
-    assert not changed[changed["arm"] == "base"]["agrees"].all()
+    with pytest.raises(RunError, match=r"(?s)do not agree.*weather, base"):
+        again.agreement()
 
 
 def test_a_stopped_seed_is_not_drawn(real):

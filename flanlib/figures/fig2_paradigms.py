@@ -57,7 +57,7 @@ def draw(table: pd.DataFrame) -> Figure:
     with style.look():
         fig, page = boxes.page(style.WIDTH, height)
         cluster = style.title(table["cluster"].iloc[0])
-        head = f"Three ways to a task, measured on one base model ({cluster})"
+        head = f"Three ways to a task, on one base model ({cluster})"
         boxes.put(page, 0.1, height - 0.08, [head], 9, weight="bold")
         width = (style.WIDTH - 0.4) / 3
         for n, way in enumerate(WAYS):
@@ -107,6 +107,7 @@ def draw_measured(part: pd.DataFrame, ax: Axes) -> Axes:
     ax.grid(axis="x", visible=False)
     if recorded.empty:
         ax.set_xticks([])
+        ax.grid(visible=False)
         ax.text(0.5, 0.5, "not recorded", transform=ax.transAxes, ha="center", va="center",
                 size=8, color=style.QUIET)  # fmt: skip
         return ax

@@ -75,11 +75,11 @@ def draw_taxonomy(table: pd.DataFrame, ax: Axes) -> Axes:
         text = f"{words} ({domain}), {(table['domain'] == domain).sum()} of {n}"
         boxes.put(ax, x + 0.22, height - 0.335, [text], 7.5)
         x += 0.5 + boxes.width_of(text, 7.5)
-    note = "number: train rows used, at most 30 000 per task; – not stated"
+    note = "number: train rows used, at most 30 000 per task (–: not stated)"
     generated = bool(table["n_used"].isna().all())
     if generated:
         note = "rows are generated, as many as are asked for"
-    boxes.put(ax, x, height - 0.335, [note], 7.5, style.QUIET)
+    boxes.put(ax, 0.1, 0.14, [note], 7, style.QUIET)
     width = (style.WIDTH - 0.2 - GAP * (COLUMNS - 1)) / COLUMNS
     for column, clusters in enumerate(_columns(table)):
         y = height - TOP
@@ -184,7 +184,7 @@ def _height(table: pd.DataFrame) -> float:
     heights = [
         sum(HEAD + ROW * sizes[c] + GAP + 0.05 for c in column) for column in _columns(table)
     ]
-    return TOP + max(heights) + 0.06
+    return TOP + max(heights) + 0.14
 
 
 def _name(key: str, titles: list[str]) -> str:

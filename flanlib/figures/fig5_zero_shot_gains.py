@@ -160,7 +160,7 @@ def draw_published(table: pd.DataFrame, ax: Axes) -> Axes:
             continue
         values = [row.value for row in found.values()]
         ax.plot(values, [y, y], color="#9A9A9A", lw=1, zorder=1)
-        ax.text(50, y + 0.36, _count(found[FLAN].n, "dataset"), **centred)
+        ax.text(50, y + 0.36, _gained(values, found[FLAN].n), **centred)
         for arm, row in found.items():
             firm = row.source == "published, verified"
             edge = style.INK
@@ -204,12 +204,12 @@ def notes(table: pd.DataFrame) -> list[str]:
     tuned = table[(table["arm"] == "tuned") & (table["dataset"] == "")]
     seeds = sorted({int(s) for s in tuned["seeds"]})
     again = sorted(set(table.loc[table["source"] == "recomputed", "cluster"]))
+    many = "s" if seeds != [1] else ""
     found = [
-        f"Large marks: mean over datasets and templates, 95 % intervals over examples and"
-        f" {_span(seeds)} seed{'s' if seeds != [1] else ''}. Small: datasets. Gain: over the"
-        " base with that mark.",
-        "Right: published by Wei et al. for 137B parameters, over the datasets both models report;"
-        f" other data than here. Hollow: {recalled} of {len(rows)} rest on recalled values.",
+        "Large: mean over datasets and templates, 95 % interval over examples and"
+        f" {_span(seeds)} seed{many}. Small: datasets. Gain: over that base.",
+        "Right: Wei et al., 137B parameters, datasets that both models report; other data than"
+        f" here. Hollow: {recalled} of {len(rows)} rest on recalled values.",
     ]
     if again:
         found.append(f"Recomputed in this run: {', '.join(style.title(c, True) for c in again)}.")
@@ -328,8 +328,9 @@ def _legend() -> list[Line2D]:
     return handles
 
 
-def _count(n: float, what: str) -> str:
-    return f"{int(n)} {what}" if int(n) == 1 else f"{int(n)} {what}s"
+def _gained(values: list[float], n: float) -> str:
+    many = "s" if int(n) != 1 else ""
+    return f"{values[1] - values[0]:+.1f}, {int(n)} dataset{many}"
 
 
 def _span(seeds: list[int]) -> str:
