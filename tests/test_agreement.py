@@ -45,7 +45,7 @@ def test_other_examples_never_agree():
     record = tuned(50.0)
     verdict = agreement.compare([record], [replace(record, data="e" * 12)])
     assert verdict["agrees"].tolist() == [False]
-    with pytest.raises(RunError, match="nli, tuned: recorded 50.0, recomputed 50.0"):
+    with pytest.raises(RunError, match=r"nli, tuned: recorded 50\.0, recomputed 50\.0"):
         agreement.require(verdict)
 
 
