@@ -18,7 +18,7 @@ from scipy.optimize import linear_sum_assignment
 
 ARTICLES = re.compile(r"\b(a|an|the)\b")
 PUNCTUATION = str.maketrans("", "", string.punctuation)
-SPANS = re.compile(r"\s*(?:;|, and | and |,)\s*")
+SPANS = re.compile(r",\s+|\s*;\s*")
 
 
 def normalise(text: str) -> str:
@@ -52,18 +52,14 @@ def token_f1(prediction: str, references: Sequence[str]) -> float:
 
 
 def drop_exact(prediction: str, references: Sequence[str]) -> float:
-    """DROP: the same bag of spans."""
-    found = sorted(filter(None, (_drop_normalise(s) for s in _spans(prediction))))
-    return float(
-        any(
-            found == sorted(filter(None, (_drop_normalise(s) for s in _spans(r))))
-            for r in references
-        )
-    )
+    """DROP: the same set of spans, and as many."""
+    found = [_drop_normalise(span) for span in _spans(prediction)]
+    wanted = [[_drop_normalise(span) for span in _spans(r)] for r in references]
+    return float(any(set(found) == set(w) and len(found) == len(w) for w in wanted))
 
 
 def drop_f1(prediction: str, references: Sequence[str]) -> float:
-    """DROP: token F1 of optimally aligned spans; numbers have to agree."""
+    """DROP: F1 of optimally aligned spans; numbers have to agree."""
     return max(_aligned_f1(_spans(prediction), _spans(r)) for r in references)
 
 
@@ -104,30 +100,36 @@ def _spans(text: str) -> list[str]:
 
 
 def _drop_normalise(span: str) -> str:
-    words = re.split(r"[ -]", span.lower())
-    return " ".join(filter(None, (normalise(_number_word(word)) or "" for word in words)))
+    words = (normalise(_number_word(word)) for word in re.split(r"[ -]", span.lower()))
+    return " ".join(filter(None, words))
 
 
 def _number_word(word: str) -> str:
     """Numbers in one spelling, so that 3, 3.0 and $3 agree."""
-    bare = word.strip(string.punctuation.replace("-", "").replace(".", "")).replace(",", "")
-    try:
-        return str(float(bare)).replace(".", "point")
-    except ValueError:
-        return word
+    for text in (word, word.translate(PUNCTUATION)):
+        try:
+            return str(float(text)).replace(".", "point").replace("-", "minus")
+        except ValueError:
+            continue
+    return word
 
 
 def _aligned_f1(found: list[str], wanted: list[str]) -> float:
-    left = [_drop_normalise(s).split() for s in found]
-    right = [_drop_normalise(s).split() for s in wanted]
-    scores = np.array([[_number_f1(a, b) for b in right] for a in left])
+    """Mean over the longer list of F1 of pairs, to two places as DROP does."""
+    left = [set(_drop_normalise(span).split()) for span in found]
+    right = [set(_drop_normalise(span).split()) for span in wanted]
+    scores = np.array([[_set_f1(a, b) for b in right] for a in left])
     rows, columns = linear_sum_assignment(-scores)
-    return float(scores[rows, columns].sum() / max(len(left), len(right)))
+    return round(float(scores[rows, columns].sum()) / max(len(left), len(right)), 2)
 
 
-def _number_f1(found: list[str], wanted: list[str]) -> float:
-    numbers = {w for w in wanted if re.fullmatch(r"-?\d+point\d+", w)}
-    return _bag_f1(found, wanted) if not numbers or numbers & set(found) else 0.0
+def _set_f1(found: set[str], wanted: set[str]) -> float:
+    numbers = {word for word in wanted if re.fullmatch(r"(minus)?\d+point\d+.*", word)}
+    if numbers and not numbers & found:
+        return 0.0
+    if not found or not wanted:
+        return float(found == wanted)
+    return 2 * len(found & wanted) / (len(found) + len(wanted))
 
 
 def _similarity(a: str, b: str) -> float:

@@ -1,5 +1,6 @@
 """What each example contributes to a metric, and how sums become percent."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, partial
@@ -237,6 +238,4 @@ def _rouge(kind: str, prediction: str, references) -> float:
 def _sentences(text: str) -> str:
     if "\n" in text:
         return text
-    import re
-
     return "\n".join(re.split(r"(?<=[.!?]) +", text))

@@ -1,0 +1,353 @@
+"""Metrics against values worked out by hand and by other libraries."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import sacrebleu
+from scipy.stats import pearsonr
+
+from flanlib import answers, metrics
+from flanlib.adapters import Example
+from flanlib.catalogue import Task
+from flanlib.errors import DataError, ParameterError
+
+
+def task(metric="accuracy", kind="rank") -> Task:
+    return Task(key="t", title="T", dataset="t", cluster="nli", kind=kind, metric=metric)
+
+
+def ranked(rows, **columns) -> pd.DataFrame:
+    """Table of (template, example, gold, scores)."""
+    found = [
+        (template, example, k, gold, ll, 1 + k, 2, ll / 2)
+        for template, example, gold, scores in rows
+        for k, ll in enumerate(scores)
+    ]
+    names = ["template", "example", "option", "gold", "ll", "n_tokens", "n_bytes", "ll_null"]
+    return pd.DataFrame(found, columns=names).assign(task="t", **columns)
+
+
+def written(rows) -> pd.DataFrame:
+    names = ["template", "example", "prediction", "references"]
+    return pd.DataFrame(rows, columns=names).assign(task="t")
+
+
+def example(key, group="", options=("0", "1"), gold=0, references=("0",), **fields) -> Example:
+    return Example("t", key, {**fields, "answer": references[0]}, options, gold, references, group)
+
+
+def random_table(n=40, labels=3, seed=0, templates=("a", "b")) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    gold = rng.integers(0, labels, n)
+    return ranked(
+        [
+            (t, str(e), int(gold[e]), rng.normal(size=labels).tolist())
+            for t in templates
+            for e in range(n)
+        ]
+    )
+
+
+def test_accuracy_by_hand():
+    table = ranked(
+        [
+            ("a", "1", 0, [-1, -2]),
+            ("a", "2", 1, [-1, -2]),
+            ("b", "1", 0, [-1, -2]),
+            ("b", "2", 1, [-3, -2]),
+        ]
+    )
+    found = metrics.evaluate(task(), table)
+    assert found.templates == {"a": 50.0, "b": 100.0}
+    assert found.value == 75.0
+    assert found.spread == pytest.approx(np.std([50, 100], ddof=1))
+    assert found.chance == 50.0
+    assert found.n == 2
+    assert found.scores == (100.0, 50.0)
+    assert found.examples == ("1", "2")
+
+
+@pytest.mark.parametrize(
+    ("choice", "right"), [("sum", [0]), ("token", [1]), ("byte", [1]), ("pmi", [1])]
+)
+def test_choices_by_hand(choice, right):
+    table = pd.DataFrame(
+        {
+            "template": "a",
+            "example": "1",
+            "option": [0, 1],
+            "gold": 0,
+            "ll": [-2.0, -3.0],
+            "n_tokens": [1, 2],
+            "n_bytes": [4, 7],
+            "ll_null": [-1.0, -3.0],
+        }
+    )
+    assert metrics.choices(table, choice)["option"].tolist() == right
+
+
+def test_margin_and_confidence():
+    found = metrics.choices(ranked([("a", "1", 0, [-1.0, -2.5, -4.0])]))
+    assert found["margin"].tolist() == [1.5]
+    assert found["confidence"][0] == pytest.approx(1 / (1 + np.exp(-1.5) + np.exp(-3)))
+
+
+def test_reordering_options_reorders_choices():
+    table = random_table()
+    turned = table.assign(option=2 - table["option"], gold=2 - table["gold"]).iloc[::-1]
+    a, b = metrics.choices(table), metrics.choices(turned)
+    pair = a.merge(b, on=["template", "example"])
+    assert (pair["option_x"] == 2 - pair["option_y"]).all()
+    assert metrics.evaluate(task(), turned).value == metrics.evaluate(task(), table).value
+
+
+@pytest.mark.parametrize(("metric", "average"), [("macro_f1", "macro"), ("f1", "binary")])
+def test_f1_equals_scikit_learn(metric, average):
+    sklearn = pytest.importorskip("sklearn.metrics")
+    table = random_table(labels=2 if metric == "f1" else 3, templates=("a",))
+    best = metrics.choices(table)
+    wanted = sklearn.f1_score(best["gold"], best["option"], average=average)
+    assert metrics.evaluate(task(metric), table).value == pytest.approx(100 * wanted)
+
+
+def test_bleu_equals_sacrebleu():
+    texts = ["the cat sat on the mat today", "a dog barks loudly at night", "hello there my friend"]
+    truths = [
+        ["the cat sat on a mat", "there sat a cat on the mat"],
+        ["the dog barks at night"] * 2,
+    ]
+    truths.append(["hello there friend", "hello my good friend"])
+    table = written(
+        [("a", str(n), t, r) for n, (t, r) in enumerate(zip(texts, truths, strict=True))]
+    )
+    wanted = sacrebleu.corpus_bleu(texts, [list(r) for r in zip(*truths, strict=True)])
+    found = metrics.evaluate(task("bleu", "generate"), table)
+    assert found.value == pytest.approx(wanted.score)
+    assert found.signature.startswith("nrefs:2|case:mixed|eff:no|tok:13a|smooth:exp|version:")
+    assert found.low <= found.value <= found.high
+
+
+def test_rouge_takes_the_best_reference_and_splits_sentences():
+    table = written([("a", "1", "One thing. Another thing.", ["Another thing. One thing.", "no"])])
+    lsum = metrics.evaluate(task("rouge_lsum", "generate"), table)
+    whole = metrics.evaluate(task("rouge_l", "generate"), table)
+    assert lsum.value == pytest.approx(100.0)
+    assert whole.value == pytest.approx(50.0)
+    assert "rougeLsum" in lsum.signature
+
+
+def test_pearson_equals_scipy():
+    rng = np.random.default_rng(1)
+    gold, said = rng.integers(0, 6, 30), rng.integers(0, 6, 30)
+    options = tuple("012345")
+    table = ranked([("a", str(n), int(gold[n]), np.eye(6)[said[n]].tolist()) for n in range(30)])
+    examples = [example(str(n), options=options, gold=int(gold[n])) for n in range(30)]
+    found = metrics.evaluate(task("pearson"), table, examples=examples)
+    assert found.value == pytest.approx(100 * pearsonr(said, gold).statistic)
+
+
+def test_constant_answers_correlate_with_nothing():
+    table = ranked([("a", str(n), n % 2, [1.0, 0.0]) for n in range(6)])
+    examples = [example(str(n), gold=n % 2) for n in range(6)]
+    assert metrics.evaluate(task("pearson"), table, examples=examples).value == 0.0
+
+
+def test_multirc_counts_answers_and_questions():
+    rows = [("1", 1, [0, 1]), ("2", 0, [0, 1]), ("3", 0, [1, 0]), ("4", 1, [0, 1])]
+    table = ranked([("a", key, gold, scores) for key, gold, scores in rows])
+    examples = [
+        example(key, group="p", options=("no", "yes"), paragraph="p", question=question)
+        for key, question in zip("1234", "xxyy", strict=True)
+    ]
+    f1 = metrics.evaluate(task("multirc_f1"), table, examples=examples)
+    assert f1.value == pytest.approx(100 * 2 * 2 / (3 + 2))
+    exact = metrics.evaluate(task("multirc_em"), table, examples=examples)
+    assert exact.value == pytest.approx(50.0)
+
+
+def test_record_compares_words_not_places():
+    examples = [example("1", options=("The Hague", "hague", "Delft"), references=("Hague",))]
+    table = ranked([("a", "1", 1, [3.0, 1.0, 0.0])])
+    assert metrics.evaluate(task("record_em"), table, examples=examples).value == 100.0
+    assert metrics.evaluate(task("accuracy"), table, examples=examples).value == 0.0
+
+
+@pytest.mark.parametrize(
+    ("said", "references", "exact", "f1"),
+    [
+        ("The cat!", ["a cat"], 1, 1),
+        ("black cat", ["cat"], 0, 2 / 3),
+        ("", ["cat"], 0, 0),
+        ("two", ["one", "Two."], 1, 1),
+        ("a", ["the"], 0, 1),
+        ("%", ["%"], 1, 1),
+    ],
+)
+def test_squad_rules(said, references, exact, f1):
+    assert answers.exact(said, references) == exact
+    assert answers.token_f1(said, references) == pytest.approx(f1)
+
+
+@pytest.mark.parametrize(
+    ("said", "references", "exact", "f1"),
+    [
+        ("3", ["3.0"], 1, 1),
+        ("$1,500", ["1500"], 1, 1),
+        ("4 yards", ["3 yards"], 0, 0),
+        ("yards 3 long", ["3 yards"], 0, 0.8),
+        ("Bo Smith, Ada", ["Ada, Bo Smith"], 1, 1),
+        ("Ada", ["Ada, Bo"], 0, 0.5),
+        ("the 5-yard line", ["5 yard line"], 1, 1),
+        ("", ["Ada"], 0, 0),
+        ("Ada", ["Bo", "Ada"], 1, 1),
+    ],
+)
+def test_drop_rules(said, references, exact, f1):
+    assert answers.drop_exact(said, references) == exact
+    assert answers.drop_f1(said, references) == pytest.approx(f1)
+
+
+@pytest.mark.parametrize(
+    ("said", "true", "share"),
+    [
+        ("kitten", "sitting", 1 - 3 / 7),
+        ("", "abc", 0),
+        ("", "", 1),
+        ("abc", "abc", 1),
+        ("ab", "ba", 0),
+    ],
+)
+def test_edit_similarity(said, true, share):
+    assert answers.edit_similarity(said, [true]) == pytest.approx(share)
+
+
+def test_number_is_the_first_in_the_text():
+    assert [answers.number(t) for t in ("3", "about 2.5 of 5", "-1,5", "none")] == [
+        3,
+        2.5,
+        -1.5,
+        None,
+    ]
+
+
+def test_interval_of_accuracy_is_the_binomial_one():
+    rng = np.random.default_rng(3)
+    right = rng.random(400) < 0.7
+    table = ranked([("a", str(n), 0, [1.0, 0.0] if r else [0.0, 1.0]) for n, r in enumerate(right)])
+    found = metrics.evaluate(task(), table)
+    p = right.mean()
+    stderr = 100 * np.sqrt(p * (1 - p) / 400)
+    assert found.stderr == pytest.approx(stderr, rel=0.1)
+    assert found.low == pytest.approx(100 * p - 1.96 * stderr, abs=0.8)
+    assert found.high == pytest.approx(100 * p + 1.96 * stderr, abs=0.8)
+    assert metrics.evaluate(task(), table) == found
+
+
+def test_groups_widen_the_interval():
+    table = ranked(
+        [("a", str(n), 0, [1.0, 0.0] if n // 10 % 2 else [0.0, 1.0]) for n in range(100)]
+    )
+    apart = metrics.evaluate(task(), table)
+    together = metrics.evaluate(
+        task(), table, examples=[example(str(n), group=str(n // 10)) for n in range(100)]
+    )
+    assert together.stderr > 2.5 * apart.stderr
+    alone = metrics.evaluate(
+        task(), table, examples=[example(str(n), group="g") for n in range(100)]
+    )
+    assert np.isnan([alone.stderr, alone.low, alone.high]).all()
+
+
+def test_paired_difference_is_narrower_than_unpaired():
+    old = random_table(200, seed=1, templates=("a",))
+    new = old.copy()
+    rows = new["example"].astype(int) < 20
+    new.loc[rows, "ll"] = (new["option"] == new["gold"]).astype(float)[rows]
+    a, b = (metrics.evaluate(task(), t) for t in (new, old))
+    found = metrics.difference(a, b)
+    assert found.value == pytest.approx(a.value - b.value)
+    assert 0 < found.low <= found.value <= found.high
+    assert found.stderr < 0.6 * np.hypot(a.stderr, b.stderr)
+    same = metrics.difference(a, a)
+    assert (same.value, same.low, same.high) == (0, 0, 0)
+
+
+def test_paired_difference_needs_the_same_examples():
+    a, b = (metrics.evaluate(task(), random_table(n)) for n in (10, 11))
+    with pytest.raises(DataError, match="same examples"):
+        metrics.difference(a, b)
+
+
+def test_best_template_is_chosen_on_development_rows():
+    dev, test = (metrics.evaluate(task(), random_table(30, seed=s)) for s in (1, 2))
+    name, value = metrics.best_template(dev, test)
+    assert dev.templates[name] == max(dev.templates.values())
+    assert value == test.templates[name]
+
+
+def test_calibration_error_by_hand():
+    sure, unsure = [0.0, np.log(1 / 9)], [0.0, np.log(2 / 3)]
+    rows = [("a", str(n), 0 if n < 5 else 1, sure) for n in range(10)]
+    rows += [("a", str(n), 0 if n < 16 else 1, unsure) for n in range(10, 20)]
+    found = metrics.calibration_error(ranked(rows), n_bins=10)
+    assert found == pytest.approx(100 * (0.5 * abs(0.5 - 0.9) + 0.5 * abs(0.6 - 0.6)))
+
+
+def test_order_sensitivity_by_hand():
+    first = ranked(
+        [("a", "1", 0, [1, 0]), ("a", "2", 0, [1, 0]), ("b", "1", 1, [1, 0]), ("b", "2", 1, [1, 0])]
+    )
+    second = ranked(
+        [("a", "1", 0, [1, 0]), ("a", "2", 0, [0, 1]), ("b", "1", 1, [0, 1]), ("b", "2", 1, [0, 1])]
+    )
+    found = metrics.order_sensitivity(first, second)
+    assert found == {"changed": 75.0, "accuracy_change": 25.0}
+    with pytest.raises(DataError, match="different prompts"):
+        metrics.order_sensitivity(first, second[second["template"] == "a"])
+
+
+def test_mean_over_datasets():
+    parts = [metrics.evaluate(task(), random_table(50, seed=s)) for s in (1, 2)]
+    value, stderr = metrics.over_datasets(parts)
+    assert value == pytest.approx((parts[0].value + parts[1].value) / 2)
+    assert stderr == pytest.approx(np.hypot(parts[0].stderr, parts[1].stderr) / 2)
+
+
+@pytest.mark.parametrize(
+    ("broken", "message"),
+    [
+        (
+            lambda t: t[~((t["template"] == "b") & (t["example"] == "3"))],
+            "'b' has 9 of 10 examples",
+        ),
+        (lambda t: t[:0], "score table is empty"),
+    ],
+)
+def test_a_table_with_holes_is_an_error(broken, message):
+    with pytest.raises(DataError, match=message):
+        metrics.evaluate(task(), broken(random_table(10)))
+
+
+def test_an_unknown_example_or_metric_is_an_error():
+    table = random_table(3)
+    with pytest.raises(DataError, match="example '0', which is not among the 1"):
+        metrics.evaluate(task(), table, examples=[example("other")])
+    with pytest.raises(ParameterError, match="no metric 'bleu' for ranked options"):
+        metrics.evaluate(task("bleu"), table)
+    with pytest.raises(ParameterError, match="no metric 'accuracy' for written answers"):
+        metrics.evaluate(task(), written([("a", "1", "x", ["x"])]))
+    with pytest.raises(ParameterError, match="no choice 'best'"):
+        metrics.evaluate(task(), table, choice="best")
+    with pytest.raises(ParameterError, match="calibrate=True"):
+        metrics.evaluate(task(), table.drop(columns="ll_null"), choice="pmi")
+    with pytest.raises(DataError, match="give `examples`"):
+        metrics.evaluate(task("record_em"), table)
+
+
+def test_examples_give_the_order():
+    table = random_table(5)
+    examples = [example(str(n)) for n in (4, 2, 0, 1, 3)]
+    found = metrics.evaluate(task(), table, examples=examples)
+    assert found.examples == ("4", "2", "0", "1", "3")
+    plain = metrics.evaluate(task(), table)
+    assert found.scores[0] == plain.scores[plain.examples.index("4")]
