@@ -18,6 +18,5 @@ REPORT = BUILD / "report"
 
 
 def collection(name: str | Path) -> Path:
-    """Folder of a collection: a path as it stands, or a name below data/."""
-    path = Path(name)
-    return path if path.is_absolute() or len(path.parts) > 1 else DATA / path
+    """Folder of a collection: a path (it has a `/`), or a name below data/."""
+    return Path(name) if os.sep in str(name) else DATA / name

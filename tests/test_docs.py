@@ -1,0 +1,75 @@
+"""What README and CONTRIBUTING tell people to type works."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from flanlib import arguments, cli, paths
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def blocks(name, language):
+    text = (ROOT / name).read_text(encoding="utf-8")
+    return re.findall(rf"```{language}\n(.*?)```", text, re.S)
+
+
+def commands():
+    """Every `flanlib ...` line of the documents, without its comment."""
+    found = []
+    for name in ("README.md", "CONTRIBUTING.md"):
+        for line in "".join(blocks(name, "sh")).splitlines():
+            if line.startswith("flanlib "):
+                found.append(shlex.split(line.partition(" #")[0])[1:])
+    return found
+
+
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_commands_parse(words, monkeypatch):
+    called = []
+    monkeypatch.setattr(arguments, "call", lambda *given: called.append(given) and 0)
+    assert cli.main(words) == 0 and called
+
+
+def test_make_targets_exist():
+    text = (ROOT / "Makefile").read_text()
+    for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"):
+        for target in re.findall(r"(?:`|^)make ([a-z]+)", (ROOT / name).read_text(), re.M):
+            assert re.search(rf"^{target}:", text, re.M), f"{name}: make {target}"
+
+
+def test_links_lead_somewhere():
+    for path in (*ROOT.glob("*.md"), *ROOT.glob("data/**/*.md")):
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", path.read_text()):
+            if not target.startswith("figures/") or paths.RESULTS.is_dir():
+                assert (path.parent / target).exists(), f"{path.name}: {target}"
+
+
+def test_a_collection_of_ones_own_runs_to_scores(tmp_path, monkeypatch, capsys):
+    """The worked example of CONTRIBUTING, from its own text."""
+    from flanlib import rehearsal
+
+    for text in blocks("CONTRIBUTING.md", "yaml"):
+        path = tmp_path / text.split("\n", 1)[0].removeprefix("# ")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    rows = {
+        "vets": [{"text": f"Visit {n} was fine.", "label": n % 2} for n in range(20)],
+        "food": [{"animal": f"cat {n}", "food": f"fish {n}"} for n in range(20)],
+    }
+    for key, every in rows.items():
+        folder = tmp_path / "rows" / key
+        folder.mkdir(parents=True)
+        for split, part in (("train", every[:15]), ("test", every[15:])):
+            (folder / f"{split}.jsonl").write_text("".join(json.dumps(r) + "\n" for r in part))
+    rehearsal.random_neox(tmp_path / "micro-2m")
+    monkeypatch.setattr(paths, "MODELS", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    typed = [words for words in commands() if "./pets" in words]
+    assert [words[0] for words in typed] == ["render", "mix", "tune", "score"]
+    for words in typed:
+        assert cli.main(words) == 0, capsys.readouterr().err
+    assert json.loads((tmp_path / "scores" / "results.jsonl").read_text())["n"] == 5
