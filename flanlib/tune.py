@@ -15,7 +15,7 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
-from flanlib import card, catalogue, checkpoint, packing
+from flanlib import card, catalogue, checkpoint, folding, packing
 from flanlib import model as models
 from flanlib.config import Factors, Recipe, digest, run_id
 from flanlib.errors import ParameterError, RunError
@@ -262,7 +262,7 @@ class Run:
         prompts = prompts_from(source, done * self.recipe.examples_per_step)
         context = models.context(packing.bare(net))
         steps = Steps(prompts, tokenizer, self.recipe, context, n_virtual)
-        with packing.isolating(net), quiet():
+        with packing.isolating(net), folding.folding(net), quiet():
             trainer = PackedTrainer(
                 model=net,
                 steps=steps,
