@@ -15,11 +15,10 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from flanlib import paths
+from flanlib import documents, paths
 from flanlib.errors import DataError, LeakageError, ParameterError
 
 STRICT = ConfigDict(extra="forbid")
@@ -215,9 +214,7 @@ class Catalogue:
                 removed[task.key] = f"cluster {task.cluster} was not chosen"
             else:
                 tuning.append(task)
-        return Split(
-            held_out=key, tuning=tuple(tuning), evaluation=evaluation, removed=removed
-        )
+        return Split(held_out=key, tuning=tuple(tuning), evaluation=evaluation, removed=removed)
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -243,16 +240,7 @@ def load(collection: str | Path) -> Catalogue:
     if not path.is_file():
         known = sorted(p.parent.name for p in paths.DATA.glob("*/catalogue.yaml"))
         raise DataError(f"{path}: no such collection; there are {known}, or give a folder")
-    try:
-        content = TypeAdapter(_File).validate_python(
-            yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
-        )
-    except yaml.YAMLError as error:
-        raise DataError(f"{path}: not YAML: {error}") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise DataError(f"{path}: {where}: {first['msg']}; found {first['input']!r}") from None
+    content = documents.read(path, _File, DataError)
     clusters = _unique(path, "cluster", content.clusters)
     tasks = _unique(path, "task", content.tasks)
     for cluster in clusters.values():
@@ -266,9 +254,7 @@ def load(collection: str | Path) -> Catalogue:
             )
         if len(set(task.options)) != len(task.options) or len(task.options) == 1:
             raise DataError(f"{path}: task {task.key}: options {task.options} are not distinct")
-    return Catalogue(
-        name=root.name, title=content.title, root=root, clusters=clusters, tasks=tasks
-    )
+    return Catalogue(name=root.name, title=content.title, root=root, clusters=clusters, tasks=tasks)
 
 
 def _unique(path: Path, what: str, items: Iterable[Any]) -> dict[str, Any]:

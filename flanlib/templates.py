@@ -14,65 +14,23 @@ Source
 Wei et al. 2022, section 2.1 and 2.3 ("classification with options").
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass as plain_dataclass
 from functools import cache, cached_property, lru_cache
-from operator import itemgetter
 from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
-from jinja2 import StrictUndefined, TemplateSyntaxError, UndefinedError, meta, nodes
-from jinja2.sandbox import SandboxedEnvironment, SecurityError
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
+from flanlib import documents, language
 from flanlib.adapters import Example
 from flanlib.catalogue import Catalogue, Task
 from flanlib.errors import TemplateError
+from flanlib.language import Renderer, renderer
 
 OPTIONS_HEAD = "OPTIONS:"
 SEPARATOR = "\n"
-
-ENVIRONMENT = SandboxedEnvironment(
-    undefined=StrictUndefined, autoescape=False, keep_trailing_newline=False
-)
-
-Renderer = Callable[[Mapping[str, str]], str]
-
-
-def renderer(text: str) -> Renderer:
-    """A function from fields to text, the same as Jinja2's to the character.
-
-    Text with nothing but `{{ field }}` becomes one format string, which is
-    several times faster; anything else is left to Jinja2.
-    """
-    names: list[str] = []
-    parts: list[str] = []
-    for output in ENVIRONMENT.parse(text).body:
-        for node in output.nodes if isinstance(output, nodes.Output) else (output,):
-            if isinstance(node, nodes.TemplateData):
-                parts.append(node.data.replace("%", "%%"))
-            elif isinstance(node, nodes.Name) and node.name not in _RESERVED:
-                names.append(node.name)
-                parts.append("%s")
-            else:
-                return ENVIRONMENT.from_string(text).render
-    pattern = "".join(parts)
-    values = itemgetter(*names) if len(names) > 1 else None
-
-    def substitute(fields: Mapping[str, str]) -> str:
-        try:
-            if values is None:
-                return pattern % tuple([fields[name] for name in names])
-            return pattern % values(fields)
-        except KeyError as error:
-            raise UndefinedError(f"{error} is undefined") from None
-
-    return substitute
-
-
-_RESERVED = {*ENVIRONMENT.globals, "self", "super", "caller", "loop"}
 
 
 @plain_dataclass(frozen=True, slots=True)
@@ -194,22 +152,19 @@ def load(catalogue_root: Path, stem: str) -> TemplateSet:
     path = catalogue_root / "templates" / f"{stem}.yaml"
     if not path.is_file():
         raise TemplateError(f"{path}: no such template file")
-    try:
-        content = TypeAdapter(TemplateSet).validate_python(
-            yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
-        )
-    except yaml.YAMLError as error:
-        raise TemplateError(f"{path}: not YAML: {error}") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise TemplateError(f"{path}: {where}: {first['msg']}; found {first['input']!r}") from None
+    content = documents.read(path, TemplateSet, TemplateError)
     _check(path, content)
     return content
 
 
 def _check(path: Path, content: TemplateSet) -> None:
-    known = {*content.fields, "answer"}
+    if content.dataset != path.stem:
+        raise TemplateError(f"{path}: dataset: {content.dataset!r} is not the file's name")
+    if "answer" in content.fields or len(set(content.fields)) < len(content.fields):
+        raise TemplateError(
+            f"{path}: fields: {', '.join(content.fields)}; each stands once, and 'answer', which"
+            " is always there, never"
+        )
     seen: set[str] = set()
     for template in (*content.templates, *content.cloze, *content.form("none")):
         if template.id in seen:
@@ -217,26 +172,41 @@ def _check(path: Path, content: TemplateSet) -> None:
         seen.add(template.id)
         for part, text in (("input", template.input), ("target", template.target)):
             try:
-                used = meta.find_undeclared_variables(ENVIRONMENT.parse(text))
-            except TemplateSyntaxError as error:
-                raise TemplateError(
-                    f"{path}: template {template.id!r}, {part}: {error.message}"
-                ) from None
-            if unknown := sorted(used - known):
-                raise TemplateError(
-                    f"{path}: template {template.id!r}, {part}: unknown field {unknown[0]!r};"
-                    f" there are {', '.join(sorted(known))}"
-                )
-            if part == "input" and not template.inverted and "answer" in used:
-                raise TemplateError(
-                    f"{path}: template {template.id!r}, input: shows the answer, so it must be"
-                    " marked inverted"
-                )
+                language.check(text, (*content.fields, "answer"))
+            except ValueError as error:
+                where = "plain" if template.id == "none" else f"template {template.id!r}, {part}"
+                raise TemplateError(f"{path}: {where}: {error}") from None
+        if problem := _misused(template):
+            raise TemplateError(f"{path}: template {template.id!r}, {problem}")
+
+
+def _misused(template: Template) -> str:
+    """What is wrong with a template whose texts are right."""
+    asked = language.fields(template.input)
+    if "answer" in asked and not template.inverted:
+        return "input: shows the answer, so it must be marked inverted"
+    if "answer" in asked & template.asked:
+        return "target: is the answer, which the input shows already"
+    if not asked and not template.inverted:
+        return "input: names no field, so it asks the same of every row"
+    if OPTIONS_HEAD in template.input:
+        return f"input: has {OPTIONS_HEAD!r} in it; the options follow by themselves"
+    if len(set(template.answers)) < len(template.answers) or len(template.answers) == 1:
+        return f"answers: {', '.join(template.answers)} are not distinct"
+    return ""
 
 
 def of_task(catalogue: Catalogue, task: Task, form: str = "instruction") -> tuple[Template, ...]:
     """The templates of a task in one form."""
-    return load(catalogue.root, task.template_set).form(form)
+    found = load(catalogue.root, task.template_set).form(form)
+    for template in found:
+        if task.options and template.answers and len(template.answers) != len(task.options):
+            raise TemplateError(
+                f"{catalogue.root / 'templates' / task.template_set}.yaml: template"
+                f" {template.id!r}, answers: {len(template.answers)}, but task {task.key} has"
+                f" {len(task.options)} options ({', '.join(task.options)})"
+            )
+    return found
 
 
 def rankable(templates: Iterable[Template]) -> tuple[Template, ...]:
@@ -270,7 +240,7 @@ def render(
     write_input, write_target = template.renderers
     try:
         text, target = write_input(fields).strip(), write_target(fields).strip()
-    except (UndefinedError, SecurityError) as error:
+    except language.FAILURES as error:
         raise TemplateError(
             f"task {example.task}, template {template.id!r}, example {example.id}: {error}"
         ) from None
@@ -305,6 +275,4 @@ def options_block(options: tuple[str, ...]) -> str:
 def fields_used(template: Template, part: Literal["input", "target", ""] = "") -> frozenset[str]:
     """Names a template's input, its target, or both refer to."""
     texts = (getattr(template, part),) if part else (template.input, template.target)
-    return frozenset().union(
-        *(meta.find_undeclared_variables(ENVIRONMENT.parse(text)) for text in texts)
-    )
+    return frozenset().union(*map(language.fields, texts))

@@ -16,6 +16,7 @@ LONGEST_PROSE = 750  # the micro world's modules are sentences rather than logic
 # its imports allow.
 ORDER = """
 errors paths progress
+documents language
 config
 catalogue published profiles
 micro.world micro.corpus micro.tasks
