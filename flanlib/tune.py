@@ -15,7 +15,7 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
-from flanlib import card, catalogue, checkpoint, folding, packing
+from flanlib import card, catalogue, checkpoint, folding, memory, packing
 from flanlib import model as models
 from flanlib.config import Factors, Recipe, digest, run_id
 from flanlib.errors import ParameterError, RunError
@@ -165,6 +165,19 @@ def tune(
         return result
 
 
+def dry_run(
+    factors: Factors,
+    recipe: Recipe,
+    *,
+    rows: str | Path | None = None,
+    mixture: Any = None,
+    device: str | None = None,
+) -> memory.Plan:
+    """What `tune` would take, without loading a model; it says if it fits."""
+    source = mixture_of(factors, recipe, rows) if mixture is None else mixture
+    return memory.plan(factors, recipe, device=device, prompts=prompts_from(source, 0))
+
+
 def mixture_of(factors: Factors, recipe: Recipe, rows: str | Path | None = None) -> Any:
     """The mixture an arm is tuned on.
 
@@ -246,6 +259,7 @@ class Run:
     ) -> TuneResult:
         """Load, train and save."""
         started = datetime.now(UTC).isoformat(timespec="seconds")
+        memory.check(memory.plan(self.factors, self.recipe, device=device))
         net, tokenizer = models.load(
             self.factors.model,
             quantization=self.quantization,

@@ -1,0 +1,377 @@
+"""Tuning beside TRL's SFTTrainer: same model, adapter, examples and order.
+
+A small Llama with a vocabulary of 8,192 (or, on a GPU, a GPT-NeoX of one of
+Pythia's shapes) with random weights is tuned on the mixture of real rows
+that holding out NLI leaves. Each way of tuning runs in a process of its own,
+in turn and several times, so that a busy machine is busy for all:
+
+flanlib      packed, isolated examples, logits where there are targets
+trl          SFTTrainer as it stands: padded to the longest of a batch of 8,
+             two batches to a step
+trl-packed   SFTTrainer with packing, one full pack of our length to a step;
+             off FlashAttention it lets packed examples see each other
+flanlib-nf4  flanlib, base in 4 bits, taken back once
+flanlib-bnb  flanlib, base in 4 bits, taken back in every pass (bitsandbytes)
+
+    python benchmarks/tuning.py --rows FOLDER
+
+needs `trl` beside flanlib, and a folder of rows in the hub's columns. TRL is
+handed token ids, flanlib text. Useful tokens are those of prompt and target,
+end token included, padding not. Seconds are those of the CPU spent in
+training on a CPU, and of the clock on a GPU. The record goes to
+data/benchmarks/tuning.json; a figure below its bar ends with status 1.
+"""
+
+import argparse
+import json
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, replace
+from importlib import metadata
+from pathlib import Path
+
+import torch
+import transformers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from flanlib import card, catalogue, encode, memory, mixture, model, paths, rehearsal, tune
+from flanlib.config import Factors, Recipe
+from flanlib.quiet import quiet
+from flanlib.templates import Prompt
+
+RECORD = paths.BENCHMARKS / "tuning.json"
+WAYS = ("flanlib", "trl", "trl-packed", "flanlib-nf4", "flanlib-bnb")
+VOCABULARY = 8_192
+LLAMA = {"hidden_size": 256, "intermediate_size": 688, "num_hidden_layers": 4}
+RECIPE = Recipe(examples_per_step=16, learning_rate=1e-3, quantization="none")
+TRL_BATCH = 8
+BARS = {"times_trl": 3.0, "times_trl_packed": 4.0, "loss_gap": 1e-3}
+
+
+def prepare(work: Path, rows: Path, shape: str, recipe: Recipe) -> None:
+    """Write prompts, tokenizer and model for the workers."""
+    flan = catalogue.load("flan")
+    found = mixture.mixture(flan, "nli", seed=1, rows=rows, limit=400)
+    prompts = found.take(recipe.steps * recipe.examples_per_step)
+    (work / "prompts.json").write_text(json.dumps([asdict(p) for p in prompts]))
+    words = tokenizer([text for p in prompts for text in (p.input, p.target)])
+    if shape == "llama":
+        transformers.set_seed(0)
+        config = transformers.LlamaConfig(
+            **LLAMA,
+            vocab_size=VOCABULARY,
+            num_attention_heads=4,
+            max_position_embeddings=2_048,
+            tie_word_embeddings=True,
+            bos_token_id=None,
+            eos_token_id=1,
+        )
+        net = transformers.LlamaForCausalLM(config)
+    else:
+        net = rehearsal.neox(shape).to(torch.bfloat16)
+    with quiet():
+        net.save_pretrained(work / "model")
+        words.save_pretrained(work / "model")
+
+
+def tokenizer(texts: list[str]) -> transformers.PreTrainedTokenizerFast:
+    """A byte-level BPE of 8,192 tokens, trained on the texts tuned on."""
+    made = Tokenizer(models.BPE())
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    specials = ["<pad>", "<eos>"]
+    made.train_from_iterator(
+        texts,
+        trainers.BpeTrainer(
+            vocab_size=VOCABULARY,
+            special_tokens=specials,
+            initial_alphabet=alphabet,
+            show_progress=False,
+        ),
+    )
+    return transformers.PreTrainedTokenizerFast(
+        tokenizer_object=made, pad_token=specials[0], eos_token=specials[1]
+    )
+
+
+def read_prompts(work: Path) -> list[Prompt]:
+    """What `prepare` wrote."""
+    return [Prompt(**p) for p in json.loads((work / "prompts.json").read_text())]
+
+
+class Clock:
+    """Seconds of the CPU and of the clock, and memory, from when it is made."""
+
+    def __init__(self) -> None:
+        self.cpu, self.wall = time.process_time(), time.monotonic()
+        self.resident = resident_mib()
+        if torch.cuda.is_available():
+            torch.cuda.reset_peak_memory_stats()
+
+    def read(self) -> dict[str, float]:
+        """What was spent since, and the peak."""
+        found = {
+            "cpu_s": time.process_time() - self.cpu,
+            "wall_s": time.monotonic() - self.wall,
+            "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        }
+        found["grown_mib"] = found["peak_mib"] - self.resident
+        if torch.cuda.is_available():
+            found["peak_device_gib"] = torch.cuda.max_memory_allocated() / 2**30
+        return found
+
+
+def resident_mib() -> float:
+    """Memory the process holds now."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 2**20
+
+
+def run_flanlib(work: Path, recipe: Recipe, way: str) -> dict:
+    """Tune by the function that users call; timed from step to step."""
+    if way == "flanlib-bnb":
+        model.unfold = lambda net, dtype: None
+    quantization = recipe.quantization if way == "flanlib" else "nf4"
+    recipe = replace(recipe, quantization=quantization)
+    clock: list[Clock] = []
+    train = tune.PackedTrainer.train
+
+    def timed(trainer, **given):
+        clock.append(Clock())
+        result = train(trainer, **given)
+        clock.append(clock[0].read())
+        return result
+
+    tune.PackedTrainer.train = timed
+    with tempfile.TemporaryDirectory() as out:
+        made = tune.tune(
+            Factors(collection="flan", model=str(work / "model")),
+            recipe,
+            out=Path(out) / "run",
+            mixture=read_prompts(work),
+            checkpoint_every=10**9,
+            progress=None,
+        )
+    return {
+        "losses": made.losses,
+        "useful_tokens": made.progress.n_prompt + made.progress.n_target,
+        "read_tokens": made.progress.n_prompt + made.progress.n_target,
+        "dtype": made.dtype,
+        "device": made.device,
+        **clock[1],
+    }
+
+
+def run_trl(work: Path, recipe: Recipe, way: str) -> dict:
+    """SFTTrainer on the same token ids, adapter and schedule."""
+    from datasets import Dataset
+    from trl import SFTConfig, SFTTrainer
+
+    cuda = torch.cuda.is_available()
+    net, words = model.load(work / "model", quantization=recipe.quantization)
+    net = model.attach(net, recipe, Factors().seed)
+    items = encode.encode_many(
+        words,
+        read_prompts(work),
+        max_input_tokens=recipe.max_input_tokens,
+        max_target_tokens=recipe.max_target_tokens,
+    )
+    packed = way == "trl-packed"
+    settings = {
+        "max_steps": recipe.steps,
+        "per_device_train_batch_size": 1 if packed else TRL_BATCH,
+        "gradient_accumulation_steps": 1 if packed else recipe.examples_per_step // TRL_BATCH,
+        "learning_rate": recipe.learning_rate,
+        "lr_scheduler_type": recipe.schedule,
+        "warmup_steps": recipe.warmup,
+        "max_grad_norm": recipe.max_gradient_norm,
+        "optim": "paged_adamw_8bit" if cuda else "adamw_torch_fused",
+        "train_sampling_strategy": "sequential",
+        "max_length": recipe.pack_tokens,
+        "packing": packed,
+        "completion_only_loss": True,
+        "gradient_checkpointing": cuda,
+        "bf16": cuda,
+        "use_cpu": not cuda,
+        "logging_steps": 1,
+        "save_strategy": "no",
+        "report_to": "none",
+        "disable_tqdm": True,
+    }
+    with quiet(), tempfile.TemporaryDirectory() as out:
+        trainer = SFTTrainer(
+            model=net,
+            args=SFTConfig(output_dir=out, **settings),
+            train_dataset=Dataset.from_list([as_trl(e, words.eos_token_id) for e in items]),
+            processing_class=words,
+        )
+        counted = count_tokens(trainer)
+        clock = Clock()
+        trainer.train()
+        spent = clock.read()
+    losses = [log["loss"] for log in trainer.state.log_history if "loss" in log]
+    return {"losses": losses, **counted, **spent}
+
+
+def as_trl(example: encode.Encoded, eos: int) -> dict[str, list[int]]:
+    """Token ids and which of them carry loss, as SFTTrainer reads them."""
+    target = [*example.target_ids, *([] if example.n_cut_target else [eos])]
+    return {
+        "input_ids": example.prompt_ids + target,
+        "completion_mask": [0] * len(example.prompt_ids) + [1] * len(target),
+    }
+
+
+def count_tokens(trainer) -> dict[str, int]:
+    """Count what each step reads, as the run goes."""
+    counted = {"useful_tokens": 0, "read_tokens": 0}
+    step = trainer.training_step
+
+    def counting(net, inputs, *given):
+        ids, mask = inputs["input_ids"], inputs.get("attention_mask")
+        counted["read_tokens"] += ids.numel()
+        counted["useful_tokens"] += ids.numel() if mask is None else int(mask.sum())
+        return step(net, inputs, *given)
+
+    trainer.training_step = counting
+    return counted
+
+
+def measure(work: Path, way: str, recipe: Recipe) -> dict:
+    """One run in a process of its own."""
+    done = subprocess.run(
+        [
+            *(sys.executable, __file__, "--worker", way, "--work", str(work)),
+            *("--steps", str(recipe.steps), "--quantization", recipe.quantization),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        sys.exit(f"{way}: {done.stderr[-3000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def summary(runs: list[dict], cuda: bool) -> dict:
+    """Medians over the runs of one way."""
+    seconds = [r["wall_s" if cuda else "cpu_s"] for r in runs]
+    names = ("cpu_s", "wall_s", "peak_mib", "grown_mib", "peak_device_gib")
+    found = {
+        name: round(statistics.median(r[name] for r in runs), 2)
+        for name in names
+        if name in runs[0]
+    }
+    useful, read = runs[0]["useful_tokens"], runs[0]["read_tokens"]
+    return {
+        "useful_tokens": useful,
+        "padding_percent": round(100 * (1 - useful / read), 1),
+        "useful_tokens_per_s": round(useful / statistics.median(seconds), 1),
+        "useful_tokens_per_s_runs": [round(useful / s, 1) for s in seconds],
+        **found,
+        "losses": [round(x, 6) for x in runs[0]["losses"]],
+    }
+
+
+def compare(ways: dict[str, dict]) -> dict:
+    """What is held against the bars."""
+    ours, padded, packed = (ways[name] for name in ("flanlib", "trl", "trl-packed"))
+    gap = max(abs(a - b) for a, b in zip(ours["losses"], padded["losses"], strict=True))
+    found = {
+        "times_trl": ours["useful_tokens_per_s"] / padded["useful_tokens_per_s"],
+        "times_trl_packed": ours["useful_tokens_per_s"] / packed["useful_tokens_per_s"],
+        "loss_gap": gap,
+    }
+    for name in ("flanlib-nf4", "flanlib-bnb"):
+        if name in ways:
+            rate = ways[name]["useful_tokens_per_s"]
+            found[f"{name}_times_plain"] = rate / ours["useful_tokens_per_s"]
+    if "flanlib-nf4" in ways:
+        nf4, plain = ways["flanlib-nf4"]["losses"], ours["losses"]
+        n = max(1, len(plain) // 4)
+        found["nf4_fall"] = statistics.mean(nf4[:n]) - statistics.mean(nf4[-n:])
+        found["plain_fall"] = statistics.mean(plain[:n]) - statistics.mean(plain[-n:])
+        found["nf4_minus_plain_at_end"] = statistics.mean(nf4[-n:]) - statistics.mean(plain[-n:])
+        if "flanlib-bnb" in ways:
+            bnb = ways["flanlib-bnb"]["losses"]
+            found["nf4_taken_back_once_gap"] = max(
+                abs(a - b) for a, b in zip(nf4, bnb, strict=True)
+            )
+    return {name: float(f"{value:.4g}") for name, value in found.items()}
+
+
+def missed(compared: dict, ways: dict[str, dict], cuda: bool) -> list[str]:
+    """Bars that were not reached."""
+    found = [
+        f"{n} {compared[n]} < {BARS[n]}" for n in BARS if "times" in n and compared[n] < BARS[n]
+    ]
+    if not cuda and compared["loss_gap"] > BARS["loss_gap"]:
+        found.append(f"loss_gap {compared['loss_gap']} > {BARS['loss_gap']}")
+    memory_name = "peak_device_gib" if cuda else "peak_mib"
+    for name in ("trl", "trl-packed"):
+        if ways["flanlib"][memory_name] >= ways[name][memory_name]:
+            found.append(f"{memory_name} not below that of {name}")
+    return found
+
+
+def main() -> None:
+    """Prepare, run every way in turn, record, judge."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--rows", type=Path, help="folder of rows in the hub's columns")
+    parser.add_argument("--shape", default="llama", choices=["llama", *rehearsal.SHAPES])
+    parser.add_argument("--steps", type=int, default=24)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--quantization", default="none", choices=["none", "nf4"])
+    parser.add_argument("--record", type=Path, default=RECORD)
+    parser.add_argument("--worker", choices=WAYS, help=argparse.SUPPRESS)
+    parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    recipe = replace(RECIPE, steps=asked.steps, quantization=asked.quantization)
+    if asked.worker:
+        torch.set_num_threads(1)
+        run = run_trl if asked.worker.startswith("trl") else run_flanlib
+        print(json.dumps(run(asked.work, recipe, asked.worker)))
+        return
+    cuda = torch.cuda.is_available()
+    names = [w for w in WAYS if not (cuda and w == "flanlib-bnb")]
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        prepare(work, asked.rows, asked.shape, recipe)
+        runs: dict[str, list[dict]] = {name: [] for name in names}
+        for _ in range(asked.repeats):
+            for name in names:
+                runs[name].append(measure(work, name, recipe))
+                last = runs[name][-1]
+                print(f"{name}: {last['cpu_s']:.1f} CPU s, {last['wall_s']:.1f} s", file=sys.stderr)
+        predicted = memory.plan(Factors(model=str(work / "model")), recipe)
+    ways = {name: summary(found, cuda) for name, found in runs.items()}
+    compared = compare(ways)
+    below = missed(compared, ways, cuda)
+    record = {
+        "command": "python benchmarks/tuning.py --rows FOLDER",
+        "started": time.strftime("%Y-%m-%d"),
+        "device": card.device_name("cuda") if cuda else f"{platform.machine()} CPU, one thread",
+        "versions": {**card.versions(), "trl": metadata.version("trl")},
+        "shape": asked.shape,
+        "recipe": asdict(recipe),
+        "repeats": asked.repeats,
+        "ways": ways,
+        "compared": compared,
+        "predicted_gib": predicted.peak_gib,
+        "bars": BARS,
+        "missed": below,
+    }
+    asked.record.parent.mkdir(parents=True, exist_ok=True)
+    asked.record.write_text(json.dumps(record, indent=1) + "\n")
+    print(json.dumps({"compared": compared, "missed": below}, indent=1))
+    sys.exit(1 if below else 0)
+
+
+if __name__ == "__main__":
+    main()

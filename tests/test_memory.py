@@ -1,0 +1,150 @@
+"""Predicted memory beside counted memory, and refusals with advice."""
+
+import random
+from dataclasses import replace
+
+import pytest
+import torch
+from transformers import GPTNeoXConfig, LlamaConfig
+
+from flanlib import memory, model, packing, rehearsal, tune
+from flanlib.config import Factors, Recipe
+from flanlib.encode import Encoded
+from flanlib.errors import RunError
+
+SMALL = {
+    "vocab_size": 500, "hidden_size": 64, "num_hidden_layers": 5, "num_attention_heads": 4,
+    "intermediate_size": 160, "max_position_embeddings": 512,
+}  # fmt: skip
+CONFIGS = {
+    "gpt_neox": GPTNeoXConfig(**SMALL, hidden_dropout=0.0),
+    "llama": LlamaConfig(**SMALL, num_key_value_heads=2, tie_word_embeddings=True),
+}
+RECIPE = Recipe(max_input_tokens=198, max_target_tokens=50, pack_tokens=1000, rank=8)
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory):
+    """Folders with a configuration and no weights."""
+    folder = tmp_path_factory.mktemp("shapes")
+    for name, config in CONFIGS.items():
+        config.save_pretrained(folder / name)
+    for size in ("1.4b", "6.9b"):
+        shape = rehearsal.SHAPES[size]
+        GPTNeoXConfig(
+            vocab_size=shape.vocabulary, hidden_size=shape.width, intermediate_size=shape.inner,
+            num_hidden_layers=shape.layers, num_attention_heads=shape.heads,
+            max_position_embeddings=2048,
+        ).save_pretrained(folder / size)  # fmt: skip
+    return folder
+
+
+def counted(config, recipe: Recipe, arm: str) -> tuple[int, int]:
+    """Trained parameters, and bytes autograd really keeps of one full pack."""
+    from transformers import AutoModelForCausalLM
+
+    net = AutoModelForCausalLM.from_config(config, dtype=torch.float32).requires_grad_(False)
+    net = model.attach(net, recipe, 1, arm)
+    draw = random.Random(0)
+    tokens, targets = memory.longest_pack(recipe)
+    n = targets // 25
+    examples = [
+        Encoded([draw.randrange(500) for _ in range(tokens // n - 24)], [5] * 24) for _ in range(n)
+    ]
+    own = {p.untyped_storage()._cdata for p in net.parameters()}
+    kept = {}
+
+    def keep(tensor):
+        if tensor.untyped_storage()._cdata not in own:
+            kept[tensor.untyped_storage()._cdata] = tensor
+        return tensor
+
+    with packing.isolating(net), torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t):
+        packing.loss_sum(net, packing.pack(examples, 0))
+    trained = sum(p.numel() for p in net.parameters() if p.requires_grad)
+    return trained, sum(t.untyped_storage().nbytes() for t in kept.values())
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("arm", ["tuned", "finetuned"])
+def test_predicted_is_near_counted(shapes, name, arm):
+    found = memory.plan(Factors(model=str(shapes / name), arm=arm), RECIPE, device="cpu")
+    trained, kept = counted(CONFIGS[name], RECIPE, arm)
+    assert found.n_trainable == trained
+    predicted = found.parts["activations"] / memory.MARGIN * memory.GIB
+    assert predicted == pytest.approx(kept, rel=0.15, abs=2e6)
+
+
+def test_parameters_are_those_of_pythia(shapes):
+    sizes = {"1.4b": 1_414_647_808, "6.9b": 6_857_302_016}
+    for name, n in sizes.items():
+        found = memory.plan(Factors(model=str(shapes / name)), Recipe(), device="cpu")
+        assert found.n_parameters == n
+
+
+def test_defaults_at_the_largest_pythia_shapes_fit_24_gib(shapes):
+    factors = Factors(model=str(shapes / "6.9b"))
+    found = memory.plan(factors, Recipe(), device="cuda", available_gib=24)
+    assert found.fits and found.advice == "" and 4 < found.peak_gib < 12
+    memory.check(found)
+
+
+def test_four_bits_take_a_quarter_of_two_bytes(shapes):
+    factors = Factors(model=str(shapes / "6.9b"))
+    four, plain = (
+        memory.plan(factors, Recipe(quantization=q), device="cuda", available_gib=24).parts[
+            "weights"
+        ]
+        for q in ("nf4", "none")
+    )
+    assert 3 < plain / four < 4
+
+
+@pytest.mark.parametrize(
+    ("factors", "recipe", "room", "advice"),
+    [
+        ({}, {"quantization": "none"}, 9, "quantization nf4 would need"),
+        ({"arm": "finetuned"}, {}, 24, "arm tuned would need"),
+        ({}, {"pack_tokens": 16_384, "max_input_tokens": 14_000}, 7, "pack_tokens 1024, max_input"),
+        ({}, {}, 1, "use a smaller model"),
+    ],
+)
+def test_what_will_not_fit_is_refused_with_advice(shapes, factors, recipe, room, advice):
+    found = memory.plan(
+        Factors(model=str(shapes / "6.9b"), **factors),
+        Recipe(**recipe),
+        device="cuda",
+        available_gib=room,
+    )
+    assert not found.fits
+    with pytest.raises(RunError, match=rf"tuning needs .* GiB left; {advice}"):
+        memory.check(found)
+
+
+def test_tune_refuses_before_it_loads(tmp_path, monkeypatch):
+    from tests.test_tune import prompts
+
+    base = model.random_neox(tmp_path / "m")
+    monkeypatch.setattr(memory, "_available", lambda kind: 0.001)
+    monkeypatch.setattr(model, "load", None)
+    with pytest.raises(RunError, match="tuning needs"):
+        tune.tune(
+            Factors(model=str(base)), Recipe(), out=tmp_path / "o", mixture=prompts(), progress=None
+        )
+
+
+def test_dry_run_tells_parameters_tokens_and_memory(tmp_path):
+    from tests.test_tune import prompts
+
+    base, source = model.random_neox(tmp_path / "m"), prompts()
+    found = tune.dry_run(
+        Factors(model=str(base)), replace(RECIPE, examples_per_step=20), mixture=source
+    )
+    longest = RECIPE.max_target_tokens
+    used = [len(p.input) + 1 + min(longest, len(p.target)) + 1 for p in source]
+    # The list is repeated up to the sample's size, so the mean weighs its head a little more.
+    assert found.tokens_per_step == pytest.approx(sum(used), rel=0.05)
+    text = "\n".join(found.lines())
+    assert (
+        "trained           16,384" in text and "tokens per step" in text and "peak on cpu" in text
+    )
