@@ -10,7 +10,7 @@ import torch
 from flanlib import catalogue, templates
 from flanlib.adapters import adapt
 from flanlib.errors import ParameterError
-from flanlib.micro import corpus, pretrain, probes, tasks, tokenizer, world
+from flanlib.micro import asking, corpus, lexicon, pretrain, probes, tasks, tokenizer, world
 
 N_PAGES = 8_000
 
@@ -19,7 +19,7 @@ N_PAGES = 8_000
 def pages():
     """A sample of the text of the reported world, all phases."""
     return [
-        corpus.plain(text)
+        asking.plain(text)
         for phase in corpus.PHASES
         for text in islice(corpus.documents(world.REPORTED, 0, phase), N_PAGES)
     ]
@@ -44,7 +44,7 @@ def test_world_is_a_pure_function_of_its_seed():
 
 def test_sides_are_disjoint_and_complete():
     here = world.world(world.REPORTED)
-    for what, members in world.ENTITIES.items():
+    for what, members in lexicon.ENTITIES.items():
         tuning, kept = here.of(what, "tuning"), here.of(what, "evaluation")
         assert not set(tuning) & set(kept)
         assert sorted(tuning + kept) == sorted(members)
@@ -129,7 +129,7 @@ def test_any_text_comes_back(words, text):
 
 
 def test_answers_and_only_answers_are_weighted(words):
-    ids, weights = pretrain.encode(words, f"is it red?\n{corpus.OPEN}yes{corpus.CLOSE}. so", 9.0)
+    ids, weights = pretrain.encode(words, f"is it red?\n{asking.OPEN}yes{asking.CLOSE}. so", 9.0)
     heavy = [words.decode([i]) for i, w in zip(ids, weights, strict=True) if w == 9.0]
     assert [h.strip() for h in heavy] == ["yes"]
     assert weights[0] == 0 and ids[-1] == words.eos_token_id
@@ -144,7 +144,7 @@ def test_probes_ask_every_skill_and_a_random_model_is_at_chance(words):
 
 
 def test_packed_documents_do_not_see_each_other(words):
-    texts = [corpus.PAGES["several"](random.Random(i), world.world(0)) for i in range(6)]
+    texts = [asking.PAGES["several"](random.Random(i), world.world(0)) for i in range(6)]
     row = next(pretrain.rows(words, iter(texts * 9), 1.0))
     torch.manual_seed(0)
     model = pretrain.build(pretrain.Size(32, 2, 2, 64), len(words), 0, 1).eval()

@@ -8,7 +8,8 @@ import pytest
 
 from flanlib.adapters import adapt
 from flanlib.catalogue import load as load_catalogue
-from flanlib.micro.corpus import PHASES, documents, plain
+from flanlib.micro.asking import plain
+from flanlib.micro.corpus import PHASES, documents
 from flanlib.micro.tasks import TASKS, rows
 from flanlib.micro.tokenizer import vocabulary
 from flanlib.micro.world import REPORTED

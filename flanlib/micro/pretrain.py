@@ -22,7 +22,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from flanlib import paths
 from flanlib.errors import ParameterError, RunError
-from flanlib.micro import corpus, probes
+from flanlib.micro import asking, corpus, probes
 from flanlib.micro import tokenizer as micro_tokenizer
 from flanlib.micro.world import REPORTED
 
@@ -88,7 +88,7 @@ class Batch:
 def encode(tokenizer, text: str, answer_weight: float) -> tuple[list[int], list[float]]:
     """Token ids of a page, end token last, and their weights as targets."""
     bare, spans, last = [], [], 0
-    for part in corpus.MARKS.split(text):
+    for part in asking.MARKS.split(text):
         bare.append(part)
         spans.append((last, last + len(part)))
         last += len(part)

@@ -8,19 +8,10 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from flanlib.micro.corpus import KNOWN, PEOPLE, review
-from flanlib.micro.world import (
-    CAUSES,
-    COREFERENCE,
-    COUNTRIES,
-    KINDS,
-    MEN,
-    TOWNS,
-    World,
-    other_value,
-    pick_facts,
-    world,
-)
+from flanlib.micro.asking import PEOPLE
+from flanlib.micro.lexicon import CAUSES, COREFERENCE, COUNTRIES, KINDS, MEN, TOWNS
+from flanlib.micro.reading import KNOWN, review
+from flanlib.micro.world import World, other_value, pick_facts, world
 
 Question = tuple[str, list[str], int]  # text, possible answers, index of the right one
 PROBES: dict[str, Callable[[random.Random, World], Question]] = {}

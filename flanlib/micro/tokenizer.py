@@ -11,7 +11,8 @@ from itertools import islice
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from flanlib.micro.corpus import PHASES, documents, plain
+from flanlib.micro.asking import plain
+from flanlib.micro.corpus import PHASES, documents
 from flanlib.templates import OPTIONS_HEAD
 
 SPACE = "\u2581"
