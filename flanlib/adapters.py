@@ -110,12 +110,14 @@ def cut_key(example: Example) -> str:
 def gold_index(label: Any, options: tuple[str, ...], task: Task, row_id: str) -> int:
     """Index of the right option from a label column's value."""
     settings = task.columns
+    names = settings.get("names", ())
+    if isinstance(label, bool):
+        label = str(label) if str(label) in names else "yes" if label else "no"
     if isinstance(label, str):
         label = label.strip()
-    if label in (-1, "-1", "", None):
+    if label in (-1, "-1", "", None) or label != label:
         raise SkipRow("no label")
     if isinstance(label, str):
-        names = settings.get("names", ())
         if label in names:
             return names.index(label)
         if label in options and "first" not in settings:
@@ -123,6 +125,8 @@ def gold_index(label: Any, options: tuple[str, ...], task: Task, row_id: str) ->
     try:
         index = int(label) - settings.get("first", 0)
     except (TypeError, ValueError):
+        index = -1
+    if isinstance(label, float) and not label.is_integer():
         index = -1
     if not 0 <= index < len(options):
         raise DataError(
@@ -226,6 +230,11 @@ def _short(value: Any) -> str:
 def _malformed(error: Exception, row: Row, task: Task, row_id: str) -> DataError:
     if isinstance(error, KeyError):
         what = f"no column {error}; found {', '.join(sorted(map(str, row)))}"
+        for name, value in row.items():
+            if isinstance(value, Mapping):
+                what += f"; in {name}: {', '.join(sorted(map(str, value)))}"
     else:
         what = f"malformed: {error}"
+        if empty := sorted(name for name, value in row.items() if value is None):
+            what += f"; null: {', '.join(empty)}"
     return DataError(f"task {task.key}, row {row_id}: {what}")

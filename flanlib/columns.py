@@ -176,4 +176,6 @@ def text_of(value: Any) -> str:
         return ""
     if isinstance(value, list | tuple):
         return ", ".join(text_of(one) for one in value)
+    if isinstance(value, Mapping):
+        raise TypeError(f"a record with {', '.join(map(str, value))} where text should be")
     return str(value)

@@ -98,9 +98,11 @@ def mixture(
             parts[task.key] = part
     store.flush()
     if not parts:
+        reasons = [f"{key}: {audit.excluded}" for key, audit in audits.items()]
         raise MissingResultError(
             f"{catalogue.name}: no task to tune on while {held_out or 'nothing'!r} is held out: "
-            + ("; ".join(f"{k}: {a.excluded}" for k, a in audits.items()) or "none is left")
+            + ("; ".join(reasons[:3]) or "none is left")
+            + (f"; and {len(reasons) - 3} more" if len(reasons) > 3 else "")
         )
     total = sum(min(len(part.rows), RATE_CAP) for part in parts.values())
     for key, part in parts.items():

@@ -78,8 +78,8 @@ def render(
     TemplateError
         If no task has a template of that id.
     """
-    chosen = [catalogue.task(key) for key in tasks] or catalogue.tasks.values()
-    found = False
+    chosen = [catalogue.task(key) for key in tasks] or list(catalogue.tasks.values())
+    found, absent = False, []
     for task in chosen:
         wanted = [t for t in templates.of_task(catalogue, task, form) if template in ("", t.id)]
         found = found or bool(wanted)
@@ -88,9 +88,12 @@ def render(
         try:
             for example in sources.examples(catalogue, task, split, rows=rows, limit=limit):
                 yield from (phrase(example, t, form) for t in wanted if t.applies(example))
-        except MissingResultError:
+        except MissingResultError as error:
             if tasks:
                 raise
+            absent.append(error)
+    if absent and len(absent) == len(chosen):
+        raise absent[0]
     if not found:
         raise TemplateError(
             f"{catalogue.root / 'templates'}: no template {template!r} of form {form!r} in"
@@ -198,6 +201,8 @@ def check(
     Wrong is: an empty input or target; a `None`, `nan` or brace that the row
     does not have; equal options; a right answer that is no option.
     """
+    if rows is not None and not Path(rows).is_dir():
+        raise MissingResultError(f"{rows}: no such folder of rows")
     chosen = [catalogue.task(key) for key in tasks] or catalogue.tasks.values()
     return Check(
         collection=catalogue.name,

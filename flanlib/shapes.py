@@ -177,6 +177,9 @@ def quac(row: Row, settings: Mapping[str, Any]) -> list[Row]:
 
 def _turns(questions: list, answers: list, others: list, shared: dict[str, Any]) -> list[Row]:
     rows, history = [], []
+    if not len(questions) == len(answers) == len(others):
+        counts = f"{len(answers)} answers, {len(others)} lists of further answers"
+        raise ValueError(f"{len(questions)} questions, {counts}")
     for question, answer, more in zip(questions, answers, others, strict=True):
         turn = {"question": question, "text": answer, "others": more}
         rows.append({**shared, **turn, "history": "\n".join(history) or "none"})

@@ -26,7 +26,7 @@ from typing import Any, Literal
 from flanlib import files, paths
 from flanlib.adapters import Example, adapt_all, cut_key
 from flanlib.catalogue import DEV_ROWS, TRAIN_CAP, Catalogue, Task
-from flanlib.cuts import Stretch, Unit, cut, lowest, stretches
+from flanlib.cuts import Stretch, Unit, canonical, cut, lowest, stretches
 from flanlib.errors import DataError, MissingResultError, ParameterError
 
 Split = Literal["train", "dev", "eval", "all"]
@@ -150,7 +150,12 @@ def remedy(task: Task, where: Path) -> str:
     if task.source.route == "manual":
         return f"{task.source.obtain}; put them in {where}"
     fallback = f"; if that fails, {task.source.obtain}" if task.source.obtain else ""
-    return f"run `flanlib fetch --task {task.key}`, or put files with the rows there{fallback}"
+    names = dict.fromkeys(canonical(text.partition("[")[0]) for text in task.source.splits.values())
+    wanted = " and ".join(f"{name}.jsonl" for name in names)
+    return (
+        f"run `flanlib fetch --task {task.key}`, or put {wanted} with the hub's columns"
+        f" there{fallback}"
+    )
 
 
 def locate(
@@ -198,7 +203,15 @@ def _taken(
         keep = limit
     if keep is not None:
         keep += sum(stretch.before) + 1  # one more shows where a group ends
+    skipped = Counter() if skipped is None else skipped
+    before = skipped.copy()
     n, units = lowest(_units(task, stretch, seed, skipped), keep)
+    if not n:
+        why = ", ".join(f"{k} {reason}" for reason, k in (skipped - before).items())
+        raise MissingResultError(
+            f"task {task.key}: no example in {stretch.path}: {why or 'too few rows'}; it needs"
+            " rows with a label and an answer"
+        )
     units = cut(units, stretch, n, full=n >= NEARLY_ALL * (task.n_train or float("inf")))
     units.sort(key=attrgetter("own", "index"))
     found = chain.from_iterable(unit.examples for unit in units)

@@ -117,7 +117,8 @@ def render(
         Name below data/, or a folder.
     check
         Render every row under every template of every form and say what is
-        wrong, instead of writing prompts; status 1 if anything is.
+        wrong, instead of writing prompts; status 1 if anything is, 3 if there
+        is no row.
     out
         File to write; without it, standard output.
     format
@@ -140,6 +141,8 @@ def render(
     with output(out) as file:
         text = result.table() if format == "table" else json.dumps(result.to_dict(), indent=2)
         file.write(text + "\n")
+    if not any(task.n_rows for task in result.tasks):
+        return 3
     return 1 if result.n_problems else 0
 
 

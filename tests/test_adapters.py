@@ -524,3 +524,27 @@ def test_wrong_settings_are_errors():
         adapt(ROWS["rte"], replace(task, columns={**task.columns, "feilds": []}), "r")
     with pytest.raises(DataError, match="columns lack 'label'"):
         adapt(ROWS["rte"], replace(task, columns={"fields": ["premise"]}), "r")
+
+
+@pytest.mark.parametrize(
+    ("key", "label", "answer"),
+    [("rte", True, "yes"), ("rte", 1.0, "no"), ("paws_wiki", True, "yes"), ("wic", False, None)],
+)
+def test_labels_of_other_types_are_read_for_what_they_mean(key, label, answer):
+    expected = answer or FLAN.task(key).options[0]
+    assert example(key, label=label).fields["answer"] == expected
+
+
+def test_half_a_label_is_an_error_and_nan_is_none():
+    with pytest.raises(DataError, match=r"task rte, row r: label 0\.5 is none of the 2 options"):
+        example("rte", label=0.5)
+    assert skip_reason("rte", label=float("nan")) == "no label"
+
+
+def test_a_malformed_row_says_where():
+    with pytest.raises(DataError, match="a record with x where text should be"):
+        example("rte", premise={"x": 1})
+    with pytest.raises(DataError, match="no column 'en'; found translation; in translation: de"):
+        example("wmt16_translate_deen", translation={"de": "x"})
+    with pytest.raises(DataError, match=r"malformed: .*; null: translation"):
+        example("wmt16_translate_deen", translation=None)

@@ -10,7 +10,7 @@ import yaml
 from jinja2 import TemplateSyntaxError, UndefinedError
 from toy_collection import SIZES, patch, reworded, toy_catalogue
 
-from flanlib import paths, rendering, templates
+from flanlib import catalogue, paths, rendering, templates
 from flanlib.adapters import Example
 from flanlib.errors import MissingResultError, TemplateError
 from flanlib.language import ENVIRONMENT, renderer
@@ -182,3 +182,11 @@ def test_check_names_missing_and_skipped_rows(toys, monkeypatch):
     assert soup.endswith("2 no label")
     assert rain.endswith("get them from the cook")
     assert "6 rows of 1 of 2 tasks; 2 rows skipped" in found.table()
+
+
+def test_an_absent_folder_of_rows_is_an_error_and_no_pass(tmp_path):
+    flan = catalogue.load("flan")
+    with pytest.raises(MissingResultError, match="absent: no such folder of rows"):
+        rendering.check(flan, tmp_path / "absent")
+    with pytest.raises(MissingResultError, match="no rows in"):
+        list(rendering.render(flan, rows=tmp_path))

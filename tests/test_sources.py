@@ -493,3 +493,13 @@ def test_micro_rows_come_from_the_reported_world():
     raw = [row for _, row in islice(sources.rows_of(micro, key, "dev"), 5)]
     assert raw == list(islice(tasks.rows(key, "dev"), 5))
     assert sources.available(micro)[key] is None
+
+
+def test_rows_without_an_example_are_named_and_counted(tmp_path):
+    (tmp_path / "rte").mkdir()
+    row = {"premise": "a", "hypothesis": "b", "label": -1}
+    lines = [json.dumps(row), json.dumps(row | {"label": 0, "premise": " "})]
+    (tmp_path / "rte" / "test.jsonl").write_text("\n".join(lines))
+    said = r"task rte: no example in .*test\.jsonl: 1 no label, 1 empty premise"
+    with pytest.raises(MissingResultError, match=said):
+        list(sources.examples(catalogue.load("flan"), "rte", "eval", rows=tmp_path))
