@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from test_tune import prompts
 from transformers import GPTNeoXConfig, LlamaConfig
 
 from flanlib import memory, model, packing, rehearsal, tune
@@ -122,8 +123,6 @@ def test_what_will_not_fit_is_refused_with_advice(shapes, factors, recipe, room,
 
 
 def test_tune_refuses_before_it_loads(tmp_path, monkeypatch):
-    from tests.test_tune import prompts
-
     base = model.random_neox(tmp_path / "m")
     monkeypatch.setattr(memory, "_available", lambda kind: 0.001)
     monkeypatch.setattr(model, "load", None)
@@ -134,8 +133,6 @@ def test_tune_refuses_before_it_loads(tmp_path, monkeypatch):
 
 
 def test_dry_run_tells_parameters_tokens_and_memory(tmp_path):
-    from tests.test_tune import prompts
-
     base, source = model.random_neox(tmp_path / "m"), prompts()
     found = tune.dry_run(
         Factors(model=str(base)), replace(RECIPE, examples_per_step=20), mixture=source

@@ -6,10 +6,12 @@ import random
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from toy_collection import toy_catalogue
 
 from flanlib import checkpoint, model, packing, trainer, tune
 from flanlib.config import Factors, Recipe
@@ -136,6 +138,62 @@ def test_soft_prompt_on_a_tuned_model(go, base):
     assert any("lora" in n for n, _ in net.named_parameters())
 
 
+# What each arm is tuned on ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def toys(tmp_path, monkeypatch):
+    folder = tmp_path / "toys"
+    folder.mkdir()
+    toy_catalogue(folder, monkeypatch)
+    return str(folder)
+
+
+def seen(toys, n=200, recipe=RECIPE, **factors) -> list[Prompt]:
+    found = tune.mixture_of(Factors(collection=toys, held_out="weather", **factors), recipe)
+    return found.take(n)
+
+
+def test_held_out_cluster_and_neighbours_are_not_tuned_on(toys):
+    assert {p.task for p in seen(toys)} == {"soup", "bread", "spell"}
+    assert {p.task for p in seen(toys, clusters=("letters",))} == {"spell"}
+
+
+def test_arms_of_one_task_tune_on_that_task_even_if_it_is_evaluated(toys):
+    for arm in ("single-task", "prompt-tuned"):
+        assert {p.task for p in seen(toys, arm=arm, tasks=("rain",))} == {"rain"}
+
+
+def test_forms_templates_examples_and_exemplars_reach_the_mixture(toys):
+    assert all(p.input.startswith("The ") for p in seen(toys, form="dataset-name"))
+    assert all(p.template == "none" for p in seen(toys, form="none"))
+    assert len({p.template for p in seen(toys, arm="single-task", tasks=("bread",))}) == 10
+    one = seen(toys, arm="single-task", tasks=("bread",), n_templates=1)
+    assert len({p.template for p in one}) == 1
+    few = seen(toys, arm="single-task", tasks=("rain",), n_examples=32)
+    assert len({p.example for p in few}) == 32
+    shown = seen(toys, recipe=replace(RECIPE, exemplar_share=1.0))
+    assert any("\n\n" in p.input for p in shown)
+
+
+@pytest.mark.parametrize(
+    "factors",
+    [
+        {},
+        {"form": "dataset-name", "clusters": ("food",)},
+        {"arm": "finetuned", "form": "none", "n_templates": 1},
+        {"arm": "single-task", "tasks": ("rain",)},
+        {"arm": "prompt-tuned", "tasks": ("rain",), "n_examples": 32},
+    ],
+)
+def test_every_arm_and_form_is_tuned_by_the_same_call(toys, base, tmp_path, factors):
+    factors = Factors(collection=toys, model=str(base), held_out="weather", **factors)
+    made = tune.tune(factors, RECIPE, out=tmp_path / "run", progress=None)
+    assert made.mixture["settings"]["form"] == factors.form
+    assert made.mixture["digest"] == tune.mixture_of(factors, RECIPE).digest()
+    assert (tmp_path / "run" / tune.RUN).is_file() and made.progress.n_target > 0
+
+
 # Same in, same out -----------------------------------------------------------------------------
 
 
@@ -187,7 +245,7 @@ KILLED = """
 import os, random, signal, sys
 import torch
 torch.set_num_threads(1)
-from tests.test_tune import RECIPE, prompts
+from test_tune import RECIPE, prompts
 from flanlib import tune
 from flanlib.config import Factors
 
@@ -228,7 +286,9 @@ while child(f"{folder}/broken", draw.randrange(2, 90)):
 @pytest.mark.parametrize("seed", [1, 3])
 def test_killed_at_random_moments_ends_in_the_same_weights(base, tmp_path, seed):
     """SIGKILL at random reads and writes of the run, then the same call, until it is done."""
-    environment = {**os.environ, "PYTHONPATH": os.getcwd(), "OMP_NUM_THREADS": "1"}
+    tests = Path(__file__).parent
+    search = f"{tests}{os.pathsep}{tests.parent}"
+    environment = {**os.environ, "PYTHONPATH": search, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, "-c", KILLED, str(base), str(tmp_path), str(seed)],
         env=environment, capture_output=True, text=True, check=True,
