@@ -37,8 +37,10 @@ $(STAMP):
 install: $(STAMP)
 
 figures: $(STAMP)
-	@$(BIN)/flanlib run --profile micro --seed $(SEED) --recompute $(RECOMPUTE)
-	@$(BIN)/flanlib report --profile micro --seed $(SEED) --recompute $(RECOMPUTE)
+	@status=0; settings="--profile micro --seed $(SEED) --recompute $(RECOMPUTE)"; \
+	$(BIN)/flanlib run $$settings || status=$$?; \
+	$(BIN)/flanlib report $$settings || status=$$?; \
+	exit $$status
 
 test: $(STAMP)
 	@$(BIN)/python -m pytest

@@ -6,6 +6,7 @@ ledger, provenance, and the executed notebooks as pages beside it.
 
 import base64
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import unescape
@@ -14,6 +15,7 @@ from typing import Any
 
 import pandas as pd
 
+from flanlib import agreement as agreements
 from flanlib import batch, figures, ledger, notebook, paths, provenance
 from flanlib.audit import columns
 from flanlib.errors import MissingResultError
@@ -57,6 +59,7 @@ class Report:
 
     index: Path
     agreement: pd.DataFrame
+    verdict: str
 
     @property
     def agrees(self) -> bool:
@@ -65,9 +68,10 @@ class Report:
 
     def comparison(self) -> str:
         """Recomputed beside recorded values, as text, and the verdict."""
-        return (
-            f"{columns(list(self.agreement), _plain(self.agreement))}\n\n{verdict(self.agreement)}"
-        )
+        if self.agreement.empty:
+            return self.verdict
+        rows = columns(list(self.agreement), _plain(self.agreement))
+        return f"{rows}\n\n{self.verdict}"
 
 
 def write(settings: Settings, out: Path | None = None) -> Report:
@@ -96,7 +100,8 @@ def write(settings: Settings, out: Path | None = None) -> Report:
             " run `flanlib figures`, or `flanlib run` with the same settings"
         )
     sections.sort(key=lambda section: batch.number(section.stem))
-    agreement = study.agreement()
+    agreement = compared(study)
+    sentence = verdict(agreement, study.settings.again)
     page = (
         _environment()
         .get_template("report.html")
@@ -106,7 +111,7 @@ def write(settings: Settings, out: Path | None = None) -> Report:
             settings=study.settings,
             sections=sections,
             agreement=agreement,
-            verdict=verdict(agreement),
+            verdict=sentence,
             ledger=ledger.ledger(study.catalogue, rows=study.settings.rows or None),
             provenance=study.provenance(),
             own=provenance.stamp(),
@@ -115,13 +120,22 @@ def write(settings: Settings, out: Path | None = None) -> Report:
     )
     index = out / "index.html"
     index.write_text(page, encoding="utf-8")
-    return Report(index=index, agreement=agreement)
+    return Report(index=index, agreement=agreement, verdict=sentence)
 
 
-def verdict(agreement: pd.DataFrame) -> str:
-    """One sentence on a table of `Study.agreement`."""
+def compared(study: Study) -> pd.DataFrame:
+    """What was computed again beside what is on record; see `agreement.compare`."""
+    again = study.settings.again
+    fresh = [r for r in study.records(study.again_at) if r.cluster in again] if again else []
+    return agreements.compare(study.records(study.at), fresh)
+
+
+def verdict(agreement: pd.DataFrame, again: Sequence[str]) -> str:
+    """One sentence on a table of `compared`, for the clusters asked for."""
+    if not again:
+        return "Every value comes from records; nothing was computed again."
     if agreement.empty:
-        return "Nothing was recomputed."
+        return f"Of {', '.join(again)} nothing is on record that could be compared."
     off = agreement[~agreement["agrees"].astype(bool)]
     clusters = agreement["cluster"].nunique()
     if off.empty:
@@ -190,7 +204,7 @@ def _environment() -> Any:
         loader=jinja2.FileSystemLoader(PAGES), autoescape=True, undefined=jinja2.StrictUndefined
     )
     made.filters["rows"] = _plain
-    made.filters["numeric"] = lambda frame, name: pd.api.types.is_numeric_dtype(frame[name])
+    made.filters["numeric"] = lambda frame, name: frame[name].dtype.kind in "iuf"
     made.globals["style"] = (PAGES / "report.css").read_text(encoding="utf-8")
     made.globals["script"] = (PAGES / "report.js").read_text(encoding="utf-8")
     return made

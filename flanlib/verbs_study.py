@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from flanlib.arguments import like
 from flanlib.config import Factors, Form, Quantization, Recipe
-from flanlib.errors import ParameterError
+from flanlib.errors import MissingResultError, ParameterError
 from flanlib.profiles import Settings
 from flanlib.progress import say
 from flanlib.verbs import show
@@ -38,12 +38,14 @@ def tune(
     factors: Factors,
     recipe: Recipe,
     *,
-    out: Path,
+    out: Path | None = None,
     rows: Path | None = None,
     adapter: Path | None = None,
     device: str = "",
     dtype: str = "",
     checkpoint_every: int = 50,
+    dry_run: bool = False,
+    available_gib: float | None = None,
 ) -> None:
     """Tune a model with one cluster held out; a stopped run goes on.
 
@@ -61,7 +63,17 @@ def tune(
         Of computing; without it, bfloat16 on CUDA and float32 on a CPU.
     checkpoint_every
         Steps from one checkpoint to the next.
+    dry_run
+        Print trained parameters, tokens per step and predicted memory, and
+        stop; status 1, with advice, where it will not fit.
+    available_gib
+        Memory that a dry run plans for; without it, what is free here.
     """
+    if dry_run:
+        _plan(factors, recipe, rows, device, available_gib)
+        return
+    if out is None:
+        raise ParameterError("--out: say where the adapter goes, or give --dry-run")
     from flanlib import tune
 
     result = tune.tune(
@@ -91,6 +103,25 @@ def tune(
             "device": result.device,
         }
     )
+
+
+def _plan(
+    factors: Factors, recipe: Recipe, rows: Path | None, device: str, available_gib: float | None
+) -> None:
+    """Print what a run will take; without rows, all but its tokens."""
+    from flanlib import memory
+    from flanlib.tune import mixture_of
+
+    prompts = None
+    try:
+        prompts = mixture_of(factors, recipe, rows)
+    except MissingResultError as error:
+        say(f"no tokens counted: {error}")
+    found = memory.plan(
+        factors, recipe, device=device or None, available_gib=available_gib, prompts=prompts
+    )
+    print("\n".join(found.lines()))
+    memory.check(found)
 
 
 def score(
@@ -292,10 +323,9 @@ def report(settings: Settings, *, out: Path | None = None) -> int:
     out
         Folder for index.html; without it, build/report.
     """
-    from flanlib import report
+    from flanlib import paths, report
 
     made = report.write(settings, out)
-    if not made.agreement.empty:
-        print(made.comparison())
-    print(f"report: {made.index}")
+    print(made.comparison())
+    print(f"figures: {paths.FIGURES}\nreport: {made.index}")
     return 0 if made.agrees else 1

@@ -201,6 +201,16 @@ def test_tune_then_score_the_adapter(toys, tiny, tmp_path, capsys):
     assert len(list(scored.glob("*/*.parquet"))) == 2
 
 
+def test_dry_run_predicts_and_refuses_what_will_not_fit(toys, tiny, capsys):
+    words = ["tune", "--collection", toys, "--held-out", "weather", "--model", tiny, "--dry-run"]
+    status, out, _ = run(capsys, *words, "--rank", 2)
+    assert status == 0 and "tokens per step" in out and "GiB" in out
+    status, out, err = run(capsys, *words, "--available-gib", "0.0001")
+    assert status == 1 and "tuning needs" in err and "GiB" in out
+    status, _, err = run(capsys, *words[:-1])
+    assert status == 2 and "--out" in err
+
+
 def test_scoring_again_reads_what_is_there(toys, tiny, tmp_path, capsys, monkeypatch):
     words = ["score", "--model", tiny, "--collection", toys, "--tasks", "rain", "--max-examples", 2]
     _, first, _ = run(capsys, *words, "--out", tmp_path / "s")
