@@ -20,11 +20,22 @@ from flanlib.micro.world import world
 
 @dataclass(frozen=True)
 class Phase:
-    """A stretch of pretraining: how many tokens, which pages, what weight."""
+    """A stretch of pretraining.
+
+    Attributes
+    ----------
+    answer_weight
+        Loss weight of a token that answers a question; others have 1.
+    shares
+        Family of pages -> weight in the draw.
+    rows
+        Rows of text in one step; small steps form comparing sooner.
+    """
 
     n_tokens: int
     answer_weight: float
     shares: dict[str, float]
+    rows: int = 2
 
 
 READING = {
@@ -35,8 +46,8 @@ READING = {
     "chat": 0.03, "glossary": 0.02, "compose": 0.03,
 }  # fmt: skip
 PHASES = (
-    Phase(100_000, 16, {"ticks": 1.0}),
-    Phase(400_000, 16, {"single": 0.75, "ticks": 0.25}),
+    Phase(100_000, 16, {"ticks": 1}),
+    Phase(600_000, 16, {"single": 0.75, "ticks": 0.25}),
     Phase(500_000, 16, {"single": 0.4, "several": 0.35, "retrieve": 0.15, "ticks": 0.1}),
     Phase(
         1_000_000,
@@ -50,7 +61,7 @@ PHASES = (
             "single": 0.1,
         },
     ),
-    Phase(3_000_000, 8, READING),
+    Phase(2_800_000, 8, READING, rows=4),
 )
 
 

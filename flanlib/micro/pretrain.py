@@ -27,7 +27,6 @@ from flanlib.micro import tokenizer as micro_tokenizer
 from flanlib.micro.world import REPORTED
 
 ROW_TOKENS = 256
-ROWS = 4
 MUON_RATE, ADAM_RATE = 5e-3, 3e-3
 WARMUP_STEPS, DECAY_FROM, FLOOR = 50, 0.5, 0.05
 CHECKPOINT_STEPS = 500
@@ -128,7 +127,9 @@ def batches(tokenizer, world_seed: int, seed: int, phases=corpus.PHASES) -> Iter
         source = rows(tokenizer, texts, phase.answer_weight)
         n = 0
         while n < phase.n_tokens:
-            ids, position, document, weight = zip(*(next(source) for _ in range(ROWS)), strict=True)
+            ids, position, document, weight = zip(
+                *(next(source) for _ in range(phase.rows)), strict=True
+            )
             batch = Batch(
                 np.array(ids), np.array(position), np.array(document), np.array(weight, np.float32)
             )
@@ -138,7 +139,7 @@ def batches(tokenizer, world_seed: int, seed: int, phases=corpus.PHASES) -> Iter
 
 def n_steps(phases=corpus.PHASES) -> int:
     """Expected optimiser steps: nine tenths of a row are text."""
-    return sum(int(p.n_tokens / (ROWS * ROW_TOKENS * 0.88)) for p in phases)
+    return sum(int(p.n_tokens / (p.rows * ROW_TOKENS * 0.88)) for p in phases)
 
 
 # --- the loop -----------------------------------------------------------------
@@ -261,7 +262,7 @@ def pretrain(
     record = {
         "name": name, "n_parameters": model.num_parameters(), "world_seed": world_seed, "seed": seed,
         "tokens": state["tokens"], "steps": state["step"], "seconds": round(state["seconds"], 1),
-        "muon_rate": MUON_RATE, "adam_rate": ADAM_RATE, "row_tokens": ROW_TOKENS, "rows": ROWS,
+        "muon_rate": MUON_RATE, "adam_rate": ADAM_RATE, "row_tokens": ROW_TOKENS,
         "torch": torch.__version__, "probes": probes.probe(model, tokenizer, world_seed),
         "curve": state["curve"],
     }  # fmt: skip
