@@ -105,7 +105,7 @@ class PackedTrainer(Trainer):
         total = sum(len(p.targets) for p in inputs["packs"])
         losses = []
         for packed in inputs["packs"]:
-            with self.compute_loss_context_manager():
+            with self.accelerator.autocast():
                 loss = packing.loss_sum(self.model, packed.to(self.args.device)) / total
             self.accelerator.backward(loss)
             losses.append(loss.detach())
@@ -183,8 +183,14 @@ class Watch(TrainerCallback):
             )
 
 
-def arguments(recipe: Recipe, seed: int, folder: Path, kind: str) -> TrainingArguments:
-    """The Trainer's settings for a recipe on a kind of device."""
+def arguments(
+    recipe: Recipe, seed: int, folder: Path, kind: str, dtype: torch.dtype
+) -> TrainingArguments:
+    """The Trainer's settings for a recipe on a kind of device.
+
+    A base in bfloat16 is computed under autocast; what is trained stays in
+    float32.
+    """
     cuda = kind == "cuda"
     return TrainingArguments(
         output_dir=str(folder),
@@ -196,7 +202,7 @@ def arguments(recipe: Recipe, seed: int, folder: Path, kind: str) -> TrainingArg
         weight_decay=recipe.weight_decay,
         max_grad_norm=recipe.max_gradient_norm,
         optim="paged_adamw_8bit" if cuda else "adamw_torch_fused",
-        bf16=cuda,
+        bf16=dtype == torch.bfloat16,
         use_cpu=not cuda,
         activation_checkpointing=cuda,
         seed=seed,

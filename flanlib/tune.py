@@ -1,7 +1,10 @@
 """Tune a model on a mixture: QLoRA, full, one task, or a soft prompt.
 
 Every arm and form goes through `tune`, on a CPU and on a GPU. A run that was
-stopped goes on where its last checkpoint stands, to the same weights.
+stopped goes on where its last checkpoint stands, to the same weights. On one
+machine's CPU with one number of threads, a seed gives the same weights to the
+last bit; on CUDA, attention's backward pass adds up in an order of its own,
+and weights differ by rounding from run to run.
 """
 
 import json
@@ -165,19 +168,6 @@ def tune(
         return result
 
 
-def dry_run(
-    factors: Factors,
-    recipe: Recipe,
-    *,
-    rows: str | Path | None = None,
-    mixture: Any = None,
-    device: str | None = None,
-) -> memory.Plan:
-    """What `tune` would take, without loading a model; it says if it fits."""
-    source = mixture_of(factors, recipe, rows) if mixture is None else mixture
-    return memory.plan(factors, recipe, device=device, prompts=prompts_from(source, 0))
-
-
 def mixture_of(factors: Factors, recipe: Recipe, rows: str | Path | None = None) -> Any:
     """The mixture an arm is tuned on.
 
@@ -267,8 +257,8 @@ class Run:
             device=device,
             adapter=self.adapter,
         )
-        kind = next(net.parameters()).device.type
-        identity = {**identity, "device": kind, "dtype": str(packing.bare(net).dtype)}
+        kind, kept_in = next(net.parameters()).device.type, packing.bare(net).dtype
+        identity = {**identity, "device": kind, "dtype": str(kept_in)}
         packing.check_isolation(net)
         net = models.attach(net, self.recipe, self.factors.seed, self.factors.arm)
         n_virtual = self.recipe.prompt_tokens if self.factors.arm == "prompt-tuned" else 0
@@ -282,7 +272,7 @@ class Run:
                 steps=steps,
                 progress=progress,
                 folder=self.folder,
-                args=arguments(self.recipe, self.factors.seed, self.folder, kind),
+                args=arguments(self.recipe, self.factors.seed, self.folder, kind, kept_in),
             )
             trainer.add_callback(Watch(trainer, self.checkpoint_every, self.tell))
             trainer.train(resume_from_checkpoint=at and str(at))

@@ -300,6 +300,38 @@ def test_killed_at_random_moments_ends_in_the_same_weights(base, tmp_path, seed)
     assert not (tmp_path / "broken.checkpoints").exists()
 
 
+# What a GPU run does, on a CPU ------------------------------------------------------------------
+
+
+def test_recomputing_activations_changes_nothing(go, monkeypatch):
+    plain, arguments = go("plain"), tune.arguments
+    asked = []
+
+    def recomputing(*given):
+        asked.append(replace(arguments(*given), activation_checkpointing=True))
+        return asked[-1]
+
+    monkeypatch.setattr(tune, "arguments", recomputing)
+    assert same(go("recomputed").out, plain.out)
+    assert asked[0].activation_checkpointing
+
+
+def test_bfloat16_is_computed_under_autocast_and_trained_in_float32(go, monkeypatch):
+    recipe, kinds = replace(RECIPE, dropout=0.0, steps=3), set()
+    plain, loss_sum = go("plain", recipe=recipe), packing.loss_sum
+
+    def watched(net, packed):
+        kinds.add((torch.is_autocast_enabled("cpu"), packing.logits(net, packed).dtype))
+        return loss_sum(net, packed)
+
+    monkeypatch.setattr(packing, "loss_sum", watched)
+    made = go("half", recipe=recipe, dtype="bfloat16")
+    assert kinds == {(True, torch.bfloat16)} and made.dtype == "bfloat16"
+    assert made.losses == pytest.approx(plain.losses, abs=0.05)
+    assert made.losses != plain.losses
+    assert all(v.dtype == torch.float32 for v in weights(made.out).values())
+
+
 # What is refused -------------------------------------------------------------------------------
 
 
