@@ -8,7 +8,6 @@ alike, and paired differences use the same draws for both arms.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -17,9 +16,9 @@ from scipy import stats
 from flanlib import counts
 from flanlib.adapters import Example
 from flanlib.catalogue import Task
-from flanlib.errors import DataError, ParameterError
+from flanlib.choices import Choice, compared
+from flanlib.errors import DataError
 
-Choice = Literal["sum", "token", "byte", "pmi"]
 DRAWS = 2000
 
 
@@ -109,13 +108,14 @@ def evaluate(
     known = {example.id: example for example in examples}
     ids, names = _grid(task, table, known)
     if "ll" in table:
-        cells = counts.of_options(metric, task, table, known, chosen(table, choice))
+        cells = counts.of_options(metric, task, table, known, compared(table, choice))
         chance = _chance(table)
     else:
         cells, chance = counts.of_texts(metric, task, table), 0.0
     array = np.stack([np.stack([cells.vectors[t, e] for e in ids]) for t in names])
     groups = tuple((known[i].group or i) if i in known else i for i in ids)
     per_template = cells.finish(array.sum(axis=1))
+    each = np.array([[cells.each[t, e] for e in ids] for t in names])
     low, high, stderr = bootstrap(array, groups, cells.finish, draws=draws, seed=seed)
     return Evaluation(
         task=task.key,
@@ -129,12 +129,7 @@ def evaluate(
         n=len(ids),
         templates=dict(zip(names, map(float, per_template), strict=True)),
         examples=ids,
-        scores=tuple(
-            np.stack([cells.each[t, e] for t in names for e in ids])
-            .reshape(len(names), -1)
-            .mean(axis=0)
-            .tolist()
-        ),
+        scores=tuple(each.mean(axis=0).tolist()),
         signature=cells.signature,
         counts=array,
         finish=cells.finish,
@@ -164,42 +159,6 @@ def _grid(task: Task, table: pd.DataFrame, known: Mapping[str, Example]):
             " score the missing ones"
         )
     return ids, names
-
-
-def chosen(table: pd.DataFrame, choice: Choice = "sum") -> pd.Series:
-    """What options are compared by, one value per row of a rank table."""
-    if choice == "sum":
-        return table["ll"]
-    if choice == "token":
-        return table["ll"] / table["n_tokens"]
-    if choice == "byte":
-        return table["ll"] / table["n_bytes"]
-    if choice == "pmi":
-        if "ll_null" not in table:
-            raise ParameterError("choice 'pmi' needs the column ll_null; score with calibrate=True")
-        return table["ll"] - table["ll_null"]
-    raise ParameterError(f"no choice {choice!r}; there are sum, token, byte, pmi")
-
-
-def choices(table: pd.DataFrame, choice: Choice = "sum") -> pd.DataFrame:
-    """The option chosen for each prompt of a rank table.
-
-    Returns
-    -------
-    `template, example, gold, option, margin` (difference to the second),
-    `confidence` (softmax over the options)
-    """
-    work = table[["template", "example", "option", "gold"]].assign(value=chosen(table, choice))
-    keys = ["template", "example"]
-    top = work.groupby(keys, sort=False)["value"].transform("max")
-    mass = np.exp(work["value"] - top).groupby([work[k] for k in keys], sort=False).transform("sum")
-    work = work.assign(confidence=1 / mass)
-    ordered = work.sort_values("value", ascending=False, kind="stable")
-    groups = ordered.groupby(keys, sort=False)
-    second = groups["value"].nth(1)
-    best = groups.head(1).set_index(keys)
-    margin = best["value"] - ordered.loc[second.index].set_index(keys)["value"]
-    return best.assign(margin=margin).drop(columns="value").reset_index()
 
 
 def _chance(table: pd.DataFrame) -> float:
@@ -308,43 +267,6 @@ def best_template(dev: Evaluation, test: Evaluation) -> tuple[str, float]:
         raise DataError(f"task {dev.task}: development and test share no template")
     best = max(shared, key=lambda name: dev.templates[name])
     return best, test.templates[best]
-
-
-def calibration_error(table: pd.DataFrame, choice: Choice = "sum", n_bins: int = 15) -> float:
-    """Expected calibration error, percent, over all templates.
-
-    Confidence is the softmax of the options' scores; bins are of equal width.
-    """
-    best = choices(table, choice)
-    bins = np.minimum((best["confidence"] * n_bins).astype(int), n_bins - 1)
-    right = (best["option"] == best["gold"]).astype(float)
-    gaps = (right - best["confidence"]).groupby(bins).sum().abs()
-    return float(100 * gaps.sum() / len(best))
-
-
-def order_sensitivity(
-    table: pd.DataFrame, reordered: pd.DataFrame, choice: Choice = "sum"
-) -> dict[str, float]:
-    """What showing the options in another order changes, percent.
-
-    Parameters
-    ----------
-    reordered
-        Scores with options shown in another order, `option` and `gold`
-        being indices into the original order.
-
-    Returns
-    -------
-    `changed`, the share of prompts whose answer changes, and
-    `accuracy_change`, in percent points.
-    """
-    keys = ["template", "example"]
-    pair = choices(table, choice).merge(choices(reordered, choice), on=keys, validate="1:1")
-    if len(pair) != len(choices(table, choice)):
-        raise DataError("the two tables hold different prompts; score the same ones twice")
-    right = [(pair[f"option_{s}"] == pair[f"gold_{s}"]).mean() for s in "xy"]
-    changed = (pair["option_x"] != pair["option_y"]).mean()
-    return {"changed": 100 * float(changed), "accuracy_change": 100 * float(right[1] - right[0])}
 
 
 def over_datasets(parts: Iterable[Evaluation]) -> tuple[float, float]:

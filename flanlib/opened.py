@@ -22,6 +22,7 @@ from flanlib.errors import RunError
 Way = Literal["tree", "chain", "whole"]
 WAYS: dict[tuple, tuple[Way, bool]] = {}
 CACHED_FLOATS = 2**17  # hidden states that stay in one core's cache
+WINDOWS = ("sliding_window", "attention_chunk_size", "window_size")
 AFTER_ATTENTION = ("o_proj", "dense", "c_proj", "out_proj", "q_proj")
 
 # A small tree: path 0 is 0..8, path 1 leaves it after 5 tokens, path 2 after 3.
@@ -208,7 +209,14 @@ def opened(lm: Any) -> Opened:
             soft = lm.get_prompt(batch_size=1)[0].to(model.get_input_embeddings().weight.dtype)
     result = Opened(lm, model, soft)
     attention = getattr(model.config, "_attn_implementation", None)
-    key = (type(model), attention, result.embeddings.weight.dtype, _quantised(model), soft is None)
+    key = (
+        type(model),
+        windows(result.config),
+        attention,
+        result.embeddings.weight.dtype,
+        _quantised(model),
+        soft is None,
+    )
     if key not in WAYS:
         found = _find_way(result, attention)
         if found is None:
@@ -240,7 +248,7 @@ class _Spread:
 def _find_way(model: Opened, attention: str | None) -> tuple[Way, bool] | None:
     """The fastest way that is right; None where broken weights tell nothing."""
     ways: tuple[Way, ...] = ("tree", "chain")
-    if getattr(model.config, "sliding_window", None) or attention not in ("eager", "sdpa"):
+    if windows(model.config) or attention not in ("eager", "sdpa"):
         ways = ("chain",)
     ids = np.random.default_rng(0).integers(0, model.vocabulary, 14)
     path_order = torch.tensor(sum(TRIAL_PATHS, ()))
@@ -264,6 +272,11 @@ def _find_way(model: Opened, attention: str | None) -> tuple[Way, bool] | None:
         if found.shape == truth.shape and (found - truth).abs().max() <= limit:
             return way, narrow
     return "whole", False
+
+
+def windows(config: Any) -> tuple:
+    """Attention that does not reach all the way back, as a config tells it."""
+    return tuple(value for name in WINDOWS if (value := getattr(config, name, None)))
 
 
 def _quantised(model: Any) -> bool:

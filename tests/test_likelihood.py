@@ -56,6 +56,22 @@ def test_other_positions_fall_back_and_stay_right(family):
     assert np.allclose(table["ll"], expected(lm, PROMPTS), atol=2e-4, rtol=0)
 
 
+@pytest.mark.parametrize("family", ["llama", "gpt_neox", "gpt2"])
+def test_equals_lm_evaluation_harness(family):
+    pytest.importorskip("lm_eval", reason="lm_eval is not installed")
+    from lm_eval.models.huggingface import HFLM
+
+    lm = random_model(family)
+    harness = HFLM(pretrained=lm, tokenizer=WORDS, batch_size=4, device="cpu")
+    requests = [
+        (("", ""), *(WORDS(t, add_special_tokens=False)["input_ids"] for t in (p.input + "\n", o)))
+        for p in PROMPTS
+        for o in p.options
+    ]
+    theirs = [ll for ll, _ in harness._loglikelihood_tokens(requests, disable_tqdm=True)]
+    assert np.allclose(score.rank(lm, WORDS, PROMPTS)["ll"], theirs, atol=1e-4, rtol=0)
+
+
 def test_an_attention_window_is_never_run_as_a_tree():
     lm = random_model("qwen3", use_sliding_window=True, sliding_window=8, max_window_layers=0)
     assert lm.config.sliding_window == 8

@@ -9,6 +9,14 @@ from scipy.stats import pearsonr
 from flanlib import answers, metrics
 from flanlib.adapters import Example
 from flanlib.catalogue import Task
+from flanlib.choices import (
+    calibration_error,
+    choices,
+    close_calls,
+    order_sensitivity,
+    turned,
+    turned_back,
+)
 from flanlib.errors import DataError, ParameterError
 
 
@@ -83,11 +91,11 @@ def test_choices_by_hand(choice, right):
             "ll_null": [-1.0, -3.0],
         }
     )
-    assert metrics.choices(table, choice)["option"].tolist() == right
+    assert choices(table, choice)["option"].tolist() == right
 
 
 def test_margin_and_confidence():
-    found = metrics.choices(ranked([("a", "1", 0, [-1.0, -2.5, -4.0])]))
+    found = choices(ranked([("a", "1", 0, [-1.0, -2.5, -4.0])]))
     assert found["margin"].tolist() == [1.5]
     assert found["confidence"][0] == pytest.approx(1 / (1 + np.exp(-1.5) + np.exp(-3)))
 
@@ -95,7 +103,7 @@ def test_margin_and_confidence():
 def test_reordering_options_reorders_choices():
     table = random_table()
     turned = table.assign(option=2 - table["option"], gold=2 - table["gold"]).iloc[::-1]
-    a, b = metrics.choices(table), metrics.choices(turned)
+    a, b = choices(table), choices(turned)
     pair = a.merge(b, on=["template", "example"])
     assert (pair["option_x"] == 2 - pair["option_y"]).all()
     assert metrics.evaluate(task(), turned).value == metrics.evaluate(task(), table).value
@@ -105,7 +113,7 @@ def test_reordering_options_reorders_choices():
 def test_f1_equals_scikit_learn(metric, average):
     sklearn = pytest.importorskip("sklearn.metrics")
     table = random_table(labels=2 if metric == "f1" else 3, templates=("a",))
-    best = metrics.choices(table)
+    best = choices(table)
     wanted = sklearn.f1_score(best["gold"], best["option"], average=average)
     assert metrics.evaluate(task(metric), table).value == pytest.approx(100 * wanted)
 
@@ -289,7 +297,7 @@ def test_calibration_error_by_hand():
     sure, unsure = [0.0, np.log(1 / 9)], [0.0, np.log(2 / 3)]
     rows = [("a", str(n), 0 if n < 5 else 1, sure) for n in range(10)]
     rows += [("a", str(n), 0 if n < 16 else 1, unsure) for n in range(10, 20)]
-    found = metrics.calibration_error(ranked(rows), n_bins=10)
+    found = calibration_error(ranked(rows), n_bins=10)
     assert found == pytest.approx(100 * (0.5 * abs(0.5 - 0.9) + 0.5 * abs(0.6 - 0.6)))
 
 
@@ -300,10 +308,30 @@ def test_order_sensitivity_by_hand():
     second = ranked(
         [("a", "1", 0, [1, 0]), ("a", "2", 0, [0, 1]), ("b", "1", 1, [0, 1]), ("b", "2", 1, [0, 1])]
     )
-    found = metrics.order_sensitivity(first, second)
+    found = order_sensitivity(first, second)
     assert found == {"changed": 75.0, "accuracy_change": 25.0}
     with pytest.raises(DataError, match="different prompts"):
-        metrics.order_sensitivity(first, second[second["template"] == "a"])
+        order_sensitivity(first, second[second["template"] == "a"])
+
+
+def test_turning_options_round_and_back():
+    there = turned(example("1", options=("a", "b", "c"), gold=0))
+    assert (there.options, there.gold) == (("c", "b", "a"), 2)
+    assert turned(there) == example("1", options=("a", "b", "c"), gold=0)
+    table = random_table()
+    back = turned_back(turned_back(table))
+    assert back["option"].tolist() == table["option"].tolist()
+    with pytest.raises(ParameterError, match="no options"):
+        turned(example("1", options=(), gold=None))
+
+
+def test_close_calls_by_hand():
+    table = ranked([("a", "1", 0, [0.0, -0.01]), ("a", "2", 0, [0.0, -0.5])])
+    assert close_calls(table, within=0.02) == 50.0
+
+
+def test_of_equal_options_the_first_is_chosen():
+    assert choices(ranked([("a", "1", 0, [-1.0, -1.0])]).iloc[::-1])["option"].tolist() == [0]
 
 
 def test_mean_over_datasets():

@@ -95,7 +95,7 @@ def test_generation_with_soft_prompt_does_not_depend_on_batch():
 
 def test_generation_of_a_model_that_cannot_be_opened():
     lm = random_model("bloom")
-    opened.WAYS[type(lm), "eager", torch.float32, False, True] = ("whole", False)
+    opened.WAYS[type(lm), (), "eager", torch.float32, False, True] = ("whole", False)
     asked = [prompt("word " * n + "end", example=str(n)) for n in (1, 7)]
     together = score.generate(lm, WORDS, asked, max_new_tokens=8)
     ids = torch.tensor([encode.encode(WORDS, asked[0]).prompt_ids])

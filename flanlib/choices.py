@@ -1,0 +1,117 @@
+"""Which option a model chooses, how sure it is, and what sways it."""
+
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from flanlib.adapters import Example
+from flanlib.errors import DataError, ParameterError
+
+Choice = Literal["sum", "token", "byte", "pmi"]
+KEYS = ["template", "example"]
+
+
+def compared(table: pd.DataFrame, choice: Choice = "sum") -> pd.Series:
+    """What options are compared by, one value per row of a rank table.
+
+    Parameters
+    ----------
+    choice
+        `sum`: the log-likelihood; `token`, `byte`: the same per token or
+        byte of the option; `pmi`: less that without the question.
+    """
+    if choice == "sum":
+        return table["ll"]
+    if choice == "token":
+        return table["ll"] / table["n_tokens"]
+    if choice == "byte":
+        return table["ll"] / table["n_bytes"]
+    if choice == "pmi":
+        if "ll_null" not in table:
+            raise ParameterError("choice 'pmi' needs the column ll_null; score with calibrate=True")
+        return table["ll"] - table["ll_null"]
+    raise ParameterError(f"no choice {choice!r}; there are sum, token, byte, pmi")
+
+
+def choices(table: pd.DataFrame, choice: Choice = "sum") -> pd.DataFrame:
+    """The option chosen for each prompt of a rank table; of equals, the first.
+
+    Returns
+    -------
+    `template, example, gold, option, margin` (nats to the second),
+    `confidence` (softmax over the options)
+    """
+    work = table[[*KEYS, "option", "gold"]].assign(value=compared(table, choice))
+    ordered = work.sort_values(["value", "option"], ascending=[False, True], kind="stable")
+    groups = ordered.groupby(KEYS, sort=False)
+    best = groups.head(1).set_index(KEYS)
+    second = groups.head(2).groupby(KEYS, sort=False)["value"].last()
+    top = groups["value"].transform("max")
+    mass = np.exp(ordered["value"] - top).groupby([ordered[k] for k in KEYS], sort=False).sum()
+    best = best.assign(margin=best["value"] - second, confidence=1 / mass)
+    return best.drop(columns="value").reset_index()
+
+
+def close_calls(table: pd.DataFrame, within: float, choice: Choice = "sum") -> float:
+    """Share of prompts, in percent, decided by less than `within` nats.
+
+    Half precision moves log-likelihoods by about a hundredth of a nat, so a
+    choice closer than that may differ from one batch to another.
+    """
+    return float(100 * (choices(table, choice)["margin"] < within).mean())
+
+
+def calibration_error(table: pd.DataFrame, choice: Choice = "sum", n_bins: int = 15) -> float:
+    """Expected calibration error, percent, over all templates.
+
+    Confidence is the softmax of the options' scores; bins are of equal width.
+    """
+    best = choices(table, choice)
+    bins = np.minimum((best["confidence"] * n_bins).astype(int), n_bins - 1)
+    right = (best["option"] == best["gold"]).astype(float)
+    gaps = (right - best["confidence"]).groupby(bins).sum().abs()
+    return float(100 * gaps.sum() / len(best))
+
+
+def turned(example: Example) -> Example:
+    """An example with its options in reverse."""
+    if example.gold is None:
+        raise ParameterError(f"task {example.task}, example {example.id}: there are no options")
+    return replace(
+        example,
+        options=example.options[::-1],
+        gold=len(example.options) - 1 - example.gold,
+    )
+
+
+def turned_back(table: pd.DataFrame) -> pd.DataFrame:
+    """A rank table of turned examples, its indices those of the originals."""
+    last = table.groupby(KEYS, sort=False)["option"].transform("max")
+    return table.assign(option=last - table["option"], gold=last - table["gold"])
+
+
+def order_sensitivity(
+    table: pd.DataFrame, other: pd.DataFrame, choice: Choice = "sum"
+) -> dict[str, float]:
+    """What showing the options in another order changes, percent.
+
+    Parameters
+    ----------
+    other
+        Scores with options shown in another order, `option` and `gold`
+        being indices into the original order.
+
+    Returns
+    -------
+    `changed`, the share of prompts whose answer changes, and
+    `accuracy_change`, in percent points.
+    """
+    first, second = choices(table, choice), choices(other, choice)
+    pair = first.merge(second, on=KEYS, validate="1:1")
+    if not len(pair) == len(first) == len(second):
+        raise DataError("the two tables hold different prompts; score the same ones twice")
+    right = [(pair[f"option_{s}"] == pair[f"gold_{s}"]).mean() for s in "xy"]
+    changed = (pair["option_x"] != pair["option_y"]).mean()
+    return {"changed": 100 * float(changed), "accuracy_change": 100 * float(right[1] - right[0])}
