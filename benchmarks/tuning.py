@@ -139,6 +139,8 @@ def run_flanlib(work: Path, recipe: Recipe, way: str) -> dict:
         model.unfold = lambda net, dtype: None
     quantization = recipe.quantization if way == "flanlib" else "nf4"
     recipe = replace(recipe, quantization=quantization)
+    factors = Factors(collection="flan", model=str(work / "model"))
+    planned = memory.plan(factors, recipe)
     clock: list[Clock] = []
     train = tune.PackedTrainer.train
 
@@ -151,7 +153,7 @@ def run_flanlib(work: Path, recipe: Recipe, way: str) -> dict:
     tune.PackedTrainer.train = timed
     with tempfile.TemporaryDirectory() as out:
         made = tune.tune(
-            Factors(collection="flan", model=str(work / "model")),
+            factors,
             recipe,
             out=Path(out) / "run",
             mixture=read_prompts(work),
@@ -162,8 +164,8 @@ def run_flanlib(work: Path, recipe: Recipe, way: str) -> dict:
         "losses": made.losses,
         "useful_tokens": made.progress.n_prompt + made.progress.n_target,
         "read_tokens": made.progress.n_prompt + made.progress.n_target,
-        "dtype": made.dtype,
-        "device": made.device,
+        "predicted_gib": planned.peak_gib,
+        "n_parameters": planned.n_parameters,
         **clock[1],
     }
 
@@ -269,6 +271,10 @@ def summary(runs: list[dict], cuda: bool) -> dict:
         if name in runs[0]
     }
     useful, read = runs[0]["useful_tokens"], runs[0]["read_tokens"]
+    if "n_parameters" in runs[0]:  # forward and backward, 2 each; LoRA's own left out
+        rate = useful / statistics.median(seconds)
+        found["model_gflop_per_s"] = round(4 * runs[0]["n_parameters"] * rate / 1e9, 2)
+        found["predicted_gib"] = runs[0]["predicted_gib"]
     return {
         "useful_tokens": useful,
         "padding_percent": round(100 * (1 - useful / read), 1),
@@ -349,10 +355,11 @@ def main() -> None:
                 runs[name].append(measure(work, name, recipe))
                 last = runs[name][-1]
                 print(f"{name}: {last['cpu_s']:.1f} CPU s, {last['wall_s']:.1f} s", file=sys.stderr)
-        predicted = memory.plan(Factors(model=str(work / "model")), recipe)
     ways = {name: summary(found, cuda) for name, found in runs.items()}
     compared = compare(ways)
     below = missed(compared, ways, cuda)
+    ours = ways["flanlib"]
+    measured = round(ours["peak_device_gib"] if cuda else ours["peak_mib"] / 1024, 3)
     record = {
         "command": "python benchmarks/tuning.py --rows FOLDER",
         "started": time.strftime("%Y-%m-%d"),
@@ -363,7 +370,10 @@ def main() -> None:
         "repeats": asked.repeats,
         "ways": ways,
         "compared": compared,
-        "predicted_gib": predicted.peak_gib,
+        "memory": {
+            "predicted_gib": ways["flanlib"]["predicted_gib"],
+            "measured_gib": measured,
+        },
         "bars": BARS,
         "missed": below,
     }
