@@ -48,7 +48,7 @@ test: $(STAMP)
 lint: $(STAMP)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@if compgen -G 'notebooks/*.ipynb' > /dev/null; then $(BIN)/nbstripout --verify notebooks/*.ipynb; fi
+	@if compgen -G 'notebooks/*.ipynb' > /dev/null; then $(BIN)/nbstripout --keep-id --verify notebooks/*.ipynb; fi
 
 study: $(STAMP)
 	@for seed in $(SEEDS); do \

@@ -101,8 +101,9 @@ def run(
         rest = sum(
             times.get(_key(s, v), USUAL_S) for s, v in list(parameters.items())[number - 1 :]
         )
-        guess = "" if _key(stem, values) in times else " once it has told its own"
-        say(f"== [{number}/{len(parameters)}] {stem}: about {_span(rest)} left in all{guess}")
+        known = all(_key(s, v) in times for s, v in list(parameters.items())[number - 1 :])
+        guess = "" if known else ", and what has to be computed"
+        say(f"== [{number}/{len(parameters)}] {stem}: about {_span(rest)} left{guess}")
         began = time.monotonic()
         try:
             notebook.run(stem, out / f"{stem}.ipynb", values)

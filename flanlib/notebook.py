@@ -143,6 +143,7 @@ def run(
             kernel_name="python3",
             progress_bar=False,
             stderr_file=sys.stderr,
+            extra_arguments=["--log-level=ERROR"],  # the kernel's own remarks
         )
     except papermill.PapermillExecutionError as error:
         raise RunError(

@@ -1,0 +1,62 @@
+"""Notebooks in a row: order, parameters, failures kept, time left told."""
+
+import json
+
+import pytest
+
+from flanlib import batch, notebook
+from flanlib.errors import ParameterError, RunError
+from flanlib.profiles import Settings
+
+
+def test_what_computes_comes_first_and_the_rest_by_number():
+    found = batch.stems()
+    assert found[0] == "fig5_zero_shot_gains"
+    assert found[1:] == sorted(found[1:], key=batch.number)
+    assert batch.stems(["fig3", "fig1_pipeline"]) == ["fig1_pipeline", "fig3_taxonomy"]
+    assert batch.number("fig10_x") > batch.number("fig9_x")
+
+
+@pytest.mark.parametrize("name", ["fig", "fig5_zer", "5", "fig55"])
+def test_half_a_name_is_refused(name):
+    with pytest.raises(ParameterError, match="fig5_zero_shot_gains"):
+        batch.stems([name])
+
+
+def test_only_what_differs_from_the_defaults_is_given():
+    assert batch.given(Settings()) == {}
+    found = batch.given(Settings(profile="micro", seed=2), ["cluster=nli", "dataset=a=b"])
+    assert found == {"seed": 2, "cluster": "nli", "dataset": "a=b"}
+
+
+def test_each_notebook_gets_the_parameters_it_has():
+    found = batch.for_each(batch.stems(), {"seed": 2, "dataset": "rte", "recompute": "nli"})
+    assert found["fig4_templates"] == {"seed": 2, "dataset": "rte"}
+    assert found["fig5_zero_shot_gains"] == {"seed": 2, "recompute": "nli"}
+    assert found["fig3_taxonomy"] == {"seed": 2}
+
+
+@pytest.mark.parametrize("values", [{"sed": 1}, {"seed": "two"}, {"recompute": "nile"}])
+def test_wrong_parameters_are_refused_at_once(values):
+    with pytest.raises(ParameterError):
+        batch.for_each(batch.stems(), values)
+
+
+def test_a_failure_does_not_stop_the_rest(tmp_path, monkeypatch, capsys):
+    done = []
+
+    def run(stem, out, given):
+        done.append((stem, out, given))
+        if stem == "a":
+            raise RunError("a: cell 3 failed with ValueError: no")
+
+    monkeypatch.setattr(notebook, "run", run)
+    failed = batch.run({"a": {}, "b": {"seed": 2}}, tmp_path)
+    assert failed == {"a": "a: cell 3 failed with ValueError: no"}
+    assert done[1] == ("b", tmp_path / "b.ipynb", {"seed": 2})
+    err = capsys.readouterr().err
+    assert "[1/2] a: about 40 s left, and what has to be computed" in err and "cell 3" in err
+    times = json.loads((tmp_path / "times.json").read_text())
+    assert list(times) == ['b {"seed": 2}']
+    batch.run({"b": {"seed": 2}}, tmp_path)
+    assert "and what has" not in capsys.readouterr().err
