@@ -66,6 +66,17 @@ def stsb(row: Row, settings: Mapping[str, Any]) -> list[Row]:
 
 
 @shape
+def trivia_qa(row: Row, settings: Mapping[str, Any]) -> list[Row]:
+    """An answer in capitals is written as one of its aliases is."""
+    answer = row["answer"]
+    value, aliases = answer.get("value") or "", answer.get("aliases") or ()
+    if len(value) > 5 and value.isupper():
+        same = (a for a in aliases if a.casefold() == value.casefold() and not a.isupper())
+        value = max(same, key=lambda alias: sum(map(str.isupper, alias)), default=value)
+    return [{**row, "value": value}]
+
+
+@shape
 def boolq(row: Row, settings: Mapping[str, Any]) -> list[Row]:
     """A passage that begins with its title and two dashes."""
     title, mark, passage = row["passage"].partition(" -- ")

@@ -210,6 +210,21 @@ def test_hellaswag_begins_the_broken_off_sentence_with_a_capital():
     assert example("hellaswag", **row).fields["context"] == "How to boil"
 
 
+@pytest.mark.parametrize(
+    ("value", "aliases", "written"),
+    [
+        ("GREEN BAY PACKERS", ["Green bay packers", "Green Bay Packers"], "Green Bay Packers"),
+        ("BEETHOVEN", ["L. v. Beethoven"], "BEETHOVEN"),
+        ("NATO", ["Nato"], "NATO"),
+        ("Carbon", ["CARBON"], "Carbon"),
+    ],
+)
+def test_trivia_qa_does_not_shout_where_an_alias_does_not(value, aliases, written):
+    found = example("trivia_qa", answer={"value": value, "aliases": aliases})
+    assert found.fields["answer"] == written
+    assert set(found.answers) == {written, *aliases}
+
+
 # Options
 
 
