@@ -49,7 +49,12 @@ PROFILES: dict[str, Profile] = {
     "micro": Profile(
         collection="micro",
         model="micro-2m",
-        recipe=Recipe(),
+        recipe=Recipe(
+            steps=800,
+            examples_per_step=16,
+            max_input_tokens=400,
+            max_target_tokens=48,
+        ),
         max_examples=120,
     ),
     "gpu": Profile(

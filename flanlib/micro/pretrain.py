@@ -44,6 +44,7 @@ class Size:
 
 SIZES = {
     "micro-300k": Size(64, 4, 2, 176),
+    "micro-600k": Size(96, 4, 3, 256),
     "micro-1m": Size(128, 4, 4, 352),
     "micro-2m": Size(192, 5, 4, 512),
     "micro-6m": Size(288, 6, 6, 768),
