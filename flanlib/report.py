@@ -41,6 +41,8 @@ class Section:
         What the figure's module says it shows.
     page
         Executed notebook, relative to the report; empty if it was not run.
+    folder
+        Where the figure's files are.
     """
 
     stem: str
@@ -51,6 +53,7 @@ class Section:
     table: pd.DataFrame
     about: str
     page: str
+    folder: Path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +61,7 @@ class Report:
     """What was written, and whether recomputed values agree."""
 
     index: Path
+    figures: tuple[Path, ...]
     agreement: pd.DataFrame
     verdict: str
 
@@ -120,7 +124,8 @@ def write(settings: Settings, out: Path | None = None) -> Report:
     )
     index = out / "index.html"
     index.write_text(page, encoding="utf-8")
-    return Report(index=index, agreement=agreement, verdict=sentence)
+    folders = tuple(dict.fromkeys(section.folder for section in sections))
+    return Report(index=index, figures=folders, agreement=agreement, verdict=sentence)
 
 
 def compared(study: Study) -> pd.DataFrame:
@@ -170,6 +175,7 @@ def _section(stem: str, given: dict[str, Any], out: Path) -> Section | None:
         table=pd.read_csv(at / f"{stem}.csv", keep_default_na=False),
         about=_about(study),
         page=_page(stem, study.settings.profile, out),
+        folder=at,
     )
 
 

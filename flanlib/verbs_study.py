@@ -323,9 +323,11 @@ def report(settings: Settings, *, out: Path | None = None) -> int:
     out
         Folder for index.html; without it, build/report.
     """
-    from flanlib import paths, report
+    from flanlib import report
 
     made = report.write(settings, out)
     print(made.comparison())
-    print(f"figures: {paths.FIGURES}\nreport: {made.index}")
+    for folder in made.figures:
+        print(f"figures: {folder}")
+    print(f"report: {made.index}")
     return 0 if made.agrees else 1

@@ -60,6 +60,7 @@ def test_page_is_whole_and_needs_nothing_else(drawn):
     made = report.write(Settings())
     text = made.index.read_text()
     page = Page(text)
+    assert made.figures == (paths.FIGURES,)
     assert page.open == [] and len(page.images) == len(STEMS)
     assert len(page.ids) == len(set(page.ids)) and set(STEMS) < set(page.ids)
     for address in page.addresses:
@@ -117,7 +118,9 @@ def test_the_verdict_is_the_tables(found, again, agrees, words, drawn, monkeypat
     made = report.write(Settings())
     assert words in sentence and made.agrees is agrees
     assert (made.index.read_text().count('class="bad"') > 0) is (not agrees)
-    shown = report.Report(index=made.index, agreement=found, verdict=sentence).comparison()
+    shown = report.Report(
+        index=made.index, figures=(), agreement=found, verdict=sentence
+    ).comparison()
     assert sentence in shown and ("nli" in shown) is bool(again)
 
 
