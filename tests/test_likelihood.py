@@ -103,6 +103,7 @@ def test_adapter_counts(family):
     assert lm.training
     lm.eval()
     assert np.allclose(after, expected(lm, PROMPTS), atol=2e-4, rtol=0)
+    assert next(iter(opened.WAYS.values())) == ("tree", True)
     assert np.abs(after - before).max() > 0.1
 
 
@@ -112,6 +113,7 @@ def test_soft_prompt_counts(family):
     lm = get_peft_model(random_model(family), config).eval()
     table = score.rank(lm, WORDS, PROMPTS)
     assert np.allclose(table["ll"], expected(lm, PROMPTS, soft=5), atol=2e-4, rtol=0)
+    assert next(iter(opened.WAYS.values())) == ("tree", True)
     assert opened.context_of(lm) == 155
 
 
