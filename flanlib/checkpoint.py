@@ -15,6 +15,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from flanlib.errors import RunError
 
@@ -38,21 +39,45 @@ def locked(path: Path) -> Iterator[Path]:
     RunError
         If another process holds it, naming that process.
     """
-    path.mkdir(parents=True, exist_ok=True)
-    with (path / "lock").open("a+", encoding="utf-8") as lock:
+    lock = _lock(path)
+    try:
+        yield path
+    finally:
+        lock.close()
+
+
+def _lock(path: Path) -> TextIO:
+    """The folder's lock file, held, with this process's number in it."""
+    while True:
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            lock = (path / "lock").open("a+", encoding="utf-8")
+        except OSError as error:
+            raise RunError(f"{path}: cannot be written ({error}); give another --out") from None
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             lock.seek(0)
             holder = lock.read().strip() or "unknown"
+            lock.close()
             raise RunError(
                 f"{path}: process {holder} is tuning into this folder; wait for it, stop it,"
                 " or give another --out"
             ) from None
-        lock.truncate(0)
-        lock.write(f"{os.getpid()}")
-        lock.flush()
-        yield path
+        # A run that ends takes its folder away; then the file held is no longer the one there.
+        if _there(path / "lock", lock):
+            lock.truncate(0)
+            lock.write(f"{os.getpid()}")
+            lock.flush()
+            return lock
+        lock.close()
+
+
+def _there(file: Path, opened: TextIO) -> bool:
+    try:
+        return os.path.samestat(file.stat(), os.fstat(opened.fileno()))
+    except FileNotFoundError:
+        return False
 
 
 def save(path: Path, step: int, write: Callable[[Path], None]) -> Path:
@@ -135,9 +160,12 @@ def verify(path: Path, advice: str) -> None:
 def note(file: Path, text: str) -> None:
     """Write a small file whole or not at all."""
     beside = file.with_name(file.name + ".new")
-    beside.write_text(text, encoding="utf-8")
-    _flush(beside)
-    os.replace(beside, file)
+    try:
+        beside.write_text(text, encoding="utf-8")
+        _flush(beside)
+        os.replace(beside, file)
+    except OSError as error:
+        raise RunError(_untaken(file, error)) from error
 
 
 def _steps(path: Path) -> list[Path]:

@@ -210,7 +210,7 @@ def _size(
         else:
             if factors.arm != "finetuned":
                 net.requires_grad_(False)
-            net = model.attach(net, recipe, 0, factors.arm).to(dtype)
+            net = model.adapt(net, recipe, factors.arm).to(dtype)
             trained = sum(p.numel() for p in net.parameters() if p.requires_grad)
         kept = _kept(net, tokens, targets)
     return _Size(linear=linear, other=every - linear, trained=trained, kept=kept, largest=largest)

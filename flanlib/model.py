@@ -8,6 +8,7 @@ the time, and without the repacking to bfloat16 that bitsandbytes does on
 some processors when a model is not in training.
 """
 
+import hashlib
 import json
 import os
 from collections.abc import Sequence
@@ -224,6 +225,25 @@ def config_of(model: str | Path) -> Any:
     return _read(AutoConfig, name, revision)
 
 
+def fingerprint(model: str | Path, adapter: str | Path | None = None) -> str:
+    """Twelve hex digits over the weights that tuning starts from.
+
+    The content of a folder's safetensors or PyTorch files, or a hub model's
+    commit; an adapter's files count as well. A base that was pretrained
+    anew under the same name is another base.
+    """
+    found = hashlib.sha256()
+    name, _ = locate(model)
+    folders = [Path(name)] if Path(name).is_dir() else []
+    if not folders:
+        found.update(f"{name}@{config_of(model)._commit_hash}".encode())
+    for folder in [*folders, *([Path(adapter)] if adapter else [])]:
+        for file in sorted([*folder.glob("*.safetensors"), *folder.glob("*.bin")]):
+            with file.open("rb") as opened:
+                found.update(hashlib.file_digest(opened, "sha256").digest())
+    return found.hexdigest()[:12]
+
+
 def attach(model: Any, recipe: Recipe, seed: int, arm: Arm = "tuned") -> Any:
     """Make a loaded model trainable as an arm asks.
 
@@ -237,10 +257,11 @@ def attach(model: Any, recipe: Recipe, seed: int, arm: Arm = "tuned") -> Any:
     """
     set_seed(seed)
     with quiet():  # PEFT remarks on names and on second adapters, both meant here
-        return _attach(model, recipe, arm)
+        return adapt(model, recipe, arm)
 
 
-def _attach(model: Any, recipe: Recipe, arm: Arm) -> Any:
+def adapt(model: Any, recipe: Recipe, arm: Arm) -> Any:
+    """What `attach` does, without setting a seed."""
     if arm == "finetuned":
         if any(p.dtype == torch.uint8 for p in model.parameters()):
             raise ParameterError("full fine-tuning needs quantization none; found 4-bit weights")

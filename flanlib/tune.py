@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from flanlib import card, catalogue, checkpoint, folding, memory, packing
+from flanlib import mixture as mixtures
 from flanlib import model as models
 from flanlib.config import Factors, Recipe, digest, run_id
 from flanlib.errors import ParameterError, RunError
@@ -37,8 +38,9 @@ class TuneResult:
     ----------
     out
         PEFT adapter folder, or a model folder for the `finetuned` arm.
-    base, quantization, adapters
-        What `out` was tuned on: model, its weights, and adapters below.
+    base, base_digest, quantization, adapters
+        What `out` was tuned on: model, digest of its weights and of the
+        adapters below, how it was loaded, and those adapters.
     mixture
         Digest of the prompts, and the settings they came from.
     """
@@ -48,6 +50,7 @@ class TuneResult:
     factors: Factors
     recipe: Recipe
     base: str
+    base_digest: str
     quantization: str
     adapters: list[str]
     mixture: dict[str, Any]
@@ -157,7 +160,11 @@ def tune(
     with checkpoint.locked(checkpoint.folder(out)) as folder:
         source = mixture_of(factors, recipe, rows) if mixture is None else mixture
         data = described(source)
-        identity = {"run_id": run_id(factors, recipe), "mixture": data["digest"]}
+        identity = {
+            "run_id": run_id(factors, recipe),
+            "mixture": data["digest"],
+            "base": models.fingerprint(factors.model, adapter),
+        }
         if (done := _finished(out, identity)) is not None:
             tell(f"{out}: run {done.run_id} is there already")
             shutil.rmtree(folder)
@@ -174,8 +181,6 @@ def mixture_of(factors: Factors, recipe: Recipe, rows: str | Path | None = None)
     The `single-task` and `prompt-tuned` arms train on the tasks they are
     asked about, so for them nothing is held out.
     """
-    from flanlib import mixture as mixtures
-
     alone = factors.arm in ("single-task", "prompt-tuned")
     if alone and not factors.tasks:
         raise ParameterError(f"arm {factors.arm!r} needs tasks; found none")
@@ -215,7 +220,11 @@ def _finished(out: Path, identity: dict[str, str]) -> TuneResult | None:
     if not out.exists() or not any(out.iterdir()):
         return None
     found = TuneResult.read(out)
-    there = {"run_id": found.run_id, "mixture": found.mixture["digest"]}
+    there = {
+        "run_id": found.run_id,
+        "mixture": found.mixture["digest"],
+        "base": found.base_digest,
+    }
     if there != identity:
         raise RunError(f"{out}: holds another run ({there}, not {identity}); give another folder")
     checkpoint.verify(out, "delete the folder and tune again")
@@ -309,6 +318,7 @@ class Run:
             factors=self.factors,
             recipe=self.recipe,
             base=self.factors.model,
+            base_digest=identity["base"],
             quantization=self.quantization,
             adapters=[str(self.adapter)] if self.adapter else [],
             mixture=data,

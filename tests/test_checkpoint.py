@@ -1,6 +1,7 @@
 """A checkpoint is there whole or not at all."""
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -93,6 +94,32 @@ def test_second_process_is_told(tmp_path):
         told = second()
     assert told.returncode == 1 and f"process {os.getpid()} is tuning" in told.stderr
     assert second().returncode == 0
+
+
+def test_lock_on_a_folder_that_was_taken_away_is_not_held(tmp_path, monkeypatch):
+    """The first holder ends, and removes the folder, between opening and locking."""
+    path, flock = tmp_path / "run", checkpoint.fcntl.flock
+    calls = []
+
+    def slow(file, how):
+        if not calls:
+            shutil.rmtree(path)
+        calls.append(file.name)
+        flock(file, how)
+
+    monkeypatch.setattr(checkpoint.fcntl, "flock", slow)
+    with checkpoint.locked(path):
+        assert (path / "lock").read_text() == str(os.getpid())
+    assert len(calls) == 2
+
+
+def test_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(RunError, match="file/run: cannot be written"),
+        checkpoint.locked(tmp_path / "file" / "run"),
+    ):
+        pass
 
 
 def test_folder_stands_beside_the_outputs(tmp_path):

@@ -349,6 +349,16 @@ def test_folder_of_another_run_is_refused(go, base):
         go(source=prompts(19))
 
 
+def test_base_pretrained_anew_is_another_run(go, base):
+    again = base.parent / "again"
+    factors = Factors(model=str(model.random_neox(again, seed=4)))
+    made = go(factors=factors)
+    assert go(factors=factors) == made
+    model.random_neox(again, seed=5)
+    with pytest.raises(RunError, match="holds another run"):
+        go(factors=factors)
+
+
 def test_checkpoints_of_another_run_are_refused(go, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(checkpoint, "save", stopping_at(2))
