@@ -110,7 +110,6 @@ def encode_many(
         tokenizer, [*separators, *(p.input for p in prompts), *(p.target for p in prompts)]
     )
     between = dict(zip(separators, ids, strict=False))
-    sources = ids[len(separators) :]
     begin, bounds = begin_ids(tokenizer), (max_input_tokens, max_target_tokens, context)
     return [
         _join(begin, source, between[p.separator], answer, bounds, where_of(p))
