@@ -208,13 +208,23 @@ def _add(group: Any, argument: Argument) -> None:
         group.add_argument(argument.name, **settings, **several)
         return
     if argument.several:
-        settings["nargs"] = "+"
+        settings |= {"nargs": "+", "action": Several}
     if argument.default is MISSING:
         settings["required"] = True
     else:
         settings["default"] = argument.default
     flags = [flag, *([ALIASES[argument.name]] if argument.name in ALIASES else [])]
     group.add_argument(*flags, dest=argument.destination, **settings)
+
+
+class Several(argparse.Action):
+    """An option that may be given again; the first time replaces the default."""
+
+    given: tuple = ()
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        self.given = (*self.given, *values)
+        setattr(namespace, self.dest, self.given)
 
 
 def _shown(default: Any) -> str:

@@ -148,6 +148,13 @@ def test_render_writes_prompts_and_checks(toys, capsys):
     assert status == 2 and "--form" in err
 
 
+def test_an_option_given_twice_adds_up(toys, capsys):
+    start = ["render", "--collection", toys, "--limit", "2"]
+    _, once, _ = run(capsys, *start, "--tasks", "rain", "soup")
+    _, twice, _ = run(capsys, *start, "--tasks", "rain", "--tasks", "soup")
+    assert once == twice and len(once.splitlines()) == 2 * 2 * 10
+
+
 def test_mix_writes_a_mixture_and_its_audit(toys, tmp_path, capsys):
     out = tmp_path / "made" / "mixture.jsonl"
     words = ["mix", "--collection", toys, "--held-out", "weather", "--seed", 3, "--n", 25]
