@@ -160,9 +160,8 @@ def _count(config: Any, factors: Factors, recipe: Recipe, kind: str) -> _Counts:
         for name in ("linear", "other", "trained")
     )
     layer = two.kept - one.kept
-    rest = one.kept - layer
     # Checkpointing, on CUDA, keeps each layer's input, and one layer whole.
-    kept = rest + (layers * tokens * width * item + layer if cuda else layers * layer)
+    kept = one.kept + (layers * tokens * width * item + layer if cuda else (layers - 1) * layer)
     four_bits = recipe.quantization == "nf4" and not full
     weights = linear * (NF4_BYTES if four_bits and cuda else item) + other * item
     states = 2 if cuda and not full else 8
@@ -228,19 +227,21 @@ def _kept(net: Any, tokens: int, targets: int) -> int:
             kept[address] = tensor
         return tensor
 
-    ids = torch.zeros(1, tokens, dtype=torch.long, device="meta")
+    ids, where = (
+        torch.zeros(*n, dtype=torch.long, device="meta") for n in ((1, tokens), (targets,))
+    )
     embedded = core.get_input_embeddings()(ids).requires_grad_()
     core.set_attn_implementation(COUNTED)
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+    hooks = torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor)
+    with packing.sparing(core, where, tokens), hooks:
         scores = core(
             inputs_embeds=embedded,
             position_ids=ids,
             use_cache=False,
-            logits_to_keep=torch.zeros(targets, dtype=torch.long, device="meta"),
+            logits_to_keep=where,
             counting=keep,
         ).logits[0]
-        aims = torch.zeros(targets, dtype=torch.long, device="meta")
-        torch.nn.functional.cross_entropy(scores.float(), aims, reduction="sum")
+        torch.nn.functional.cross_entropy(scores.float(), where, reduction="sum")
     return sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
 
 

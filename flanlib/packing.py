@@ -7,7 +7,7 @@ no square of the packed length is ever built. Logits are computed only where
 a target token is predicted.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -167,15 +167,52 @@ AttentionInterface.register(ATTENTION, isolated_attention)
 
 
 @contextmanager
-def isolating(model: Any):
+def isolating(model: Any) -> Iterator[Any]:
     """Let a model attend within examples only, for the block's duration."""
     core = bare(model)
     before = core.config._attn_implementation
     core.set_attn_implementation(ATTENTION)
     try:
-        yield model
+        with sparing(core):
+            yield model
     finally:
         core.set_attn_implementation(before)
+
+
+@contextmanager
+def sparing(
+    core: PreTrainedModel, rows: torch.Tensor | None = None, n_tokens: int = 0
+) -> Iterator[None]:
+    """Run the last feed-forward only where a target is predicted.
+
+    Nothing reads what the last layer says elsewhere, so values and gradients
+    stay as they are; zeros stand in for the rest. `logits` sets the rows of
+    each pass.
+    """
+    last = _layers(core)[-1].mlp
+
+    def select(module: Any, given: tuple) -> tuple:
+        return (given[0][:, last.rows],) if last.rows is not None else given
+
+    def spread(module: Any, given: tuple, found: torch.Tensor) -> torch.Tensor:
+        if last.rows is None:
+            return found
+        whole = found.new_zeros(found.shape[0], last.n_tokens, found.shape[2])
+        return whole.index_copy(1, last.rows, found)
+
+    last.rows, last.n_tokens = rows, n_tokens
+    hooks = last.register_forward_pre_hook(select), last.register_forward_hook(spread)
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+        del last.rows, last.n_tokens
+
+
+def _layers(core: PreTrainedModel) -> torch.nn.ModuleList:
+    body = core.base_model
+    return body.layers if hasattr(body, "layers") else body.h
 
 
 def bare(model: Any) -> PreTrainedModel:
@@ -193,6 +230,9 @@ def logits(model: Any, packed: Pack) -> torch.Tensor:
     given: dict[str, Any] = {"input_ids": packed.input_ids}
     if packed.n_virtual:
         given = {"inputs_embeds": _with_prompt(model, core, packed)}
+    last = _layers(core)[-1].mlp
+    # These stay until the next pass, for a backward pass that runs the layer again.
+    last.rows, last.n_tokens = packed.where, packed.input_ids.shape[1]
     found = core(
         **given,
         position_ids=packed.position_ids,
