@@ -1,0 +1,39 @@
+"""The README's numbers are those of the tracked figure."""
+
+import csv
+
+import pytest
+
+from flanlib.estimates import ALL
+from flanlib.paths import FIGURES, ROOT
+
+WITH_INTERVAL = ("gain", "gain over base-no-options", "gain over base-cloze")
+
+
+def _rows():
+    with (FIGURES / "fig5_zero_shot_gains.csv").open(newline="") as file:
+        return [row for row in csv.DictReader(file) if not row["dataset"]]
+
+
+def _shown(row) -> str:
+    if row["arm"] in WITH_INTERVAL:
+        value, low, high = (f"{float(row[k]):+.1f}" for k in ("value", "low", "high"))
+        return f"{value} [{low}, {high}]"
+    return f" {float(row['value']):.1f} "
+
+
+@pytest.mark.parametrize("arm", ["base", "base-no-options", "base-cloze", "tuned", "gain"])
+def test_every_cluster_mean_is_in_the_table(arm):
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = [line for line in text.splitlines() if line.startswith("| ") and "[" in line]
+    found = [row for row in _rows() if row["arm"] == arm]
+    assert len(found) == len(table) == 11
+    for row, line in zip(found, table, strict=True):
+        assert _shown(row) in line
+
+
+def test_the_mean_gain_over_every_base_is_told():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    mean = [r for r in _rows() if r["cluster"] == ALL and r["arm"] in WITH_INTERVAL]
+    assert len(mean) == 3
+    assert all(_shown(row) in text for row in mean)
