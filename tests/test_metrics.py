@@ -135,6 +135,16 @@ def test_bleu_equals_sacrebleu():
     assert found.low <= found.value <= found.high
 
 
+def test_bleu_without_long_matches_is_smoothed_as_sacrebleu_does():
+    texts, truths = ["one two three x", "p q r s t"], ["one two three y z", "q p s r t"]
+    table = written(
+        [("a", str(n), t, [r]) for n, (t, r) in enumerate(zip(texts, truths, strict=True))]
+    )
+    wanted = sacrebleu.corpus_bleu(texts, [truths]).score
+    assert wanted > 1
+    assert metrics.evaluate(task("bleu", "generate"), table).value == pytest.approx(wanted)
+
+
 def test_rouge_takes_the_best_reference_and_splits_sentences():
     table = written([("a", "1", "One thing. Another thing.", ["Another thing. One thing.", "no"])])
     lsum = metrics.evaluate(task("rouge_lsum", "generate"), table)
