@@ -296,12 +296,12 @@ def processor() -> str:
     return next((s.split(":")[1].strip() for s in lines if s.startswith("model name")), "CPU")
 
 
-def save(lines: list[dict], device: str) -> None:
+def save(lines: list[dict], device: str, repeats: int) -> None:
     """Write the record."""
     threads = torch.get_num_threads()
     name = torch.cuda.get_device_name() if device == "cuda" else f"{processor()}, {threads} thread"
     record = {
-        "command": f"python benchmarks/scoring.py --rows FOLDER --device {device}",
+        "command": f"benchmarks/scoring.py --rows FOLDER --device {device} --repeats {repeats}",
         "date": time.strftime("%Y-%m-%d"),
         "device": name,
         "versions": {n: metadata.version(n) for n in ("torch", "transformers", "lm_eval")},
@@ -341,7 +341,7 @@ def main() -> int:
         missed += [f"{setting}: {what}" for what in below(line)]
         print(json.dumps(line), flush=True)
         if not options.dry:
-            save(lines, options.device)
+            save(lines, options.device, options.repeats)
     print("\n".join(["below the bar:", *missed]) if missed else "every line is above its bar")
     return int(bool(missed))
 
