@@ -99,6 +99,7 @@ def plan(
     kind = torch.device(device).type if device else _default()
     room = _available(kind) if available_gib is None else available_gib
     config = model.config_of(factors.model)
+    packing.check_type(config.model_type)
     found = _count(config, factors, recipe, kind)
     peak = sum(found.parts.values())
     return Plan(

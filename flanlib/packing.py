@@ -259,6 +259,21 @@ def loss_sum(model: Any, packed: Pack) -> torch.Tensor:
     return functional.cross_entropy(logits(model, packed).float(), packed.targets, reduction="sum")
 
 
+def check_type(name: str) -> None:
+    """Refuse an architecture that is not among `PACKABLE`.
+
+    Raises
+    ------
+    RunError
+        Naming those that are.
+    """
+    if name not in PACKABLE:
+        raise RunError(
+            f"{name}: packed examples of this architecture see each other, or were never shown"
+            f" not to; {_ADVICE}"
+        )
+
+
 @torch.no_grad()
 def check_isolation(model: Any) -> None:
     """Refuse an architecture whose packed examples differ from separate ones.
@@ -275,11 +290,7 @@ def check_isolation(model: Any) -> None:
     """
     core = bare(model)
     name = core.config.model_type
-    if name not in PACKABLE:
-        raise RunError(
-            f"{name}: packed examples of this architecture see each other, or were never shown"
-            f" not to; {_ADVICE}"
-        )
+    check_type(name)
     device = next(core.parameters()).device
     vocabulary = core.config.get_text_config().vocab_size
     mode = core.training
