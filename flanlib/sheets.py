@@ -6,24 +6,18 @@ the text written. `results.jsonl` beside the sheets has one line per task.
 """
 
 import json
-import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from flanlib import asking, sources, templates
+from flanlib import asking, exemplars
 from flanlib.adapters import Example
 from flanlib.catalogue import Catalogue, Task
 from flanlib.errors import DataError, MissingResultError
 from flanlib.results import Scoring
-from flanlib.stream import few_shot
-from flanlib.templates import Prompt
 
 RESULTS = "results.jsonl"
-FEW_SHOT_TOKENS = 960
-POOL = 2_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +77,17 @@ def score_tasks(
         wording = asking.asked_with(catalogue, task, asked.scoring)
         prompts = list(asking.prompts_of(examples, wording, asked.scoring))
         if asked.shots:
-            prompts = exemplified(prompts, catalogue, task, asked, tokenizer, wording, rows)
+            prompts = exemplars.exemplified(
+                catalogue,
+                task,
+                prompts,
+                wording,
+                shots=asked.shots,
+                seed=asked.seed,
+                show_options=asked.scoring.show_options,
+                tokenizer=tokenizer,
+                rows=rows,
+            )
         say(f"{head}: {len(prompts)} prompts from {len(examples)} rows ...")
         settings: dict[str, Any] = {"token_budget": token_budget}
         if task.kind == "generate":
@@ -140,68 +144,6 @@ def _write(out: Path, measured: Mapping[str, Any]) -> None:
     part = path.with_name(f".{RESULTS}.part")
     part.write_text(text, encoding="utf-8")
     part.replace(path)
-
-
-def exemplified(
-    prompts: Sequence[Prompt],
-    catalogue: Catalogue,
-    task: Task,
-    asked: Asked,
-    tokenizer: Any,
-    wording: Sequence[templates.Template],
-    rows: str | Path | None,
-) -> list[Prompt]:
-    """Prompts with solved train examples in front, in the same template.
-
-    Labels take turns where there are labels. Exemplars are dropped from the
-    left until the input fits 960 tokens.
-
-    Source
-    ------
-    Wei et al. 2022, section 4.3: as many exemplars as fit 960 tokens.
-    """
-    pool = list(islice(sources.examples(catalogue, task, "train", rows=rows), POOL))
-    if not pool:
-        raise MissingResultError(f"task {task.key}: no train rows to take exemplars from")
-    separator = prompts[0].separator
-    by_id = {template.id: template for template in wording}
-    found = []
-    for prompt in prompts:
-        rng = random.Random(f"{asked.seed}/{task.key}/{prompt.example}")
-        template = by_id[prompt.template]
-        solved = [
-            templates.render(
-                one, template, show_options=asked.scoring.show_options, separator=separator
-            )
-            for one in _drawn(pool, asked.shots, rng)
-        ]
-        found.append(_fitted(prompt, solved, tokenizer))
-    return found
-
-
-def _drawn(pool: Sequence[Example], n: int, rng: random.Random) -> list[Example]:
-    """`n` examples in random order, labels as evenly as they go."""
-    labels: dict[str, list[Example]] = {}
-    for one in rng.sample(pool, len(pool)):
-        labels.setdefault(one.answers[0] if one.gold is not None else "", []).append(one)
-    turns = [
-        one for column in _turns(rng.sample(list(labels.values()), len(labels))) for one in column
-    ]
-    return rng.sample(turns[:n], min(n, len(turns)))
-
-
-def _turns(groups: Sequence[Sequence[Any]]) -> Iterator[list[Any]]:
-    """First of each group, second of each, and so on until all are empty."""
-    for place in range(max(map(len, groups))):
-        yield [group[place] for group in groups if place < len(group)]
-
-
-def _fitted(prompt: Prompt, solved: Sequence[Prompt], tokenizer: Any) -> Prompt:
-    for first in range(len(solved)):
-        found = few_shot(prompt, solved[first:])
-        if len(tokenizer(found.input, add_special_tokens=False)["input_ids"]) <= FEW_SHOT_TOKENS:
-            return found
-    return prompt
 
 
 def score_file(

@@ -30,7 +30,7 @@ opened likelihood generate
 folding memory trainer tune
 score shards choices answers counts metrics
 micro.probes micro.pretrain
-provenance results asking sheets
+provenance results asking exemplars sheets
 estimates agreement ledger
 runs study
 figures.style figures.boxes figures.* figures
@@ -42,7 +42,7 @@ arguments doctor verbs verbs_study cli __main__
 TORCH_FREE = (
     *("arguments", "cli", "verbs", "verbs_study", "doctor", "batch", "notebook", "report"),
     *("figures", "study", "runs", "results", "estimates", "ledger", "rendering", "mixture"),
-    *("export", "sheets", "hub"),
+    *("export", "exemplars", "sheets", "hub"),
 )
 
 
