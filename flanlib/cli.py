@@ -15,10 +15,11 @@ from pathlib import Path
 from flanlib import arguments
 from flanlib.errors import FlanlibError, MissingResultError, ParameterError
 
-MODULES = ("verbs", "verbs_study")
+MODULES = ("verbs", "verbs_study", "verbs_sweep")
 ORDER = (
     *("doctor", "list", "fetch", "render", "mix", "export", "audit"),
     *("pretrain", "tune", "score", "run", "figures", "report"),
+    *("grid", "work", "merge"),
 )
 
 

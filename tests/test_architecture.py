@@ -36,13 +36,14 @@ runs study
 figures.style figures.boxes figures.* figures
 notebook batch
 report
-arguments doctor verbs verbs_study cli __main__
+sweep
+arguments doctor verbs verbs_study verbs_sweep cli __main__
 """.split()
 
 TORCH_FREE = (
-    *("arguments", "cli", "verbs", "verbs_study", "doctor", "batch", "notebook", "report"),
+    *("arguments", "cli", "verbs", "verbs_study", "verbs_sweep", "doctor", "batch", "notebook"),
     *("figures", "study", "runs", "results", "estimates", "ledger", "rendering", "mixture"),
-    *("export", "exemplars", "sheets", "hub"),
+    *("report", "sweep", "export", "exemplars", "sheets", "hub"),
 )
 
 
