@@ -177,39 +177,41 @@ class Catalogue:
         return {key: tuple(tasks) for key, tasks in found.items()}
 
     def held_out(self, key: str, clusters: Iterable[str] = ()) -> Split:
-        """Tasks left for tuning when a cluster is held out.
+        """Tasks left for tuning when a cluster, or several, is held out.
 
         Parameters
         ----------
         key
-            Cluster to evaluate. Its neighbours are removed from tuning.
+            Cluster to evaluate; several with `+` between. Neighbours are
+            removed from tuning.
         clusters
             Tuning clusters to keep; empty keeps all that may be kept.
 
         Raises
         ------
         LeakageError
-            If `clusters` names the held-out cluster or a neighbour, or a
-            dataset of the held-out cluster also stands in another cluster.
+            If `clusters` names a held-out cluster or a neighbour, or a
+            dataset of a held-out cluster also stands in another cluster.
         """
-        cluster = self.cluster(key)
-        barred = {key, *cluster.neighbours}
+        held = {part: self.cluster(part) for part in key.split("+")}
+        near = {n: part for part, c in held.items() for n in c.neighbours if n not in held}
+        barred = {*held, *near}
         chosen = [self.cluster(c).key for c in clusters] or list(self.clusters)
         if clusters and (leaks := sorted(barred & set(chosen))):
             raise LeakageError(
                 f"{self.name}: tuning clusters {leaks} may not be used while {key!r} is held out;"
                 f" leave out {sorted(barred)}"
             )
-        evaluation = self.of_cluster(key)
-        unseen = {task.dataset for task in evaluation}
+        evaluation = tuple(t for t in self.tasks.values() if t.cluster in held)
+        unseen = {task.dataset: task.cluster for task in evaluation}
         tuning, removed = [], {}
         for task in self.tasks.values():
-            if task.cluster == key:
+            if task.cluster in held:
                 continue
-            if task.cluster in cluster.neighbours:
-                removed[task.key] = f"cluster {task.cluster} is a neighbour of {key}"
+            if task.cluster in near:
+                removed[task.key] = f"cluster {task.cluster} is a neighbour of {near[task.cluster]}"
             elif task.dataset in unseen:
-                removed[task.key] = f"dataset {task.dataset} is evaluated in {key}"
+                removed[task.key] = f"dataset {task.dataset} is evaluated in {unseen[task.dataset]}"
             elif task.cluster not in chosen:
                 removed[task.key] = f"cluster {task.cluster} was not chosen"
             else:
