@@ -63,7 +63,11 @@ def prompts_of(
     for example in examples:
         for template in asked:
             yield templates.render(
-                example, template, show_options=scoring.show_options, separator=separator
+                example,
+                template,
+                show_options=scoring.show_options,
+                turned=scoring.turned,
+                separator=separator,
             )
 
 

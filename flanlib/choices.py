@@ -1,12 +1,10 @@
 """Which option a model chooses, how sure it is, and what sways it."""
 
-from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from flanlib.adapters import Example
 from flanlib.errors import DataError, ParameterError
 
 Choice = Literal["sum", "token", "byte", "pmi"]
@@ -75,23 +73,6 @@ def calibration_error(table: pd.DataFrame, choice: Choice = "sum", n_bins: int =
     return float(100 * gaps.sum() / len(best))
 
 
-def turned(example: Example) -> Example:
-    """An example with its options in reverse."""
-    if example.gold is None:
-        raise ParameterError(f"task {example.task}, example {example.id}: there are no options")
-    return replace(
-        example,
-        options=example.options[::-1],
-        gold=len(example.options) - 1 - example.gold,
-    )
-
-
-def turned_back(table: pd.DataFrame) -> pd.DataFrame:
-    """A rank table of turned examples, its indices those of the originals."""
-    last = table.groupby(KEYS, sort=False)["option"].transform("max")
-    return table.assign(option=last - table["option"], gold=last - table["gold"])
-
-
 def order_sensitivity(
     table: pd.DataFrame, other: pd.DataFrame, choice: Choice = "sum"
 ) -> dict[str, float]:
@@ -100,8 +81,7 @@ def order_sensitivity(
     Parameters
     ----------
     other
-        Scores with options shown in another order, `option` and `gold`
-        being indices into the original order.
+        Scores of the same prompts with the options shown in another order.
 
     Returns
     -------
@@ -115,3 +95,34 @@ def order_sensitivity(
     right = [(pair[f"option_{s}"] == pair[f"gold_{s}"]).mean() for s in "xy"]
     changed = (pair["option_x"] != pair["option_y"]).mean()
     return {"changed": 100 * float(changed), "accuracy_change": 100 * float(right[1] - right[0])}
+
+
+def answering(table: pd.DataFrame, choice: Choice = "sum", n_bins: int = 10) -> dict[str, Any]:
+    """How a model answers, over all templates of a rank table.
+
+    Returns
+    -------
+    `calibration_error` in percent; `sure`, per bin of equal width over the
+    confidence, `[prompts, mean confidence, accuracy]` in percent, empty bins
+    left out; `chosen` and `gold`, percent of prompts per place of the option.
+    """
+    best = choices(table, choice)
+    right = best["option"] == best["gold"]
+    bins = np.minimum((best["confidence"] * n_bins).astype(int), n_bins - 1)
+    sure = [
+        [
+            len(part),
+            round(100 * part["confidence"].mean(), 2),
+            round(100 * right[part.index].mean(), 2),
+        ]
+        for _, part in best.groupby(bins)
+    ]
+    places = range(int(table["option"].max()) + 1)
+    return {
+        "calibration_error": round(calibration_error(table, choice), 2),
+        "sure": sure,
+        **{
+            name: [round(100 * float((best[column] == place).mean()), 2) for place in places]
+            for name, column in (("chosen", "option"), ("gold", "gold"))
+        },
+    }

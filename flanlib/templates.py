@@ -219,6 +219,7 @@ def render(
     template: Template,
     *,
     show_options: bool = True,
+    turned: bool = False,
     separator: str = SEPARATOR,
 ) -> Prompt:
     """Phrase an example.
@@ -227,6 +228,9 @@ def render(
     ----------
     show_options
         False leaves the OPTIONS block out but still ranks (a base control).
+    turned
+        Whether the OPTIONS block shows them in reverse; the prompt's own
+        `options` and `gold` stay in their order.
 
     Raises
     ------
@@ -251,7 +255,7 @@ def render(
         )
     ranked = bool(options) and template.options and not template.inverted
     if ranked and show_options and separator == SEPARATOR:
-        text = f"{text}\n{options_block(options)}"
+        text = f"{text}\n{options_block(options[::-1] if turned else options)}"
     return Prompt(
         input=text,
         target=target,

@@ -14,8 +14,6 @@ from flanlib.choices import (
     choices,
     close_calls,
     order_sensitivity,
-    turned,
-    turned_back,
 )
 from flanlib.errors import DataError, ParameterError
 
@@ -322,17 +320,6 @@ def test_order_sensitivity_by_hand():
     assert found == {"changed": 75.0, "accuracy_change": 25.0}
     with pytest.raises(DataError, match="different prompts"):
         order_sensitivity(first, second[second["template"] == "a"])
-
-
-def test_turning_options_round_and_back():
-    there = turned(example("1", options=("a", "b", "c"), gold=0))
-    assert (there.options, there.gold) == (("c", "b", "a"), 2)
-    assert turned(there) == example("1", options=("a", "b", "c"), gold=0)
-    table = random_table()
-    back = turned_back(turned_back(table))
-    assert back["option"].tolist() == table["option"].tolist()
-    with pytest.raises(ParameterError, match="no options"):
-        turned(example("1", options=(), gold=None))
 
 
 def test_close_calls_by_hand():
