@@ -31,7 +31,8 @@ class Factors:
     model
         Name below `data/models/`, a folder, or a hub id.
     held_out
-        Cluster evaluated, and removed from tuning with its neighbours.
+        Cluster evaluated, and removed from tuning with its neighbours;
+        several with `+` between are held out together.
     arm
         `base` is untuned; `tuned` is QLoRA on the mixture; `finetuned` is
         full fine-tuning on it; `single-task` is QLoRA on `tasks` alone;
@@ -46,8 +47,9 @@ class Factors:
         Templates per dataset used in tuning; 0 means all.
     n_examples
         Tuning examples drawn from each task; 0 means no limit but the cap.
-    shots
-        Exemplars in front of each scored example.
+    under
+        Run id of the tuned model that a soft prompt is learned on; empty is
+        the base.
     seed
         Of the mixture, the adapter's start, and the data order.
     """
@@ -61,7 +63,7 @@ class Factors:
     tasks: tuple[str, ...] = ()
     n_templates: Annotated[int, Field(ge=0, le=10)] = 0
     n_examples: Annotated[int, Field(ge=0)] = 0
-    shots: Annotated[int, Field(ge=0, le=64)] = 0
+    under: str = ""
     seed: Annotated[int, Field(ge=0)] = 1
 
 

@@ -8,6 +8,8 @@ what a new draw of entities and of seeds would change.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -73,20 +75,22 @@ def arm(record: Record) -> str:
         name += "-no-options"
     if factors.arm != "base" and factors.form != "instruction":
         name += f" form={factors.form}"
-    for key in ("clusters", "tasks", "n_templates", "n_examples", "shots"):
-        value = getattr(factors, key)
-        if value != getattr(Factors(), key):
-            shown = "+".join(value) if isinstance(value, tuple) else value
-            name += f" {key}={shown}"
-    if scoring.choice != Scoring().choice:
-        name += f" choice={scoring.choice}"
+    plain: tuple[tuple[Any, Any, tuple[str, ...]], ...] = (
+        (factors, Factors(), ("clusters", "tasks", "n_templates", "n_examples", "under")),
+        (scoring, Scoring(), ("choice", "shots", "turned")),
+    )
+    for settings, usual, keys in plain:
+        for key in keys:
+            if (value := getattr(settings, key)) != getattr(usual, key):
+                shown = "+".join(value) if isinstance(value, tuple) else value
+                name += f" {key}={shown}"
     return name
 
 
 def table(
     records: Iterable[Record],
     groups: Mapping[str, Sequence[str]],
-    gains: Sequence[tuple[str, str]] = (("tuned", "base"),),
+    gains: Mapping[str, tuple[str, str]] = MappingProxyType({}),
     naming: Callable[[Record], str] | None = None,
 ) -> pd.DataFrame:
     """Arms and gains per dataset, per cluster and over all clusters.
@@ -98,8 +102,7 @@ def table(
     groups
         Data digest -> group of each example, from `results.groups`.
     gains
-        Pairs (arm, against); the row's arm is `gain` for the first pair and
-        `gain over <against>` for the others.
+        Name of a difference -> (arm, arm that is taken from it).
     naming
         Tells arms apart; `arm` where nothing else is given.
 
@@ -122,9 +125,9 @@ def table(
     for cluster, members in _by(records, lambda r: r.cluster).items():
         found = _cluster(cluster, members, groups, naming)
         for dataset, arms in found.items():
-            for place, (new, old) in enumerate(gains):
+            for name, (new, old) in gains.items():
                 if new in arms and old in arms:
-                    arms["gain" if place == 0 else f"gain over {old}"] = arms[new].minus(arms[old])
+                    arms[name] = arms[new].minus(arms[old])
             rows += [_row(cluster, dataset, name, e) for name, e in arms.items()]
         for name, estimate in found[""].items():
             whole.setdefault(name, []).append(estimate)

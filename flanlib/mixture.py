@@ -18,12 +18,13 @@ import numpy as np
 
 from flanlib import overlap, sources, templates
 from flanlib.audit import EvaluationAudit, TaskAudit
-from flanlib.catalogue import TRAIN_CAP, Catalogue, Split, Task
-from flanlib.errors import LeakageError, MissingResultError
+from flanlib.catalogue import TRAIN_CAP, Catalogue, Split, Task, load
+from flanlib.config import Factors, Recipe
+from flanlib.errors import LeakageError, MissingResultError, ParameterError
 from flanlib.stream import Mixture, Part, Store, few_shot, shuffled
 from flanlib.templates import Template
 
-__all__ = ["RATE_CAP", "Mixture", "few_shot", "mixture"]
+__all__ = ["RATE_CAP", "Mixture", "few_shot", "mixture", "of_run"]
 
 RATE_CAP = 3_000
 
@@ -120,6 +121,45 @@ def mixture(
         texts=texts,
         tasks=tuple(audits[key] for key in catalogue.tasks if key in audits),
         evaluation=evaluation,
+    )
+
+
+def of_run(
+    factors: Factors,
+    recipe: Recipe,
+    rows: str | Path | None = None,
+    *,
+    collection: str = "",
+    limit: int = 0,
+) -> Mixture:
+    """The mixture an arm is tuned on.
+
+    The `single-task` and `prompt-tuned` arms train on the tasks they are
+    asked about, so for them nothing is held out.
+
+    Parameters
+    ----------
+    collection
+        Folder of the collection, where its name alone does not say it.
+    limit
+        Most train rows read per task; 0 is the cap.
+    """
+    alone = factors.arm in ("single-task", "prompt-tuned")
+    if alone and not factors.tasks:
+        raise ParameterError(f"arm {factors.arm!r} needs tasks; found none")
+    return mixture(
+        load(collection or factors.collection),
+        None if alone else factors.held_out,
+        seed=factors.seed,
+        form=factors.form,
+        clusters=factors.clusters,
+        tasks=factors.tasks,
+        n_templates=factors.n_templates,
+        n_examples=factors.n_examples,
+        rows=rows,
+        limit=limit or None,
+        exemplar_share=recipe.exemplar_share,
+        max_exemplars=recipe.max_exemplars,
     )
 
 

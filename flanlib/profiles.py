@@ -6,7 +6,7 @@ the one place where the parameters of notebooks and commands have their
 types, defaults and meanings.
 """
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -28,6 +28,12 @@ class Profile:
     ----------
     max_examples
         Most examples scored per task.
+    alone, soft
+        How one task alone, and a soft prompt, are tuned.
+    ladder
+        Models from small to large.
+    shots
+        Most exemplars in front of a question.
     train_limit
         Most train rows read per task; 0 is FLAN's cap of 30 000.
     results
@@ -40,42 +46,58 @@ class Profile:
     model: str
     recipe: Recipe
     max_examples: int
+    alone: Recipe
+    soft: Recipe
+    ladder: tuple[str, ...]
+    shots: int
     train_limit: int = 0
     results: Path = paths.RESULTS
     note: str = ""
 
 
+MICRO = Recipe(steps=800, examples_per_step=16, max_input_tokens=400, max_target_tokens=48)
+GPU = Recipe(steps=3000, learning_rate=2e-4, dropout=0.05)
+TINY = Recipe(
+    steps=4,
+    examples_per_step=8,
+    rank=4,
+    alpha=8,
+    max_input_tokens=384,
+    max_target_tokens=64,
+    pack_tokens=1024,
+)
 PROFILES: dict[str, Profile] = {
     "micro": Profile(
         collection="micro",
         model="micro-2m",
-        recipe=Recipe(
-            steps=800,
-            examples_per_step=16,
-            max_input_tokens=400,
-            max_target_tokens=48,
-        ),
+        recipe=MICRO,
+        alone=replace(MICRO, steps=200),
+        soft=replace(MICRO, steps=200, learning_rate=0.1, schedule="constant"),
         max_examples=120,
+        ladder=("micro-300k", "micro-600k", "micro-1m", "micro-2m", "micro-6m"),
+        shots=3,
     ),
     "gpu": Profile(
         collection="flan",
         model="EleutherAI/pythia-1.4b",
-        recipe=Recipe(steps=3000, learning_rate=2e-4, rank=16, alpha=32, dropout=0.05),
+        recipe=GPU,
+        alone=replace(GPU, steps=1000),
+        soft=replace(GPU, steps=1000, learning_rate=0.1, schedule="constant"),
         max_examples=1000,
+        ladder=tuple(
+            f"EleutherAI/pythia-{size}" for size in ("160m", "410m", "1.4b", "2.8b", "6.9b")
+        ),
+        shots=16,
     ),
     "rehearsal": Profile(
         collection="flan",
         model="rehearsal",
-        recipe=Recipe(
-            steps=4,
-            examples_per_step=8,
-            rank=4,
-            alpha=8,
-            max_input_tokens=384,
-            max_target_tokens=64,
-            pack_tokens=1024,
-        ),
+        recipe=TINY,
+        alone=TINY,
+        soft=replace(TINY, learning_rate=0.1, schedule="constant"),
         max_examples=4,
+        ladder=("rehearsal",),
+        shots=2,
         train_limit=40,
         results=paths.BUILD / "rehearsal" / "results",
         note="REHEARSAL: tiny random model, a few rows; the numbers mean nothing",

@@ -44,6 +44,11 @@ class Scoring:
         `eval` is the test; recipes are chosen on `dev`.
     max_examples
         Most examples of one task; 0 is all of them.
+    shots
+        Solved train examples in front of each question, as many of them as
+        fit.
+    turned
+        Whether the OPTIONS block shows them in reverse.
     """
 
     form: Form = "instruction"
@@ -51,6 +56,8 @@ class Scoring:
     choice: Choice = "sum"
     split: Literal["eval", "dev"] = "eval"
     max_examples: Annotated[int, Field(ge=0)] = 120
+    shots: Annotated[int, Field(ge=0, le=64)] = 0
+    turned: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -74,6 +81,9 @@ class Record:
         templates, in percent. What paired intervals are made from.
     signature
         How the metric was computed, where a library says.
+    answering
+        Of a task that ranks: which options were chosen and how surely; see
+        `choices.answering`.
     data, phrasing, mixture
         Digests of the examples, of the templates they were asked with, and
         of what the model was tuned on.
@@ -99,6 +109,7 @@ class Record:
     templates: Annotated[dict[str, float], Field(min_length=1)]
     scores: tuple[float, ...]
     signature: str = ""
+    answering: dict[str, Any] = Field(default_factory=dict)
     data: str
     phrasing: str
     mixture: str = ""

@@ -37,6 +37,8 @@ class Job:
         Folder the records are added to.
     runs
         Folder below which tuned models are kept, by run id.
+    under
+        Settings of the tuned model that a soft prompt is learned on.
     rows
         Local folder of rows; empty lets the source decide.
     train_limit
@@ -51,6 +53,7 @@ class Job:
     asked: tuple[tuple[Scoring, str], ...]
     at: Path
     runs: Path = paths.RUNS
+    under: tuple[Factors, Recipe] | None = None
     rows: str = ""
     train_limit: int = 0
     quiet: bool = False
@@ -79,14 +82,20 @@ class Job:
         """What progress lines call it."""
         factors = self.factors
         if factors.arm == "base":
-            return f"base on {factors.held_out}"
-        return f"{factors.arm} without {factors.held_out}, seed {factors.seed}"
+            return f"{factors.model} on {factors.held_out}"
+        parts = [f"{factors.arm} {factors.model} without {factors.held_out}"]
+        parts += [f"form {factors.form}"] if factors.form != "instruction" else []
+        parts += [f"{len(factors.clusters)} clusters"] if factors.clusters else []
+        parts += [f"{factors.n_templates} templates"] if factors.n_templates else []
+        parts += ["on " + ", ".join(factors.tasks)] if factors.tasks else []
+        parts += [f"{factors.n_examples} examples"] if factors.n_examples else []
+        return ", ".join([*parts, f"seed {factors.seed}"])
 
 
 def run(
     jobs: Sequence[Job], processes: int = 1, work: Callable[[Job], float] | None = None
 ) -> None:
-    """Do every job, in this process or in several.
+    """Do every job, in this process or in several; those that need another last.
 
     Records are added as each job ends, so a killed run loses only the jobs
     in progress.
@@ -96,8 +105,15 @@ def run(
     processes
         Jobs at a time; above 1, each has a process of its own and one thread.
     """
-    work = work or compute
-    alone = processes <= 1 or len(jobs) == 1
+    later = [job for job in jobs if job.under]
+    for wave in ([job for job in jobs if not job.under], later):
+        if wave:
+            _spread(wave, min(processes, len(wave)), work or compute)
+
+
+def _spread(jobs: Sequence[Job], processes: int, work: Callable[[Job], float]) -> None:
+    """Jobs that need nothing of each other."""
+    alone = processes <= 1
     board = Board(
         [job.title for job in jobs],
         [job.expected_s for job in jobs],
@@ -172,13 +188,26 @@ def score_task(
     tokenizer: Any,
 ) -> dict[str, Any]:
     """One task under one way of asking: the measured part of its record."""
-    from flanlib import metrics, score
+    from flanlib import choices, exemplars, metrics, score
 
     began, started = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
     examples = asking.examples_of(found, task, scoring, job.rows)
     asked = asking.asked_with(found, task, scoring)
     prompts = list(asking.prompts_of(examples, asked, scoring))
     longest = job.recipe.max_input_tokens
+    if scoring.shots:
+        prompts = exemplars.exemplified(
+            found,
+            task,
+            prompts,
+            asked,
+            shots=scoring.shots,
+            seed=0,
+            show_options=scoring.show_options,
+            tokenizer=tokenizer,
+            rows=job.rows or None,
+            longest=min(longest, exemplars.FEW_SHOT_TOKENS),
+        )
     if task.kind == "rank":
         table = score.rank(lm, tokenizer, prompts, max_input_tokens=longest)
     else:
@@ -197,6 +226,7 @@ def score_task(
         "cluster": task.cluster,
         "kind": task.kind,
         **_measured(measured),
+        "answering": choices.answering(table, scoring.choice) if task.kind == "rank" else {},
         "data": results.note_examples(examples, job.at),
         "phrasing": results.phrasing_digest(asked),
         "sample": asking.sample(prompts[0], table),
@@ -231,51 +261,37 @@ def processes() -> int:
 
 def _model(job: Job) -> tuple[Any, Any, str, str]:
     """Model, tokenizer, device, and digest of what it was tuned on."""
-    from flanlib import card, model, tune
+    from flanlib import card, model
 
-    factors, recipe, adapter, mixture = job.factors, job.recipe, None, ""
-    name, quantization = factors.model, recipe.quantization
-    if factors.arm != "base":
-        out = job.runs / run_id(factors, recipe)
-        job.tell("mixing")
-        made = tune.tune(
-            factors,
-            recipe,
-            out=out,
-            rows=job.rows or None,
-            mixture=_mixture(job),
-            progress=job.tell,
-        )
+    factors, recipe, mixture = job.factors, job.recipe, ""
+    if factors.arm == "base":
+        lm, tokenizer = model.load(factors.model, quantization=recipe.quantization)
+    else:
+        below = _tuned(job, *job.under).out if job.under else None
+        made = _tuned(job, factors, recipe, below)
+        lm, tokenizer = made.load()
         mixture = made.mixture["digest"]
-        if factors.arm == "finetuned":
-            name, quantization = str(made.out), "none"
-        else:
-            adapter = made.out
-    lm, tokenizer = model.load(name, quantization=quantization, adapter=adapter)
     device = card.device_name(next(lm.parameters()).device.type)
     return lm, tokenizer, device, mixture
 
 
-def _mixture(job: Job) -> Any:
-    """What to tune on, where the factors alone do not say it."""
-    if job.collection == job.factors.collection and not job.train_limit:
-        return None
-    from flanlib import mixture
+def _tuned(job: Job, factors: Factors, recipe: Recipe, adapter: Path | None = None) -> Any:
+    """The finished run of those settings, tuned now if it is not there."""
+    from flanlib import mixture as mixtures
+    from flanlib import tune
 
-    factors, recipe = job.factors, job.recipe
-    return mixture.mixture(
-        catalogue.load(job.collection),
-        factors.held_out,
-        seed=factors.seed,
-        form=factors.form,
-        clusters=factors.clusters,
-        tasks=factors.tasks,
-        n_templates=factors.n_templates,
-        n_examples=factors.n_examples,
-        rows=job.rows or None,
-        limit=job.train_limit or None,
-        exemplar_share=recipe.exemplar_share,
-        max_exemplars=recipe.max_exemplars,
+    job.tell("mixing")
+    rows = job.rows or None
+    mixture = mixtures.of_run(
+        factors, recipe, rows, collection=job.collection, limit=job.train_limit
+    )
+    return tune.tune(
+        factors,
+        recipe,
+        out=job.runs / run_id(factors, recipe),
+        mixture=mixture,
+        adapter=adapter,
+        progress=job.tell,
     )
 
 

@@ -30,7 +30,11 @@ from flanlib.runs import Job
 ASKED = Scoring()
 BARE = Scoring(show_options=False)
 CLOZE = Scoring(form="cloze", show_options=False)
-GAINS = (("tuned", "base"), ("tuned", "base-no-options"), ("tuned", "base-cloze"))
+GAINS = {
+    "gain": ("tuned", "base"),
+    "gain over base-no-options": ("tuned", "base-no-options"),
+    "gain over base-cloze": ("tuned", "base-cloze"),
+}
 ARMS = ("chance", "base", "base-no-options", "base-cloze", "tuned")
 
 
@@ -71,12 +75,17 @@ class Study:
         """What every figure of this study has to say; may be empty."""
         return self.settings.behind.note
 
+    @property
+    def clusters(self) -> tuple[str, ...]:
+        """Clusters scored, in catalogue order."""
+        return self.settings.clusters
+
     @cached_property
     def tasks(self) -> dict[str, tuple[Task, ...]]:
         """Held-out cluster -> tasks scored."""
         found = {
             key: tuple(t for t in self.catalogue.of_cluster(key) if t.key not in self.left_out)
-            for key in self.settings.clusters
+            for key in self.clusters
         }
         return {key: tasks for key, tasks in found.items() if tasks}
 
@@ -102,6 +111,11 @@ class Study:
             for cell in cells(cluster)
         ]
 
+    @property
+    def below(self) -> dict[str, tuple[Factors, Recipe]]:
+        """Run id -> settings of each tuned model that a soft prompt is learned on."""
+        return {}
+
     def jobs(self, cells: Sequence[Cell], at: Path) -> list[Job]:
         """Cells gathered into one job per run, in their order."""
         asked: dict[tuple[Factors, Recipe], list[tuple[Scoring, str]]] = {}
@@ -115,6 +129,7 @@ class Study:
                 asked=tuple(parts),
                 at=at,
                 runs=paths.RUNS if at == self.at else at / "runs",
+                under=self.below.get(factors.under),
                 rows=self.settings.rows,
                 train_limit=self.settings.behind.train_limit,
             )

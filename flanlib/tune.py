@@ -18,7 +18,7 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
-from flanlib import card, catalogue, checkpoint, folding, memory, packing
+from flanlib import card, checkpoint, folding, memory, packing
 from flanlib import mixture as mixtures
 from flanlib import model as models
 from flanlib.config import Factors, Recipe, digest, run_id
@@ -158,7 +158,7 @@ def tune(
     if adapter is not None and factors.arm != "prompt-tuned":
         raise ParameterError(f"arm {factors.arm!r} starts from a base; found adapter {adapter}")
     with checkpoint.locked(checkpoint.folder(out)) as folder:
-        source = mixture_of(factors, recipe, rows) if mixture is None else mixture
+        source = mixtures.of_run(factors, recipe, rows) if mixture is None else mixture
         data = described(source)
         identity = {
             "run_id": run_id(factors, recipe),
@@ -173,30 +173,6 @@ def tune(
         result = run.go(source, data, identity, device, dtype)
         shutil.rmtree(folder)
         return result
-
-
-def mixture_of(factors: Factors, recipe: Recipe, rows: str | Path | None = None) -> Any:
-    """The mixture an arm is tuned on.
-
-    The `single-task` and `prompt-tuned` arms train on the tasks they are
-    asked about, so for them nothing is held out.
-    """
-    alone = factors.arm in ("single-task", "prompt-tuned")
-    if alone and not factors.tasks:
-        raise ParameterError(f"arm {factors.arm!r} needs tasks; found none")
-    return mixtures.mixture(
-        catalogue.load(factors.collection),
-        None if alone else factors.held_out,
-        seed=factors.seed,
-        form=factors.form,
-        clusters=factors.clusters,
-        tasks=factors.tasks,
-        n_templates=factors.n_templates,
-        n_examples=factors.n_examples,
-        rows=rows,
-        exemplar_share=recipe.exemplar_share,
-        max_exemplars=recipe.max_exemplars,
-    )
 
 
 def described(source: Any) -> dict[str, Any]:

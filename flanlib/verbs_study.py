@@ -110,11 +110,11 @@ def _plan(
 ) -> None:
     """Print what a run will take; without rows, all but its tokens."""
     from flanlib import memory
-    from flanlib.tune import mixture_of
+    from flanlib.mixture import of_run
 
     prompts = None
     try:
-        prompts = mixture_of(factors, recipe, rows)
+        prompts = of_run(factors, recipe, rows)
     except MissingResultError as error:
         say(f"no tokens counted: {error}")
     found = memory.plan(
@@ -305,11 +305,10 @@ def figures(settings: Settings, *, only: tuple[str, ...] = ()) -> None:
     """
     from flanlib import batch
     from flanlib import figures as drawn
-    from flanlib.study import open_study
 
     for stem in batch.stems(only):
         values = {**drawn.USUAL.get(stem, {}), **batch.given(settings)}
-        shown = drawn.redraw(stem, open_study(**values))
+        shown = drawn.redraw(stem, drawn.open_for(stem, **values))
         say(f"{stem}: drawn")
         for path in shown.files.values():
             print(path)

@@ -32,7 +32,8 @@ score shards choices answers counts metrics
 micro.probes micro.pretrain
 provenance results asking exemplars sheets
 estimates agreement ledger
-runs study
+plans
+runs study axes
 figures.style figures.boxes figures.* figures
 notebook batch
 report
@@ -42,7 +43,7 @@ arguments doctor verbs verbs_study verbs_sweep cli __main__
 
 TORCH_FREE = (
     *("arguments", "cli", "verbs", "verbs_study", "verbs_sweep", "doctor", "batch", "notebook"),
-    *("figures", "study", "runs", "results", "estimates", "ledger", "rendering", "mixture"),
+    *("figures", "study", "axes", "runs", "results", "estimates", "ledger", "rendering", "mixture"),
     *("report", "sweep", "export", "exemplars", "sheets", "hub"),
 )
 

@@ -46,7 +46,8 @@ def test_means_over_tasks_then_datasets():
 def test_gain_is_paired():
     base = noise(0)
     tuned = np.minimum(base + 10, 100.0) - 10 * (base == 100)
-    table = estimates.table([record("a", "base", base), record("a", "tuned", tuned)], GROUPS)
+    records = [record("a", "base", base), record("a", "tuned", tuned)]
+    table = estimates.table(records, GROUPS, {"gain": ("tuned", "base")})
     gain = pick(table, "nli", "", "gain")
     assert gain.value == pytest.approx(tuned.mean() - base.mean())
     alone = pick(table, "nli", "", "base")

@@ -3,37 +3,12 @@
 from dataclasses import replace
 
 import pytest
+from conftest import RECIPE
 from records import pretend
-from toy_collection import SIZES, toy_catalogue
 
-from flanlib import estimates, model, paths, profiles, progress, results, runs, sources, study
+from flanlib import estimates, profiles, progress, results, runs, study
 from flanlib.config import Factors, Recipe
 from flanlib.errors import MissingResultError, ParameterError, RunError
-from flanlib.profiles import Profile
-
-RECIPE = Recipe(steps=2, examples_per_step=2, rank=2, alpha=4, max_input_tokens=96)
-
-
-@pytest.fixture
-def toys(tmp_path, monkeypatch):
-    folder = tmp_path / "toys"
-    folder.mkdir()
-    toy_catalogue(folder, monkeypatch)
-    monkeypatch.setattr(sources, "available", lambda *_: dict.fromkeys(SIZES))
-    for name in ("BUILD", "RUNS", "CACHE"):
-        monkeypatch.setattr(paths, name, tmp_path / name.lower())
-    profile = Profile(
-        collection=str(folder), model="tiny", recipe=RECIPE, max_examples=3,
-        results=tmp_path / "results",
-    )  # fmt: skip
-    monkeypatch.setitem(profiles.PROFILES, "micro", profile)
-    return study.open_study(held_out="food, weather")
-
-
-@pytest.fixture
-def real(toys):
-    model.random_neox(paths.BUILD / "models" / "tiny")
-    return toys
 
 
 def test_cells_are_base_once_and_tuned_per_cluster(toys):

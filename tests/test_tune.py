@@ -16,6 +16,7 @@ from toy_collection import toy_catalogue
 from flanlib import checkpoint, model, packing, trainer, tune
 from flanlib.config import Factors, Recipe
 from flanlib.errors import ParameterError, RunError, TemplateError
+from flanlib.mixture import of_run
 from flanlib.templates import Prompt
 
 RECIPE = Recipe(
@@ -150,7 +151,7 @@ def toys(tmp_path, monkeypatch):
 
 
 def seen(toys, n=200, recipe=RECIPE, **factors) -> list[Prompt]:
-    found = tune.mixture_of(Factors(collection=toys, held_out="weather", **factors), recipe)
+    found = of_run(Factors(collection=toys, held_out="weather", **factors), recipe)
     return found.take(n)
 
 
@@ -190,7 +191,7 @@ def test_every_arm_and_form_is_tuned_by_the_same_call(toys, base, tmp_path, fact
     factors = Factors(collection=toys, model=str(base), held_out="weather", **factors)
     made = tune.tune(factors, RECIPE, out=tmp_path / "run", progress=None)
     assert made.mixture["settings"]["form"] == factors.form
-    assert made.mixture["digest"] == tune.mixture_of(factors, RECIPE).digest()
+    assert made.mixture["digest"] == of_run(factors, RECIPE).digest()
     assert (tmp_path / "run" / tune.RUN).is_file() and made.progress.n_target > 0
 
 

@@ -74,6 +74,16 @@ def publish(stem: str, table: "pd.DataFrame", study: "Study") -> Shown:
     return Shown(stem, style.save(fig, stem, table, alt, folder(stem, study)), alt)
 
 
+def open_for(stem: str, **given: Any) -> "Study":
+    """The runs that a figure shows: its own axis, or the main study."""
+    from flanlib import axes
+    from flanlib.study import open_study
+
+    if stem in axes.PLANS:
+        return axes.open_axis(stem, **given)
+    return open_study(**given)
+
+
 def redraw(stem: str, study: "Study | None" = None, **given: Any) -> Shown:
     """Collect from records and publish; computes nothing.
 
@@ -85,9 +95,7 @@ def redraw(stem: str, study: "Study | None" = None, **given: Any) -> Shown:
         Passed to the figure's `collect`.
     """
     if study is None:
-        from flanlib.study import open_study
-
-        study = open_study(**USUAL.get(stem, {}))
+        study = open_for(stem, **USUAL.get(stem, {}))
     return publish(stem, module(stem).collect(study, **given), study)
 
 

@@ -1,0 +1,184 @@
+"""What each figure beyond the main result varies: points, and the cells behind them.
+
+All ablations hold the same three clusters out together, as Figure 6 of the
+paper does, and start from the same tuned model, so that a run which several
+figures need is made once. Each plan takes an `axes.Axis`, whose `asked` and
+`base` make cells, and yields the points of its seed.
+
+Source
+------
+Wei et al. 2022, sections 4.1 to 4.5 and appendix: order of the clusters,
+forms of instructions, exemplars, soft prompts of length 10.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from flanlib.results import Cell
+
+ALONE = (8, 32, 128, 512, 0)  # examples of a single task; 0 is all of them
+BASE = ("base", "")
+
+Label = tuple[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """One value of a figure, for one seed.
+
+    Attributes
+    ----------
+    arm, x
+        Series, and place on its axis.
+    cells
+        What has to be scored for it.
+    against
+        Labels of the points it is compared with.
+    group
+        Panels whose clusters differ are groups of their own.
+    """
+
+    arm: str
+    x: str
+    cells: tuple[Cell, ...]
+    against: tuple[Label, ...] = ()
+    group: str = ""
+
+    @property
+    def label(self) -> Label:
+        """Arm and x."""
+        return self.arm, self.x
+
+
+def paradigms(axis: Any) -> Iterator[Point]:
+    """One task alone, with ever more examples; the base with exemplars; tuned on others."""
+    task = [axis.held_out_tasks[0]]
+    for n in ALONE:
+        factors = axis.tuned(
+            arm="single-task", tasks=(task[0].key,), n_examples=n, held_out=task[0].cluster
+        )
+        cells = axis.asked(factors, axis.settings.behind.alone, task)
+        yield Point(arm="single-task", x=str(n or "all"), cells=cells)
+    for shots in dict.fromkeys((0, 1, axis.settings.behind.shots)):
+        yield Point(arm="few-shot base", x=str(shots), cells=axis.base(task, shots=shots))
+    yield Point(arm="instruction-tuned", x="0", cells=axis.asked(axis.tuned(), tasks=task))
+
+
+def clusters(axis: Any) -> Iterator[Point]:
+    """Ever more tuning clusters: in the paper's order, and in one drawn by the seed."""
+    every, base = axis.tuning_clusters, ("base", "0")
+    yield Point(arm="base", x="0", cells=axis.base())
+    order = np.random.default_rng(axis.settings.seed).permutation(len(every))
+    halves = {1, 2, (len(every) + 1) // 2, len(every)}
+    for name, chosen, places in (
+        ("paper's order", every, range(1, len(every) + 1)),
+        ("shuffled order", [every[i] for i in order], sorted(halves)),
+    ):
+        for n in places:
+            some = tuple(c for c in axis.catalogue.clusters if c in chosen[:n])
+            factors = axis.tuned(clusters=some if n < len(every) else ())
+            yield Point(arm=name, x=str(n), cells=axis.asked(factors), against=(base,))
+
+
+def scale(axis: Any) -> Iterator[Point]:
+    """Base and tuned over the ladder, on unseen clusters and on those tuned on."""
+    seen = [
+        next(t for t in axis.catalogue.of_cluster(c) if t.key not in axis.left_out)
+        for c in axis.tuning_clusters
+        if axis.catalogue.clusters[c].evaluable
+    ]
+    for group, tasks in (("held-out", axis.held_out_tasks), ("held-in", seen)):
+        for name in axis.ladder:
+            base, tuned = axis.base(tasks, name), axis.asked(axis.tuned(model=name), tasks=tasks)
+            yield Point(group=group, arm="base", x=name, cells=base)
+            yield Point(group=group, arm="tuned", x=name, cells=tuned, against=(("base", name),))
+
+
+def instructions(axis: Any) -> Iterator[Point]:
+    """Instructions, the dataset's name, or nothing: in tuning and in asking."""
+    yield Point(arm="base", x="", cells=axis.base())
+    ways = [
+        ("none", "instruction"),
+        ("dataset-name", "instruction"),
+        ("dataset-name", "dataset-name"),
+        ("instruction", "instruction"),
+    ]
+    for form, asked in ways:
+        last = (form, asked) == ways[-1]
+        others = tuple((" > ".join(way), "") for way in ways[:-1]) if last else ()
+        yield Point(
+            arm=f"{form} > {asked}",
+            x="",
+            cells=axis.asked(axis.tuned(form=form), form=asked),
+            against=(BASE, *others),
+        )
+
+
+def few_shot(axis: Any) -> Iterator[Point]:
+    """Without and with exemplars; the last arm has seen exemplars in tuning."""
+    few = axis.settings.behind.shots
+    taught = replace(axis.recipe, exemplar_share=0.5, max_exemplars=min(few, 3))
+    for shots in (0, few):
+        x, arms = str(shots), {"base": axis.base(shots=shots)}
+        for arm, recipe in (("tuned", axis.recipe), ("tuned with exemplars", taught)):
+            arms[arm] = axis.asked(axis.tuned(), recipe, shots=shots)
+        for arm, cells in arms.items():
+            against = [] if arm == "base" else [("base", x)]
+            against += [(arm, "0")] if shots else []
+            yield Point(arm=arm, x=x, cells=cells, against=tuple(against))
+
+
+def prompt_tuning(axis: Any) -> Iterator[Point]:
+    """A soft prompt for one task per cluster, on the base and on the tuned model."""
+    tasks = [tasks[0] for tasks in axis.tasks.values()]
+    yield Point(arm="base", x="none", cells=axis.base(tasks))
+    yield Point(arm="tuned", x="none", cells=axis.asked(axis.tuned(), tasks=tasks))
+    (under,) = axis.below
+    for n in (32, 0):
+        x = str(n or "all")
+        for arm, run in (("on base", ""), ("on tuned", under)):
+            cells = tuple(
+                cell
+                for task in tasks
+                for cell in axis.asked(
+                    axis.tuned(
+                        arm="prompt-tuned", form="none", tasks=(task.key,), n_examples=n, under=run
+                    ),
+                    axis.settings.behind.soft,
+                    [task],
+                    form="none",
+                )
+            )
+            against = (("on base", x),) if run else ()
+            yield Point(arm=arm, x=x, cells=cells, against=against)
+
+
+def templates(axis: Any) -> Iterator[Point]:
+    """Ever more templates per dataset."""
+    yield Point(arm="base", x="0", cells=axis.base())
+    for n in (1, 4, 10):
+        cells = axis.asked(axis.tuned(n_templates=n if n < 10 else 0))
+        yield Point(arm="tuned", x=str(n), cells=cells, against=(("base", "0"),))
+
+
+def audit(axis: Any) -> Iterator[Point]:
+    """Options as given, and in reverse."""
+    ranked = [task for task in axis.held_out_tasks if task.kind == "rank"]
+    for x, turned in (("given", False), ("turned", True)):
+        yield Point(arm="base", x=x, cells=axis.base(ranked, turned=turned))
+        yield Point(arm="tuned", x=x, cells=axis.asked(axis.tuned(), tasks=ranked, turned=turned))
+
+
+PLANS: dict[str, Callable[[Any], Iterator[Point]]] = {
+    "fig2_paradigms": paradigms,
+    "fig6_clusters": clusters,
+    "fig7_scale": scale,
+    "fig8_instructions": instructions,
+    "fig9_few_shot": few_shot,
+    "fig10_prompt_tuning": prompt_tuning,
+    "fig11_templates": templates,
+    "fig12_audit": audit,
+}

@@ -1,0 +1,32 @@
+"""What several test modules start from: a study of toys."""
+
+import pytest
+from toy_collection import SIZES, toy_catalogue
+
+from flanlib import model, paths, profiles, sources, study
+from flanlib.config import Recipe
+from flanlib.profiles import Profile
+
+RECIPE = Recipe(steps=2, examples_per_step=2, rank=2, alpha=4, max_input_tokens=96)
+
+
+@pytest.fixture
+def toys(tmp_path, monkeypatch):
+    folder = tmp_path / "toys"
+    folder.mkdir()
+    toy_catalogue(folder, monkeypatch)
+    monkeypatch.setattr(sources, "available", lambda *_: dict.fromkeys(SIZES))
+    for name in ("BUILD", "RUNS", "CACHE"):
+        monkeypatch.setattr(paths, name, tmp_path / name.lower())
+    profile = Profile(
+        collection=str(folder), model="tiny", recipe=RECIPE, alone=RECIPE, soft=RECIPE,
+        max_examples=3, ladder=("tiny",), shots=2, results=tmp_path / "results",
+    )  # fmt: skip
+    monkeypatch.setitem(profiles.PROFILES, "micro", profile)
+    return study.open_study(held_out="food, weather")
+
+
+@pytest.fixture
+def real(toys):
+    model.random_neox(paths.BUILD / "models" / "tiny")
+    return toys

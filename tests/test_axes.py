@@ -1,0 +1,78 @@
+"""Axes on toys: every plan is tuned and scored once, and read afterwards."""
+
+import pytest
+
+from flanlib import axes, plans, results, runs
+from flanlib.config import run_id
+from flanlib.errors import LeakageError, MissingResultError, ParameterError
+
+pytestmark = pytest.mark.usefixtures("real")
+
+
+def arms(table):
+    """(arm, x) of the cluster means."""
+    means = table[(table["dataset"] == "") & (table["cluster"] != "all")]
+    return set(zip(means["arm"], means["x"], strict=True))
+
+
+@pytest.mark.parametrize("stem", plans.PLANS)
+def test_an_axis_is_computed_once_and_then_read(stem, monkeypatch):
+    axis = axes.open_axis(stem)
+    with pytest.raises(MissingResultError):
+        axis.load()
+    table = axis.ensure(jobs=1)
+    assert {point.label for point in axis.points()} <= arms(table)
+    assert set(table["source"]) == {"recorded"} and table["value"].notna().all()
+    monkeypatch.setattr(runs, "compute", lambda job: pytest.fail(f"{job.title} was run again"))
+    assert axis.ensure(jobs=1).equals(table) and axis.load().equals(table)
+
+
+def test_clusters_come_one_by_one_and_the_last_point_is_the_tuned_model():
+    axis = axes.open_axis("fig6_clusters")
+    assert axis.held_out == "weather" and axis.tuning_clusters == ("food", "letters")
+    points = {p.label: p.cells[0][0] for p in axis.points()}
+    assert points["paper's order", "1"].clusters == ("food",)
+    assert points["paper's order", "2"] == points["shuffled order", "2"] == axis.tuned()
+    orders = {axis.with_seed(s).points()[-2].cells[0][0].clusters for s in range(9)}
+    assert orders == {("food",), ("letters",)}
+
+
+def test_a_soft_prompt_on_the_tuned_model_says_which():
+    axis = axes.open_axis("fig10_prompt_tuning")
+    axis.ensure(jobs=1)
+    shared = run_id(axis.tuned(), axis.recipe)
+    found = [r for r in results.load(axis.at) if r.factors.arm == "prompt-tuned"]
+    assert {r.factors.under for r in found} == {"", shared}
+    by_arm = {r.factors.under: r.scores for r in found if not r.factors.n_examples}
+    assert len(by_arm) == 2
+
+
+def test_differences_are_paired_and_named():
+    table = axes.open_axis("fig9_few_shot").ensure(jobs=1)
+    means = table[(table["cluster"] == "weather") & (table["dataset"] == "")]
+    value = means.set_index(["arm", "x"])["value"]
+    assert value["tuned - base", "2"] == pytest.approx(value["tuned", "2"] - value["base", "2"])
+    few = value["tuned", "2"] - value["tuned", "0"]
+    assert value["tuned, 2 - 0", "2"] == pytest.approx(few)
+    assert value["tuned, spread over templates", "0"] >= 0
+
+
+def test_a_seed_that_is_not_whole_is_not_drawn():
+    axis = axes.open_axis("fig11_templates")
+    axis.ensure(jobs=1)
+    other = axis.with_seed(2)
+    other.compute([c for c in other.cells() if c[0].n_templates == 1], axis.at, 1)
+    assert axes.open_axis("fig11_templates").seeds == (1,)
+
+
+def test_several_clusters_are_held_out_together(toys):
+    split = toys.catalogue.held_out("weather+food")
+    assert [t.key for t in split.tuning] == ["spell"]
+    assert {t.cluster for t in split.evaluation} == {"weather", "food"}
+    with pytest.raises(LeakageError, match="'sky'"):
+        toys.catalogue.held_out("weather+food", ["sky"])
+
+
+def test_an_unknown_axis_is_refused():
+    with pytest.raises(ParameterError, match="fig6_clusters"):
+        axes.open_axis("fig6")
