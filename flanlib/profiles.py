@@ -72,7 +72,7 @@ PROFILES: dict[str, Profile] = {
         model="micro-2m",
         recipe=MICRO,
         alone=replace(MICRO, steps=200),
-        soft=replace(MICRO, steps=200, learning_rate=0.1, schedule="constant"),
+        soft=replace(MICRO, steps=200, learning_rate=0.03, schedule="constant"),
         max_examples=120,
         ladder=("micro-300k", "micro-600k", "micro-1m", "micro-2m", "micro-6m"),
         shots=3,
@@ -82,7 +82,7 @@ PROFILES: dict[str, Profile] = {
         model="EleutherAI/pythia-1.4b",
         recipe=GPU,
         alone=replace(GPU, steps=1000),
-        soft=replace(GPU, steps=1000, learning_rate=0.1, schedule="constant"),
+        soft=replace(GPU, steps=1000, learning_rate=0.03, schedule="constant"),
         max_examples=1000,
         ladder=tuple(
             f"EleutherAI/pythia-{size}" for size in ("160m", "410m", "1.4b", "2.8b", "6.9b")
@@ -94,7 +94,7 @@ PROFILES: dict[str, Profile] = {
         model="rehearsal",
         recipe=TINY,
         alone=TINY,
-        soft=replace(TINY, learning_rate=0.1, schedule="constant"),
+        soft=replace(TINY, learning_rate=0.03, schedule="constant"),
         max_examples=4,
         ladder=("rehearsal",),
         shots=2,
