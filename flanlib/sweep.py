@@ -1,19 +1,50 @@
-"""A sweep: a study's runs worked off one by one, anywhere, then put together.
+"""A sweep: the runs of figures worked off one by one, anywhere, then put together.
 
 Each run keeps its records in a folder of its own, so that machines share no
-file they write to; merging adds the folders to the study's records.
+file they write to; merging adds the folders to the records of the collection.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from flanlib import results, runs
-from flanlib.config import run_id
+from flanlib import batch, results, runs
+from flanlib.axes import open_axis
+from flanlib.config import digest, run_id
 from flanlib.errors import MissingResultError, ParameterError
+from flanlib.plans import PLANS
+from flanlib.profiles import Settings
 from flanlib.results import Cell
-from flanlib.study import Study
+from flanlib.study import Study, open_study
+
+MAIN = "fig5_zero_shot_gains"
+
+
+def studies(settings: Settings, only: Sequence[str] = ()) -> list[Study]:
+    """What the figures compute: the main study, and the axes of the others.
+
+    Parameters
+    ----------
+    only
+        Figures, by name or its beginning; empty means all of them.
+
+    Raises
+    ------
+    ParameterError
+        If there is no such figure, or none of those computes anything.
+    """
+    given, stems = asdict(settings), batch.stems(only)
+    found = [
+        open_axis(s, **given) if s in PLANS else open_study(**given)
+        for s in stems
+        if s in (MAIN, *PLANS)
+    ]
+    if not found:
+        raise ParameterError(
+            f"{', '.join(stems)}: computes nothing; there are {', '.join([MAIN, *PLANS])}"
+        )
+    return found
 
 
 def grid(studies: Sequence[Study]) -> list[dict[str, Any]]:
@@ -22,8 +53,8 @@ def grid(studies: Sequence[Study]) -> list[dict[str, Any]]:
     Returns
     -------
     Per run its id, factors, the tasks it scores, how many scores that makes
-    and how many of them are on record, and in `needs` the id of the tuned
-    model under it (empty: none).
+    and how many of them are on record; in `needs` the id of the tuned model
+    under it (empty: none), in `asks` a digest of the scores.
     """
     known = {record.key for record in results.load(studies[0].at)}
     lines: dict[str, dict[str, Any]] = {}
@@ -42,12 +73,14 @@ def grid(studies: Sequence[Study]) -> list[dict[str, Any]]:
                 "tasks": [],
                 "scores": 0,
                 "recorded": 0,
-                "needs": getattr(factors, "under", ""),
+                "needs": factors.under,
+                "asks": "",
             },
         )
         line["tasks"] += [task] if task not in line["tasks"] else []
         line["scores"] += 1
         line["recorded"] += results.key_of(cell) in known
+        line["asks"] = digest([line["asks"], results.key_of(cell)])
     return list(lines.values())
 
 

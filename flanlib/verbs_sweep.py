@@ -1,24 +1,25 @@
-"""Verbs about sweeps: the runs of a study, one of them, all put together."""
+"""Verbs about sweeps: the runs of figures, one of them, all put together."""
 
-from dataclasses import asdict
 from pathlib import Path
 
 from flanlib.profiles import Settings
 from flanlib.verbs import Format, show
 
 
-def grid(settings: Settings, *, format: Format = "table") -> None:
-    """List the runs a study needs, and how much of each is on record.
+def grid(settings: Settings, *, only: tuple[str, ...] = (), format: Format = "table") -> None:
+    """List the runs that figures need, and how much of each is on record.
 
     Parameters
     ----------
+    only
+        Figures, by name or its beginning, such as fig5.
     format
         How it is printed.
     """
     from flanlib import sweep
     from flanlib.audit import columns
 
-    found = sweep.grid(_studies(settings))
+    found = sweep.grid(sweep.studies(settings, only))
     if format == "json":
         show(found)
         return
@@ -27,35 +28,39 @@ def grid(settings: Settings, *, format: Format = "table") -> None:
     print(columns(names, [[row[name] for name in names] for row in rows]))
 
 
-def work(run_id: str, settings: Settings, *, records: Path | None = None) -> None:
-    """Tune and score one run of a study; done at once if it is on record.
+def work(
+    run_id: str,
+    settings: Settings,
+    *,
+    only: tuple[str, ...] = (),
+    records: Path | None = None,
+) -> None:
+    """Tune and score one run; done at once if it is on record.
 
     Parameters
     ----------
     run_id
         As `flanlib grid` lists it.
+    only
+        Figures whose scores are wanted of it, by name or its beginning.
     records
         Folder for this run's records; without it, the study's own.
     """
     from flanlib import sweep
 
-    show(sweep.work(_studies(settings), run_id, records))
+    show(sweep.work(sweep.studies(settings, only), run_id, records))
 
 
-def merge(*folders: Path, settings: Settings) -> None:
-    """Add folders of records to a study's; status 3 if any is still missing.
+def merge(*folders: Path, settings: Settings, only: tuple[str, ...] = ()) -> None:
+    """Add folders of records to those of the figures; status 3 if one is missing.
 
     Parameters
     ----------
     folders
         What `work --records` wrote, one or many.
+    only
+        Figures whose records have to be there, by name or its beginning.
     """
     from flanlib import sweep
 
-    show(sweep.merge(_studies(settings), folders))
-
-
-def _studies(settings: Settings) -> list:
-    from flanlib.study import open_study
-
-    return [open_study(**asdict(settings))]
+    show(sweep.merge(sweep.studies(settings, only), folders))
