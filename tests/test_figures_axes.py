@@ -68,6 +68,8 @@ def test_a_panel_has_every_value_its_interval_and_chance():
     assert plotted(ax, "D") == [(0.1, 48), (1.1, 58)]
     assert {(35, 41), (37, 43), (45, 51), (55, 61)} <= set(spans(ax))
     assert [x.get_ydata()[0] for x in ax.lines if x.get_linestyle() == ":"] == [40]
+    assert not ax.texts
+    ax = lines.draw(made_up(SMALL), axis(), SERIES, PLACES, "nli", labelled=True)
     assert [t.get_text() for t in ax.texts] == ["48.0", "58.0"]
 
 
@@ -101,7 +103,7 @@ def test_panels_are_the_mean_and_the_clusters_or_the_one_cluster():
     assert lines.panels_of(made_up(SMALL), "tuned") == ("all", list(HELD_OUT))
     assert lines.panels_of(made_up(SMALL, clusters=("nli",)), "tuned") == ("nli", [])
     assert lines.title(made_up(SMALL), "nli", "tuned") == "NLI, n = 120"
-    assert lines.title(made_up(SMALL), "all", "tuned", mean="Mean") == "Mean, n = 360"
+    assert lines.title(made_up(SMALL), "all", "tuned") == "mean of clusters, n = 360"
 
 
 @pytest.mark.parametrize(("value", "word"), [(5, "higher"), (-5, "lower"), (1, "undecided")])

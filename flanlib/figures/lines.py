@@ -37,7 +37,7 @@ class Series:
     shift
         Along x, so that the intervals of two series stand side by side.
     labelled
-        Whether each mark has its value written above.
+        Whether its values are written above it in a large panel.
     """
 
     arm: str
@@ -145,6 +145,8 @@ def draw(
     places: Mapping[str, float],
     cluster: str = estimates.ALL,
     group: str = "",
+    *,
+    labelled: bool = False,
 ) -> Axes:
     """One panel: each series of a cluster, with 95 % intervals.
 
@@ -152,30 +154,24 @@ def draw(
     ----------
     places
         x of the table -> where it stands; what is not in it is not drawn.
+    labelled
+        Whether series that have their values written have them here.
     """
     chance = row(table, "chance", "", cluster, group=group)
     if chance is not None:
         ax.axhline(chance.value, color=GREY, ls=":", lw=1.1, zorder=1)
+    tops: dict[str, float] = {}
     for one in series:
-        fill = one.fill or style.colour(cluster)
-        rows = [(x, row(table, one.arm, x, cluster, group=group)) for x in places]
-        found = [(places[x] + one.shift, r) for x, r in rows if r is not None]
-        ax.plot(
-            [x for x, _ in found],
-            [r.value for _, r in found],
-            color=GREY,
-            ls=one.line,
-            lw=1.1,
-            zorder=2,
-        )
-        for x, r in found:
-            _point(ax, x, r, one.marker, fill)
+        found = _found(table, one, places, cluster, group)
+        _join(ax, one, places, found, GREY)
+        for x, r in found.items():
+            _point(ax, places[x] + one.shift, r, one.marker, one.fill or style.colour(cluster))
+            tops[x] = max(tops.get(x, -np.inf), r.value if np.isnan(r.high) else r.high)
+    for one in series if labelled else ():
+        for x, r in _found(table, one, places, cluster, group).items():
             if one.labelled:
-                above = r.value if np.isnan(r.high) else r.high
-                _write(ax, x, above, f"{r.value:.1f}")
-    ax.grid(axis="y")
-    ax.grid(axis="x", visible=False)
-    return ax
+                _write(ax, places[x] + one.shift, tops[x], r.value)
+    return _dress(ax, labelled)
 
 
 def draw_published(
@@ -187,58 +183,53 @@ def draw_published(
     group: str = "",
 ) -> Axes:
     """A panel of published values: hollow where they are not verified."""
+    any_found = False
     for one in series:
-        rows = [(x, row(table, one.arm, x, cluster, group=group)) for x in places]
-        found = [(places[x] + one.shift, r) for x, r in rows if r is not None]
-        ax.plot(
-            [x for x, _ in found],
-            [r.value for _, r in found],
-            color="#9A9A9A",
-            ls=one.line,
-            lw=1.0,
-            zorder=1,
-        )
-        for x, r in found:
+        found = _found(table, one, places, cluster, group)
+        any_found |= bool(found)
+        _join(ax, one, places, found, "#9A9A9A")
+        for x, r in found.items():
             fill = style.INK if is_firm(r.source) else "white"
-            ax.plot(x, r.value, marker=one.marker, ms=5.2, mfc=fill, mec=style.INK, mew=1.1, ls="")
+            at = places[x] + one.shift
+            ax.plot(at, r.value, marker=one.marker, ms=5.2, mfc=fill, mec=style.INK, mew=1.1, ls="")
             if one.labelled:
-                _write(ax, x, r.value, f"{r.value:.1f}")
-    if not any(len(line.get_xdata()) for line in ax.lines):
+                _write(ax, at, r.value, r.value)
+    if not any_found:
         ax.text(
             0.5, 0.5, "not found", transform=ax.transAxes, ha="center", va="center",
             size=SMALL, color=style.QUIET,
         )  # fmt: skip
-    ax.grid(axis="y")
-    ax.grid(axis="x", visible=False)
-    return ax
+    return _dress(ax, any_found)
 
 
-def ticks(ax: Axes, places: Mapping[str, float], names: Mapping[str, str], turned: bool) -> None:
-    """Name the places of an axis; turned names stand upright."""
-    ax.set_xticks(list(places.values()), [names.get(x, x) for x in places])
-    if turned:
-        ax.tick_params(axis="x", rotation=90)
-    room = 0.5 if len(places) < 2 else 0.06 * (max(places.values()) - min(places.values())) + 0.15
-    ax.set_xlim(min(places.values()) - room, max(places.values()) + room)
+def ticks(
+    ax: Axes, places: Mapping[str, float], names: Mapping[str, str], *, upright: bool = False
+) -> None:
+    """Name the places of an axis, and leave room at both ends."""
+    ends = min(places.values()), max(places.values())
+    room = 0.07 * (ends[1] - ends[0]) or 0.5
+    ax.set_xticks(
+        list(places.values()), [names.get(x, x) for x in places], rotation=90 if upright else 0
+    )
+    ax.set_xlim(ends[0] - room, ends[1] + room)
 
 
 def sheet(
     heading: str, handles: Sequence[Line2D], notes: Sequence[str], inches: float
-) -> tuple[Figure, float, float]:
-    """A page with heading and legend above and notes below.
+) -> tuple[Figure, float]:
+    """A page with heading and legend above, notes below, and room between.
 
     Parameters
     ----------
     inches
-        Height kept for the panels and what is written at their axes.
+        Height of the room for panels and what is written at them.
 
     Returns
     -------
-    The figure, and where the panels' space begins and ends (fractions of
-    the height, top first).
+    The figure, and how far below its upper edge the room begins, in inches.
     """
     lines = [x for text in notes for x in boxes.wrap(text, style.WIDTH - 0.2, SMALL)]
-    above, below = 0.52, 0.22 + boxes.height_of(len(lines), SMALL)
+    above, below = 0.5, 0.26 + boxes.height_of(len(lines), SMALL)
     height = above + inches + below
     fig = Figure(figsize=(style.WIDTH, height))
     fig.text(EDGE, 1 - 0.07 / height, heading, va="top", size=9, weight="bold")
@@ -246,13 +237,45 @@ def sheet(
     fig.legend(
         handles=handles,
         loc="upper left",
-        bbox_to_anchor=(0.01, 1 - 0.22 / height),
+        bbox_to_anchor=(0.0, 1 - 0.2 / height),
         ncol=6,
         columnspacing=1.4,
-        handlelength=2.2,
+        handlelength=2.4,
         handletextpad=0.5,
     )
-    return fig, 1 - above / height, below / height
+    return fig, above
+
+
+def panels(
+    fig: Figure,
+    top: float,
+    height: float,
+    spans: Sequence[tuple[float, float]],
+    shared: Axes | None = None,
+) -> list[Axes]:
+    """A row of panels.
+
+    Parameters
+    ----------
+    top, height
+        Of the panels, in inches, from the page's upper edge downwards.
+    spans
+        Left and right edge of each, in inches.
+    shared
+        Axes whose y all of them have.
+    """
+    wide, tall = fig.get_size_inches()
+    found = []
+    for left, right in spans:
+        box = (left / wide, 1 - (top + height) / tall, (right - left) / wide, height / tall)
+        found.append(fig.add_axes(box, sharey=shared))
+    return found
+
+
+def columns(n: int, left: float = 0.5, right: float = style.WIDTH - 0.1, gap: float = 0.14):
+    """Left and right edges, in inches, of n panels of one width."""
+    width = (right - left - gap * (n - 1)) / n
+    return [(left + i * (width + gap), left + i * (width + gap) + width) for i in range(n)]
 
 
 def legend(series: Sequence[Series], chance: bool = True) -> list[Line2D]:
@@ -276,8 +299,8 @@ def legend(series: Sequence[Series], chance: bool = True) -> list[Line2D]:
     ]
 
 
-def title(table: pd.DataFrame, cluster: str, arm: str, group: str = "", mean: str = "") -> str:
-    """A panel's title: the cluster, or what the mean is called, and n."""
+def title(table: pd.DataFrame, cluster: str, arm: str, group: str = "") -> str:
+    """A panel's title: the cluster, or the mean, and n."""
     mine = measured(table)
     mine = mine[
         (mine["arm"] == arm)
@@ -285,7 +308,7 @@ def title(table: pd.DataFrame, cluster: str, arm: str, group: str = "", mean: st
         & (mine["dataset"] == "")
         & (mine["group"] == group)
     ]
-    name = mean if cluster == estimates.ALL and mean else style.title(cluster, short=True)
+    name = "mean of clusters" if cluster == estimates.ALL else style.title(cluster, short=True)
     return f"{name}, n = {int(mine['n'].max())}" if len(mine) else name
 
 
@@ -329,13 +352,32 @@ def note_on_published(table: pd.DataFrame) -> str:
     return f"Published: Wei et al., other data and models than here; {counted}."
 
 
+def _found(table: pd.DataFrame, one: Series, places, cluster: str, group: str) -> dict:
+    """x -> row of a series, where there is one."""
+    rows = {x: row(table, one.arm, x, cluster, group=group) for x in places}
+    return {x: r for x, r in rows.items() if r is not None}
+
+
+def _join(ax: Axes, one: Series, places, found: dict, colour: str) -> None:
+    xs = [places[x] + one.shift for x in found]
+    ax.plot(xs, [r.value for r in found.values()], color=colour, ls=one.line, lw=1.1, zorder=2)
+
+
 def _point(ax: Axes, x: float, r, marker: str, fill: str) -> None:
     if not np.isnan(r.low):
         ax.plot([x, x], [r.low, r.high], color=style.INK, lw=1.1, solid_capstyle="butt", zorder=3)
     ax.plot(x, r.value, marker=marker, ms=5.2, mfc=fill, mec=style.INK, mew=0.8, ls="", zorder=4)
 
 
-def _write(ax: Axes, x: float, y: float, text: str) -> None:
-    ax.annotate(
-        text, (x, y), xytext=(0, 4), textcoords="offset points", ha="center", size=SMALL, zorder=5
-    )
+def _write(ax: Axes, x: float, y: float, value: float) -> None:
+    place = {"xytext": (0, 5), "textcoords": "offset points", "ha": "center"}
+    ax.annotate(f"{value:.1f}", (x, y), **place, size=SMALL, zorder=5)
+
+
+def _dress(ax: Axes, labelled: bool) -> Axes:
+    """Grid for a quantity along y, and room above for values written."""
+    ax.grid(axis="y")
+    ax.grid(axis="x", visible=False)
+    if labelled:
+        ax.margins(y=0.13)
+    return ax
