@@ -17,6 +17,7 @@ from flanlib.templates import SEPARATOR, Prompt
 MAX_INPUT_TOKENS = 1024
 MAX_TARGET_TOKENS = 256
 _BEGIN: WeakKeyDictionary = WeakKeyDictionary()
+_SPACED: WeakKeyDictionary = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,21 @@ def begin_ids(tokenizer: Any) -> list[int]:
     return list(_BEGIN[tokenizer])
 
 
+def border(tokenizer: Any, separator: str) -> tuple[list[int], str]:
+    """What stands between input and answer: token ids, and how the answer begins.
+
+    A space belongs to the word behind it, as models have read it: it leads
+    the answer, unless the tokenizer begins every text with one by itself.
+    Anything else is tokenised alone.
+    """
+    if separator != " ":
+        return token_ids(tokenizer, [separator])[0], ""
+    if tokenizer not in _SPACED:
+        first, second, both = token_ids(tokenizer, ["a", "b", "a b"])
+        _SPACED[tokenizer] = both == first + second
+    return [], "" if _SPACED[tokenizer] else " "
+
+
 def encode(
     tokenizer: Any,
     prompt: Prompt | str,
@@ -90,7 +106,8 @@ def encode(
         where = where_of(prompt)
     else:
         text, where = prompt, f"input {prompt[:40]!r}"
-    source, between, answer = token_ids(tokenizer, [text, separator, target or ""])
+    between, lead = border(tokenizer, separator)
+    source, answer = token_ids(tokenizer, [text, lead + target if target else ""])
     bounds = max_input_tokens, max_target_tokens, context
     return _join(begin_ids(tokenizer), source, between, answer, bounds, where)
 
@@ -105,17 +122,15 @@ def encode_many(
 ) -> list[Encoded]:
     """What `encode` gives for each prompt, in one call of the tokenizer."""
     prompts = list(prompts)
-    separators = list(dict.fromkeys(p.separator for p in prompts))
-    ids = token_ids(
-        tokenizer, [*separators, *(p.input for p in prompts), *(p.target for p in prompts)]
-    )
-    between = dict(zip(separators, ids, strict=False))
+    borders = {
+        separator: border(tokenizer, separator) for separator in {p.separator for p in prompts}
+    }
+    answers = [borders[p.separator][1] + p.target if p.target else "" for p in prompts]
+    ids = token_ids(tokenizer, [*(p.input for p in prompts), *answers])
     begin, bounds = begin_ids(tokenizer), (max_input_tokens, max_target_tokens, context)
     return [
-        _join(begin, source, between[p.separator], answer, bounds, where_of(p))
-        for p, source, answer in zip(
-            prompts, ids[len(separators) :], ids[len(separators) + len(prompts) :], strict=False
-        )
+        _join(begin, source, borders[p.separator][0], answer, bounds, where_of(p))
+        for p, source, answer in zip(prompts, ids, ids[len(prompts) :], strict=False)
     ]
 
 

@@ -6,7 +6,7 @@ with its references. Choices and metrics are made from them elsewhere.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -99,7 +99,8 @@ def items_of(
     max_input_tokens: int = encode.MAX_INPUT_TOKENS,
 ) -> tuple[list[Item], list[int]]:
     """Prompts and options as token ids, and tokens cut from each prompt."""
-    texts = {text for p in prompts for text in (p.input, p.separator, *p.options)}
+    borders = {s: encode.border(tokenizer, s) for s in {p.separator for p in prompts}}
+    texts = {text for p in prompts for text in (p.input, *_written(p, borders))}
     ids = _ids(tokenizer, texts)
     begin = encode.begin_ids(tokenizer)
     items, cuts = [], []
@@ -107,16 +108,27 @@ def items_of(
         where = encode.where_of(p)
         if len(p.options) < 2:
             raise TemplateError(f"{where}: {len(p.options)} options; ranking needs two or more")
-        options = [ids[option] for option in p.options]
+        options = [ids[text] for text in _written(p, borders)]
         _check_options(where, p.options, options)
         longest = max(map(len, options))
         prompt_ids, cut = _fit(
-            where, begin, ids[p.input], ids[p.separator], longest - 1, context, max_input_tokens
+            where,
+            begin,
+            ids[p.input],
+            borders[p.separator][0],
+            longest - 1,
+            context,
+            max_input_tokens,
         )
         items.append(Item(prompt_ids, options, where))
         cuts.append(cut)
     _tell_cuts([item.where for item in items], cuts)
     return items, cuts
+
+
+def _written(prompt: Prompt, borders: Mapping[str, tuple[list[int], str]]) -> list[str]:
+    """Options as they are tokenised: with what leads an answer in front."""
+    return [borders[prompt.separator][1] + option if option else "" for option in prompt.options]
 
 
 def _tell_cuts(places: Sequence[str], cuts: Sequence[int]) -> None:
@@ -185,15 +197,15 @@ def generate(
     """
     context = context_of(lm)
     after = min(max_new_tokens, context // 8) if context else 0
-    texts = {text for p in prompts for text in (p.input, p.separator)}
-    ids = _ids(tokenizer, texts)
+    borders = {s: encode.border(tokenizer, s) for s in {p.separator for p in prompts}}
+    ids = _ids(tokenizer, {p.input for p in prompts})
     begin = encode.begin_ids(tokenizer)
     fitted = [
         _fit(
             encode.where_of(p),
             begin,
             ids[p.input],
-            ids[p.separator],
+            borders[p.separator][0],
             after,
             context,
             max_input_tokens,

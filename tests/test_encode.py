@@ -2,7 +2,7 @@
 
 import pytest
 
-from flanlib import encode, rehearsal
+from flanlib import encode, model, rehearsal
 from flanlib.errors import TemplateError
 from flanlib.templates import Prompt
 
@@ -78,3 +78,14 @@ def test_begin_token_only_where_the_tokenizer_puts_it(tokenizer):
     assert encode.encode(begins, "ab", "c").prompt_ids[0] == 0
     assert 0 not in encode.encode(begins, "ab", "c").target_ids
     assert len(encode.encode(begins, "abcdef", "c", context=5).prompt_ids) == 4
+
+
+def test_a_space_goes_with_the_answer_as_the_tokenizer_has_it(tokenizer):
+    micro = model.load_tokenizer("micro-2m")
+    assert encode.border(micro, " ") == ([], ""), "its words bring their space"
+    assert encode.border(tokenizer, " ") == ([], " ")
+    (newline,) = encode.token_ids(tokenizer, ["\n"])
+    assert encode.border(tokenizer, "\n") == (newline, "")
+    found = encode.encode(tokenizer, "The sky is", "blue", separator=" ")
+    assert tokenizer.decode(found.target_ids) == " blue"
+    assert tokenizer.decode(found.prompt_ids) == "The sky is"

@@ -185,6 +185,7 @@ def test_ready_made_prompts_are_named_in_errors():
 def test_calibration_weighs_options_alone():
     lm = random_model("llama")
     found = score.rank(lm, WORDS, [prompt("a"), prompt("b", separator=" ")])
-    wanted = [one_by_one(lm, WORDS, f"Answer:{s}", o) for s in "\n " for o in ("yes", "no")]
+    apart = [("Answer:\n", "yes"), ("Answer:\n", "no"), ("Answer:", " yes"), ("Answer:", " no")]
+    wanted = [one_by_one(lm, WORDS, text, option) for text, option in apart]
     assert np.allclose(found["ll_null"], wanted, atol=2e-4, rtol=0)
     assert "ll_null" not in score.rank(lm, WORDS, [prompt("a")], calibrate=False)
