@@ -31,7 +31,7 @@ folding memory trainer tune
 score shards choices answers counts metrics
 micro.probes micro.pretrain
 provenance results asking exemplars sheets
-estimates agreement ledger
+estimates agreement ledger scrutiny
 plans
 runs study axes
 figures.style figures.boxes figures.* figures

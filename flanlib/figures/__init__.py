@@ -27,6 +27,10 @@ STEMS = (
     "fig3_taxonomy",
     "fig4_templates",
     "fig5_zero_shot_gains",
+    "fig8_instructions",
+    "fig9_few_shot",
+    "fig10_prompt_tuning",
+    "fig12_audit",
 )
 WITHOUT_MODEL = ("fig3_taxonomy", "fig4_templates")
 USUAL = {"fig3_taxonomy": {"collection": "flan"}}  # settings that differ from the default

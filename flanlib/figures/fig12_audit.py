@@ -1,0 +1,336 @@
+"""Figure 12: is it real? Leaks, order of options, sureness, habits, seeds.
+
+The paper has no such figure, so nothing published stands beside it. Leaks
+are counted in the rows; all else comes from records of base and tuned model.
+"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from flanlib import results, scrutiny
+from flanlib.estimates import ALL
+from flanlib.figures import lines, style
+from flanlib.figures.fig5_zero_shot_gains import Reading
+
+if TYPE_CHECKING:
+    from flanlib.axes import Axis
+
+STEM = "fig12_audit"
+ROWS = 0.25  # inches
+MARKS = {"base": ("o", "white"), "tuned": ("D", "")}
+LEAKS = {scrutiny.BARRED: "#D9D9D9", scrutiny.KEPT: style.INK}
+
+
+def collect(study: "Axis") -> pd.DataFrame:
+    """Leaks counted in the rows, and the rest from records."""
+    study.load()
+    counted = scrutiny.leaks(
+        study.catalogue,
+        study.clusters,
+        seed=study.settings.seed,
+        rows=study.settings.rows,
+        limit=study.settings.behind.train_limit,
+    )
+    records, groups = study.records(study.at), results.groups(study.at)
+    parts = [
+        counted,
+        scrutiny.order(records, groups),
+        scrutiny.reliability(records),
+        scrutiny.calibration(records),
+        scrutiny.habit(records),
+        scrutiny.seeds(records, groups),
+    ]
+    return pd.concat([part for part in parts if len(part)], ignore_index=True)
+
+
+def draw(table: pd.DataFrame) -> Figure:
+    """The whole figure: leaks and sureness above, four questions per dataset below."""
+    tall = ROWS * len(rows_of(table))
+    with style.look():
+        fig, top = lines.sheet(
+            "Is it real? Leaks, order of options, sureness, habits, seeds",
+            _legend(),
+            notes(table),
+            2.75 + tall + 0.45,
+        )
+        left, right = lines.panels(fig, top + 0.3, 1.6, [(1.0, 4.6), (5.1, 6.85)])
+        draw_leaks(table, left)
+        draw_reliability(table, right)
+        below = lines.panels(fig, top + 2.75, tall, lines.columns(4, left=1.45))
+        for each, ax in zip(
+            (draw_order, draw_calibration, draw_habit, draw_seeds), below, strict=True
+        ):
+            each(table, ax).tick_params(labelleft=ax is below[0])
+    return fig
+
+
+def draw_leaks(table: pd.DataFrame, ax: Axes) -> Axes:
+    """Figure 12 a: train rows that share text with evaluation rows."""
+    clusters = [c for c in dict.fromkeys(_part(table, "leaks")["cluster"]) if c != ALL]
+    most = _part(table, "leaks")["n"].max()
+    for y, cluster in enumerate(clusters):
+        for n, (arm, fill) in enumerate(LEAKS.items()):
+            row, at = _row(table, "leaks", cluster, arm=arm, x="shared"), y - 0.19 + 0.38 * n
+            ax.barh(at, row.value, 0.34, color=fill, edgecolor=style.INK, lw=0.7)
+            words = f"{row.value:,.0f} of {row.n:,.0f} {arm}"
+            ax.annotate(
+                words, (row.value, at), xytext=(4, 0), textcoords="offset points",
+                va="center", size=7,
+            )  # fmt: skip
+    ax.set_xscale("symlog", linthresh=1)
+    ax.set(xlim=(0, 60 * most), ylim=(len(clusters) - 0.5, -0.5), xlabel="train rows (log scale)")
+    ax.set_xticks([0, *(10**k for k in range(int(np.log10(most)) + 1))])
+    ax.set_xticklabels(["0", *(f"{10**k:,}" for k in range(int(np.log10(most)) + 1))])
+    ax.minorticks_off()
+    ax.set_yticks(range(len(clusters)), [style.title(c, short=True) for c in clusters])
+    ax.set_title("a  Rows sharing text with evaluation rows")
+    return ax
+
+
+def draw_reliability(table: pd.DataFrame, ax: Axes) -> Axes:
+    """Figure 12 c, curves: share right against confidence."""
+    part = _part(table, "reliability")
+    ax.plot([0, 100], [0, 100], color=lines.GREY, ls=":", lw=1.1)
+    for arm, (marker, fill) in MARKS.items():
+        mine = part[part["arm"] == arm]
+        x = mine["x"].astype(float)
+        ax.plot(x, mine["value"], color=lines.GREY, ls="-" if fill == "" else "--", lw=1)
+        for at, row in zip(x, mine.itertuples(), strict=True):
+            ax.plot([at, at], [row.low, row.high], color=style.INK, lw=1.1)
+            ax.plot(at, row.value, marker=marker, ms=4.6, mfc=fill or "#888888", mec=style.INK,
+                    mew=0.8, zorder=3)  # fmt: skip
+    n = part.groupby("arm")["n"].sum()
+    counted = " and ".join(f"{n[arm]:,}" for arm in MARKS if arm in n)
+    ax.set(xlim=(0, 103), ylim=(0, 103), ylabel="right, percent")
+    ax.set_xlabel(f"confidence, percent\n(n = {counted} prompts)")
+    ax.set(xticks=range(0, 101, 25), yticks=range(0, 101, 25))
+    ax.grid(axis="both")
+    ax.set_title("c  Right when sure?")
+    return ax
+
+
+def draw_order(table: pd.DataFrame, ax: Axes) -> Axes:
+    """Figure 12 b: what turning the options round does to the score."""
+    ax.axvline(0, color=lines.GREY, lw=0.9)
+    _dots(ax, table, "order", ("base", "tuned"), scrutiny.SWAPPED)
+    ax.set(xlabel="turned − given,\npercent points", title="b  Options turned")
+    return ax
+
+
+def draw_calibration(table: pd.DataFrame, ax: Axes) -> Axes:
+    """Figure 12 c, per dataset: expected calibration error."""
+    _dots(ax, table, "calibration", ("base", "tuned"))
+    ax.set(xlabel="calibration error,\npercent", title="c  Sureness")
+    ax.set_xlim(left=0)
+    return ax
+
+
+def draw_habit(table: pd.DataFrame, ax: Axes) -> Axes:
+    """Figure 12 d: chosen answers against the shares of right ones."""
+    _dots(ax, table, "habit", ("base", "tuned"))
+    ax.set(xlabel="answers off the labels'\nshares, percent", title="d  Habit")
+    ax.set_xlim(left=0)
+    return ax
+
+
+def draw_seeds(table: pd.DataFrame, ax: Axes) -> Axes:
+    """Figure 12 e: examples with the same outcome, beside chance."""
+    _dots(ax, table, "seeds", ("tuned",))
+    for y, (cluster, dataset) in enumerate(rows_of(table)):
+        if (row := _row(table, "seeds", cluster, dataset, "chance")) is not None:
+            ax.plot([row.value] * 2, [y - 0.36, y + 0.36], color=lines.GREY, ls=":", lw=1.3)
+    if _part(table, "seeds").empty:
+        ax.text(0.5, 0.5, "one seed", transform=ax.transAxes, ha="center", va="center",
+                size=7, color=style.QUIET)  # fmt: skip
+    ax.set(xlabel="same outcome,\npercent of examples", title="e  Seeds agree", xlim=(None, 103))
+    return ax
+
+
+def rows_of(table: pd.DataFrame) -> list[tuple[str, str]]:
+    """Cluster and dataset of each row; the mean over clusters last."""
+    part = _part(table, "calibration")
+    found = list(dict.fromkeys(zip(part["cluster"], part["dataset"], strict=True)))
+    means = [row for row in found if row[0] == ALL] or [row for row in found if not row[1]]
+    return [row for row in found if row[1]] + means
+
+
+def notes(table: pd.DataFrame) -> list[str]:
+    """Footnotes: what was counted, and what the marks and intervals are."""
+    similar = _row(table, "leaks", ALL, arm=scrutiny.KEPT, x="similar")
+    return [
+        "a: text is shared when the whole of it is the same, or 13 words in a row; not tuned"
+        f" on: the held-out clusters and their neighbours; of {similar.n:,.0f} other rows,"
+        f" {similar.value:,.0f} were dropped for sharing. All rows are counted: no interval.",
+        "b to e: 95 % intervals over examples, in b also over seeds; c (curves) and d count an"
+        f" example once; tuned: mean of {_seeds(table)}. d: share of answers that would have to be"
+        " others for each option to be chosen as often as it is right. e: right with most"
+        " templates, or not; dotted: expected of independent seeds. Nothing published compares.",
+    ]
+
+
+def describe(table: pd.DataFrame) -> str:
+    """The figure in words, from its numbers."""
+    parts = ["An audit in five parts."]
+    for row in _part(table, "leaks").query("x == 'shared'").itertuples():
+        name = "all held-out clusters" if row.cluster == ALL else style.title(row.cluster)
+        parts.append(
+            f"{row.value:,.0f} of {row.n:,.0f} train rows {row.arm} share text with evaluation"
+            f" rows of {name}."
+        )
+    for group, (name, x) in QUESTIONS.items():
+        for arm in ("chance", "base", "tuned"):
+            if (row := _whole(table, group, arm, x)) is not None:
+                signed = group == "order"
+                parts.append(f"{name}, {arm}: {lines.spelled(row, signed)}.")
+    return " ".join(parts)
+
+
+QUESTIONS = {
+    "order": ("Score change when options are turned, percent points", scrutiny.SWAPPED),
+    "calibration": ("Calibration error, percent", ""),
+    "habit": ("Answers off the labels' shares, percent", ""),
+    "seeds": ("Examples on which seeds agree, percent", ""),
+}
+
+
+def summary(table: pd.DataFrame) -> pd.DataFrame:
+    """One row per dataset, the mean last: each question's answer, base and tuned."""
+    found = []
+    for cluster, dataset in rows_of(table):
+        line = {"cluster": _name(cluster), "dataset": dataset or "mean"}
+        for group, (_, x) in QUESTIONS.items():
+            for arm in ("chance", "base", "tuned"):
+                row = _row(table, group, cluster, dataset, arm, x)
+                if row is not None:
+                    line[f"{group}, {arm}"] = lines.spelled(row, group == "order")
+        found.append(line | {"n": int(_row(table, "calibration", cluster, dataset, "tuned").n)})
+    return pd.DataFrame(found).fillna("")
+
+
+def reading(table: pd.DataFrame) -> Reading:
+    """What the numbers say; nothing by hand."""
+    found = [_on_leaks(table), _on_order(table)]
+    found += [
+        _on_change(table, "calibration", "calibration error, percent"),
+        _on_change(table, "habit", "answers off the labels' shares, percent"),
+        _on_seeds(table),
+        "Beside the paper: it reports none of these, so there is nothing to agree with. Limits:"
+        " shared text is found by words, not by meaning; confidence is that among the options"
+        " shown, not in an answer of the model's own.",
+    ]
+    return Reading("\n".join(f"- {line}" for line in found))
+
+
+def _on_leaks(table: pd.DataFrame) -> str:
+    barred, kept = (
+        _row(table, "leaks", ALL, arm=arm, x="shared") for arm in (scrutiny.BARRED, scrutiny.KEPT)
+    )
+    clean = "no leak was found" if not kept.value else "**these are leaks**"
+    return (
+        f"Leaks: {kept.value:,.0f} of {kept.n:,.0f} rows tuned on share text with an evaluation"
+        f" row: {clean}. Of the {barred.n:,.0f} rows that the held-out rule bars,"
+        f" {barred.value:,.0f} do."
+    )
+
+
+def _on_order(table: pd.DataFrame) -> str:
+    words = []
+    for arm in ("base", "tuned"):
+        row = _whole(table, "order", arm, scrutiny.SWAPPED)
+        part = _part(table, "order")
+        each = part[
+            (part["arm"] == arm) & (part["x"] == scrutiny.SWAPPED) & (part["dataset"] != "")
+        ]
+        moved = int(((each["low"] > 0) | (each["high"] < 0)).sum())
+        words.append(
+            f"{arm} {lines.spelled(row, True)} percent points, interval off 0 in {moved} of"
+            f" {len(each)} datasets"
+        )
+    return f"Options turned: {'; '.join(words)}."
+
+
+def _on_change(table: pd.DataFrame, group: str, what: str) -> str:
+    base, tuned, change = (_whole(table, group, arm) for arm in ("base", "tuned", "tuned - base"))
+    said = {"higher": "tuning makes it larger", "lower": "tuning makes it smaller"}
+    verdict = said.get(lines.verdict(change), "no change is shown")
+    return (
+        f"{what[0].upper()}{what[1:]}: base {lines.spelled(base)}, tuned {lines.spelled(tuned)};"
+        f" {verdict} ({lines.spelled(change, True)})."
+    )
+
+
+def _on_seeds(table: pd.DataFrame) -> str:
+    tuned, chance, more = (_whole(table, "seeds", a) for a in ("tuned", "chance", "tuned - chance"))
+    if tuned is None:
+        return "Seeds: one is on record, so nothing can be said about their agreement."
+    return (
+        f"Seeds: the same outcome on {lines.spelled(tuned)} percent of examples;"
+        f" {chance.value:.1f} would be expected of independent seeds"
+        f" ({lines.spelled(more, True)} beyond)."
+    )
+
+
+def _dots(ax: Axes, table: pd.DataFrame, group: str, arms: tuple[str, ...], x: str = "") -> None:
+    """One row per dataset, base above tuned, with intervals."""
+    rows = rows_of(table)
+    for y in range(0, len(rows), 2):
+        ax.axhspan(y - 0.5, y + 0.5, color="#F5F5F5", zorder=0, lw=0)
+    ax.axhline(sum(1 for _, dataset in rows if dataset) - 0.5, color=lines.GREY, lw=0.9)
+    for y, (cluster, dataset) in enumerate(rows):
+        for n, arm in enumerate(arms):
+            row = _row(table, group, cluster, dataset, arm, x)
+            if row is None:
+                continue
+            at = y + (0.34 * n - 0.17 if len(arms) > 1 else 0)
+            marker, fill = MARKS[arm]
+            ax.plot([row.low, row.high], [at, at], color=style.INK, lw=1.1, solid_capstyle="butt")
+            ax.plot(row.value, at, marker=marker, ms=4.6, mfc=fill or style.colour(cluster),
+                    mec=style.INK, mew=0.8, zorder=3)  # fmt: skip
+    ax.set_ylim(len(rows) - 0.5, -0.5)
+    ax.set_yticks(range(len(rows)), [_label(table, *row) for row in rows])
+    ax.tick_params(axis="y", length=0, labelsize=7)
+
+
+def _label(table: pd.DataFrame, cluster: str, dataset: str) -> str:
+    n = int(_row(table, "calibration", cluster, dataset, "tuned").n)
+    mean = "mean of clusters" if cluster == ALL else "mean of datasets"
+    return f"{dataset or mean}, n = {n}"
+
+
+def _name(cluster: str) -> str:
+    return "all" if cluster == ALL else style.title(cluster, short=True)
+
+
+def _part(table: pd.DataFrame, group: str) -> pd.DataFrame:
+    return table[table["group"] == group]
+
+
+def _row(table: pd.DataFrame, group: str, cluster: str, dataset="", arm="", x=""):
+    return lines.row(table, arm, x, cluster, dataset, group)
+
+
+def _whole(table: pd.DataFrame, group: str, arm: str, x: str = ""):
+    """The row of the mean; of a single cluster, its own."""
+    return _row(table, group, rows_of(table)[-1][0], "", arm, x)
+
+
+def _seeds(table: pd.DataFrame) -> str:
+    n = int(_part(table, "calibration").query("arm == 'tuned'")["seeds"].min())
+    return f"{n} seed{'s' if n != 1 else ''}"
+
+
+def _legend() -> list[Line2D]:
+    arms = [
+        Line2D([], [], color=style.INK, lw=1.1, marker=marker, ms=4.6, mec=style.INK, mew=0.8,
+               mfc=fill or "#888888", label=name)
+        for (marker, fill), name in zip(
+            MARKS.values(), ("base", "instruction-tuned (cluster's colour)"), strict=True
+        )
+    ]  # fmt: skip
+    dotted = Line2D([], [], color=lines.GREY, ls=":", lw=1.3, label="exact (c), chance (e)")
+    return [*arms, dotted]

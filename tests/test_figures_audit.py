@@ -1,0 +1,281 @@
+"""Figure 12 and the measures in it: what is counted, plotted and said."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from records import make_record
+from toy_collection import patch, reworded, toy_catalogue
+
+from flanlib import scrutiny
+from flanlib.catalogue import Catalogue
+from flanlib.config import Factors
+from flanlib.errors import LeakageError
+from flanlib.estimates import ALL
+from flanlib.figures import fig12_audit, lines, style
+from flanlib.results import Scoring
+
+N = 40
+MARK = "d" * 12
+GROUPS = {MARK: tuple(map(str, range(N)))}
+TASKS = {"rte": "nli", "snli": "nli", "creatures": "closed_book_qa"}
+
+
+def answering(arm):
+    """The base is surer than right and says the first option too often."""
+    if arm == "base":
+        return {
+            "calibration_error": 30.0,
+            "sure": [[20, 65.0, 40.0], [60, 95.0, 60.0]],
+            "chosen": [80.0, 20.0],
+            "gold": [50.0, 50.0],
+        }
+    return {
+        "calibration_error": 5.0,
+        "sure": [[40, 75.0, 70.0], [40, 95.0, 90.0]],
+        "chosen": [55.0, 45.0],
+        "gold": [50.0, 50.0],
+    }
+
+
+def outcome(arm, seed, turned):
+    """Base: 40 percent right, 20 fewer when turned; tuned: 70 whatever the order."""
+    if arm == "base":
+        right = np.arange(N) < (8 if turned else 16)
+    else:
+        right = np.random.default_rng(7).permutation(N) < 28
+        right = np.roll(right, seed % 2)
+    return 100.0 * right
+
+
+def made_up(tasks=TASKS, seeds=(1, 2)):
+    for task, cluster in tasks.items():
+        for arm in ("base", "tuned"):
+            for seed in seeds if arm == "tuned" else (0,):
+                for turned in (False, True):
+                    scores = outcome(arm, seed, turned)
+                    yield make_record(
+                        task,
+                        factors=Factors(collection="toy", held_out=cluster, arm=arm, seed=seed),
+                        scoring=Scoring(turned=turned),
+                        scores=scores,
+                        value=float(scores.mean()),
+                        answering=answering(arm),
+                    )
+
+
+def counted(kept=0):
+    """Leaks as `scrutiny.leaks` has them, without reading rows."""
+    rows = [
+        {"arm": arm, "x": "shared", "cluster": cluster, "value": value, "n": n}
+        for arm, value, n in ((scrutiny.BARRED, 130, 2000), (scrutiny.KEPT, kept, 9000))
+        for cluster in ("nli", "closed_book_qa", ALL)
+    ]
+    rows.append({"arm": scrutiny.KEPT, "x": "similar", "cluster": ALL, "value": 3, "n": 9003})
+    table = pd.DataFrame(rows, columns=scrutiny.COLUMNS)
+    return table.assign(group="leaks", dataset="", seeds=0, source="counted")
+
+
+def whole(records, leaks=None):
+    records = list(records)
+    parts = [
+        counted() if leaks is None else leaks,
+        scrutiny.order(records, GROUPS),
+        scrutiny.reliability(records),
+        scrutiny.calibration(records),
+        scrutiny.habit(records),
+        scrutiny.seeds(records, GROUPS),
+    ]
+    return pd.concat([part for part in parts if len(part)], ignore_index=True)
+
+
+@pytest.fixture(scope="module")
+def table():
+    return whole(made_up())
+
+
+def value(table, group, arm, x="", cluster=ALL):
+    return lines.row(table, arm, x, cluster, group=group)
+
+
+# Leaks
+
+
+@pytest.fixture
+def toys(tmp_path, monkeypatch) -> Catalogue:
+    return toy_catalogue(tmp_path, monkeypatch)
+
+
+def counts(found):
+    return {(r.arm, r.x, r.cluster): (r.value, r.n) for r in found.itertuples()}
+
+
+def test_rows_without_shared_text_are_counted_as_such(toys):
+    found = counts(scrutiny.leaks(toys, ["weather"], seed=1))
+    assert found[scrutiny.BARRED, "shared", "weather"] == (0, 70), "rain, and stars its neighbour"
+    assert found[scrutiny.KEPT, "shared", "weather"] == (0, 85)
+    assert found[scrutiny.KEPT, "similar", ALL] == (0, 85)
+
+
+def test_shared_text_is_found_where_it_is_barred_and_dropped(toys, monkeypatch):
+    def change(example, task, split):
+        if split == "train" and example.id == "train-0" and task in ("rain", "stars"):
+            return reworded(example, "rain eval 1")
+        if split == "train" and example.id == "train-0" and task == "spell":
+            return reworded(example, "rain dev 1")
+        return example
+
+    patch(monkeypatch, change)
+    found = counts(scrutiny.leaks(toys, ["weather"], seed=1))
+    assert found[scrutiny.BARRED, "shared", "weather"] == (2, 70)
+    assert found[scrutiny.KEPT, "shared", "weather"] == (0, 84), "the dropped one is not tuned on"
+    assert found[scrutiny.KEPT, "similar", ALL] == (1, 85)
+
+
+def test_clusters_held_out_together_are_counted_apart(toys, monkeypatch):
+    def change(example, task, split):
+        own = split == "train" and example.id == "train-0"
+        return reworded(example, f"{task} eval 1") if own and task != "spell" else example
+
+    patch(monkeypatch, change)
+    found = counts(scrutiny.leaks(toys, ["weather", "food"], seed=1))
+    assert found[scrutiny.BARRED, "shared", "weather"] == (1, 150)
+    assert found[scrutiny.BARRED, "shared", "food"] == (2, 150)
+    assert found[scrutiny.BARRED, "shared", ALL] == (3, 150)
+
+
+def test_an_evaluation_text_in_tuning_is_refused(toys, monkeypatch):
+    def change(example, task, split):
+        hit = task == "soup" and split == "train"
+        return reworded(example, "rain eval 1") if hit else example
+
+    patch(monkeypatch, change)
+    with pytest.raises(LeakageError, match="soup"):
+        scrutiny.leaks(toys, ["weather"], seed=1)
+
+
+# Measures
+
+
+def test_turning_the_options_is_a_paired_difference(table):
+    row = value(table, "order", "base", scrutiny.SWAPPED)
+    assert row.value == pytest.approx(-20) and row.low < -20 < row.high < 0
+    still = value(table, "order", "tuned", scrutiny.SWAPPED)
+    assert still.value == 0 and still.low <= 0 <= still.high and still.seeds == 2
+    assert value(table, "order", "base", "given").value == pytest.approx(40)
+
+
+def test_calibration_and_habit_keep_the_recorded_values(table):
+    for group, base, tuned in (("calibration", 30, 5), ("habit", 30, 5)):
+        assert value(table, group, "base").value == pytest.approx(base)
+        row = value(table, group, "tuned")
+        assert row.value == pytest.approx(tuned) and row.low < tuned < row.high
+        change = value(table, group, "tuned - base")
+        assert change.value == pytest.approx(tuned - base) and change.high < 0
+        assert value(table, group, "base").n == 3 * N
+
+
+def test_turned_records_enter_only_the_order(table):
+    turned = [r for r in made_up() if r.scoring.turned]
+    for measure in (scrutiny.calibration, scrutiny.habit, scrutiny.reliability):
+        assert measure(turned).empty
+
+
+def test_reliability_pools_tasks_and_counts_examples_once(table):
+    part = table[(table["group"] == "reliability") & (table["arm"] == "tuned")]
+    assert part["x"].tolist() == ["75.00", "95.00"] and part["value"].tolist() == [70, 90]
+    assert part["n"].tolist() == [240, 240], "three tasks, two seeds, forty prompts each"
+    low, high = scrutiny.wilson(70, 60)  # two templates and two seeds share an example
+    assert part["low"].iloc[0] == pytest.approx(low)
+    assert part["high"].iloc[0] == pytest.approx(high)
+
+
+def test_wilson_is_the_known_interval():
+    assert scrutiny.wilson(50, 100) == pytest.approx((40.38, 59.62), abs=0.01)
+    low, high = scrutiny.wilson(100, 10)
+    assert low == pytest.approx(72.25, abs=0.01) and high == pytest.approx(100)
+
+
+def test_agreement_of_seeds_and_what_chance_gives(table):
+    one, two = (outcome("tuned", seed, False) > 50 for seed in (1, 2))
+    assert value(table, "seeds", "tuned").value == pytest.approx(100 * (one == two).mean())
+    assert value(table, "seeds", "chance").value == pytest.approx(100 * (0.7**2 + 0.3**2))
+    beyond = value(table, "seeds", "tuned - chance")
+    assert beyond.low < beyond.value < beyond.high
+
+
+def test_equal_seeds_agree_fully():
+    same = [r for r in made_up(seeds=(1, 3))]
+    row = value(scrutiny.seeds(same, GROUPS), "seeds", "tuned")
+    assert (row.value, row.low, row.high) == pytest.approx((100, 100, 100))
+
+
+def test_one_seed_agrees_with_nobody():
+    assert scrutiny.seeds(made_up(seeds=(1,)), GROUPS).empty
+
+
+# The figure
+
+
+def texts(fig):
+    found = [t.get_text() for t in fig.texts]
+    for ax in fig.axes:
+        found += [t.get_text() for t in (*ax.texts, *ax.get_yticklabels())]
+        found += [ax.get_xlabel(), ax.get_title("left")]
+    return found
+
+
+def test_every_number_of_the_table_is_drawn(table):
+    fig = fig12_audit.draw(table)
+    leaks, curves, *questions = fig.axes
+    assert {round(bar.get_width()) for bar in leaks.patches} == {0, 130}
+    assert {"0 of 9,000 tuned on", "130 of 2,000 not tuned on"} <= set(texts(fig))
+    right = {line.get_ydata()[0] for line in curves.lines if line.get_marker() in "oD"}
+    assert {40, 60, 70, 90} <= right
+    rows = fig12_audit.rows_of(table)
+    assert rows[-1] == (ALL, "") and len(rows) == 4
+    for ax, group, x in zip(
+        questions, fig12_audit.QUESTIONS, (scrutiny.SWAPPED, "", "", ""), strict=True
+    ):
+        drawn = {round(line.get_xdata()[0], 6) for line in ax.lines if line.get_marker() in "oD"}
+        mine = table[(table["group"] == group) & table["arm"].isin(["base", "tuned"])]
+        mine = mine[mine["x"] == x]
+        wanted = {round(v, 6) for v in mine["value"]}
+        assert drawn == wanted, group
+    labels = [t.get_text() for t in questions[0].get_yticklabels()]
+    assert labels[0] == f"rte, n = {N}" and labels[-1] == f"mean of clusters, n = {3 * N}"
+    assert all(ax.get_xlabel() for ax in fig.axes)
+
+
+def test_intervals_are_drawn(table):
+    fig = fig12_audit.draw(table)
+    spans = [tuple(line.get_xdata()) for line in fig.axes[3].lines if len(line.get_xdata()) == 2]
+    row = value(table, "calibration", "base")
+    assert (row.low, row.high) in spans
+
+
+def test_words_come_from_the_numbers(table):
+    reading = fig12_audit.reading(table)
+    assert "0 of 9,000 rows tuned on share text" in reading and "no leak was found" in reading
+    assert "base -20.0" in reading and "tuning makes it smaller" in reading
+    assert "interval off 0 in 3 of 3 datasets" in reading
+    assert "nothing to agree with" in reading
+    leaking = whole(made_up(), counted(kept=12))
+    assert "**these are leaks**" in fig12_audit.reading(leaking)
+    words = fig12_audit.describe(table)
+    assert (
+        "130 of 2,000 train rows not tuned on" in words
+        and "Calibration error, percent, base: 30.0" in words
+    )
+    summary = fig12_audit.summary(table)
+    assert summary["dataset"].tolist() == ["rte", "snli", "creatures", "mean"]
+
+
+def test_a_single_cluster_and_a_single_seed_are_drawn_and_said(tmp_path):
+    table = whole(made_up({"rte": "nli"}, seeds=(1,)))
+    fig = fig12_audit.draw(table)
+    assert "one seed" in texts(fig)
+    assert "nothing can be said" in fig12_audit.reading(table)
+    assert "mean of 1 seed" in " ".join(fig12_audit.notes(table)).replace("\n", " ")
+    files = style.save(fig, "x", table, fig12_audit.describe(table), tmp_path)
+    found = pd.read_csv(files["csv"], keep_default_na=False)
+    assert not found.duplicated(["group", "arm", "x", "cluster", "dataset"]).any()
