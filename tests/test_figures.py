@@ -20,6 +20,7 @@ from flanlib.figures import (
     fig3_taxonomy,
     fig4_templates,
     fig5_zero_shot_gains,
+    lines,
     style,
 )
 from flanlib.results import Scoring
@@ -253,16 +254,60 @@ def test_fig1_says_what_is_not_recorded(micro, monkeypatch):
     assert found.count("not recorded") == 6 and "not recorded yet" in found
 
 
-def test_fig2_marks_ways_without_a_record(micro, monkeypatch):
-    records = [r for r in made_up(("nli",)) if r.scoring == Scoring()]
-    monkeypatch.setattr(fig2_paradigms.results, "load", lambda at: records)
-    groups = {"d" * 12: tuple(map(str, range(N)))}
-    monkeypatch.setattr(fig2_paradigms.results, "groups", lambda at: groups)
-    table = fig2_paradigms.collect(micro, "nli")
-    found = table.set_index("way")
-    assert found.loc["instruction", "value"] == 60 and found.loc["instruction", "seeds"] == 2
-    assert found.loc["prompting", "source"] == found.loc["finetune", "source"] == "not recorded"
-    assert texts(fig2_paradigms.draw(table)).count("not recorded") == 2
+FIG2 = {
+    "single-task": {"8": 40.0, "32": 50.0, "128": 70.0, "512": 80.0, "all": 90.0},
+    "few-shot base": {"0": 45.0, "1": 42.0, "3": 38.0},
+    "instruction-tuned": {"0": 60.0},
+}
+
+
+def paradigms(**changed):
+    """An axis table of Figure 2, intervals 4 points to either side."""
+    values = {way: dict(points) for way, points in FIG2.items()}
+    for way, points in changed.items():
+        values[way.replace("_", "-")].update(points)
+    rows = [
+        ("", way, x, "nli", dataset, v, v - 4, v + 4, N, 0 if "base" in way else 3, "recorded")
+        for way, points in {**values, "chance": {"": 33.0}}.items()
+        for x, v in points.items()
+        for dataset in ("snli", "")
+    ]
+    return pd.DataFrame(rows, columns=lines.COLUMNS)
+
+
+def test_fig2_draws_every_point_with_its_interval_on_one_scale():
+    fig = fig2_paradigms.draw(paradigms())
+    page, *panels = fig.axes
+    for ax, (way, points) in zip(panels, FIG2.items(), strict=True):
+        marks = [x for x in ax.lines if x.get_marker() == "D"]
+        assert [line.get_ydata()[0] for line in marks] == list(points.values())
+        assert [t.get_text() for t in ax.get_xticklabels()] == list(points)
+        spans = [tuple(line.get_ydata()) for line in ax.lines]
+        assert all((v - 4, v + 4) in spans for v in points.values())
+        assert ax.get_ylim() == panels[0].get_ylim() and ax.get_xlabel()
+        n, seeds = ax.get_title("left"), ", 3 seeds" if way != "few-shot base" else ""
+        assert n == f"n = {N}{seeds}"
+    assert any("snli" in text for text in texts(fig)), page
+
+
+def test_fig2_says_how_many_examples_are_needed():
+    found = fig2_paradigms.reading(paradigms())
+    assert "reaches that with 128 examples: 70.0 [66.0, 74.0] percent" in found
+    assert "best with 0 solved examples, 45.0 [41.0, 49.0] percent" in found
+    assert "more examples raise it, intervals apart" in found
+    never = fig2_paradigms.reading(paradigms(instruction_tuned={"0": 95.0}))
+    assert "does not reach that" in never and "its best is 90.0" in never
+    at_once = fig2_paradigms.reading(paradigms(single_task={"8": 61.0}))
+    assert "reaches that with 8 examples" in at_once
+    assert "interval overlaps with that of instruction tuning" in at_once
+
+
+def test_fig2_words_and_summary_come_from_the_numbers():
+    words = fig2_paradigms.describe(paradigms())
+    assert "90.0 [86.0, 94.0] percent at all examples of task A" in words
+    assert "60.0 [56.0, 64.0] percent at 0 solved examples" in words
+    summary = fig2_paradigms.summary(paradigms())
+    assert len(summary) == sum(map(len, FIG2.values())) and summary["n"].unique() == [N]
 
 
 def test_fig3_counts_62_datasets_in_12_clusters():
