@@ -1,6 +1,7 @@
 # make figures   recompute a part of the study, draw everything, write the report
 # make test      the tests
 # make lint      style of code and notebooks
+# make peers     the tests that compare with lm-evaluation-harness and TRL
 # make study     everything the figures show, from scratch (hours; goes on where it stopped)
 #
 # Nothing but make, bash and Python 3.11 or newer has to be there. Settings:
@@ -14,7 +15,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install figures test lint study rehearsal lock clean
+.PHONY: help install figures test lint study rehearsal peers lock clean
 
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -51,10 +52,21 @@ lint: $(STAMP)
 	@if compgen -G 'notebooks/*.ipynb' > /dev/null; then $(BIN)/nbstripout --keep-id --verify notebooks/*.ipynb; fi
 
 study: $(STAMP)
-	@for seed in $(SEEDS); do \
-	  $(BIN)/flanlib run --profile micro --seed $$seed --only fig5_zero_shot_gains; done
+	@for seed in $(SEEDS); do $(BIN)/flanlib run --profile micro --seed $$seed; done
 	@$(BIN)/flanlib figures --profile micro
 	@$(BIN)/flanlib report --profile micro
+
+# The tests against lm-evaluation-harness and TRL, in an environment that adds them to this one.
+PEERS := $(VENV)-peers
+$(PEERS)/.installed: $(STAMP)
+	@$(BIN)/python -m venv $(PEERS)
+	@$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+	  > $$($(PEERS)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/study.pth
+	@$(PEERS)/bin/python -m pip install -qq --disable-pip-version-check 'lm_eval==0.4.13' 'trl==1.16.0'
+	@touch $@
+
+peers: $(PEERS)/.installed
+	@$(PEERS)/bin/python -m pytest -rs tests/test_export.py tests/test_likelihood.py
 
 rehearsal: $(STAMP)
 	@$(BIN)/flanlib run --profile rehearsal --rows $(ROWS)
