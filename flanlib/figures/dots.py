@@ -1,0 +1,305 @@
+"""Dots: values with intervals in named rows, one block of rows per cluster.
+
+What differs between the blocks is the cluster; what differs between the rows
+is the arm. Published values stand in panels of their own.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from flanlib import estimates
+from flanlib.figures import lines, style
+
+ROW = 0.165  # inches
+TITLES, UNDER = 0.3, 0.44  # inches above and below a panel
+PAIR = 0.19  # rows that two dots of one row stand off its middle
+SAYS = {"higher": "above 0", "lower": "below 0", "undecided": "not decided"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dot(lines.Series):
+    """One value of a table; `shift` counts rows, downwards.
+
+    Attributes
+    ----------
+    less
+        Arm and x that are taken away; for published values, whose differences
+        are no rows of the table.
+    cluster
+        Where it is not the row's.
+    size
+        Of the mark, in points.
+    """
+
+    name: str = ""
+    line: str = ""
+    x: str = ""
+    less: tuple[str, str] = ("", "")
+    cluster: str = ""
+    size: float = 5.2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A named row of dots, or the heading of a block of rows."""
+
+    label: str = ""
+    cluster: str = estimates.ALL
+    dataset: str = ""
+    dots: tuple[Dot, ...] = ()
+    heading: bool = False
+
+
+def blocks(
+    table: pd.DataFrame, clusters: Sequence[str], ways: Mapping[str, Sequence[Dot]], arm: str
+) -> list[Row]:
+    """The same rows for each cluster, under a heading with its n.
+
+    Parameters
+    ----------
+    ways
+        Label of a row -> its dots.
+    arm
+        Whose n is given.
+    """
+    found = []
+    for cluster in clusters:
+        name = lines.title(table, cluster, arm)
+        found.append(Row(label=name, cluster=cluster, heading=True))
+        found += [Row(label=k, cluster=cluster, dots=tuple(v)) for k, v in ways.items()]
+    return found
+
+
+def shown(table: pd.DataFrame, arm: str) -> list[str]:
+    """Clusters to show, their mean last; one cluster has no mean."""
+    last, clusters = lines.panels_of(table, arm)
+    return [*clusters, last]
+
+
+def find(table: pd.DataFrame, dot: Dot, row: Row):
+    """The value that a dot stands for in a row, or None."""
+    cluster = dot.cluster or row.cluster
+    new = lines.row(table, dot.arm, dot.x, cluster, row.dataset)
+    if new is None or dot.less == ("", ""):
+        return new
+    old = lines.row(table, *dot.less, cluster, row.dataset)
+    return None if old is None else less(new, old)
+
+
+def at(table: pd.DataFrame, dot: Dot, cluster: str):
+    """The value that a dot stands for in a cluster, or None."""
+    return find(table, dot, Row(cluster=cluster))
+
+
+def less(new, old) -> SimpleNamespace:
+    """A difference of published values, as firm as the weaker of the two."""
+    weaker = new if not lines.is_firm(new.source) else old
+    value, nan = new.value - old.value, float("nan")
+    return SimpleNamespace(value=value, low=nan, high=nan, source=weaker.source)
+
+
+# Drawing
+
+
+def page(
+    heading: str, dots: Sequence[Dot], notes: Sequence[str], heights: Sequence[float]
+) -> tuple[Figure, list[float]]:
+    """A page for panels one above another.
+
+    Parameters
+    ----------
+    dots
+        Explained in the legend.
+    heights
+        Inches of each line of panels.
+
+    Returns
+    -------
+    The figure, and how many inches below its upper edge each line begins.
+    """
+    room = sum(heights) + len(heights) * (TITLES + UNDER)
+    fig, start = lines.sheet(heading, lines.legend(dots), notes, room)
+    tops = [start + (n + 1) * TITLES + n * UNDER + sum(heights[:n]) for n, _ in enumerate(heights)]
+    return fig, tops
+
+
+def unnamed(panels: Sequence[Axes]) -> None:
+    """Leave the names of the rows to the panel on the left."""
+    for ax in panels:
+        ax.tick_params(labelleft=False)
+
+
+def draw(
+    table: pd.DataFrame,
+    ax: Axes,
+    rows: Sequence[Row],
+    *,
+    signed: bool = False,
+    datasets: bool = False,
+    joined: bool = False,
+) -> Axes:
+    """One panel: each row's dots, intervals where there are any.
+
+    Parameters
+    ----------
+    signed
+        Differences: a line at 0 instead of chance.
+    datasets
+        Small marks for the datasets behind a cluster's mean.
+    joined
+        A line between the dots of a row.
+    """
+    _ground(ax, rows)
+    if signed:
+        ax.axvline(0, color=lines.GREY, lw=0.9, zorder=1)
+        ax.margins(x=0.1)
+    for y, row in enumerate(rows):
+        found = [(dot, find(table, dot, row)) for dot in row.dots]
+        found = [(dot, value) for dot, value in found if value is not None]
+        if not signed and any(not _is_published(value) for _, value in found):
+            _chance(table, ax, row, y)
+        if joined and found:
+            ends = [value.value for _, value in found]
+            ax.plot([min(ends), max(ends)], [y, y], color="#9A9A9A", lw=1, zorder=1)
+        for dot, value in found:
+            if datasets:
+                _datasets(table, ax, row, dot, y)
+            _point(ax, value, y + dot.shift, dot, style.colour(dot.cluster or row.cluster))
+    return ax
+
+
+def empty(ax: Axes, text: str = "not found") -> Axes:
+    """A panel without values, that says so."""
+    ax.set_axis_off()
+    ax.text(
+        0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center",
+        size=lines.SMALL, color=style.QUIET,
+    )  # fmt: skip
+    return ax
+
+
+def _ground(ax: Axes, rows: Sequence[Row]) -> None:
+    """Bands that change with the cluster, and the names of the rows."""
+    ax.set_ylim(len(rows) - 0.4, -0.6)
+    ax.set_yticks(range(len(rows)), [row.label for row in rows])
+    ax.tick_params(axis="y", length=0, labelsize=7.5)
+    for label, row in zip(ax.get_yticklabels(), rows, strict=True):
+        if row.heading:
+            label.set(weight="bold", size=7)
+    starts = [y for y, row in enumerate(rows) if row.heading] or list(range(len(rows)))
+    for start, end in zip(starts[::2], [*starts, len(rows)][1::2], strict=False):
+        ax.axhspan(start - 0.5, end - 0.5, color="#F5F5F5", zorder=0, lw=0)
+
+
+def _chance(table: pd.DataFrame, ax: Axes, row: Row, y: float) -> None:
+    if (chance := lines.row(table, "chance", "", row.cluster, row.dataset)) is not None:
+        ax.plot([chance.value] * 2, [y - 0.5, y + 0.5], color=lines.GREY, ls=":", lw=1.1, zorder=1)
+
+
+def _datasets(table: pd.DataFrame, ax: Axes, row: Row, dot: Dot, y: float) -> None:
+    mine = table[(table["arm"] == dot.arm) & (table["x"] == dot.x) & (table["dataset"] != "")]
+    each = mine.loc[mine["cluster"] == (dot.cluster or row.cluster), "value"]
+    if len(each) > 1:
+        ax.plot(
+            each, [y + dot.shift] * len(each),
+            marker=dot.marker, ls="", ms=2.6, mfc="none", mec="#9A9A9A", mew=0.5, zorder=2,
+        )  # fmt: skip
+
+
+def _point(ax: Axes, value, y: float, dot: Dot, colour: str) -> None:
+    fill, width = dot.fill or colour, 0.8
+    if _is_published(value):
+        fill, width = (style.INK if lines.is_firm(value.source) else "white"), 1.1
+    if value.low == value.low:
+        ends = [value.low, value.high]
+        ax.plot(ends, [y, y], color=style.INK, lw=1.1, solid_capstyle="butt", zorder=3)
+    ax.plot(
+        value.value, y,
+        marker=dot.marker, ms=dot.size, mfc=fill, mec=style.INK, mew=width, ls="", zorder=4,
+    )  # fmt: skip
+
+
+def _is_published(value) -> bool:
+    return value.source.startswith("published")
+
+
+# Words
+
+
+def words(table: pd.DataFrame, clusters: Sequence[str], dots: Sequence[Dot], arm: str) -> str:
+    """Values of the clusters as sentences, with their n."""
+    found = []
+    for cluster in clusters:
+        values = [(dot.name, at(table, dot, cluster)) for dot in dots]
+        told = [f"{name} {v.value:.1f}" for name, v in values if v is not None]
+        found.append(f"{lines.title(table, cluster, arm)}: {', '.join(told)} percent.")
+    return " ".join(found)
+
+
+def sides(table: pd.DataFrame, clusters: Sequence[str], dot: Dot) -> str:
+    """In which clusters a difference is above 0, below, or not decided."""
+    kinds: dict[str, list[str]] = {"higher": [], "lower": [], "undecided": []}
+    for cluster in (c for c in clusters if c != estimates.ALL):
+        if (found := at(table, dot, cluster)) is not None:
+            name = style.title(cluster, short=True)
+            kinds[lines.verdict(found)].append(f"{name} ({lines.spelled(found, signed=True)})")
+    return "; ".join(f"{SAYS[k]}: {', '.join(v) or 'none'}" for k, v in kinds.items())
+
+
+def told(found) -> str:
+    """A difference with its interval, and what the interval says."""
+    if found is None:
+        return "not measured"
+    return f"{lines.spelled(found, signed=True)} points, {SAYS[lines.verdict(found)]}"
+
+
+def name_of(cluster: str) -> str:
+    """A cluster's name in a text; that of the mean."""
+    return "Mean of clusters" if cluster == estimates.ALL else style.title(cluster)
+
+
+def limits(table: pd.DataFrame) -> str:
+    """How much stands behind the intervals, and behind what was published."""
+    mine = lines.measured(table)
+    whole = mine[mine["dataset"] == ""]
+    n = int(whole["n"].max())
+    return (
+        f"Limits: {n} examples at most behind a value. {lines.note_on_seeds(table)}"
+        f" {lines.note_on_published(table)}"
+    ).strip()
+
+
+def same_sign(pairs: Sequence[tuple]) -> str:
+    """How many differences have the sign of the published one beside them.
+
+    Parameters
+    ----------
+    pairs
+        Measured and published difference; pairs with a None do not count.
+    """
+    both = [(new, old) for new, old in pairs if new is not None and old is not None]
+    agree = sum((new.value > 0) == (old.value > 0) for new, old in both)
+    return f"{agree} of {len(both)}"
+
+
+def summary(
+    table: pd.DataFrame, clusters: Sequence[str], dots: Sequence[Dot], gains: Sequence[Dot]
+) -> pd.DataFrame:
+    """One row per cluster: values in percent, differences with intervals, n."""
+    rows = []
+    for cluster in clusters:
+        values = {dot.name: at(table, dot, cluster) for dot in dots}
+        differences = {dot.name: at(table, dot, cluster) for dot in gains}
+        behind = [v for v in (*values.values(), *differences.values()) if v is not None]
+        rows.append(
+            {"cluster": name_of(cluster)}
+            | {k: round(v.value, 1) for k, v in values.items() if v is not None}
+            | {k: lines.spelled(v, signed=True) for k, v in differences.items() if v is not None}
+            | {"n": int(max(v.n for v in behind)), "seeds": int(max(v.seeds for v in behind))}
+        )
+    return pd.DataFrame(rows)

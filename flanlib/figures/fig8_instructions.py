@@ -1,0 +1,233 @@
+"""Figure 8: are the instructions what helps? Tuned with less, and asked with less.
+
+The same mixture is tuned with full instructions, with the dataset's name in
+front of the input, or with the input alone. The published ablation stands
+below on its own scale: other clusters, other data, other models.
+"""
+
+from dataclasses import replace
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from flanlib import estimates, published
+from flanlib.figures import dots, lines, style
+from flanlib.figures.dots import Dot, Row
+from flanlib.figures.fig5_zero_shot_gains import Reading
+from flanlib.study import Study
+
+STEM = "fig8_instructions"
+FULL = "instruction > instruction"
+WAYS = {
+    "base": "untuned → instruction",
+    "none > instruction": "nothing → instruction",
+    "dataset-name > instruction": "name → instruction",
+    "dataset-name > dataset-name": "name → name",
+    FULL: "instruction → instruction",
+}
+TUNED = [arm for arm in WAYS if arm != "base"]
+LESS = [arm for arm in TUNED if arm != FULL]
+PUBLISHED = {
+    "FT no template | eval instruction": "none > instruction",
+    "FT dataset name | eval instruction": "dataset-name > instruction",
+    "FT dataset name | eval dataset name": "dataset-name > dataset-name",
+    "FT instruction | eval instruction (FLAN)": FULL,
+}
+SHAPES = "Dosv^PX"
+SPANS = ((1.95, 3.98), (4.13, 5.47), (5.62, 6.97))  # inches
+
+
+def collect(study: Study) -> pd.DataFrame:
+    """What is on record, with the published values behind."""
+    return with_published(study.load())
+
+
+def with_published(table: pd.DataFrame) -> pd.DataFrame:
+    """Add the paper's ablation; its arms have `published` in front."""
+    arms = {series: _old(arm) for series, arm in PUBLISHED.items()}
+    rows = lines.published_rows(published.points("fig8_table3"), arms).assign(x="")
+    return lines.together(table[~table["arm"].str.endswith("spread over templates")], rows)
+
+
+def draw(table: pd.DataFrame) -> Figure:
+    """The whole figure: scores, differences, and what was published."""
+    with style.look():
+        rows = len(dots.shown(table, FULL)) * (1 + len(WAYS))
+        heights = [rows * dots.ROW, len(PUBLISHED) * 1.5 * dots.ROW]
+        fig, tops = dots.page(heading(table), _marks(), notes(table), heights)
+        scores, gains, lost = lines.panels(fig, tops[0], heights[0], SPANS)
+        old, shapes, old_lost = lines.panels(fig, tops[1], heights[1], SPANS)
+        draw_scores(table, scores)
+        draw_gains(table, gains)
+        draw_lost(table, lost)
+        draw_published(table, old)
+        draw_shapes(table, shapes)
+        draw_published(table, old_lost, against=True)
+        dots.unnamed([gains, lost, old_lost])
+    return fig
+
+
+def draw_scores(table: pd.DataFrame, ax: Axes) -> Axes:
+    """Figure 8, left: score of each way, cluster means with intervals."""
+    dots.draw(table, ax, _rows(table, {arm: _score(arm) for arm in WAYS}), datasets=True)
+    ax.text(-0.03, 1.02, "tuned with → asked with", transform=ax.transAxes, ha="right", size=7)
+    ax.set(xlim=(-2.5, 102.5), xlabel="score, percent", title="Measured here")
+    return ax
+
+
+def draw_gains(table: pd.DataFrame, ax: Axes) -> Axes:
+    """Figure 8, middle: each way less the untuned model."""
+    dots.draw(table, ax, _rows(table, {arm: _gain(arm) for arm in TUNED}), signed=True)
+    ax.set(xlabel="percent points", title="This − untuned")
+    return ax
+
+
+def draw_lost(table: pd.DataFrame, ax: Axes) -> Axes:
+    """Figure 8, right: full instructions less each other way."""
+    dots.draw(table, ax, _rows(table, {arm: _lost(arm) for arm in LESS}), signed=True)
+    ax.set(xlabel="percent points", title="Instruction − this")
+    return ax
+
+
+def draw_published(table: pd.DataFrame, ax: Axes, against: bool = False) -> Axes:
+    """Figure 8, below: the paper's scores, or full instructions less each other way."""
+    marks = _published_marks(table)
+    if not marks:
+        return dots.empty(ax)
+    rows = []
+    for arm in PUBLISHED.values():
+        mine = {"arm": _old(arm)}
+        if against:
+            mine = {"arm": _old(FULL), "less": (_old(arm), "")}
+        every = () if against and arm == FULL else tuple(replace(m, **mine) for m in marks)
+        rows.append(Row(label=WAYS[arm], dots=every))
+    dots.draw(table, ax, rows, signed=against)
+    if against:
+        ax.set(xlabel="percent points", title="Instruction − this")
+    else:
+        ax.set(xlim=(-2.5, 102.5), xlabel="percent or BLEU", title="Published")
+    return ax
+
+
+def draw_shapes(table: pd.DataFrame, ax: Axes) -> Axes:
+    """Figure 8, below: which published cluster has which shape."""
+    ax.set_axis_off()
+    ax.legend(handles=lines.legend(_published_marks(table), chance=False), loc="upper left")
+    return ax
+
+
+def heading(table: pd.DataFrame) -> str:
+    """What the figure shows, in a line."""
+    n = len(lines.clusters_of(table, FULL))
+    many = "s" if n > 1 else ""
+    return f"Instructions, names or nothing: zero-shot on {n} cluster{many} never tuned on"
+
+
+def notes(table: pd.DataFrame) -> list[str]:
+    """Footnotes: what the marks mean, and how firm the published values are."""
+    here = f"{lines.note_on_seeds(table)} Small: datasets. Name: of the dataset, and no more."
+    return [text for text in (here, lines.note_on_published(table)) if text]
+
+
+def describe(table: pd.DataFrame) -> str:
+    """The figure in words, from its numbers."""
+    clusters, marks = dots.shown(table, FULL), [_score(arm) for arm in WAYS]
+    lost = [f"{WAYS[arm]} {dots.told(dots.at(table, _lost(arm), clusters[-1]))}" for arm in LESS]
+    return (
+        f"{heading(table)}; tuned with → asked with. {dots.words(table, clusters, marks, FULL)}"
+        f" {WAYS[FULL]} less the others: {'; '.join(lost)}. {_published_words(table)}"
+    ).strip()
+
+
+def summary(table: pd.DataFrame) -> pd.DataFrame:
+    """One row per cluster: ways in percent, differences with intervals, n."""
+    marks = [_score(arm) for arm in WAYS]
+    return dots.summary(table, dots.shown(table, FULL), marks, [_gain(FULL), *map(_lost, LESS)])
+
+
+def reading(table: pd.DataFrame) -> Reading:
+    """What the numbers say beside the paper's; nothing by hand."""
+    clusters = dots.shown(table, FULL)
+    last = clusters[-1]
+    found = [
+        f"- {dots.name_of(last)}, {WAYS[arm]} less untuned: {dots.told(dots.at(table, _gain(arm), last))}."
+        for arm in TUNED
+    ]
+    for arm in LESS:
+        lost = dots.at(table, _lost(arm), last)
+        found.append(
+            f"- {WAYS[FULL]} less {WAYS[arm]}: {dots.told(lost)}. By cluster,"
+            f" {dots.sides(table, clusters, _lost(arm))}."
+        )
+    pairs = [
+        (dots.at(table, _lost(arm), cluster), dots.at(table, _published_lost(arm), cluster))
+        for arm in LESS
+        for cluster in clusters
+    ]
+    if _published_marks(table):
+        found += [
+            f"- {_published_words(table)}",
+            f"- Full instructions differ from less with the published sign in"
+            f" {dots.same_sign(pairs)} comparisons (clusters that both have, and the means, which"
+            " are over different clusters).",
+        ]
+    return Reading("\n".join([*found, f"- {dots.limits(table)}"]))
+
+
+def _rows(table: pd.DataFrame, marks: dict[str, Dot]) -> list[Row]:
+    ways = {name: [marks[arm]] if arm in marks else [] for arm, name in WAYS.items()}
+    return dots.blocks(table, dots.shown(table, FULL), ways, FULL)
+
+
+def _score(arm: str) -> Dot:
+    mark = style.ARMS["base" if arm == "base" else "tuned"]
+    return Dot(arm=arm, name=WAYS[arm], marker=mark.marker, fill=mark.fill)
+
+
+def _gain(arm: str) -> Dot:
+    return Dot(arm=f"{arm} - base", name=f"{WAYS[arm]}, less untuned", marker="D")
+
+
+def _lost(arm: str) -> Dot:
+    return Dot(arm=f"{FULL} - {arm}", name=f"{WAYS[FULL]}, less {WAYS[arm]}", marker="D")
+
+
+def _published_lost(arm: str) -> Dot:
+    return Dot(arm=_old(FULL), less=(_old(arm), ""))
+
+
+def _old(arm: str) -> str:
+    return f"published {arm}"
+
+
+def _published_marks(table: pd.DataFrame) -> list[Dot]:
+    """A mark for each cluster that the paper has, and first for their mean."""
+    mine = table[table["arm"] == _old(FULL)]
+    clusters = sorted(mine["cluster"], key=lambda cluster: cluster != estimates.ALL)
+    return [
+        Dot(
+            arm=_old(FULL),
+            cluster=cluster,
+            name="published mean" if cluster == estimates.ALL else style.title(cluster, short=True),
+            marker=shape,
+            fill="white",
+            size=5.2 if cluster == estimates.ALL else 3.8,
+        )
+        for cluster, shape in zip(clusters, SHAPES, strict=False)
+    ]
+
+
+def _published_words(table: pd.DataFrame) -> str:
+    found = [(arm, dots.at(table, Dot(arm=_old(arm)), estimates.ALL)) for arm in TUNED]
+    told = [f"{WAYS[arm]} {old.value:.1f}" for arm, old in found if old is not None]
+    clusters = [mark.name for mark in _published_marks(table)[1:]]
+    return f"Published, mean of {', '.join(clusters)}: {', '.join(told)}." if told else ""
+
+
+def _marks() -> list[Dot]:
+    base, tuned = _score("base"), _score(FULL)
+    return [
+        Dot(arm="", name="untuned", marker=base.marker, fill=base.fill),
+        Dot(arm="", name="tuned", marker=tuned.marker),
+    ]
