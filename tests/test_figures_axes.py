@@ -1,10 +1,15 @@
 """Figures along an axis: what is plotted, named and said; made-up tables."""
 
+import json
+import math
+
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from flanlib.figures import lines, style
+from flanlib import catalogue, figures, published
+from flanlib.figures import fig6_clusters, fig7_scale, fig11_templates, lines, style
 
 HELD_OUT = ("nli", "commonsense", "closed_book_qa")
 
@@ -56,7 +61,7 @@ def axis():
 
 SERIES = (
     lines.Series(arm="base", name="base", marker="o", fill="#333333"),
-    lines.Series(arm="tuned", name="tuned", marker="D", shift=0.1, labelled=True),
+    lines.Series(arm="tuned", name="tuned", marker="D", shift=0.1, written=".1f"),
 )
 PLACES = {"1": 0.0, "2": 1.0}
 SMALL = {("base", "1"): 40.0, ("base", "2"): 42.0, ("tuned", "1"): 50.0, ("tuned", "2"): 60.0}
@@ -123,3 +128,311 @@ def test_the_note_counts_seeds(seeds, words):
 def test_two_seed_counts_are_told_as_a_span():
     table = pd.concat([made_up(SMALL, seeds=1), made_up(SMALL, seeds=3)])
     assert "1–3 tuning seeds" in lines.note_on_seeds(table)
+
+
+# Figure 6
+
+
+ORDER = ("summarization", "translation", "reading_comprehension")
+MORE = {
+    ("base", "0"): 44.0,
+    **{("paper's order", x): v for x, v in zip("123", (48.0, 53.0, 51.0), strict=True)},
+    **{("paper's order - base", x): v for x, v in zip("123", (4.5, 9.0, 7.0), strict=True)},
+    ("shuffled order", "1"): 50.0,
+    ("shuffled order", "3"): 51.0,
+}
+
+
+class Order:
+    """As much of an axis as Figure 6 asks for."""
+
+    tuning_clusters = ORDER
+    held_out = "nli+commonsense+closed_book_qa"
+    left_out = ()
+    catalogue = catalogue.load("micro")
+
+
+@pytest.fixture
+def clusters():
+    return fig6_clusters.with_published(fig6_clusters.with_order(made_up(MORE), Order()))
+
+
+def titled(fig, start):
+    """The one panel whose title starts so."""
+    (found,) = [ax for ax in fig.axes if ax.get_title("left").startswith(start)]
+    return found
+
+
+def names(ax):
+    return [t.get_text().replace("\n", " ") for t in ax.get_xticklabels()]
+
+
+def test_fig6_draws_both_orders_from_none_to_all(clusters):
+    fig = fig6_clusters.draw(clusters)
+    main = titled(fig, "Measured here: mean of clusters, n = 360")
+    assert plotted(main, "o") == [(0, 44)]
+    assert plotted(main, "D") == [(1, 48), (2, 53), (3, 51)]
+    assert [y for _, y in plotted(main, "s")] == [50, 51]
+    assert {(41, 47), (45, 51), (50, 56), (48, 54), (47, 53)} <= set(spans(main))
+    assert names(main)[0] == "none: base"
+    assert names(main)[1].startswith("Summarization, ") and names(main)[3].startswith("Reading, ")
+    for cluster, value in zip(HELD_OUT, (42, 44, 46), strict=True):
+        ax = titled(fig, f"{style.title(cluster, short=True)}, n = 120")
+        assert plotted(ax, "o") == [(0, value)] and plotted(ax, "D")[0] == (1, value + 4)
+        assert names(ax) == list("0123")
+    assert all(ax.get_xlabel() and "percent" in fig.axes[0].get_ylabel() for ax in fig.axes)
+
+
+def test_fig6_counts_the_datasets_tuned_on(clusters):
+    steps = clusters[clusters["arm"] == "cluster added"]
+    micro = Order.catalogue
+    counted = [len({t.dataset for c in ORDER[:n] for t in micro.of_cluster(c)}) for n in (1, 2, 3)]
+    assert list(steps["cluster"]) == list(ORDER) and list(steps["n"]) == counted
+
+
+def test_fig6_shows_every_published_mean_beside(clusters):
+    points = published.points("fig6").set_index(["series", "x"])["y"]
+    beside = titled(fig6_clusters.draw(clusters), "Published")
+    means = [float(points[fig6_clusters.HELD_OUT, str(n)]) for n in range(1, 8)]
+    assert plotted(beside, "D") == [(n, y) for n, y in enumerate(means, 1)]
+    assert names(beside)[4] == f"data to text, {points['number of datasets', '5']}"
+    assert not {y for _, y in plotted(titled(fig6_clusters.draw(clusters), "Measured"), "D")} & {
+        *means
+    }
+
+
+def test_fig6_works_without_published_rows_and_with_one_cluster():
+    one = fig6_clusters.with_order(made_up(MORE, clusters=("nli",)), Order())
+    fig = fig6_clusters.draw(one)
+    assert len(fig.axes) == 2 and titled(fig, "Measured here: NLI, n = 120")
+    assert [t.get_text() for t in titled(fig, "Published").texts] == ["not found"]
+    assert "Beside the paper" not in fig6_clusters.reading(one)
+    assert "Natural language inference" in fig6_clusters.describe(one)
+
+
+def test_fig6_says_its_numbers(clusters):
+    words = fig6_clusters.describe(clusters)
+    assert "Mean over clusters" in words and "paper's order 1: 48.0, 2: 53.0, 3: 51.0" in words
+    assert "shuffled order 1: 50.0, 3: 51.0" in words and "7: 63.5" in words
+    found = fig6_clusters.reading(clusters)
+    assert "1 cluster (Summarization): 48.0 [45.0, 51.0], on 3 clusters: 51.0" in found
+    assert "with 1 cluster: +4.5 [+0.5, +8.5] points: higher" in found
+    assert "1 of 2 steps go up; the largest, +5.0, is the one to 2" in found
+    assert "from 49.9 to 63.5 (+13.6), here from 48.0 to 51.0 (+3.0)" in found
+    assert "the direction is the same" in found and "1 cluster 50.0 against 48.0" in found
+    summary = fig6_clusters.summary(clusters).set_index("tuning clusters")
+    assert summary.loc[0, "paper's order"] == "44.0 [41.0, 47.0]"
+    assert summary.loc[2, "added"] == "Translation" and summary.loc[2, "published"] == "55.0"
+
+
+def test_fig6_tells_a_paired_difference_where_there_is_one(clusters):
+    paired = made_up({("paper's order, 3 - 1", "3"): -6.0})
+    found = fig6_clusters.reading(lines.together(clusters, paired[paired["arm"] != "chance"]))
+    assert "against the first one:** -6.0 [-10.0, -2.0] points: lower" in found
+
+
+# Figure 7
+
+
+MODELS = ("micro-300k", "micro-600k", "micro-2m")
+
+
+def sizes_of(gains=(-6.0, 1.0, 9.0), models=MODELS):
+    """Held-out gains as given, held-in ten points more."""
+    parts = []
+    for group, clusters, more in (
+        ("held-out", HELD_OUT, 0.0),
+        ("held-in", ("translation", "sentiment"), 10.0),
+    ):
+        points = {}
+        for n, (model, gain) in enumerate(zip(models, gains, strict=True)):
+            points["base", model] = 40.0 + n
+            points["tuned", model] = 40.0 + n + gain + more
+            points["tuned - base", model] = gain + more
+        parts.append(made_up(points, group, clusters))
+    return pd.concat(parts, ignore_index=True)
+
+
+class Ladder:
+    """As much of an axis as Figure 7 asks for."""
+
+    ladder = MODELS
+
+
+@pytest.fixture
+def scale():
+    return fig7_scale.with_published(fig7_scale.with_sizes(sizes_of(), Ladder()))
+
+
+def test_fig7_draws_base_tuned_and_difference_by_size(scale):
+    fig = fig7_scale.draw(scale)
+    places = [math.log10(n) for n in (287_936, 573_216, 2_473_920)]
+    for group, more, n in (("held-out", 0, 360), ("held-in", 10, 240)):
+        ax = titled(fig, f"Measured here, {group}:\nmean of clusters, n = {n}")
+        assert plotted(ax, "o") == [(at, 40 + n) for n, at in enumerate(places)]
+        tuned = [40 + n + gain + more for n, gain in enumerate((-6, 1, 9))]
+        assert [y for _, y in plotted(ax, "D")] == tuned
+        below = fig.axes[fig.axes.index(ax) + 1]
+        assert plotted(below, "D") == list(zip(places, [g + more for g in (-6, 1, 9)], strict=True))
+        assert (-6 + more - 4, -6 + more + 4) in spans(below)
+        assert names(below) == ["0.29", "0.57", "2.5"]
+        assert below.get_xlabel() == "million parameters, log scale"
+    assert plotted(titled(fig, "NLI, n = 120"), "o")[0] == (places[0], 38)
+    assert plotted(titled(fig, "Sentiment, n = 120"), "o")[0] == (places[0], 41)
+
+
+def test_fig7_shows_published_values_hollow_and_only_their_sign(scale):
+    fig = fig7_scale.draw(scale)
+    ax = titled(fig, "Published, held-out:\nread off by eye")
+    points = published.points("fig7").set_index(["series", "x"])["y"].astype(float)
+    for series, marker in (("untuned held-out", "o"), ("instruction-tuned held-out", "D")):
+        assert [y for _, y in plotted(ax, marker)] == list(points[series])
+    below = fig.axes[fig.axes.index(ax) + 1]
+    assert below.get_ylabel() == "only the sign counts"
+    assert all(
+        line.get_markerfacecolor() == "white" for line in ax.lines if line.get_marker() in "oD"
+    )
+    assert names(below) == ["0.42", "2", "8", "68", "137"]
+    assert "hollow: 10 read-off" in " ".join(fig7_scale.notes(scale))
+
+
+def test_fig7_names_models_whose_size_is_not_known():
+    models = ("owner/some-1b", "owner/some-2b", "micro-2m")
+    table = fig7_scale.with_sizes(sizes_of(models=models), Ladder())
+    fig = fig7_scale.draw(table)
+    assert names(fig.axes[1]) == ["some-1b", "some-2b", "micro-2m"]
+    assert fig.axes[1].get_xlabel() == "model"
+    assert [t.get_text() for t in titled(fig, "Published").texts] == ["not found"]
+
+
+def test_a_model_is_counted_from_its_record_or_its_weights(tmp_path):
+    assert fig7_scale.n_parameters("micro-2m") == 2_473_920
+    assert fig7_scale.n_parameters("owner/unknown") == 0
+    head = json.dumps(
+        {
+            "__metadata__": {"format": "pt"},
+            "a": {"dtype": "F32", "shape": [3, 4], "data_offsets": [0, 48]},
+            "b": {"dtype": "F32", "shape": [5], "data_offsets": [48, 68]},
+        }
+    ).encode()
+    stored = len(head).to_bytes(8, "little") + head + bytes(68)
+    (tmp_path / "model.safetensors").write_bytes(stored)
+    assert fig7_scale.n_parameters(str(tmp_path)) == 17
+
+
+@pytest.mark.parametrize(
+    ("gains", "word"),
+    [((-6.0, 1.0, 9.0), "is seen"), ((6.0, 1.0, 9.0), "not seen"), ((-6.0, 1.0, 3.0), "not seen")],
+)
+def test_fig7_asks_whether_tuning_hurts_the_small_and_helps_the_large(gains, word):
+    table = fig7_scale.with_published(fig7_scale.with_sizes(sizes_of(gains), Ladder()))
+    found = fig7_scale.reading(table)
+    assert f"the pattern is {word.removeprefix('is ')} here" in found
+    assert f"micro-300k {gains[0]:+.1f} [{gains[0] - 4:+.1f}, {gains[0] + 4:+.1f}]" in found
+    assert "below the untuned one at 422M, 2B, 8B, and above at 68B, 137B" in found
+    assert "287,936 to 2,473,920 parameters" in found
+
+
+def test_fig7_says_its_numbers(scale):
+    words = fig7_scale.describe(scale)
+    assert "Held-out, mean over clusters, percent: micro-300k base 40.0, tuned 34.0" in words
+    assert "Sentiment, tuned less base: micro-300k +4.0" in words
+    summary = fig7_scale.summary(scale)
+    assert list(summary["asked about"]) == ["held-out"] * 3 + ["held-in"] * 3
+    assert summary["difference"][2] == "+9.0 [+5.0, +13.0]"
+    assert summary["parameters"][0] == "287,936"
+
+
+# Figure 11
+
+
+def templates_of(values=(55.0, 61.0, 60.0)):
+    """Base 44; spreads 11 for the base, then 8, 5, 4."""
+    points = {("base", "0"): 44.0}
+    for x, value in zip(("1", "4", "10"), values, strict=True):
+        points["tuned", x] = value
+        points["tuned - base", x] = value - 44
+    apart = {("base, spread over templates", "0"): 11.0}
+    for x, value in zip(("1", "4", "10"), (8.0, 5.0, 4.0), strict=True):
+        apart["tuned, spread over templates", x] = value
+    spread = made_up(apart)
+    spread = spread[(spread["arm"] != "chance") & (spread["dataset"] == "")]
+    parts = [made_up(points), spread.assign(low=np.nan, high=np.nan)]
+    return pd.concat(parts, ignore_index=True)
+
+
+@pytest.fixture
+def wordings():
+    return fig11_templates.with_published(templates_of())
+
+
+def test_fig11_draws_scores_and_spread(wordings):
+    fig = fig11_templates.draw(wordings)
+    main, spread = titled(fig, "Measured here: mean of clusters, n = 360"), titled(fig, "Spread")
+    assert plotted(main, "o") == [(-1, 44)]
+    assert plotted(main, "D") == [(1, 55), (4, 61), (10, 60)]
+    assert {(41, 47), (52, 58), (58, 64), (57, 63)} <= set(spans(main))
+    assert plotted(spread, "o") == [(-1, 11)]
+    assert plotted(spread, "D") == [(1, 8), (4, 5), (10, 4)]
+    assert spans(spread) == [], "a spread has no interval"
+    assert names(main) == ["base", "1", "4", "10"] and spread.get_ylim()[0] == 0
+    nli = titled(fig, "NLI, n = 120")
+    assert plotted(nli, "D") == [(1, 53), (4, 59), (10, 58)]
+
+
+def test_fig11_draws_nothing_that_was_not_printed(wordings):
+    fig = fig11_templates.draw(wordings)
+    assert not any(ax.get_title("left").startswith("Published") for ax in fig.axes)
+    assert (
+        "curves at 1, 4, 10 templates without printed values" in fig11_templates.notes(wordings)[-1]
+    )
+    assert "no number stands here" in fig11_templates.reading(wordings)
+    alone = templates_of()
+    assert "Published" not in " ".join(fig11_templates.notes(alone))
+    assert "Beside the paper" not in fig11_templates.reading(alone)
+    assert fig11_templates.draw(alone).axes
+
+
+def test_fig11_says_its_numbers(wordings):
+    words = fig11_templates.describe(wordings)
+    assert "Mean over clusters, percent by templates, 0 is the base: 0 44.0 (spread 11.0)" in words
+    assert "10 60.0 (spread 4.0)" in words
+    found = fig11_templates.reading(wordings)
+    assert "1 +11.0 [+7.0, +15.0] (higher)" in found and "difference +5.0 points" in found
+    assert "base 11.0; 1 8.0; 4 5.0; 10 4.0" in found
+    paired = made_up({("tuned, 10 - 1", "10"): 5.0})
+    found = fig11_templates.reading(lines.together(wordings, paired[paired["arm"] != "chance"]))
+    assert "difference +5.0 [+1.0, +9.0] points: higher" in found
+    summary = fig11_templates.summary(wordings).set_index("templates per dataset")
+    assert summary.loc["4", "gain over base"] == "+17.0 [+13.0, +21.0]"
+    assert summary.loc["none: base", "spread over templates"] == "11.0"
+
+
+# All three
+
+
+@pytest.mark.parametrize("stem", ["fig6_clusters", "fig7_scale", "fig11_templates"])
+def test_a_changed_value_changes_what_is_written(stem, request, tmp_path):
+    fixture = {"fig6_clusters": "clusters", "fig7_scale": "scale", "fig11_templates": "wordings"}
+    table, module = request.getfixturevalue(fixture[stem]), figures.module(stem)
+    changed = table.copy()
+    where = (table["source"] == "recorded") & (table["cluster"] == "nli") & table["low"].notna()
+    changed.loc[where & ~table["arm"].isin(["chance"]), "value"] += 0.25
+    written = {}
+    for name, frame in (("a", table), ("again", table), ("b", changed)):
+        files = style.save(module.draw(frame), stem, frame, "words", tmp_path / name)
+        written[name] = {kind: path.read_bytes() for kind, path in files.items()}
+    assert written["a"] == written["again"], "redrawing gives the same bytes"
+    assert written["a"]["csv"] != written["b"]["csv"] and written["a"]["svg"] != written["b"]["svg"]
+    assert module.describe(table) != module.describe(changed)
+
+
+@pytest.mark.parametrize("stem", ["fig6_clusters", "fig7_scale", "fig11_templates"])
+def test_nothing_is_written_over_the_edge(stem, request):
+    fixture = {"fig6_clusters": "clusters", "fig7_scale": "scale", "fig11_templates": "wordings"}
+    with style.look():
+        fig = figures.module(stem).draw(request.getfixturevalue(fixture[stem]))
+        FigureCanvasAgg(fig)
+        wide, tall = fig.get_size_inches()
+        inside = fig.get_tightbbox()
+    assert inside.x0 >= 0 and inside.y0 >= 0 and inside.x1 <= wide and inside.y1 <= tall

@@ -27,9 +27,12 @@ STEMS = (
     "fig3_taxonomy",
     "fig4_templates",
     "fig5_zero_shot_gains",
+    "fig6_clusters",
+    "fig7_scale",
     "fig8_instructions",
     "fig9_few_shot",
     "fig10_prompt_tuning",
+    "fig11_templates",
     "fig12_audit",
 )
 WITHOUT_MODEL = ("fig3_taxonomy", "fig4_templates")

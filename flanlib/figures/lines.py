@@ -12,6 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from flanlib import estimates, published
 from flanlib.figures import boxes, style
@@ -36,8 +37,9 @@ class Series:
         Colour of the marks; empty is the colour of the panel's cluster.
     shift
         Along x, so that the intervals of two series stand side by side.
-    labelled
-        Whether its values are written above it in a large panel.
+    written
+        Format of the values written above it where there is room; empty
+        writes none.
     """
 
     arm: str
@@ -46,28 +48,19 @@ class Series:
     line: str = "-"
     fill: str = ""
     shift: float = 0.0
-    labelled: bool = False
+    written: str = ""
 
 
 # Rows of a table
 
 
 def row(
-    table: pd.DataFrame,
-    arm: str,
-    x: str,
-    cluster: str = estimates.ALL,
-    dataset: str = "",
-    group: str = "",
-):
+    table: pd.DataFrame, arm: str, x: str, cluster: str = estimates.ALL,
+    dataset: str = "", group: str = "",
+):  # fmt: skip
     """The one row of a value, as a named tuple; None if it is not there."""
-    found = table[
-        (table["arm"] == arm)
-        & (table["x"] == x)
-        & (table["cluster"] == cluster)
-        & (table["dataset"] == dataset)
-        & (table["group"] == group)
-    ].dropna(subset=["value"])
+    names, wanted = ["arm", "x", "cluster", "dataset", "group"], (arm, x, cluster, dataset, group)
+    found = table[(table[names] == wanted).all(axis=1)].dropna(subset=["value"])
     return next(found.itertuples(), None)
 
 
@@ -139,15 +132,9 @@ def is_firm(source: str) -> bool:
 
 
 def draw(
-    table: pd.DataFrame,
-    ax: Axes,
-    series: Sequence[Series],
-    places: Mapping[str, float],
-    cluster: str = estimates.ALL,
-    group: str = "",
-    *,
-    labelled: bool = False,
-) -> Axes:
+    table: pd.DataFrame, ax: Axes, series: Sequence[Series], places: Mapping[str, float],
+    cluster: str = estimates.ALL, group: str = "", *, labelled: bool = False, chance: bool = True,
+) -> Axes:  # fmt: skip
     """One panel: each series of a cluster, with 95 % intervals.
 
     Parameters
@@ -155,11 +142,13 @@ def draw(
     places
         x of the table -> where it stands; what is not in it is not drawn.
     labelled
-        Whether series that have their values written have them here.
+        Whether there is room for the values that are to be written.
+    chance
+        Whether what guessing gets is drawn, where it is known.
     """
-    chance = row(table, "chance", "", cluster, group=group)
-    if chance is not None:
-        ax.axhline(chance.value, color=GREY, ls=":", lw=1.1, zorder=1)
+    guessing = row(table, "chance", "", cluster, group=group)
+    if chance and guessing is not None:
+        ax.axhline(guessing.value, color=GREY, ls=":", lw=1.1, zorder=1)
     tops: dict[str, float] = {}
     for one in series:
         found = _found(table, one, places, cluster, group)
@@ -169,19 +158,15 @@ def draw(
             tops[x] = max(tops.get(x, -np.inf), r.value if np.isnan(r.high) else r.high)
     for one in series if labelled else ():
         for x, r in _found(table, one, places, cluster, group).items():
-            if one.labelled:
-                _write(ax, places[x] + one.shift, tops[x], r.value)
+            if one.written:
+                _write(ax, places[x] + one.shift, tops[x], format(r.value, one.written))
     return _dress(ax, labelled)
 
 
 def draw_published(
-    table: pd.DataFrame,
-    ax: Axes,
-    series: Sequence[Series],
-    places: Mapping[str, float],
-    cluster: str = estimates.ALL,
-    group: str = "",
-) -> Axes:
+    table: pd.DataFrame, ax: Axes, series: Sequence[Series], places: Mapping[str, float],
+    cluster: str = estimates.ALL, group: str = "",
+) -> Axes:  # fmt: skip
     """A panel of published values: hollow where they are not verified."""
     any_found = False
     for one in series:
@@ -192,8 +177,8 @@ def draw_published(
             fill = style.INK if is_firm(r.source) else "white"
             at = places[x] + one.shift
             ax.plot(at, r.value, marker=one.marker, ms=5.2, mfc=fill, mec=style.INK, mew=1.1, ls="")
-            if one.labelled:
-                _write(ax, at, r.value, r.value)
+            if one.written:
+                _write(ax, at, r.value, format(r.value, one.written))
     if not any_found:
         ax.text(
             0.5, 0.5, "not found", transform=ax.transAxes, ha="center", va="center",
@@ -235,24 +220,16 @@ def sheet(
     fig.text(EDGE, 1 - 0.07 / height, heading, va="top", size=9, weight="bold")
     fig.text(EDGE, 0.17 / height, "\n".join(lines), va="bottom", size=SMALL)
     fig.legend(
-        handles=handles,
-        loc="upper left",
-        bbox_to_anchor=(0.0, 1 - 0.2 / height),
-        ncol=6,
-        columnspacing=1.4,
-        handlelength=2.4,
-        handletextpad=0.5,
-    )
+        handles=handles, loc="upper left", bbox_to_anchor=(0.0, 1 - 0.2 / height), ncol=6,
+        columnspacing=1.4, handlelength=2.4, handletextpad=0.5,
+    )  # fmt: skip
     return fig, above
 
 
 def panels(
-    fig: Figure,
-    top: float,
-    height: float,
-    spans: Sequence[tuple[float, float]],
+    fig: Figure, top: float, height: float, spans: Sequence[tuple[float, float]],
     shared: Axes | None = None,
-) -> list[Axes]:
+) -> list[Axes]:  # fmt: skip
     """A row of panels.
 
     Parameters
@@ -283,31 +260,18 @@ def legend(series: Sequence[Series], chance: bool = True) -> list[Line2D]:
     found = [Line2D([], [], color=GREY, ls=":", lw=1.1, label="chance")] if chance else []
     return found + [
         Line2D(
-            [],
-            [],
-            color=GREY,
-            ls=one.line,
-            lw=1.1,
-            marker=one.marker,
-            ms=5.2,
-            mfc=one.fill or "#888888",
-            mec=style.INK,
-            mew=0.8,
-            label=one.name,
+            [], [], color=GREY, ls=one.line, lw=1.1, marker=one.marker, ms=5.2,
+            mfc=one.fill or "#888888", mec=style.INK, mew=0.8, label=one.name,
         )
         for one in series
-    ]
+    ]  # fmt: skip
 
 
 def title(table: pd.DataFrame, cluster: str, arm: str, group: str = "") -> str:
     """A panel's title: the cluster, or the mean, and n."""
     mine = measured(table)
-    mine = mine[
-        (mine["arm"] == arm)
-        & (mine["cluster"] == cluster)
-        & (mine["dataset"] == "")
-        & (mine["group"] == group)
-    ]
+    names, wanted = ["arm", "cluster", "dataset", "group"], (arm, cluster, "", group)
+    mine = mine[(mine[names] == wanted).all(axis=1)]
     name = "mean of clusters" if cluster == estimates.ALL else style.title(cluster, short=True)
     return f"{name}, n = {int(mine['n'].max())}" if len(mine) else name
 
@@ -343,6 +307,7 @@ def note_on_seeds(table: pd.DataFrame) -> str:
 def note_on_published(table: pd.DataFrame) -> str:
     """How many published values there are, and how firm; empty without any."""
     mine = table[table["source"].str.startswith("published")].dropna(subset=["value"])
+    mine = mine[~mine["arm"].str.contains(" - ", regex=False)]
     if mine.empty:
         return ""
     kinds = mine["source"].str.removeprefix("published, ").value_counts()
@@ -369,15 +334,16 @@ def _point(ax: Axes, x: float, r, marker: str, fill: str) -> None:
     ax.plot(x, r.value, marker=marker, ms=5.2, mfc=fill, mec=style.INK, mew=0.8, ls="", zorder=4)
 
 
-def _write(ax: Axes, x: float, y: float, value: float) -> None:
+def _write(ax: Axes, x: float, y: float, text: str) -> None:
     place = {"xytext": (0, 5), "textcoords": "offset points", "ha": "center"}
-    ax.annotate(f"{value:.1f}", (x, y), **place, size=SMALL, zorder=5)
+    ax.annotate(text, (x, y), **place, size=SMALL, zorder=5)
 
 
 def _dress(ax: Axes, labelled: bool) -> Axes:
     """Grid for a quantity along y, and room above for values written."""
     ax.grid(axis="y")
     ax.grid(axis="x", visible=False)
+    ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10], integer=True))
     if labelled:
-        ax.margins(y=0.13)
+        ax.margins(y=0.17)
     return ax

@@ -1,0 +1,212 @@
+"""Figure 11: held-out score against templates per dataset in tuning.
+
+Beside it, how much the score depends on the wording: the standard deviation
+over the templates a question is asked with. The paper shows its curves
+without values, so none stand here.
+"""
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from flanlib import estimates, published
+from flanlib.figures import lines, style
+from flanlib.figures.fig5_zero_shot_gains import Reading
+from flanlib.figures.lines import Series, spelled
+from flanlib.study import Study
+
+STEM = "fig11_templates"
+BASE, TUNED, SPREAD = "base", "tuned", "spread over templates"
+LEVELS = "published, templates per dataset"
+SERIES = (
+    Series(arm=BASE, name="base, not tuned", marker="o", fill="#333333", written=".1f"),
+    Series(arm=TUNED, name="tuned", marker="D", written=".1f"),
+)
+SPREADS = tuple(
+    Series(arm=f"{one.arm}, {SPREAD}", name=one.name, marker=one.marker, fill=one.fill,
+           written=".1f")
+    for one in SERIES
+)  # fmt: skip
+
+
+def collect(study: Study) -> pd.DataFrame:
+    """What is on record, and the published levels."""
+    return with_published(study.load())
+
+
+def with_published(table: pd.DataFrame) -> pd.DataFrame:
+    """Add the levels that the paper compares; it prints no values for them."""
+    series = {"templates per dataset (x level)": LEVELS}
+    return lines.together(table, lines.published_rows(published.points("fig11"), series))
+
+
+def draw(table: pd.DataFrame) -> Figure:
+    """The whole figure: score and spread of the mean above, clusters below."""
+    large, small = lines.panels_of(table, TUNED)
+    n_rows = -(-len(small) // 4)
+    with style.look():
+        fig, top = lines.sheet(
+            heading(table), lines.legend(SERIES), notes(table), 2.4 + 2.9 * n_rows
+        )
+        left, right = (0.5, 4.0), (4.6, style.WIDTH - 0.1)
+        (main,) = lines.panels(fig, top + 0.2, 1.75, [left])
+        (spread,) = lines.panels(fig, top + 0.2, 1.75, [right])
+        draw_scores(table, main, large, large=True)
+        main.set_title(f"Measured here: {main.get_title('left')}")
+        draw_spread(table, spread, large, large=True)
+        spread.set_title("Spread over templates")
+        for n in range(n_rows):
+            some = small[4 * n : 4 * n + 4]
+            spans = lines.columns(max(3, len(some)))[: len(some)]
+            at = top + 2.65 + 2.9 * n
+            above = lines.panels(fig, at, 1.15, spans, main)
+            below = lines.panels(fig, at + 1.3, 0.85, spans, spread)
+            for i, cluster in enumerate(some):
+                draw_scores(table, above[i], cluster)
+                draw_spread(table, below[i], cluster)
+                above[i].tick_params(labelbottom=False)
+                above[i].set_xlabel("")
+                if i:
+                    for ax in (above[i], below[i]):
+                        ax.tick_params(labelleft=False)
+                        ax.set_ylabel("")
+    return fig
+
+
+def draw_scores(table: pd.DataFrame, ax: Axes, cluster: str, *, large: bool = False) -> Axes:
+    """Figure 11, a panel: score of a cluster against templates tuned with."""
+    base = lines.row(table, BASE, "0", cluster)
+    if base is not None:
+        ax.axhline(base.value, color=lines.GREY, lw=0.9, zorder=1)
+    lines.draw(table, ax, SERIES, places(table), cluster, labelled=large)
+    return _name(table, ax, title=lines.title(table, cluster, TUNED), ylabel="score, percent")
+
+
+def draw_spread(table: pd.DataFrame, ax: Axes, cluster: str, *, large: bool = False) -> Axes:
+    """Figure 11, a panel: how far the templates asked with lie apart."""
+    lines.draw(table, ax, SPREADS, places(table), cluster, labelled=large, chance=False)
+    ax.set_ylim(bottom=0)
+    return _name(table, ax, ylabel="std. dev., points")
+
+
+def places(table: pd.DataFrame) -> dict[str, float]:
+    """Templates per dataset, as the table has them; the base stands apart."""
+    xs = set(table.loc[table["arm"].isin([BASE, TUNED]), "x"])
+    return {x: float(x) if x != "0" else -1.0 for x in sorted(xs, key=int)}
+
+
+def heading(table: pd.DataFrame) -> str:
+    """What the figure shows, in a line."""
+    return f"Held-out score against templates per dataset, up to {list(places(table))[-1]}"
+
+
+def notes(table: pd.DataFrame) -> list[str]:
+    """Footnotes: what the marks mean, and what was published."""
+    found = [
+        lines.note_on_seeds(table),
+        f"{list(places(table))[-1]}: all that a dataset has. Spread: standard deviation over the"
+        " templates asked with, mean over tasks and seeds, without an interval.",
+    ]
+    levels = ", ".join(table.loc[table["arm"] == LEVELS, "x"])
+    if levels:
+        found.append(f"Published: curves at {levels} templates without printed values; none drawn.")
+    return found
+
+
+def describe(table: pd.DataFrame) -> str:
+    """The figure in words, from its numbers."""
+    large, small = lines.panels_of(table, TUNED)
+    parts = [f"{heading(table)}."]
+    for cluster in (large, *small):
+        name = "Mean over clusters" if cluster == estimates.ALL else style.title(cluster)
+        told = [
+            f"{x} {found.value:.1f}{f' (spread {apart.value:.1f})' if apart else ''}"
+            for x in places(table)
+            if (found := _score(table, x, cluster)) is not None
+            for apart in (_spread(table, x, cluster),)
+        ]
+        parts.append(f"{name}, percent by templates, 0 is the base: {', '.join(told)}.")
+    return " ".join(parts)
+
+
+def summary(table: pd.DataFrame) -> pd.DataFrame:
+    """One row per number of templates: score, gain over base, spread."""
+    large, _ = lines.panels_of(table, TUNED)
+    rows = []
+    for x in places(table):
+        score, apart = _score(table, x, large), _spread(table, x, large)
+        gain = lines.row(table, f"{TUNED} - {BASE}", x, large)
+        rows.append(
+            {
+                "templates per dataset": "none: base" if x == "0" else x,
+                "score": spelled(score) if score else "",
+                "gain over base": spelled(gain, signed=True) if gain else "",
+                "spread over templates": f"{apart.value:.1f}" if apart else "",
+                "n": int(score.n) if score else 0,
+                "seeds": int(score.seeds) if score else 0,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def reading(table: pd.DataFrame) -> Reading:
+    """What the numbers say beside the paper's; nothing by hand."""
+    large, small = lines.panels_of(table, TUNED)
+    tuned = [x for x in places(table) if lines.row(table, TUNED, x, large)]
+    first, last = tuned[0], tuned[-1]
+    told = [
+        f"- **Effect of tuning**, points over base: {_told(table, tuned, large)}.",
+        *(f"    - {style.title(c)}: {_told(table, tuned, c)}." for c in small),
+        f"- **Effect of more templates.** {_more(table, first, last, large)}.",
+    ]
+    spreads = [(x, _spread(table, x, large)) for x in places(table)]
+    words = "; ".join(
+        f"{'base' if x == '0' else x} {r.value:.1f}" for x, r in spreads if r is not None
+    )
+    if words:
+        told.append(
+            "- **Sensitivity to wording**, standard deviation over the templates asked with, points,"
+            f" by templates tuned with: {words}."
+        )
+    if levels := ", ".join(table.loc[table["arm"] == LEVELS, "x"]):
+        told.append(
+            f"- **Beside the paper.** It draws curves at {levels} templates and prints no values, so"
+            " no number stands here to agree with."
+        )
+    told.append(
+        "- **Limits.** With fewer templates, which ones they are is drawn with the seed, and there"
+        f" are {int(lines.row(table, TUNED, last, large).seeds)}. The wordings asked with are among"
+        " those tuned with for other datasets only in style: no dataset asked about was tuned on."
+    )
+    return Reading("\n".join(told))
+
+
+def _told(table: pd.DataFrame, xs: list[str], cluster: str) -> str:
+    gains = [(x, lines.row(table, f"{TUNED} - {BASE}", x, cluster)) for x in xs]
+    return "; ".join(
+        f"{x} {spelled(r, signed=True)} ({lines.verdict(r)})" for x, r in gains if r is not None
+    )
+
+
+def _more(table: pd.DataFrame, first: str, last: str, cluster: str) -> str:
+    """Most against fewest templates, as a paired difference where it is known."""
+    one, every = (lines.row(table, TUNED, x, cluster) for x in (first, last))
+    words = f"With {first}: {spelled(one)} percent, with {last}: {spelled(every)}"
+    paired = lines.row(table, f"{TUNED}, {last} - {first}", last, cluster)
+    if paired is None:
+        return f"{words}; difference {every.value - one.value:+.1f} points"
+    return f"{words}; difference {spelled(paired, signed=True)} points: {lines.verdict(paired)}"
+
+
+def _score(table: pd.DataFrame, x: str, cluster: str):
+    return lines.row(table, BASE if x == "0" else TUNED, x, cluster)
+
+
+def _spread(table: pd.DataFrame, x: str, cluster: str):
+    return lines.row(table, f"{BASE if x == '0' else TUNED}, {SPREAD}", x, cluster)
+
+
+def _name(table: pd.DataFrame, ax: Axes, **words: str) -> Axes:
+    lines.ticks(ax, places(table), {"0": "base"})
+    ax.set(xlabel="templates per dataset in tuning", **words)
+    return ax
