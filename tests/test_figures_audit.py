@@ -234,7 +234,7 @@ def test_every_number_of_the_table_is_drawn(table):
     rows = fig12_audit.rows_of(table)
     assert rows[-1] == (ALL, "") and len(rows) == 4
     for ax, group, x in zip(
-        questions, fig12_audit.QUESTIONS, (scrutiny.SWAPPED, "", "", ""), strict=True
+        questions, fig12_audit.QUESTIONS, ("", scrutiny.SWAPPED, "", ""), strict=True
     ):
         drawn = {round(line.get_xdata()[0], 6) for line in ax.lines if line.get_marker() in "oD"}
         mine = table[(table["group"] == group) & table["arm"].isin(["base", "tuned"])]
@@ -248,7 +248,7 @@ def test_every_number_of_the_table_is_drawn(table):
 
 def test_intervals_are_drawn(table):
     fig = fig12_audit.draw(table)
-    spans = [tuple(line.get_xdata()) for line in fig.axes[3].lines if len(line.get_xdata()) == 2]
+    spans = [tuple(line.get_xdata()) for line in fig.axes[2].lines if len(line.get_xdata()) == 2]
     row = value(table, "calibration", "base")
     assert (row.low, row.high) in spans
 

@@ -1,4 +1,4 @@
-"""Figure 12: is it real? Leaks, order of options, sureness, habits, seeds.
+"""Figure 12: is it real? Leaks, sureness, order of options, habits, seeds.
 
 The paper has no such figure, so nothing published stands beside it. Leaks
 are counted in the rows; all else comes from records of base and tuned model.
@@ -24,6 +24,12 @@ STEM = "fig12_audit"
 ROWS = 0.25  # inches
 MARKS = {"base": ("o", "white"), "tuned": ("D", "")}
 LEAKS = {scrutiny.BARRED: "#D9D9D9", scrutiny.KEPT: style.INK}
+QUESTIONS = {
+    "calibration": ("Calibration error, percent", ""),
+    "order": ("Score change when options are turned, percent points", scrutiny.SWAPPED),
+    "habit": ("Answers off the labels' shares, percent", ""),
+    "seeds": ("Examples on which seeds agree, percent", ""),
+}
 
 
 def collect(study: "Axis") -> pd.DataFrame:
@@ -53,7 +59,7 @@ def draw(table: pd.DataFrame) -> Figure:
     tall = ROWS * len(rows_of(table))
     with style.look():
         fig, top = lines.sheet(
-            "Is it real? Leaks, order of options, sureness, habits, seeds",
+            "Is it real? Leaks, sureness, order of options, habits, seeds",
             _legend(),
             notes(table),
             2.75 + tall + 0.45,
@@ -63,7 +69,7 @@ def draw(table: pd.DataFrame) -> Figure:
         draw_reliability(table, right)
         below = lines.panels(fig, top + 2.75, tall, lines.columns(4, left=1.45))
         for each, ax in zip(
-            (draw_order, draw_calibration, draw_habit, draw_seeds), below, strict=True
+            (draw_calibration, draw_order, draw_habit, draw_seeds), below, strict=True
         ):
             each(table, ax).tick_params(labelleft=ax is below[0])
     return fig
@@ -93,7 +99,7 @@ def draw_leaks(table: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def draw_reliability(table: pd.DataFrame, ax: Axes) -> Axes:
-    """Figure 12 c, curves: share right against confidence."""
+    """Figure 12 b, curves: share right against confidence."""
     part = _part(table, "reliability")
     ax.plot([0, 100], [0, 100], color=lines.GREY, ls=":", lw=1.1)
     for arm, (marker, fill) in MARKS.items():
@@ -110,22 +116,22 @@ def draw_reliability(table: pd.DataFrame, ax: Axes) -> Axes:
     ax.set_xlabel(f"confidence, percent\n(n = {counted} prompts)")
     ax.set(xticks=range(0, 101, 25), yticks=range(0, 101, 25))
     ax.grid(axis="both")
-    ax.set_title("c  Right when sure?")
+    ax.set_title("b  Right when sure?")
     return ax
 
 
 def draw_order(table: pd.DataFrame, ax: Axes) -> Axes:
-    """Figure 12 b: what turning the options round does to the score."""
+    """Figure 12 c: what turning the options round does to the score."""
     ax.axvline(0, color=lines.GREY, lw=0.9)
     _dots(ax, table, "order", ("base", "tuned"), scrutiny.SWAPPED)
-    ax.set(xlabel="turned − given,\npercent points", title="b  Options turned")
+    ax.set(xlabel="turned − given,\npercent points", title="c  Options turned")
     return ax
 
 
 def draw_calibration(table: pd.DataFrame, ax: Axes) -> Axes:
-    """Figure 12 c, per dataset: expected calibration error."""
+    """Figure 12 b, per dataset: expected calibration error."""
     _dots(ax, table, "calibration", ("base", "tuned"))
-    ax.set(xlabel="calibration error,\npercent", title="c  Sureness")
+    ax.set(xlabel="calibration error,\npercent", title="b  Sureness")
     ax.set_xlim(left=0)
     return ax
 
@@ -166,7 +172,7 @@ def notes(table: pd.DataFrame) -> list[str]:
         "a: text is shared when the whole of it is the same, or 13 words in a row; not tuned"
         f" on: the held-out clusters and their neighbours; of {similar.n:,.0f} other rows,"
         f" {similar.value:,.0f} were dropped for sharing. All rows are counted: no interval.",
-        "b to e: 95 % intervals over examples, in b also over seeds; c (curves) and d count an"
+        "b to e: 95 % intervals over examples, in c also over seeds; b and d count an"
         f" example once; tuned: mean of {_seeds(table)}. d: share of answers that would have to be"
         " others for each option to be chosen as often as it is right. e: right with most"
         " templates, or not; dotted: expected of independent seeds. Nothing published compares.",
@@ -190,14 +196,6 @@ def describe(table: pd.DataFrame) -> str:
     return " ".join(parts)
 
 
-QUESTIONS = {
-    "order": ("Score change when options are turned, percent points", scrutiny.SWAPPED),
-    "calibration": ("Calibration error, percent", ""),
-    "habit": ("Answers off the labels' shares, percent", ""),
-    "seeds": ("Examples on which seeds agree, percent", ""),
-}
-
-
 def summary(table: pd.DataFrame) -> pd.DataFrame:
     """One row per dataset, the mean last: each question's answer, base and tuned."""
     found = []
@@ -214,9 +212,10 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
 
 def reading(table: pd.DataFrame) -> Reading:
     """What the numbers say; nothing by hand."""
-    found = [_on_leaks(table), _on_order(table)]
-    found += [
+    found = [
+        _on_leaks(table),
         _on_change(table, "calibration", "calibration error, percent"),
+        _on_order(table),
         _on_change(table, "habit", "answers off the labels' shares, percent"),
         _on_seeds(table),
         "Beside the paper: it reports none of these, so there is nothing to agree with. Limits:"
@@ -332,5 +331,5 @@ def _legend() -> list[Line2D]:
             MARKS.values(), ("base", "instruction-tuned (cluster's colour)"), strict=True
         )
     ]  # fmt: skip
-    dotted = Line2D([], [], color=lines.GREY, ls=":", lw=1.3, label="exact (c), chance (e)")
+    dotted = Line2D([], [], color=lines.GREY, ls=":", lw=1.3, label="exact (b), chance (e)")
     return [*arms, dotted]
