@@ -245,13 +245,25 @@ def test_fig1_shows_recorded_answers_and_bars(recorded):
     assert texts(fig).count("not recorded") == 2, "reading comprehension has no record here"
 
 
+def test_fig1_reads_its_gains_beside_the_published_ones(recorded):
+    table = fig1_pipeline.collect(recorded, "nli")
+    reading = fig1_pipeline.reading(table)
+    gain = table[(table["panel"] == "gain") & (table["cluster"] == "nli")].iloc[0]
+    spelled = f"tuning +30.0 [{gain.low:+.1f}, {gain.high:+.1f}] percent points (helps)"
+    assert f"Natural language inference: {spelled}; published FLAN +13.3" in reading
+    assert "Reading comprehension: not recorded." in reading
+    assert "Same direction as published in 2 of 2 clusters" in reading
+    assert "2 tuning seeds" in " ".join(fig1_pipeline.notes(table))
+
+
 def test_fig1_says_what_is_not_recorded(micro, monkeypatch):
     empty = pd.DataFrame(columns=fig5_zero_shot_gains.COLUMNS)
     monkeypatch.setattr(study.Study, "records", lambda self, at: [])
     monkeypatch.setattr(study.Study, "table", lambda self, again=(): empty)
-    fig = fig1_pipeline.draw(fig1_pipeline.collect(micro, "nli"))
-    found = texts(fig)
+    table = fig1_pipeline.collect(micro, "nli")
+    found = texts(fig1_pipeline.draw(table))
     assert found.count("not recorded") == 6 and "not recorded yet" in found
+    assert fig1_pipeline.reading(table).count("not recorded.") == 3
 
 
 FIG2 = {

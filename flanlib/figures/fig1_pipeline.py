@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from flanlib import asking, published, templates
-from flanlib.figures import boxes, style
+from flanlib.figures import boxes, lines, style
+from flanlib.figures.fig5_zero_shot_gains import Reading
 from flanlib.results import Scoring
 from flanlib.study import Study
 
@@ -21,9 +22,9 @@ SERIES = {
     "GPT-3 175B few-shot": ("GPT-3 few-shot, published", "#FFFFFF", "..."),
     "FLAN 137B zero-shot": ("FLAN zero-shot, published", "#BDBDBD", ""),
     "base": ("base, measured here", "#FFFFFF", ""),
-    "tuned": ("instruction-tuned, measured here (cluster's colour)", "", ""),
+    "tuned": ("tuned, measured here (coloured)", "", ""),
 }
-COLUMNS = ["panel", "cluster", "task", "name", "text", "value", "low", "high", "n", "source"]
+COLUMNS = "panel cluster task name text value low high n seeds source".split()
 
 
 def collect(study: Study, held_out: str = "nli") -> pd.DataFrame:
@@ -41,8 +42,8 @@ def draw(table: pd.DataFrame) -> Figure:
     with style.look():
         fig, page = boxes.page(style.WIDTH, 30)
         lowest = draw_pipeline(table, page)
-        lines = [x for t in notes(table) for x in boxes.wrap(t, style.WIDTH - 0.2, 7)]
-        below = 0.2 + boxes.height_of(len(lines), 7)
+        words = [x for t in notes(table) for x in boxes.wrap(t, style.WIDTH - 0.2, 7)]
+        below = 0.2 + boxes.height_of(len(words), 7)
         bars, top = 2.0, 30.0
         bottom = lowest - 0.55 - bars - 0.35 - below
         height = top - bottom
@@ -58,24 +59,15 @@ def draw(table: pd.DataFrame) -> Figure:
             columnspacing=1.2,
             handlelength=1.6,
         )
-        boxes.put(page, 0.1, bottom + below, lines, 7)
+        boxes.put(page, 0.1, bottom + below, words, 7)
     return fig
 
 
 def draw_pipeline(table: pd.DataFrame, ax: Axes) -> float:
     """Figure 1, top: from tuning prompts to an answer; lowest y used."""
     top = ax.get_ylim()[1]
-    y = (
-        boxes.put(
-            ax,
-            0.1,
-            top - 0.08,
-            ["Instruction tuning, and a cluster never tuned on"],
-            9,
-            weight="bold",
-        )
-        - 0.1
-    )
+    head = ["Instruction tuning, and a cluster never tuned on"]
+    y = boxes.put(ax, 0.1, top - 0.08, head, 9, weight="bold") - 0.1
     wide = 2.95
     left, right = 0.1, style.WIDTH - 0.1 - wide
     boxes.put(ax, left, y, ["Tuned on many tasks phrased as instructions"], 7.5, weight="bold")
@@ -200,7 +192,11 @@ def notes(table: pd.DataFrame) -> list[str]:
         f"{weak} of {int(old.sum())} values only recalled." if weak else "all values verified."
     )
     if (~old).any():
-        text += " Measured bars: this collection and model, 95 % intervals."
+        seeds = int(bars["seeds"].max())
+        text += (
+            " Measured bars: this collection and model, means over datasets and templates,"
+            f" 95\u00a0% intervals over examples and {seeds} tuning seed{'s' if seeds != 1 else ''}."
+        )
     return [text]
 
 
@@ -214,8 +210,37 @@ def describe(table: pd.DataFrame) -> str:
     for row in table[table["panel"].str.startswith("answer")].itertuples():
         parts.append(f"{row.name}: {row.text!r}.")
     for row in _part(table, "bars").itertuples():
-        parts.append(f"{style.title(row.cluster)}, {SERIES[row.name][0]}: {row.value:.1f} percent.")
+        name = f"{style.title(row.cluster)}, {SERIES[row.name][0]}"
+        parts.append(f"{name}: {lines.spelled(row)} percent.")
     return " ".join(parts)
+
+
+def reading(table: pd.DataFrame) -> Reading:
+    """What the numbers say beside the paper's; nothing by hand."""
+    bars, gains = _part(table, "bars"), _part(table, "gain").set_index("cluster")
+    values = bars.pivot(index="cluster", columns="name", values="value")
+    found, agreeing = [], 0
+    for cluster in SHOWN:
+        if cluster not in gains.index:
+            found.append(f"{style.title(cluster)}: not recorded.")
+            continue
+        gain, said = gains.loc[cluster], dict(higher="helps", lower="hurts", undecided="undecided")
+        flan, zero, few = (
+            values.loc[cluster, list(SERIES)[2]],
+            *values.loc[cluster, list(SERIES)[:2]],
+        )
+        agreeing += (flan > zero) == (gain.value > 0)
+        found.append(
+            f"{style.title(cluster)}: tuning {lines.spelled(gain, True)} percent points"
+            f" ({said[lines.verdict(gain)]}); published FLAN {flan - zero:+.1f} over GPT-3"
+            f" zero-shot, {flan - few:+.1f} over few-shot."
+        )
+    found.append(
+        f"Same direction as published in {agreeing} of {len(gains)} clusters. Limits: FLAN's bars"
+        " compare two models, those measured here one model before and after tuning; other data,"
+        " other size, so heights do not compare."
+    )
+    return Reading("\n".join(f"- {line}" for line in found))
 
 
 def _diagram(study: Study, held_out: str) -> list[dict]:
@@ -281,16 +306,13 @@ def _published() -> list[dict]:
 def _measured(study: Study) -> list[dict]:
     table = study.table()
     part = table[(table["dataset"] == "") & table["cluster"].isin(SHOWN)]
-    part = part[part["arm"].isin(["base", "tuned"])]
+    part = part[part["arm"].isin(["base", "tuned", "gain"])]
     return [
         {
-            "panel": "bars",
+            "panel": "gain" if row.arm == "gain" else "bars",
             "cluster": row.cluster,
             "name": row.arm,
-            "value": row.value,
-            "low": row.low,
-            "high": row.high,
-            "n": row.n,
+            **{name: getattr(row, name) for name in ("value", "low", "high", "n", "seeds")},
             "source": row.source,
         }
         for row in part.itertuples()
