@@ -5,6 +5,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from flanlib import estimates, figures, published
 from flanlib.figures import (
@@ -78,14 +79,19 @@ def table_of(name, clusters=CLUSTERS, old=True):
     return MODULES[name].with_published(table) if old else table
 
 
-@pytest.fixture(params=list(PLANS))
+@pytest.fixture(params=list(PLANS), scope="module")
 def name(request):
     return request.param
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def table(name):
     return table_of(name)
+
+
+@pytest.fixture(scope="module")
+def fig(name, table):
+    return MODULES[name].draw(table)
 
 
 def plotted(fig):
@@ -112,8 +118,8 @@ def words_in(fig):
     return found + [t.get_text() for legend in fig.legends for t in legend.get_texts()]
 
 
-def test_every_value_and_interval_is_drawn(name, table):
-    marks, spans = plotted(MODULES[name].draw(table))
+def test_every_value_and_interval_is_drawn(name, table, fig):
+    marks, spans = plotted(fig)
     at = sorted(x for x, _, _ in marks)
     measured = lines.measured(table)
     drawn = measured[(measured["dataset"] == "") & (measured["arm"] != "chance")]
@@ -126,8 +132,7 @@ def test_every_value_and_interval_is_drawn(name, table):
     assert len(spans) == len(whole), "an interval for each value and no other"
 
 
-def test_every_dataset_and_chance_is_drawn(name, table):
-    fig = MODULES[name].draw(table)
+def test_every_dataset_and_chance_is_drawn(name, table, fig):
     small = [x for x, size, _ in plotted(fig)[0] if size < 3]
     each = table[(table["dataset"] != "") & table["arm"].isin([arm for arm, _ in PLANS[name][0]])]
     each = each[~each["source"].str.startswith("published")]
@@ -136,12 +141,12 @@ def test_every_dataset_and_chance_is_drawn(name, table):
     assert dotted == {30, 31, 32}
 
 
-def test_every_published_value_is_drawn_hollow_where_not_verified(name, table):
+def test_every_published_value_is_drawn_hollow_where_not_verified(name, table, fig):
     module = MODULES[name]
     old = table[table["source"].str.startswith("published")]
     points = published.points(name)
     assert len(old) == points["series"].isin(list(module.PUBLISHED)).sum() > 0
-    marks, _ = plotted(module.draw(table))
+    marks, _ = plotted(fig)
     for row in old.itertuples():
         hollow = not lines.is_firm(row.source)
         assert any(np.isclose(x, row.value) and is_hollow == hollow for x, _, is_hollow in marks)
@@ -149,8 +154,7 @@ def test_every_published_value_is_drawn_hollow_where_not_verified(name, table):
     assert f"{(old['source'] == 'published, recalled').sum()} recalled" in note
 
 
-def test_labels_units_and_n_are_there(name, table):
-    fig = MODULES[name].draw(table)
+def test_labels_units_and_n_are_there(name, fig):
     found = words_in(fig)
     flat = "\n".join(found)
     clusters = [style.title(c, short=True) for c in CLUSTERS]
@@ -170,14 +174,7 @@ def test_labels_units_and_n_are_there(name, table):
 def test_text_stays_on_the_page(name, table):
     long = table.replace({"cluster": {"commonsense": "reading_comprehension_commonsense"}})
     fig = MODULES[name].draw(long)
-    renderer = fig.canvas.get_renderer() if hasattr(fig.canvas, "get_renderer") else None
-    if renderer is None:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-        renderer = FigureCanvasAgg(fig).get_renderer()
-    with style.look():
-        fig.draw(renderer)
-        box = fig.get_tightbbox(renderer)
+    box = fig.get_tightbbox(FigureCanvasAgg(fig).get_renderer())
     width, height = fig.get_size_inches()
     assert width == style.WIDTH
     assert box.x0 >= 0 and box.x1 <= width and box.y0 >= 0 and box.y1 <= height
@@ -259,16 +256,15 @@ def test_a_difference_of_published_values_is_as_firm_as_the_weaker():
     assert lines.is_firm(dots.less(firm, firm).source)
 
 
-def test_the_same_table_gives_the_same_bytes(name, table, tmp_path):
-    for folder in ("a", "b"):
-        style.save(MODULES[name].draw(table), "x", table, "words", tmp_path / folder)
+def test_the_same_table_gives_the_same_bytes(name, table, fig, tmp_path):
+    for folder, drawn in (("a", fig), ("b", MODULES[name].draw(table))):
+        style.save(drawn, "x", table, "words", tmp_path / folder)
     for suffix in ("svg", "csv"):
         first, second = ((tmp_path / f / f"x.{suffix}").read_bytes() for f in "ab")
         assert first == second
 
 
-def test_small_type_is_readable(name, table):
-    fig = MODULES[name].draw(table)
+def test_small_type_is_readable(name, table, fig):
     sizes = [t.get_size() for ax in fig.axes for t in (*ax.texts, *ax.get_yticklabels())]
     assert min([*sizes, *(t.get_size() for t in fig.texts)]) >= 6.5
     assert boxes.width_of(MODULES[name].heading(table), 9, "bold") < style.WIDTH - 0.1
