@@ -1,0 +1,164 @@
+"""A study run by run: what is listed, done once, resumed, and put together."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from records import make_record
+from toy_collection import SIZES, toy_catalogue
+
+from flanlib import cli, paths, profiles, results, runs, sources, study, sweep
+from flanlib.adapters import Example
+from flanlib.config import Recipe, run_id
+from flanlib.errors import MissingResultError, ParameterError
+from flanlib.profiles import Settings
+
+
+@pytest.fixture
+def toys(tmp_path, monkeypatch):
+    """Two seeds of a toy study; a run's work is a record made up on the spot."""
+    folder = tmp_path / "toys"
+    folder.mkdir()
+    toy_catalogue(folder, monkeypatch)
+    monkeypatch.setattr(sources, "available", lambda *_: dict.fromkeys(SIZES))
+    for name in ("BUILD", "RUNS", "CACHE"):
+        monkeypatch.setattr(paths, name, tmp_path / name.lower())
+    shown = replace(
+        profiles.PROFILES["micro"],
+        collection=str(folder), model="tiny", recipe=Recipe(steps=2), max_examples=3,
+        results=tmp_path / "results",
+    )  # fmt: skip
+    monkeypatch.setitem(profiles.PROFILES, "micro", shown)
+    return [study.open_study(held_out="food, weather", seed=seed) for seed in (1, 2)]
+
+
+@pytest.fixture
+def worked(monkeypatch):
+    """Titles of jobs done, in order."""
+    done = []
+
+    def compute(job):
+        done.append(job.title)
+        for scoring, task in job.asked:
+            example = Example(task, "0", {"text": task}, None, None, (task,))
+            mark = results.note_examples([example], job.at)
+            record = make_record(
+                task, factors=job.factors, recipe=job.recipe, scoring=scoring, data=mark,
+                run_id=run_id(job.factors, job.recipe),
+            )  # fmt: skip
+            results.append([record], job.at)
+        return 0.1
+
+    monkeypatch.setattr(runs, "compute", compute)
+    return done
+
+
+def lines_of(toys, **wanted):
+    """Lines of the grid that have these values."""
+    return [
+        line
+        for line in sweep.grid(toys)
+        if all(line[name] == value for name, value in wanted.items())
+    ]
+
+
+def test_seeds_share_the_base(toys):
+    assert len(lines_of(toys, arm="base")) == 2 and len(lines_of(toys, arm="tuned")) == 4
+    (one,) = lines_of(toys, arm="tuned", held_out="food", seed=2)
+    assert one["tasks"] == ["soup", "bread"] and one["scores"] == 2 and one["recorded"] == 0
+    assert one["model"] == "tiny" and one["needs"] == "" and len(one["run"]) == 12
+
+
+def test_what_studies_ask_of_a_run_can_be_told_apart(toys, monkeypatch):
+    def asked(study):
+        return {line["run"]: line["asks"] for line in sweep.grid([study]) if line["arm"] == "base"}
+
+    one, two = (asked(study) for study in toys)
+    assert one == two and len(set(one.values())) == 2
+    more = replace(profiles.PROFILES["micro"], max_examples=4)
+    monkeypatch.setitem(profiles.PROFILES, "micro", more)
+    three = asked(study.open_study(held_out="food, weather"))
+    assert set(three) == set(one) and not set(three.values()) & set(one.values())
+
+
+def test_a_run_is_done_once(toys, worked, tmp_path):
+    (line,) = lines_of(toys, arm="tuned", held_out="food", seed=2)
+    first = sweep.work(toys, line["run"], tmp_path / "mine")
+    assert (first["scores"], first["computed"]) == (2, 2)
+    assert sweep.work(toys, line["run"], tmp_path / "mine")["computed"] == 0
+    assert len(worked) == 1 and "food" in worked[0] and "seed 2" in worked[0]
+    assert results.load(toys[0].at) == [], "records stay in the run's own folder"
+
+
+def test_only_what_is_missing_is_scored(toys, worked, tmp_path):
+    (line,) = lines_of(toys, arm="tuned", held_out="food", seed=2)
+    sweep.work(toys, line["run"], tmp_path / "mine")
+    path = tmp_path / "mine" / "tuned.jsonl"
+    path.write_text(path.read_text().splitlines(keepends=True)[0])
+    assert sweep.work(toys, line["run"], tmp_path / "mine")["computed"] == 1
+
+
+def test_what_the_study_has_on_record_is_not_done_again(toys, worked, tmp_path):
+    (line,) = lines_of(toys, arm="tuned", held_out="food", seed=1)
+    sweep.work(toys, line["run"])
+    assert lines_of(toys, run=line["run"])[0]["recorded"] == 2
+    assert sweep.work(toys, line["run"], tmp_path / "mine")["computed"] == 0
+    assert len(worked) == 1 and len(results.load(tmp_path / "mine")) == 2
+    assert set(results.groups(tmp_path / "mine")) == {
+        record.data for record in results.load(tmp_path / "mine")
+    }
+
+
+def test_adapters_are_where_every_command_looks_for_them(toys, monkeypatch, tmp_path):
+    found = []
+    monkeypatch.setattr(runs, "run", found.extend)
+    (line,) = lines_of(toys, arm="tuned", held_out="food", seed=1)
+    with pytest.raises(MissingResultError):
+        sweep.work(toys, line["run"], tmp_path / "mine")
+    assert [(job.runs, job.at) for job in found] == [(paths.RUNS, tmp_path / "mine")]
+
+
+def test_merging_adds_up_to_the_study(toys, worked, tmp_path):
+    folders = []
+    for line in sweep.grid(toys):
+        folders.append(tmp_path / "records" / line["run"])
+        sweep.work(toys, line["run"], folders[-1])
+    with pytest.raises(MissingResultError, match=r"(?s)1 results .*toys/rain"):
+        path = folders[0] / "tuned.jsonl"
+        whole = path.read_text()
+        path.write_text("".join(whole.splitlines(keepends=True)[1:]))
+        sweep.merge(toys, folders)
+    path.write_text(whole)
+    assert sweep.merge(toys, folders)["new"] == 1, "the others were kept"
+    assert sweep.merge(toys, folders)["new"] == 0
+    assert all(line["recorded"] == line["scores"] for line in sweep.grid(toys))
+    known = results.groups(toys[0].at)
+    assert {record.data for record in results.load(toys[0].at)} == set(known)
+
+
+def test_mistakes_are_named(toys, tmp_path):
+    with pytest.raises(ParameterError, match="'0123': `flanlib grid`"):
+        sweep.work(toys, "0123", tmp_path)
+    with pytest.raises(MissingResultError, match="nowhere"):
+        sweep.merge(toys, [tmp_path / "nowhere"])
+    with pytest.raises(ParameterError, match="fig3_taxonomy: computes nothing"):
+        sweep.studies(Settings(), ["fig3"])
+
+
+def test_the_verbs(toys, worked, tmp_path, capsys):
+    def run(*words):
+        status = cli.main([*map(str, words), "--only", "fig5", "--held-out", "food"])
+        return status, capsys.readouterr().out
+
+    status, out = run("grid")
+    head, *rows = out.splitlines()
+    assert status == 0 and head.split()[:2] == ["run", "arm"] and len(rows) == 2
+    ids = [row.split()[0] for row in rows]
+    _, out = run("grid", "--format", "json")
+    assert [line["run"] for line in json.loads(out)] == ids
+    assert run("merge")[0] == 3
+    for one in ids:
+        status, out = run("work", one, "--records", tmp_path / one)
+        assert status == 0 and json.loads(out)["run"] == one
+    assert run("merge", *(tmp_path / one for one in ids))[0] == 0
+    assert run("work", "ffffffffffff")[0] == 2
