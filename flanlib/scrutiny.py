@@ -11,7 +11,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from flanlib import estimates, overlap, sources
+from flanlib import estimates, overlap, results, sources
 from flanlib.catalogue import Catalogue, Task
 from flanlib.config import digest
 from flanlib.errors import MissingResultError
@@ -275,7 +275,14 @@ def _seeds(records: Sequence[Record], groups: Mapping[str, Sequence[str]]) -> di
 
 
 def _given(records: Iterable[Record]) -> list[Record]:
-    return [r for r in records if not r.scoring.turned]
+    """Records whose options stood as given; `MissingResultError` if one says not how it answers."""
+    found = [r for r in records if not r.scoring.turned]
+    if silent := [r for r in found if not r.answering]:
+        raise MissingResultError(
+            f"{len(silent)} records have no `answering`, the first being"
+            f" {results.describe(silent[0].cell)}; delete their lines and compute them again"
+        )
+    return found
 
 
 def _x(record: Record) -> str:

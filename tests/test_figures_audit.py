@@ -1,5 +1,7 @@
 """Figure 12 and the measures in it: what is counted, plotted and said."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +11,7 @@ from toy_collection import patch, reworded, toy_catalogue
 from flanlib import scrutiny
 from flanlib.catalogue import Catalogue
 from flanlib.config import Factors
-from flanlib.errors import LeakageError
+from flanlib.errors import LeakageError, MissingResultError
 from flanlib.estimates import ALL
 from flanlib.figures import fig12_audit, lines, style
 from flanlib.results import Scoring
@@ -207,6 +209,12 @@ def test_equal_seeds_agree_fully():
     same = [r for r in made_up(seeds=(1, 3))]
     row = value(scrutiny.seeds(same, GROUPS), "seeds", "tuned")
     assert (row.value, row.low, row.high) == pytest.approx((100, 100, 100))
+
+
+def test_a_record_that_says_not_how_it_answers_is_named():
+    silent = [replace(r, answering={}) if r.task == "rte" else r for r in made_up()]
+    with pytest.raises(MissingResultError, match=r"3 records have no `answering`.*toy/rte"):
+        scrutiny.calibration(silent)
 
 
 def test_one_seed_agrees_with_nobody():
