@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from flanlib import estimates, figures, published
+from flanlib import axes, estimates, figures, published
 from flanlib.figures import (
     boxes,
     dots,
@@ -273,3 +273,11 @@ def test_small_type_is_readable(name, table, fig):
 @pytest.mark.parametrize("module", MODULES.values())
 def test_figures_are_known_by_their_stem(module):
     assert figures.module(module.STEM) is module
+
+
+def test_tables_here_are_made_like_those_of_the_study(name):
+    points = axes.open_axis(MODULES[name].STEM).points()
+    values, differences = PLANS[name]
+    assert {point.label for point in points} == set(values)
+    pairs = {(point.label, other) for point in points for other in point.against}
+    assert pairs == set(differences.values())
