@@ -1,0 +1,174 @@
+"""Base and tuned model side by side: scored as the study scores, and driven by widgets."""
+
+import ast
+
+import nbformat
+import numpy as np
+import pytest
+
+from flanlib import choices, explore, model, notebook, paths, score, tune, widgets
+from flanlib.errors import FlanlibError, ParameterError, TemplateError
+
+STEM = "explore"
+
+
+@pytest.fixture
+def bench(real):
+    return explore.open_bench(held_out="food")
+
+
+def test_notebook_says_what_its_parameters_mean():
+    for name, parameter in notebook.parameters(STEM).items():
+        assert parameter.meaning == explore.MEANINGS[name]
+    with pytest.raises(ParameterError, match="'steps' is int"):
+        notebook.check(STEM, {"steps": "few"})
+
+
+def test_plan_tunes_once_and_then_reuses(bench, monkeypatch):
+    assert "will be tuned with food held out, once: 2 steps of 2 examples" in bench.plan()
+    assert not bench.folder.exists()
+    said = bench.ready()
+    assert said.startswith("tiny, tuned with food held out: 2 steps, ") and said.endswith("on cpu.")
+    again = explore.open_bench(held_out="food")
+    assert "was tuned" in again.plan() and again.folder == bench.folder
+    monkeypatch.setattr(explore.runs, "compute", lambda job: pytest.fail("tuned again"))
+    assert again.ready() == said
+    other = explore.open_bench(held_out="food", steps=3)
+    assert other.folder != bench.folder and "3 steps" in other.plan()
+
+
+def test_a_base_made_anew_is_not_given_the_old_adapter(bench):
+    bench.ready()
+    model.random_neox(paths.BUILD / "models" / "tiny", seed=5)
+    with pytest.raises(FlanlibError, match="holds another run"):
+        explore.open_bench(held_out="food").ready()
+
+
+def test_answers_are_the_scores_of_the_study(bench):
+    prompt = bench.prompt("food", "soup", "ask-3", n=1)
+    assert prompt.input == "Way 3: soup eval 1?\nOPTIONS:\n- no\n- yes" and prompt.target == "yes"
+    found = bench.ask(prompt)
+    assert list(found.table["option"]) == ["no", "yes"]
+    assert list(found.table["right"]) == [False, True]
+    for name in explore.MODELS:
+        lm, tokenizer = bench.models[name]
+        ranked = score.rank(lm, tokenizer, [prompt], calibrate=False)
+        np.testing.assert_allclose(found.table[f"{name}_ll"], ranked["ll"], rtol=1e-5)
+        assert found.table[name].sum() == pytest.approx(1)
+        best = choices.choices(ranked).iloc[0]
+        assert found.table[name].max() == pytest.approx(best["confidence"])
+        wrote = score.generate(lm, tokenizer, [prompt], max_new_tokens=256)
+        assert wrote["prediction"].iloc[0].startswith(found.written[name][:20])
+    assert not np.allclose(found.table["base_ll"], found.table["tuned_ll"])
+    shown = found._repr_html_()
+    assert "yes ✓" in shown and f"{100 * found.table['tuned'][1]:.1f} %" in shown
+
+
+def test_free_text_has_no_options_and_is_escaped(bench):
+    prompt = bench.prompt("food", "bread")
+    found = bench.ask(prompt)
+    assert found.table.empty and set(found.written) == set(explore.MODELS)
+    found.written["base"] = "<script>"
+    assert "<script>" not in found._repr_html_()
+
+
+def test_what_is_typed_becomes_a_prompt():
+    prompt = explore.typed(" which? ", "a | b\n a ")
+    assert prompt.input == "which?\nOPTIONS:\n- a\n- b" and prompt.options == ("a", "b")
+    assert explore.typed("write", []).options == ()
+    with pytest.raises(ParameterError, match="it is empty"):
+        explore.typed("  ")
+    with pytest.raises(ParameterError, match="two or more"):
+        explore.typed("which?", "a")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"held_out": "food, weather"}, "give one of weather, food"),
+        ({"held_out": "cooking"}, "'cooking' is no cluster"),
+        ({"adapter": "nowhere"}, "'nowhere' is no folder"),
+    ],
+)
+def test_wrong_settings_say_what_is_right(given, message, toys):
+    with pytest.raises(ParameterError, match=message):
+        explore.open_bench(**{"held_out": "food", **given})
+
+
+def test_wrong_names_say_what_there_is(bench):
+    with pytest.raises(ParameterError, match="there are soup, bread"):
+        bench.prompt("food", "rain")
+    with pytest.raises(ParameterError, match="'ask-99' is none of ask-0"):
+        bench.prompt("food", "soup", "ask-99")
+
+
+def test_it_says_what_the_tuned_model_has_seen(bench, tmp_path):
+    task = bench.study.catalogue.task
+    assert bench.seen(task("soup")) == "not seen in tuning: food was held out"
+    assert bench.seen(task("rain")).startswith("seen in tuning")
+    near = explore.open_bench(held_out="weather")
+    assert "sky is a neighbour of weather" in near.seen(task("stars"))
+
+
+def test_an_adapter_from_elsewhere(bench, tmp_path):
+    bench.ready()
+    given = explore.open_bench(held_out="weather", adapter=str(bench.folder))
+    assert given.ready() == bench.ready()
+    assert given.seen(bench.study.catalogue.task("soup")).startswith("not seen")
+    (bench.folder / tune.RUN).unlink()
+    assert "unknown making" in given.ready()
+    assert "not known" in given.seen(bench.study.catalogue.task("soup"))
+    assert not given.ask(given.prompt("food", "soup")).table.empty
+
+
+def test_an_adapter_of_another_model_is_refused(bench):
+    bench.ready()
+    model.random_neox(paths.BUILD / "models" / "other")
+    other = explore.open_bench(held_out="food", model="other", adapter=str(bench.folder))
+    with pytest.raises(ParameterError, match="was tuned on tiny, not on other"):
+        other.ready()
+
+
+def test_panel_follows_every_choice(bench):
+    panel = widgets.Panel(bench)
+    assert (panel.cluster.value, panel.dataset.value) == ("food", "soup")
+    assert "soup eval 0" in panel.question.value and "not seen" in panel.note.value
+    panel.number.value = 2
+    assert "soup eval 2" in panel.question.value
+    panel.template.value = "turn-1"
+    assert "Why no:" in panel.question.value and "OPTIONS" not in panel.question.value
+    panel.dataset.value = "bread"
+    assert panel.template.value == "ask-0" and "bread eval 2" in panel.question.value
+    panel.cluster.value = "letters"
+    assert panel.dataset.value == "spell" and "seen in tuning" in panel.note.value
+
+
+def test_panel_asks_and_tells_errors(bench, monkeypatch):
+    panel = widgets.Panel(bench, "food", "soup", "ask-2")
+    assert panel.template.value == "ask-2"
+    panel.ask.click()
+    assert panel.result.value == bench.ask(panel.prompt())._repr_html_()
+    panel.ask_own.click()
+    assert "it is empty" in panel.result.value and not panel.ask_own.disabled
+    panel.own.value, panel.options.value = "yes or no?", "yes | no"
+    panel.ask_own.click()
+    assert panel.result.value.count("%</td>") == 4
+
+    def fail(prompt):
+        raise TemplateError("too <long>")
+
+    monkeypatch.setattr(explore.Bench, "ask", lambda self, prompt: fail(prompt))
+    panel.ask.click()
+    assert "too &lt;long&gt;" in panel.result.value and not panel.ask.disabled
+
+
+def test_notebook_runs_without_hands(tmp_path, monkeypatch):
+    monkeypatch.setenv("FLANLIB_BUILD", str(tmp_path / "build"))
+    given = {"model": "micro-300k", "steps": 2, "instruction": "is a frog an animal?"}
+    out = notebook.run(STEM, tmp_path / "out.ipynb", given)
+    cells = [c for c in nbformat.read(out, as_version=4).cells if c.cell_type == "code"]
+    shown = "".join(str(cell.outputs) for cell in cells)
+    assert "micro-300k, tuned with sentiment held out: 2 steps" in shown
+    assert shown.count("flanlib-answers") == 2
+    assert "application/vnd.jupyter.widget-view+json" in shown
+    assert all(ast.parse(cell.source) for cell in cells)
