@@ -428,7 +428,7 @@ def test_a_changed_value_changes_what_is_written(stem, request, tmp_path):
 
 
 @pytest.mark.parametrize("stem", ["fig6_clusters", "fig7_scale", "fig11_templates"])
-def test_nothing_is_written_over_the_edge(stem, request):
+def test_nothing_lies_over_an_edge(stem, request):
     fixture = {"fig6_clusters": "clusters", "fig7_scale": "scale", "fig11_templates": "wordings"}
     with style.look():
         fig = figures.module(stem).draw(request.getfixturevalue(fixture[stem]))
@@ -436,3 +436,7 @@ def test_nothing_is_written_over_the_edge(stem, request):
         wide, tall = fig.get_size_inches()
         inside = fig.get_tightbbox()
     assert inside.x0 >= 0 and inside.y0 >= 0 and inside.x1 <= wide and inside.y1 <= tall
+    for ax in fig.axes:
+        low, high = ax.get_ylim()
+        ends = [y for line in ax.lines for y in line.get_ydata()]
+        assert low <= min(ends) and max(ends) <= high, ax.get_title("left")

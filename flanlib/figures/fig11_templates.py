@@ -70,6 +70,7 @@ def draw(table: pd.DataFrame) -> Figure:
                     for ax in (above[i], below[i]):
                         ax.tick_params(labelleft=False)
                         ax.set_ylabel("")
+        spread.set_ylim(bottom=0)
     return fig
 
 
@@ -85,7 +86,6 @@ def draw_scores(table: pd.DataFrame, ax: Axes, cluster: str, *, large: bool = Fa
 def draw_spread(table: pd.DataFrame, ax: Axes, cluster: str, *, large: bool = False) -> Axes:
     """Figure 11, a panel: how far the templates asked with lie apart."""
     lines.draw(table, ax, SPREADS, places(table), cluster, labelled=large, chance=False)
-    ax.set_ylim(bottom=0)
     return _name(table, ax, ylabel="std. dev., points")
 
 

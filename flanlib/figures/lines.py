@@ -12,6 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
 from flanlib import estimates, published
@@ -168,10 +169,8 @@ def draw_published(
     cluster: str = estimates.ALL, group: str = "",
 ) -> Axes:  # fmt: skip
     """A panel of published values: hollow where they are not verified."""
-    any_found = False
-    for one in series:
-        found = _found(table, one, places, cluster, group)
-        any_found |= bool(found)
+    every = [(one, _found(table, one, places, cluster, group)) for one in series]
+    for one, found in every:
         _join(ax, one, places, found, "#9A9A9A")
         for x, r in found.items():
             fill = style.INK if is_firm(r.source) else "white"
@@ -179,12 +178,12 @@ def draw_published(
             ax.plot(at, r.value, marker=one.marker, ms=5.2, mfc=fill, mec=style.INK, mew=1.1, ls="")
             if one.written:
                 _write(ax, at, r.value, format(r.value, one.written))
-    if not any_found:
+    if not any(found for _, found in every):
         ax.text(
             0.5, 0.5, "not found", transform=ax.transAxes, ha="center", va="center",
             size=SMALL, color=style.QUIET,
         )  # fmt: skip
-    return _dress(ax, any_found)
+    return _dress(ax, True)
 
 
 def ticks(
@@ -336,7 +335,8 @@ def _point(ax: Axes, x: float, r, marker: str, fill: str) -> None:
 
 def _write(ax: Axes, x: float, y: float, text: str) -> None:
     place = {"xytext": (0, 5), "textcoords": "offset points", "ha": "center"}
-    ax.annotate(text, (x, y), **place, size=SMALL, zorder=5)
+    around = [withStroke(linewidth=2, foreground="white")]
+    ax.annotate(text, (x, y), **place, size=SMALL, zorder=5, path_effects=around)
 
 
 def _dress(ax: Axes, labelled: bool) -> Axes:
