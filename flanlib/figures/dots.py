@@ -283,7 +283,7 @@ def same_sign(pairs: Sequence[tuple]) -> str:
         Measured and published difference; pairs with a None do not count.
     """
     both = [(new, old) for new, old in pairs if new is not None and old is not None]
-    agree = sum((new.value > 0) == (old.value > 0) for new, old in both)
+    agree = sum(new.value * old.value > 0 for new, old in both)
     return f"{agree} of {len(both)}"
 
 

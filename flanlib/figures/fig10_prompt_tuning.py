@@ -72,7 +72,7 @@ def draw(table: pd.DataFrame) -> Figure:
 def draw_scores(table: pd.DataFrame, ax: Axes, x: str) -> Axes:
     """Figure 10, above: both models, with a soft prompt from so many examples."""
     dots.draw(table, ax, _rows(table, _pair(x)))
-    ax.set(xlim=(-2.5, 102.5), xlabel="score, percent", title=TITLES[x])
+    ax.set(xlim=(-6, 106), xlabel="score, percent", title=TITLES[x])
     return ax
 
 
@@ -89,7 +89,7 @@ def draw_published(table: pd.DataFrame, ax: Axes, x: str) -> Axes:
     if not (rows := _published(table, marks)):
         return dots.empty(ax)
     dots.draw(table, ax, rows, joined=True)
-    ax.set(xlim=(-2.5, 102.5), xlabel="percent", title=f"Published, {x}")
+    ax.set(xlim=(-6, 106), xlabel="percent", title=f"Published, {x}")
     return ax
 
 
