@@ -96,7 +96,7 @@ def main() -> int:
     record = {
         "command": "workflow/slurm_test.py --snakemake snakemake",
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-        "commit": _output("git", "rev-parse", "--short=12", "HEAD"),
+        "commit": _output("git", "-C", str(clones["sweep"]), "rev-parse", "--short=12", "HEAD"),
         "versions": {
             "slurm": _output("slurmctld", "-V").split()[-1],
             "snakemake": _output(given.snakemake, "--version"),
