@@ -67,7 +67,9 @@ def made_up(points, gains, clusters=CLUSTERS, per=3):
                 add("chance", "", cluster, dataset, 30 + k, 0, 0.0)
         for n, (arm, x) in enumerate(points):
             add(f"{arm}, spread over templates", x, cluster, "", 2 + k + 0.11 * n, 3, np.nan)
-    return pd.DataFrame(rows, columns=lines.COLUMNS)
+    table = pd.DataFrame(rows, columns=lines.COLUMNS)
+    table["n"] *= np.where(table["low"].isna(), 3, 1)  # a spread counts the examples of all seeds
+    return table
 
 
 PLANS = {name: (points, gains) for name, points, gains in plans()}
@@ -198,6 +200,7 @@ def test_words_and_reading_say_the_numbers(name, table):
     told = {"fig8_table3": "37.3", "fig9": "NLI +4.6", "fig10": "(+14.3)"}[name]
     assert told in words and told in reading
     assert "recalled" in reading and "3 tuning seeds" in reading
+    assert f"Limits: {120 if name == 'fig10' else 360} examples" in reading
     assert reading._repr_markdown_() == reading
 
 

@@ -266,8 +266,7 @@ def name_of(cluster: str) -> str:
 def limits(table: pd.DataFrame) -> str:
     """How much stands behind the intervals, and behind what was published."""
     mine = lines.measured(table)
-    whole = mine[mine["dataset"] == ""]
-    n = int(whole["n"].max())
+    n = int(mine.loc[mine["dataset"].eq("") & mine["low"].notna(), "n"].max())
     return (
         f"Limits: {n} examples at most behind a value. {lines.note_on_seeds(table)}"
         f" {lines.note_on_published(table)}"
