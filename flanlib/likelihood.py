@@ -1,16 +1,14 @@
 """Log-likelihoods of many continuations, one pass over distinct tokens.
 
-Prompts and options are laid out as a prefix tree. A branch of the tree is one
-row of a batch: tokens in depth-first order, positions equal to depth, and a
-token sees exactly its ancestors. In depth-first order token j is an ancestor
-of token i when j <= i < end[j], with end[j] the first index after j's
-subtree, so one comparison gives the whole attention mask. The output layer
-runs only where an option token is predicted.
+Prompts and options are paths through a prefix tree. A pass of the model is a
+piece of that tree laid flat: what paths share is computed once, there is no
+padding, and the output layer runs only where an option token is predicted. A
+model that cannot be run so gets the paths as rows of a padded batch.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,9 +16,11 @@ import torch
 
 from flanlib.errors import RunError
 from flanlib.opened import Opened, opened
+from flanlib.tree import Tree
 
-LOGIT_BYTES = 64 * 2**20
-MASK_ELEMENTS = 32 * 2**20
+LOGIT_BYTES, LOGIT_ROWS = 16 * 2**20, 128  # logits at a time: so many bytes, but so many rows
+REPEATED = 0.25  # most of a pass that may have been computed in the one before
+FILLED = 0.75  # least of a budget that a pass takes, where paths go on
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,24 +43,22 @@ class Item:
 
 
 @dataclass(slots=True)
-class Row:
-    """A branch of the prefix tree, flattened depth first.
+class Path:
+    """A path from the root of the prefix tree to a leaf.
 
     Attributes
     ----------
-    ids, positions, ends
-        int64 arrays, shape (T,).
-    paths
-        (item, option, node indices of the tokens that predict the option).
-    chain
-        Whether the row is a single path, so that causal attention is enough.
+    ids
+        int64 array, shape (T,), with the places of a soft prompt in front.
+    shared
+        Tokens that it shares with the path before it.
+    uses
+        (item, option, place on the path that predicts its first token).
     """
 
     ids: np.ndarray
-    positions: np.ndarray
-    ends: np.ndarray
-    paths: list[tuple[int, int, np.ndarray]]
-    chain: bool
+    shared: int
+    uses: list[tuple[int, int, int]]
 
 
 @dataclass(slots=True)
@@ -71,7 +69,7 @@ class Work:
     ----------
     separate, distinct, computed, padded
         Tokens if every option ran alone; in the tree of all prompts; in the
-        rows; in the rows with padding.
+        passes; in the passes with padding.
     """
 
     separate: int = 0
@@ -120,124 +118,119 @@ def likelihoods(
     with torch.inference_mode(), evaluating(lm):
         model = opened(lm)
         budget = token_budget or model.token_budget
-        rows = plan(items, model, budget, work)
+        passes = plan(paths_of(items, model.n_soft, work), budget, model.tree)
         result = [np.full(len(item.options), np.nan) for item in items]
-        total, done = sum(len(row.ids) for row in rows), 0
+        total, done = sum(map(_n_tokens, passes)), 0
         work.computed += total
-        for batch in batches(rows, budget):
-            _score_batch(model, batch, items, result, work)
-            done += sum(len(row.ids) for row in batch)
+        for paths in passes:
+            _score(model, paths, items, result, work)
+            done += _n_tokens(paths)
             if progress:
                 progress(done, total)
     return result
 
 
-def plan(items: Sequence[Item], model: Opened, budget: int, work: Work) -> list[Row]:
-    """Cut the tree of all prompts and options into rows.
-
-    Paths are sorted, so neighbours share the longest prefixes; a path joins
-    the row before it when that costs less than a row of its own, with
-    cost(T) = T + T^2 / model.square_tokens.
-    """
-    paths = [
+def paths_of(items: Sequence[Item], n_soft: int, work: Work) -> list[Path]:
+    """Prompts and options as paths, sorted; one that goes on takes in the other."""
+    soft = list(range(-n_soft, 0))
+    asked = [
         (item.prompt_ids + option[:-1], i, k)
         for i, item in enumerate(items)
         for k, option in enumerate(item.options)
     ]
-    paths.sort(key=lambda path: path[0])
-    sizes = np.array([len(path[0]) for path in paths])
-    shared = common_prefixes([path[0] for path in paths])
-    work.separate += int(sizes.sum())
-    work.distinct += int((sizes - shared).sum())
-    rows, first, width = [], 0, int(sizes[0])
-    for n, (size, prefix) in enumerate(
-        zip(sizes[1:].tolist(), shared[1:].tolist(), strict=True), 1
-    ):
-        wider = width + size - prefix
-        extends = prefix == sizes[n - 1]
-        gain = size + (size * size + width * width - wider * wider) / model.square_tokens
-        if extends or (model.tree and wider - width < gain and wider <= max(budget, size)):
-            width = wider
+    asked.sort(key=lambda one: one[0])
+    found: list[Path] = []
+    for tokens, i, k in asked:
+        ids = np.array(soft + tokens)
+        use = i, k, n_soft + len(items[i].prompt_ids) - 1
+        shared = common_prefix(found[-1].ids, ids) if found else 0
+        if found and shared == len(found[-1].ids):
+            found[-1].ids = ids
+            found[-1].uses.append(use)
         else:
-            rows.append(_row(items, paths[first:n], shared[first:n]))
-            first, width = n, size
-    rows.append(_row(items, paths[first:], shared[first:]))
-    return rows
+            found.append(Path(ids, shared, [use]))
+        work.separate += len(ids)
+    work.distinct += _n_tokens(found)
+    return found
 
 
-def common_prefixes(paths: Sequence[Sequence[int]]) -> np.ndarray:
-    """Tokens that each path shares with the one before it, shape (N,)."""
-    arrays = [np.asarray(path, dtype=np.int64) for path in paths]
-    shared = np.zeros(len(arrays), dtype=np.int64)
-    for n in range(1, len(arrays)):
-        a, b = arrays[n - 1], arrays[n]
-        size = min(len(a), len(b))
-        differs = a[:size] != b[:size]
-        first = int(differs.argmax()) if size else 0
-        shared[n] = first if size and differs[first] else size
-    return shared
+def common_prefix(a: np.ndarray, b: np.ndarray) -> int:
+    """How many tokens two paths begin with alike."""
+    size = min(len(a), len(b))
+    differs = a[:size] != b[:size]
+    return int(differs.argmax()) if differs.any() else size
 
 
-def _row(items: Sequence[Item], paths: list, shared: np.ndarray) -> Row:
-    sizes = [len(path[0]) for path in paths]
-    width = sizes[0] + sum(s - int(p) for s, p in zip(sizes[1:], shared[1:], strict=True))
-    ids, positions, ends = (np.empty(width, dtype=np.int64) for _ in range(3))
-    nodes = np.empty(max(sizes), dtype=np.int64)
-    used, cursor, before, chain = [], 0, 0, True
-    for n, (tokens, i, k) in enumerate(paths):
-        prefix, size = (int(shared[n]) if n else 0), len(tokens)
-        chain = chain and prefix == before
-        ends[nodes[prefix:before]] = cursor
-        stop = cursor + size - prefix
-        nodes[prefix:size] = np.arange(cursor, stop)
-        ids[cursor:stop] = tokens[prefix:]
-        positions[cursor:stop] = np.arange(prefix, size)
-        used.append((i, k, nodes[len(items[i].prompt_ids) - 1 : size].copy()))
-        cursor, before = stop, size
-    ends[nodes[:before]] = cursor
-    return Row(ids, positions, ends, used, chain)
+def plan(paths: Sequence[Path], budget: int, tree: bool) -> list[list[Path]]:
+    """Paths in passes of at most `budget` tokens, with padding.
 
-
-def batches(rows: Sequence[Row], budget: int) -> list[list[Row]]:
-    """Rows of like length in batches of at most `budget` padded tokens.
-
-    Chains and trees are kept apart, since chains need no mask; batches with
-    the longest rows come first, so that memory trouble shows at once.
+    A tree is cut where little is shared, and outgrows the budget where its
+    pieces would repeat too much of each other. Other paths are put together
+    by length. The largest pass comes first, so that memory trouble shows at
+    once.
     """
-    found: list[list[Row]] = []
-    for chain in (False, True):
-        kind = sorted((r for r in rows if r.chain == chain), key=lambda row: -len(row.ids))
+    found = []
+    if tree:
         first = 0
-        while first < len(kind):
-            width = len(kind[first].ids)
-            n = max(1, min(budget // width, MASK_ELEMENTS // width**2))
-            found.append(kind[first : first + n])
-            first += n
-    return sorted(found, key=lambda batch: -len(batch[0].ids))
+        while first < len(paths):
+            last = _cut(paths, first, budget)
+            found.append(_apart(paths[first:last]))
+            first = last
+    else:
+        rest = sorted((replace(path, shared=0) for path in paths), key=lambda p: -len(p.ids))
+        while rest:
+            n = max(1, budget // len(rest[0].ids))
+            found.append(rest[:n])
+            rest = rest[n:]
+    return sorted(found, key=_n_tokens, reverse=True)
 
 
-def _score_batch(model: Opened, batch: list[Row], items, result, work: Work) -> None:
+def _cut(paths: Sequence[Path], first: int, budget: int) -> int:
+    """Where the pass that begins with path `first` ends."""
+    width, best = len(paths[first].ids), first + 1
+    for n in range(first + 1, len(paths)):
+        shared = paths[n].shared
+        if width <= FILLED * budget or shared <= paths[best].shared:
+            best = n
+        width += len(paths[n].ids) - shared
+        if width > max(budget, paths[best].shared / REPEATED):
+            return best
+    return len(paths)
+
+
+def _apart(paths: Sequence[Path]) -> list[Path]:
+    """A piece of the tree as a tree of its own."""
+    return [replace(paths[0], shared=0), *paths[1:]]
+
+
+def _n_tokens(paths: Sequence[Path]) -> int:
+    return sum(len(path.ids) - path.shared for path in paths)
+
+
+def _score(model: Opened, paths: list[Path], items, result, work: Work) -> None:
+    """Run one pass, in halves where memory is short."""
     try:
-        values = _forward(model, batch, items)
+        values, size = _forward(model, paths, items)
     except torch.cuda.OutOfMemoryError as error:
         torch.cuda.empty_cache()
-        if len(batch) == 1:
-            i = batch[0].paths[0][0]
+        if len(paths) == 1:
             raise RunError(
-                f"{items[i].where}: one row of {len(batch[0].ids)} tokens does not fit the"
-                f" device's memory; lower the token budget or use a smaller model ({error})"
+                f"{items[paths[0].uses[0][0]].where}: one row of {len(paths[0].ids)} tokens does"
+                " not fit the device's memory; lower the token budget or use a smaller model"
+                f" ({error})"
             ) from None
         work.halvings += 1
-        half = len(batch) // 2
-        _score_batch(model, batch[:half], items, result, work)
-        _score_batch(model, batch[half:], items, result, work)
+        half = len(paths) // 2
+        for part in (paths[:half], _apart(paths[half:])):
+            _score(model, part, items, result, work)
         return
     work.batches += 1
-    work.padded += len(batch) * len(batch[0].ids)
+    work.padded += size
     first = 0
-    for i, k, nodes in (path for row in batch for path in row.paths):
-        value = values[first : first + len(nodes)].sum()
-        first += len(nodes)
+    for i, k, _ in (use for path in paths for use in path.uses):
+        last = first + len(items[i].options[k])
+        value = values[first:last].sum()
+        first = last
         if not np.isfinite(value):
             raise RunError(
                 f"{items[i].where}, option {k}: log-likelihood is {value}; the model gives"
@@ -246,25 +239,27 @@ def _score_batch(model: Opened, batch: list[Row], items, result, work: Work) -> 
         result[i][k] = value
 
 
-def _forward(model: Opened, batch: list[Row], items: Sequence[Item]) -> np.ndarray:
-    """Log-probability of each option token, in the order of the rows' paths."""
-    width = max(len(row.ids) for row in batch)
-    ids = np.zeros((len(batch), width), dtype=np.int64)
-    positions, sizes = np.zeros_like(ids), np.array([len(row.ids) for row in batch])
-    ends = np.broadcast_to(np.arange(1, width + 1), ids.shape).copy()
-    for n, row in enumerate(batch):
-        ids[n, : len(row.ids)], positions[n, : len(row.ids)] = row.ids, row.positions
-        ends[n, : len(row.ids)] = row.ends
+def _forward(model: Opened, paths: list[Path], items) -> tuple[np.ndarray, int]:
+    """Log-probability of each option token, in order of use; tokens with padding."""
+    tree = None
+    if model.tree:
+        tree = Tree.of([path.ids for path in paths], [path.shared for path in paths])
+        ids, nodes = tree.ids[None], tree.nodes
+    else:
+        ids = np.zeros((len(paths), max(len(path.ids) for path in paths)), dtype=np.int64)
+        nodes = [n * ids.shape[1] + np.arange(len(path.ids)) for n, path in enumerate(paths)]
+        for n, path in enumerate(paths):
+            ids[n, : len(path.ids)] = path.ids
     where, wanted = [], []
-    for n, row in enumerate(batch):
-        for i, k, nodes in row.paths:
-            where.append(nodes + n * width)
-            wanted.append(items[i].options[k])
+    for path, at in zip(paths, nodes, strict=True):
+        for i, k, first in path.uses:
+            option = items[i].options[k]
+            where.append(at[first : first + len(option)])
+            wanted.append(option)
     places, inverse = np.unique(np.concatenate(where), return_inverse=True)
     tokens = torch.from_numpy(np.concatenate(wanted).astype(np.int64)).to(model.device)
-    chain = all(row.chain for row in batch)
-    hidden = model.hidden(ids, sizes, places, None if chain else (positions, ends))
-    return _log_probabilities(model, hidden, inverse, tokens).cpu().numpy()
+    hidden = model.hidden(ids, places, tree)
+    return _log_probabilities(model, hidden, inverse, tokens).cpu().numpy(), ids.size
 
 
 def _log_probabilities(model: Opened, hidden, inverse: np.ndarray, tokens) -> torch.Tensor:
@@ -272,14 +267,15 @@ def _log_probabilities(model: Opened, hidden, inverse: np.ndarray, tokens) -> to
     order = np.argsort(inverse, kind="stable")
     ranked = inverse[order]
     result = torch.empty(len(tokens), dtype=torch.float64, device=tokens.device)
-    step = max(16, LOGIT_BYTES // (4 * model.vocabulary))
+    step = max(LOGIT_ROWS, LOGIT_BYTES // (4 * model.vocabulary))
     for first in range(0, len(hidden), step):
         logits = model.logits(hidden[first : first + step]).float()
         low, high = np.searchsorted(ranked, [first, first + step])
         chosen = torch.from_numpy(order[low:high]).to(tokens.device)
         rows = torch.from_numpy(ranked[low:high] - first).to(tokens.device)
-        norm = torch.logsumexp(logits, dim=-1)
-        result[chosen] = (logits[rows, tokens[chosen]] - norm[rows]).double()
+        wanted, top = logits[rows, tokens[chosen]], logits.amax(-1, keepdim=True)
+        norm = top[:, 0] + logits.sub_(top).exp_().sum(-1).log()
+        result[chosen] = (wanted - norm[rows]).double()
     return result
 
 

@@ -3,8 +3,10 @@
 Which ways of running a model are right is not assumed but tried once per
 model class: the same small random tree is run as a tree and path by path. A
 class where the tree differs runs path by path; one where even body and head
-cannot be told apart runs whole. In the last layer all that follows attention
-is needed only where something is predicted, so it runs only there.
+cannot be told apart runs whole. In the last layer attention and all that
+follows it are needed only where something is predicted, so they run only
+there. A soft prompt is the root of every path: its places have the token ids
+-S to -1.
 """
 
 from collections.abc import Iterator
@@ -16,8 +18,10 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from flanlib.errors import RunError
+from flanlib.tree import ATTENTION, Calls, Tree, calls
 
 Way = Literal["tree", "chain", "whole"]
 WAYS: dict[tuple, tuple[Way, bool]] = {}
@@ -25,10 +29,8 @@ CACHED_FLOATS = 2**17  # hidden states that stay in one core's cache
 WINDOWS = ("sliding_window", "attention_chunk_size", "window_size")
 AFTER_ATTENTION = ("o_proj", "dense", "c_proj", "out_proj", "q_proj")
 
-# A small tree: path 0 is 0..8, path 1 leaves it after 5 tokens, path 2 after 3.
+# Three paths: the second leaves the first after 5 tokens, the third after 3.
 TRIAL_PATHS = ((0, 1, 2, 3, 4, 5, 6, 7, 8), (0, 1, 2, 3, 4, 9, 10, 11), (0, 1, 2, 12, 13))
-TRIAL_DEPTHS = (0, 1, 2, 3, 4, 5, 6, 7, 8, 5, 6, 7, 3, 4)
-TRIAL_ENDS = (14, 14, 14, 12, 12, 9, 9, 9, 9, 12, 12, 12, 14, 14)
 
 
 @dataclass
@@ -92,11 +94,6 @@ class Opened:
         return limit and limit - self.n_soft
 
     @property
-    def square_tokens(self) -> float:
-        """Row length at which attention costs as much as all else."""
-        return 2.0 * self.config.hidden_size
-
-    @property
     def token_budget(self) -> int:
         """Tokens for one pass, when none is asked for: what a CPU's cache holds."""
         if self.device.type != "cpu":
@@ -104,19 +101,16 @@ class Opened:
         fits = torch.get_num_threads() * CACHED_FLOATS // self.config.hidden_size
         return min(4096, max(512, fits))
 
-    def hidden(self, ids, sizes, places, tree) -> torch.Tensor:
+    def hidden(self, ids: np.ndarray, places: np.ndarray, tree: Tree | None) -> torch.Tensor:
         """Final hidden states (or logits, when run whole).
 
         Parameters
         ----------
         ids
-            int64 array, shape (B, T), padded on the right.
-        sizes
-            Row lengths, shape (B,).
+            Rows of paths, int64, shape (B, T), padded on the right; or one
+            tree, shape (1, T).
         places
-            Flat indices into (B, T), shape (N,).
-        tree
-            None for causal rows, else depths and ends, each (B, T).
+            Flat indices into (B, T), sorted, shape (N,).
 
         Returns
         -------
@@ -125,39 +119,52 @@ class Opened:
         tokens = torch.from_numpy(ids).to(self.device)
         at = torch.from_numpy(places).to(self.device)
         if self.way == "whole":
-            mask = torch.arange(ids.shape[1]) < torch.from_numpy(sizes)[:, None]
+            words = tokens[:, self.n_soft :]
             output = self.lm(
-                input_ids=tokens, attention_mask=mask.long().to(self.device), use_cache=False
-            ).logits[:, -ids.shape[1] :]
-            return output.reshape(-1, output.shape[-1])[at]
-        n = self.n_soft
-        at = at + (at // ids.shape[1] + 1) * n
-        with self._narrowed(at):
-            output = self._body(tokens, tree)
+                input_ids=words, attention_mask=torch.ones_like(words), use_cache=False
+            ).logits[:, -words.shape[1] :]
+            output = functional.pad(output, (0, 0, self.n_soft, 0))
+        else:
+            with self._narrowed(at), self._attending(tree, places) as inputs:
+                output = self._body(**inputs, **self._read(tokens))
         return output.reshape(-1, output.shape[-1])[at]
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """Next-token logits, shape (N, vocabulary)."""
         return hidden if self.way == "whole" else self.model.get_output_embeddings()(hidden)
 
-    def _body(self, tokens: torch.Tensor, tree) -> torch.Tensor:
-        body, n = self.model.base_model, self.n_soft
-        if n:
-            soft = self.soft.expand(len(tokens), -1, -1)
-            inputs = {"inputs_embeds": torch.cat([soft, self.embeddings(tokens)], dim=1)}
-        else:
-            inputs = {"input_ids": tokens}
-        if tree is not None:
-            depths, ends = (torch.from_numpy(a).to(self.device) for a in tree)
-            before = torch.arange(n, device=self.device).expand(len(tokens), -1)
-            whole = torch.full_like(before, tokens.shape[1] + n)
-            inputs["position_ids"] = torch.cat([before, depths + n], dim=1)
-            inputs["attention_mask"] = self._mask(torch.cat([whole, ends + n], dim=1))
-        return body(**inputs, use_cache=False)[0]
+    def _body(self, **inputs: Any) -> torch.Tensor:
+        return self.model.base_model(**inputs, use_cache=False)[0]
+
+    def _read(self, tokens: torch.Tensor) -> dict[str, torch.Tensor]:
+        """What the body reads: token ids, or embeddings where some are of a soft prompt."""
+        if self.soft is None:
+            return {"input_ids": tokens}
+        words, soft = self.embeddings(tokens.clamp(min=0)), self.soft[tokens.clamp(max=-1)]
+        return {"inputs_embeds": torch.where(tokens[..., None] < 0, soft, words)}
+
+    @contextmanager
+    def _attending(self, tree: Tree | None, places: np.ndarray) -> Iterator[dict[str, Any]]:
+        """Inputs that make attention follow a tree, for the block's duration."""
+        if tree is None:
+            yield {}
+            return
+        weight, together = self.embeddings.weight, self.device.type != "cpu"
+        layers = calls(tree, None, weight, together=together)
+        last = calls(tree, places, weight, together=together) if self.narrow else layers
+        before = self.model.config._attn_implementation
+        self.model.config._attn_implementation = ATTENTION
+        try:
+            yield {
+                "position_ids": torch.from_numpy(tree.depths)[None].to(self.device),
+                "tree_calls": Calls(layers, last, self.config.num_hidden_layers),
+            }
+        finally:
+            self.model.config._attn_implementation = before
 
     @contextmanager
     def _narrowed(self, places: torch.Tensor) -> Iterator[None]:
-        """The parts of the last layer that follow attention, there only."""
+        """The parts of the last layer around attention, there only."""
         with ExitStack() as stack:
             for module in self._last_parts if self.narrow else ():
                 spread = _Spread(places)
@@ -178,14 +185,6 @@ class Opened:
         found = [getattr(layer, "mlp", None)]
         found += [getattr(attention, name, None) for name in AFTER_ATTENTION]
         return tuple(m for m in found if isinstance(m, torch.nn.Module))
-
-    def _mask(self, ends: torch.Tensor) -> torch.Tensor:
-        """Additive mask, shape (B, 1, T, T), from subtree ends (B, T)."""
-        at = torch.arange(ends.shape[1], device=ends.device)
-        sees = (at[None, None, :] <= at[None, :, None]) & (at[None, :, None] < ends[:, None, :])
-        dtype = self.embeddings.weight.dtype
-        lowest = torch.tensor(torch.finfo(dtype).min, dtype=dtype, device=ends.device)
-        return torch.where(sees, lowest.new_zeros(()), lowest)[:, None]
 
 
 def opened(lm: Any) -> Opened:
@@ -250,23 +249,25 @@ def _find_way(model: Opened, attention: str | None) -> tuple[Way, bool] | None:
     ways: tuple[Way, ...] = ("tree", "chain")
     if windows(model.config) or attention not in ("eager", "sdpa"):
         ways = ("chain",)
-    ids = np.random.default_rng(0).integers(0, model.vocabulary, 14)
-    path_order = torch.tensor(sum(TRIAL_PATHS, ()))
+    words = np.random.default_rng(0).integers(0, model.vocabulary, 14)
+    soft = np.arange(-model.n_soft, 0)
+    paths = [np.concatenate([soft, words[list(path)]]) for path in TRIAL_PATHS]
+    tree = Tree.of(paths, [0, len(soft) + 5, len(soft) + 3])
+    path_order = np.concatenate(tree.nodes)
     model.way = "whole"
-    truth = torch.cat([_trial(model, ids[list(path)]) for path in TRIAL_PATHS])
+    truth = torch.cat([_trial(model, path) for path in paths])
     if not truth.isfinite().all():
         return None
-    leaky = _trial(model, ids)[path_order]
+    leaky = _trial(model, tree.ids)[path_order]
     exact = model.embeddings.weight.dtype == torch.float32 and not _quantised(model.model)
     limit = 1e-4 * (1 + truth.abs().max()) if exact else 0.2 * (leaky - truth).abs().max()
     for way, narrow in product(ways, (True, False)):
         model.way, model.narrow = way, narrow
         try:
             if way == "tree":
-                tree = tuple(np.array(a)[None] for a in (TRIAL_DEPTHS, TRIAL_ENDS))
-                found = _trial(model, ids, tree)[path_order]
+                found = _trial(model, tree.ids, tree)[path_order]
             else:
-                found = torch.cat([_trial(model, ids[list(path)]) for path in TRIAL_PATHS])
+                found = torch.cat([_trial(model, path) for path in paths])
         except (RuntimeError, TypeError, ValueError, AttributeError, IndexError, KeyError):
             continue
         if found.shape == truth.shape and (found - truth).abs().max() <= limit:
@@ -283,13 +284,16 @@ def _quantised(model: Any) -> bool:
     return getattr(model, "is_quantized", False)
 
 
-def _trial(model: Opened, ids: np.ndarray, tree=None) -> torch.Tensor:
-    """Log-probabilities at every place, from two passes over half of them."""
-    size, places = np.array([len(ids)]), np.arange(len(ids))
-    parts = [model.hidden(ids[None], size, places[k::2], tree) for k in (0, 1)]
-    found = torch.empty(len(ids), model.vocabulary)
-    for k, part in enumerate(parts):
-        found[k::2] = model.logits(part).float().log_softmax(-1).cpu()
+def _trial(model: Opened, ids: np.ndarray, tree: Tree | None = None) -> torch.Tensor:
+    """Log-probabilities at every place, from two passes over half of them.
+
+    Places of a soft prompt have none; they count as 0.
+    """
+    places = np.arange(len(ids))[ids >= 0]
+    found = torch.zeros(len(ids), model.vocabulary)
+    for half in (places[::2], places[1::2]):
+        states = model.hidden(ids[None], half, tree)
+        found[half] = model.logits(states).float().log_softmax(-1).cpu()
     return found
 
 

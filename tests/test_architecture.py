@@ -26,7 +26,7 @@ templates micro.tokenizer
 audit overlap stream mixture rendering export listing
 encode packing
 quiet rehearsal checkpoint card model
-opened likelihood generate
+tree opened likelihood generate
 folding memory trainer tune
 score shards choices answers counts metrics
 micro.probes micro.pretrain

@@ -8,7 +8,7 @@ from small_models import byte_tokenizer, one_by_one, prompt, random_model
 
 from flanlib import likelihood, opened, score
 from flanlib.errors import RunError
-from flanlib.likelihood import Item, Work, common_prefixes, likelihoods
+from flanlib.likelihood import Item, Work, common_prefix, likelihoods
 from flanlib.opened import Opened
 
 WORDS = byte_tokenizer()
@@ -82,7 +82,7 @@ def test_an_attention_window_is_never_run_as_a_tree():
 
 def test_a_body_that_cannot_be_opened_runs_whole(monkeypatch):
     lm = random_model("gpt2")
-    monkeypatch.setattr(Opened, "_body", lambda self, tokens, tree: torch.zeros(1))
+    monkeypatch.setattr(Opened, "_body", lambda self, **inputs: torch.zeros(1))
     table = score.rank(lm, WORDS, PROMPTS)
     assert next(iter(opened.WAYS.values())) == ("whole", False)
     assert np.allclose(table["ll"], expected(lm, PROMPTS), atol=2e-4, rtol=0)
@@ -120,7 +120,7 @@ def test_soft_prompt_counts(family):
 def test_soft_prompt_over_a_model_run_whole(monkeypatch):
     config = PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=5)
     lm = get_peft_model(random_model("gpt2"), config).eval()
-    monkeypatch.setattr(Opened, "_body", lambda self, tokens, tree: torch.zeros(1))
+    monkeypatch.setattr(Opened, "_body", lambda self, **inputs: torch.zeros(1))
     table = score.rank(lm, WORDS, PROMPTS)
     assert np.allclose(table["ll"], expected(lm, PROMPTS, soft=5), atol=2e-4, rtol=0)
 
@@ -160,9 +160,11 @@ def test_scores_do_not_depend_on_batch_or_order():
         assert np.abs(pair["ll_null_x"] - pair["ll_null_y"]).max() < 1e-5
 
 
-def test_common_prefixes():
-    paths = [[1], [1, 2], [1, 2], [1, 2, 3, 4], [1, 3], [2]]
-    assert common_prefixes(paths).tolist() == [0, 1, 2, 2, 1, 0]
+@pytest.mark.parametrize(
+    ("a", "b", "n"), [([1], [1, 2], 1), ([1, 2], [1, 2], 2), ([1, 2, 3], [1, 3], 1), ([1], [2], 0)]
+)
+def test_common_prefix(a, b, n):
+    assert common_prefix(np.array(a), np.array(b)) == n
 
 
 def test_work_is_counted_by_hand():
@@ -187,7 +189,6 @@ def test_memory_trouble_halves_the_batch(monkeypatch):
         return forward(model, batch, items)
 
     monkeypatch.setattr(likelihood, "_forward", short_of_memory)
-    monkeypatch.setattr(Opened, "square_tokens", 1e-9)
     found = score.rank(lm, WORDS, PROMPTS, work=work)
     assert work.halvings > 2
     assert np.abs(found["ll"] - first["ll"]).max() < 1e-5
