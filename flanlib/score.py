@@ -171,6 +171,34 @@ def _fit(where, begin, source, between, after, context, max_input_tokens):
     return [*begin, *kept, *between], len(source) - len(kept)
 
 
+def longest_input(
+    lm: Any, tokenizer: Any, prompts: Sequence[Prompt], max_new_tokens: int | None = None
+) -> int:
+    """Tokens of an input from which nothing has to be cut.
+
+    Parameters
+    ----------
+    max_new_tokens
+        Of a written answer; None where options are ranked.
+    """
+    context = context_of(lm)
+    if not context:
+        return encode.MAX_INPUT_TOKENS
+    ids = _ids(tokenizer, {text for p in prompts for text in (p.separator, *p.options)})
+    if max_new_tokens is None:
+        after = max(len(ids[option]) for p in prompts for option in p.options) - 1
+    else:
+        after = _room_to_write(max_new_tokens, context)
+    between = max(len(ids[p.separator]) for p in prompts)
+    room = context - after - between - len(encode.begin_ids(tokenizer))
+    return min(encode.MAX_INPUT_TOKENS, room)
+
+
+def _room_to_write(max_new_tokens: int, context: int | None) -> int:
+    """Tokens kept free for an answer: an eighth of the context at most."""
+    return min(max_new_tokens, context // 8) if context else 0
+
+
 def generate(
     lm: Any,
     tokenizer: Any,
@@ -196,7 +224,7 @@ def generate(
         `n_cut`.
     """
     context = context_of(lm)
-    after = min(max_new_tokens, context // 8) if context else 0
+    after = _room_to_write(max_new_tokens, context)
     borders = {s: encode.border(tokenizer, s) for s in {p.separator for p in prompts}}
     ids = _ids(tokenizer, {p.input for p in prompts})
     begin = encode.begin_ids(tokenizer)

@@ -28,7 +28,7 @@ class Asked:
     ----------
     shots
         Exemplars in front of each example, fewer where they do not fit 960
-        tokens.
+        tokens or the model's context.
     seed
         Of the exemplars.
     """
@@ -67,7 +67,7 @@ def score_tasks(
     RunError
         If `out` holds sheets of another model, of other rows or settings.
     """
-    from flanlib import shards
+    from flanlib import score, shards
 
     out.mkdir(parents=True, exist_ok=True)
     chosen = list(tasks)
@@ -76,7 +76,10 @@ def score_tasks(
         examples = asking.examples_of(catalogue, task, asked.scoring, str(rows or ""))
         wording = asking.asked_with(catalogue, task, asked.scoring)
         prompts = list(asking.prompts_of(examples, wording, asked.scoring))
+        ranked = task.kind == "rank"
         if asked.shots:
+            written = None if ranked else asked.max_new_tokens
+            room = score.longest_input(lm, tokenizer, prompts, written)
             prompts = exemplars.exemplified(
                 catalogue,
                 task,
@@ -87,10 +90,11 @@ def score_tasks(
                 show_options=asked.scoring.show_options,
                 tokenizer=tokenizer,
                 rows=rows,
+                longest=min(room, exemplars.FEW_SHOT_TOKENS),
             )
         say(f"{head}: {len(prompts)} prompts from {len(examples)} rows ...")
         settings: dict[str, Any] = {"token_budget": token_budget}
-        if task.kind == "generate":
+        if not ranked:
             settings |= {"stop": task.stop, "max_new_tokens": asked.max_new_tokens}
         table = shards.run(
             lm,

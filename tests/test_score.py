@@ -133,6 +133,18 @@ def test_long_prompts_lose_their_beginning_and_it_is_told(caplog):
     assert found["ll"][3] == pytest.approx(one_by_one(lm, WORDS, kept, "certainly not"), abs=2e-4)
 
 
+def test_longest_input_is_the_last_that_is_not_cut():
+    lm = random_model("llama")
+    options = ("yes", "certainly not")
+    room = score.longest_input(lm, WORDS, [prompt("a"), prompt("a", options)])
+    asked = [prompt("z" * n, options, example=str(n)) for n in (room, room + 1)]
+    assert score.rank(lm, WORDS, asked)["n_cut"].tolist() == [0, 0, 1, 1]
+    room = score.longest_input(lm, WORDS, [prompt("a", ())], 500)
+    asked = [prompt("z" * n, (), example=str(n)) for n in (room, room + 1)]
+    found = score.generate(lm, WORDS, asked, max_new_tokens=500)
+    assert found["n_cut"].tolist() == [0, 1]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -1,0 +1,57 @@
+"""Few-shot prompts: what stands in front, and that nothing is cut."""
+
+import pytest
+from small_models import byte_tokenizer
+from toy_collection import toy_catalogue
+
+from flanlib import asking, catalogue, exemplars
+from flanlib.errors import MissingResultError
+from flanlib.results import Scoring
+
+WORDS = byte_tokenizer()
+
+
+@pytest.fixture
+def asked(tmp_path, monkeypatch):
+    """Catalogue, task, prompts and templates."""
+    toy_catalogue(tmp_path, monkeypatch)
+    found = catalogue.load(str(tmp_path))
+    task, scoring = found.task("rain"), Scoring(max_examples=3)
+    wording = asking.asked_with(found, task, scoring)
+    examples = asking.examples_of(found, task, scoring)
+    return found, task, list(asking.prompts_of(examples, wording, scoring)), wording
+
+
+def shown(asked, **changes):
+    given = {"shots": 4, "seed": 1, "show_options": True, "tokenizer": WORDS, "rows": None}
+    return exemplars.exemplified(*asked, **{**given, **changes})
+
+
+def test_exemplars_are_solved_and_their_labels_take_turns(asked):
+    for plain, prompt in zip(asked[2], shown(asked), strict=True):
+        assert prompt.input.endswith(plain.input) and prompt.target == plain.target
+        solved = prompt.input.removesuffix(plain.input).split("\n\n")[:-1]
+        answers = [text.rsplit("\n", 1)[1] for text in solved]
+        assert sorted(answers) == ["no", "no", "yes", "yes"]
+        assert "eval" not in "".join(solved)
+
+
+def test_exemplars_are_dropped_until_they_fit(asked):
+    whole = shown(asked)
+    longest = max(len(p.input) for p in asked[2]) + 150
+    fitted = shown(asked, longest=longest)
+    assert all(len(p.input.encode()) <= longest for p in fitted)
+    assert all(a.input.endswith(b.input) for a, b in zip(whole, fitted, strict=True))
+    kept = [p.input.count("\n\n") for p in fitted]
+    assert all(kept) and kept != [p.input.count("\n\n") for p in whole]
+    assert shown(asked, longest=1) == asked[2]
+
+
+def test_another_seed_draws_others(asked):
+    assert shown(asked) == shown(asked) != shown(asked, seed=2)
+
+
+def test_without_train_rows_there_are_no_exemplars(asked, monkeypatch):
+    monkeypatch.setattr(exemplars.sources, "examples", lambda *_, **__: iter(()))
+    with pytest.raises(MissingResultError, match="task rain: no train rows"):
+        shown(asked)
