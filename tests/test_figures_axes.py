@@ -9,7 +9,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from flanlib import catalogue, figures, published
-from flanlib.figures import fig6_clusters, fig7_scale, fig11_templates, lines, style
+from flanlib.figures import fig6_clusters, fig7_scale, fig11_templates, lines, sizes, style
 
 HELD_OUT = ("nli", "commonsense", "closed_book_qa")
 
@@ -217,7 +217,9 @@ def test_fig6_says_its_numbers(clusters):
     found = fig6_clusters.reading(clusters)
     assert "1 cluster (Summarization): 48.0 [45.0, 51.0], on 3 clusters: 51.0" in found
     assert "with 1 cluster: +4.5 [+0.5, +8.5] points: higher" in found
-    assert "1 of 2 steps go up; the largest, +5.0, is the one to 2" in found
+    assert (
+        "1 of 2 steps go up; the largest, +5.0, is the one to 2; the highest mean, 53.0," in found
+    )
     assert "from 49.9 to 63.5 (+13.6), here from 48.0 to 51.0 (+3.0)" in found
     assert "the direction is the same" in found and "1 cluster 50.0 against 48.0" in found
     summary = fig6_clusters.summary(clusters).set_index("tuning clusters")
@@ -272,7 +274,7 @@ def test_fig7_draws_base_tuned_and_difference_by_size(scale):
         assert plotted(ax, "o") == [(at, 40 + n) for n, at in enumerate(places)]
         tuned = [40 + n + gain + more for n, gain in enumerate((-6, 1, 9))]
         assert [y for _, y in plotted(ax, "D")] == tuned
-        below = fig.axes[fig.axes.index(ax) + 1]
+        below = fig.axes[fig.axes.index(ax) + 2]
         assert plotted(below, "D") == list(zip(places, [g + more for g in (-6, 1, 9)], strict=True))
         assert (-6 + more - 4, -6 + more + 4) in spans(below)
         assert names(below) == ["0.29", "0.57", "2.5"]
@@ -300,14 +302,14 @@ def test_fig7_names_models_whose_size_is_not_known():
     models = ("owner/some-1b", "owner/some-2b", "micro-2m")
     table = fig7_scale.with_sizes(sizes_of(models=models), Ladder())
     fig = fig7_scale.draw(table)
-    assert names(fig.axes[1]) == ["some-1b", "some-2b", "micro-2m"]
-    assert fig.axes[1].get_xlabel() == "model"
+    assert names(fig.axes[2]) == ["some-1b", "some-2b", "micro-2m"]
+    assert fig.axes[2].get_xlabel() == "model"
     assert [t.get_text() for t in titled(fig, "Published").texts] == ["not found"]
 
 
 def test_a_model_is_counted_from_its_record_or_its_weights(tmp_path):
-    assert fig7_scale.n_parameters("micro-2m") == 2_473_920
-    assert fig7_scale.n_parameters("owner/unknown") == 0
+    assert sizes.n_parameters("micro-2m") == 2_473_920
+    assert sizes.n_parameters("owner/unknown") == 0
     head = json.dumps(
         {
             "__metadata__": {"format": "pt"},
@@ -317,7 +319,7 @@ def test_a_model_is_counted_from_its_record_or_its_weights(tmp_path):
     ).encode()
     stored = len(head).to_bytes(8, "little") + head + bytes(68)
     (tmp_path / "model.safetensors").write_bytes(stored)
-    assert fig7_scale.n_parameters(str(tmp_path)) == 17
+    assert sizes.n_parameters(str(tmp_path)) == 17
 
 
 @pytest.mark.parametrize(

@@ -59,8 +59,8 @@ def draw(table: pd.DataFrame) -> Figure:
             some = small[4 * n : 4 * n + 4]
             spans = lines.columns(max(3, len(some)))[: len(some)]
             at = top + 2.65 + 2.9 * n
-            above = lines.panels(fig, at, 1.15, spans, main)
-            below = lines.panels(fig, at + 1.3, 0.85, spans, spread)
+            above = lines.panels(fig, at, 1.15, spans, alike=True)
+            below = lines.panels(fig, at + 1.3, 0.85, spans, alike=True)
             for i, cluster in enumerate(some):
                 draw_scores(table, above[i], cluster)
                 draw_spread(table, below[i], cluster)
@@ -70,7 +70,8 @@ def draw(table: pd.DataFrame) -> Figure:
                     for ax in (above[i], below[i]):
                         ax.tick_params(labelleft=False)
                         ax.set_ylabel("")
-        spread.set_ylim(bottom=0)
+            _from_zero(below[0])
+        _from_zero(spread)
     return fig
 
 
@@ -175,10 +176,14 @@ def reading(table: pd.DataFrame) -> Reading:
         )
     told.append(
         "- **Limits.** With fewer templates, which ones they are is drawn with the seed, and there"
-        f" are {int(lines.row(table, TUNED, last, large).seeds)}. The wordings asked with are among"
-        " those tuned with for other datasets only in style: no dataset asked about was tuned on."
+        f" are {int(lines.row(table, TUNED, last, large).seeds)}. Those asked with belong to"
+        " datasets never tuned on, so that none of them was seen, however many were tuned with."
     )
     return Reading("\n".join(told))
+
+
+def _from_zero(ax: Axes) -> None:
+    ax.set_ylim(0, 1.1 * ax.get_ylim()[1])
 
 
 def _told(table: pd.DataFrame, xs: list[str], cluster: str) -> str:

@@ -79,7 +79,7 @@ def draw(table: pd.DataFrame) -> Figure:
         for n in range(n_rows):
             some = small[4 * n : 4 * n + 4]
             spans = lines.columns(max(len(some), min(len(small), 4)))[: len(some)]
-            row = lines.panels(fig, top + 3.67 + 1.85 * n, 1.25, spans, main)
+            row = lines.panels(fig, top + 3.67 + 1.85 * n, 1.25, spans, alike=True)
             for ax, cluster in zip(row, some, strict=True):
                 draw_measured(table, ax, cluster)
                 if ax is not row[0]:
@@ -216,8 +216,8 @@ def reading(table: pd.DataFrame) -> Reading:
             f"- **Beside the paper.** There the mean goes from {old[0][1].value:.1f} to"
             f" {old[-1][1].value:.1f} ({there:+.1f}), here from {one.value:.1f} to"
             f" {every.value:.1f} ({here:+.1f}): the direction is"
-            f" {'the same' if (here > 0) == (there > 0) else 'not the same'}. Published:"
-            f" {_rises(old)}."
+            f" {'the same' if (here > 0) == (there > 0) else 'not the same'} from first to last."
+            f" Published: {_rises(old)}."
         )
     told.append(
         "- **Limits.** In one order, the number of clusters and which they are cannot be told"
@@ -257,13 +257,16 @@ def _gains(table: pd.DataFrame, x: str, cluster: str) -> str:
 
 
 def _rises(found: list[tuple]) -> str:
-    """How many steps go up, and which is the largest."""
+    """How many steps go up, which is the largest, and where the highest mean is."""
     moves = [(b.value - a.value, x) for (_, a), (x, b) in pairwise(found)]
     if not moves:
         return "one number of clusters, no steps"
-    up = sum(move > 0 for move, _ in moves)
-    most, x = max(moves)
-    return f"{up} of {len(moves)} steps go up; the largest, {most:+.1f}, is the one to {x}"
+    up, (most, to) = sum(move > 0 for move, _ in moves), max(moves)
+    top, at = max((r.value, x) for x, r in found)
+    return (
+        f"{up} of {len(moves)} steps go up; the largest, {most:+.1f}, is the one to {to};"
+        f" the highest mean, {top:.1f}, is with {_clusters(at)}"
+    )
 
 
 def _clusters(x: str) -> str:

@@ -5,22 +5,19 @@ rows that were not. The published values were read off a plot by eye, so that
 only the sign of their difference means anything.
 """
 
-import json
-import math
 from collections.abc import Iterable
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from flanlib import estimates, paths, published
+from flanlib import estimates, published
 from flanlib.axes import Axis
-from flanlib.figures import lines, style
+from flanlib.figures import lines, sizes, style
 from flanlib.figures.fig5_zero_shot_gains import Reading
 from flanlib.figures.lines import Series, spelled
+from flanlib.figures.sizes import Scale
 
 STEM = "fig7_scale"
 GROUPS = ("held-out", "held-in")
@@ -40,6 +37,7 @@ OLD_SERIES = tuple(
     Series(arm=arm, name=arm, marker=one.marker, line=one.line)
     for arm, one in zip(OLD.values(), SERIES, strict=True)
 )
+BESIDE = {"higher": "above", "lower": "below", "undecided": "neither above nor below"}
 UNITS = {"M": 1e6, "B": 1e9}
 SIDE_BY_SIDE = 5
 
@@ -51,8 +49,8 @@ def collect(axis: Axis) -> pd.DataFrame:
 
 def with_sizes(table: pd.DataFrame, axis: Axis) -> pd.DataFrame:
     """Add a row per model whose parameters can be counted; `n` is the count."""
-    sizes = {name: n_parameters(name) for name in axis.ladder}
-    rows = [_row(SIZE, name, n, "model's folder") for name, n in sizes.items() if n]
+    counts = {name: sizes.n_parameters(name) for name in axis.ladder}
+    rows = [_row(SIZE, name, n, "model's folder") for name, n in counts.items() if n]
     return lines.together(table, pd.DataFrame(rows))
 
 
@@ -62,67 +60,67 @@ def with_published(table: pd.DataFrame) -> pd.DataFrame:
     rows = lines.published_rows(points, OLD, "held-out")
     base, tuned = (rows[rows["arm"] == arm].set_index("x") for arm in OLD.values())
     gains = tuned.assign(arm=OLD_GAIN, value=tuned["value"] - base["value"]).reset_index()
-    sizes = [
+    counts = [
         _row(OLD_SIZE, x, int(float(x[:-1]) * UNITS[x[-1]]), "published, read-off")
         for x in base.index
     ]
-    return lines.together(table, rows, gains[lines.COLUMNS], pd.DataFrame(sizes))
-
-
-def n_parameters(model: str) -> int:
-    """Parameters of a model in a folder; 0 where it cannot be told.
-
-    From the record of pretraining, else from the heads of the safetensors
-    files; a hub model that is not in a folder is not looked up.
-    """
-    for folder in (paths.MODELS / model, paths.BUILD / "models" / model, Path(model)):
-        record = folder / "pretraining.json"
-        if record.is_file():
-            return int(json.loads(record.read_text(encoding="utf-8"))["n_parameters"])
-        if files := sorted(folder.glob("*.safetensors")):
-            return sum(map(_n_stored, files))
-    return 0
+    return lines.together(table, rows, gains[lines.COLUMNS], pd.DataFrame(counts))
 
 
 def draw(table: pd.DataFrame) -> Figure:
     """The whole figure: means and published, then the clusters one by one."""
-    below = 0.7 if _places(table).named else 0.0
+    below = 0.7 if _scale(table).named else 0.0
     rows = [(group, some) for group in GROUPS for some in _chunks(table, group)]
     step = 1.85 + below
     with style.look():
         fig, top = lines.sheet(
-            heading(table), lines.legend(SERIES), notes(table), 3.25 + below + step * len(rows)
+            heading(table), lines.legend(SERIES), notes(table), 3.35 + below + step * len(rows)
         )
-        first, second, third = lines.columns(3, gap=0.5)
-        for group, span in zip(GROUPS, (first, second), strict=True):
+        spans = lines.columns(3, gap=0.5)
+        scores = lines.panels(fig, top + 0.35, 1.35, spans[:2], alike=True)
+        gains = lines.panels(fig, top + 1.82, 1.05, spans[:2], alike=True)
+        for group, score, less in zip(GROUPS, scores, gains, strict=True):
             large, _ = lines.panels_of(table, TUNED, group)
-            (score,) = lines.panels(fig, top + 0.35, 1.35, [span], _same(fig, 0))
-            (less,) = lines.panels(fig, top + 1.82, 0.95, [span], _same(fig, 1))
-            draw_scores(table, score, group, large)
-            draw_gains(table, less, group)
+            _bare(draw_scores(table, score, group, large))
             score.set(title=f"Measured here, {group}:\n{lines.title(table, large, TUNED, group)}")
-            _bare(score)
-        (score,) = lines.panels(fig, top + 0.35, 1.35, [third])
-        _bare(draw_published(table, score))
-        draw_published_gains(table, *lines.panels(fig, top + 1.82, 0.95, [third]))
+            draw_gains(table, less, group)
+        _bare(draw_published(table, *lines.panels(fig, top + 0.35, 1.35, spans[2:])))
+        draw_published_gains(table, *lines.panels(fig, top + 1.82, 1.05, spans[2:]))
         for n, (group, some) in enumerate(rows):
-            at = top + 3.72 + below + step * n
-            fig.text(lines.EDGE, 1 - (at - 0.36) / fig.get_figheight(), _row_name(group), size=8)
-            spans = lines.columns(max(3, len(some)))[: len(some)]
-            for i, ax in enumerate(lines.panels(fig, at, 0.95, spans, fig.axes[0])):
-                draw_scores(table, ax, group, some[i])
-                ax.set_title(lines.title(table, some[i], TUNED, group), size=7.5)
-                if len(some) > 3:
-                    _narrow(ax)
-                if i:
-                    ax.tick_params(labelleft=False)
-                    ax.set_ylabel("")
+            at = top + 3.82 + below + step * n
+            name = f"{group.capitalize()}, by cluster"
+            fig.text(lines.EDGE, 1 - (at - 0.36) / fig.get_figheight(), name, size=8)
+            _draw_row(table, group, some, fig, at)
     return fig
+
+
+def _draw_row(table: pd.DataFrame, group: str, clusters: list[str], fig: Figure, at: float) -> None:
+    """A row of panels, one cluster each; narrow ones have fewer words."""
+    spans = lines.columns(max(3, len(clusters)))[: len(clusters)]
+    for i, ax in enumerate(lines.panels(fig, at, 0.95, spans, alike=True)):
+        draw_scores(table, ax, group, clusters[i])
+        name = lines.title(table, clusters[i], TUNED, group)
+        if len(clusters) > 3:
+            name = name.replace(", n", "\nn")
+            for n, label in enumerate(ax.get_xticklabels()[1:-1], 1):
+                between = n % 2 == 0 and n < len(ax.get_xticks()) - 2
+                label.set_visible(between or label.get_rotation() > 0)
+            ax.set_xlabel(ax.get_xlabel().removesuffix(", log scale"), size=7)
+        ax.set_title(name, size=7.5)
+        if i:
+            ax.tick_params(labelleft=False)
+            ax.set_ylabel("")
+
+
+def _bare(ax: Axes) -> None:
+    """Leave x to the panel below."""
+    ax.tick_params(labelbottom=False)
+    ax.set_xlabel("")
 
 
 def draw_scores(table: pd.DataFrame, ax: Axes, group: str, cluster: str) -> Axes:
     """Figure 7, one panel: base and tuned against size."""
-    scale = _places(table)
+    scale = _scale(table)
     lines.draw(table, ax, SERIES, scale.places, cluster, group)
     _name(ax, scale)
     ax.set(ylabel="score, percent")
@@ -131,7 +129,7 @@ def draw_scores(table: pd.DataFrame, ax: Axes, group: str, cluster: str) -> Axes
 
 def draw_gains(table: pd.DataFrame, ax: Axes, group: str) -> Axes:
     """Figure 7, second row: tuned less base, with 95 % intervals."""
-    scale = _places(table)
+    scale = _scale(table)
     large, _ = lines.panels_of(table, TUNED, group)
     ax.axhline(0, color=lines.GREY, lw=0.9, zorder=1)
     lines.draw(table, ax, GAINS, scale.places, large, group, labelled=True, chance=False)
@@ -142,7 +140,7 @@ def draw_gains(table: pd.DataFrame, ax: Axes, group: str) -> Axes:
 
 def draw_published(table: pd.DataFrame, ax: Axes) -> Axes:
     """Figure 7, upper right: the paper's two models, as read off by eye."""
-    scale = _places(table, OLD_SERIES[0].arm, OLD_SIZE)
+    scale = _scale(table, OLD_SERIES[0].arm, OLD_SIZE)
     lines.draw_published(table, ax, OLD_SERIES, scale.places, group="held-out")
     _name(ax, scale)
     ax.set(title="Published, held-out:\nread off by eye", ylabel="score, percent")
@@ -151,7 +149,7 @@ def draw_published(table: pd.DataFrame, ax: Axes) -> Axes:
 
 def draw_published_gains(table: pd.DataFrame, ax: Axes) -> Axes:
     """Figure 7, right of the differences: the sign of the published ones."""
-    scale = _places(table, OLD_SERIES[0].arm, OLD_SIZE)
+    scale = _scale(table, OLD_SERIES[0].arm, OLD_SIZE)
     one = Series(arm=OLD_GAIN, name=OLD_GAIN, marker="D")
     ax.axhline(0, color=lines.GREY, lw=0.9, zorder=1)
     lines.draw_published(table, ax, [one], scale.places, group="held-out")
@@ -199,7 +197,7 @@ def describe(table: pd.DataFrame) -> str:
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
     """One row per group and model: means and difference with intervals."""
-    sizes, rows = _sizes(table, SIZE), []
+    known, rows = _sizes(table, SIZE), []
     for group in GROUPS:
         large, _ = lines.panels_of(table, TUNED, group)
         for model in _models(table, TUNED):
@@ -211,7 +209,7 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
                 {
                     "asked about": group,
                     "model": model,
-                    "parameters": f"{sizes[model]:,}" if model in sizes else "",
+                    "parameters": f"{known[model]:,}" if model in known else "",
                     **{k: spelled(r, signed=k == "difference") for k, r in found.items() if r},
                 }
             )
@@ -238,9 +236,9 @@ def reading(table: pd.DataFrame) -> Reading:
         (small_one, first), (large_one, last) = found["held-out"][0], found["held-out"][-1]
         seen = lines.verdict(first) == "lower" and lines.verdict(last) == "higher"
         told.append(
-            "- **Does tuning hurt the small and help the large?** On held-out clusters, tuned is"
-            f" {lines.verdict(first)} than base in the smallest model ({small_one}) and"
-            f" {lines.verdict(last)} in the largest ({large_one}); so the pattern is"
+            "- **Does tuning hurt the small and help the large?** On held-out clusters the tuned"
+            f" model is {BESIDE[lines.verdict(first)]} the base in the smallest size ({small_one}),"
+            f" and {BESIDE[lines.verdict(last)]} it in the largest ({large_one}): the pattern is"
             f" {'seen' if seen else 'not seen'} here."
         )
     if old := _gains(table, OLD_GAIN, "held-out", estimates.ALL):
@@ -250,8 +248,8 @@ def reading(table: pd.DataFrame) -> Reading:
             f"- **Beside the paper.** Its plot, read off by eye, has the tuned model below the"
             f" untuned one at {below}, and above at {above}. Held-in values were not found."
         )
-    sizes = _sizes(table, SIZE)
-    span = f" ({min(sizes.values()):,} to {max(sizes.values()):,} parameters)" if sizes else ""
+    known = sorted(_sizes(table, SIZE).values())
+    span = f" ({known[0]:,} to {known[-1]:,} parameters)" if known else ""
     told.append(
         f"- **Limits.** Each size is one pretrained model{span}: what a size does and what its one"
         " pretraining run happened to learn cannot be told apart. The published models begin where"
@@ -260,61 +258,14 @@ def reading(table: pd.DataFrame) -> Reading:
     return Reading("\n".join(told))
 
 
-@dataclass(frozen=True)
-class Scale:
-    """Where models stand: x -> place, x -> name, unit; `named` without sizes."""
-
-    places: dict[str, float]
-    names: dict[str, str]
-    label: str
-    named: bool = False
-
-
-def _places(table: pd.DataFrame, arm: str = TUNED, size: str = SIZE) -> Scale:
-    """By the logarithm of parameters where all are known, else in order."""
-    models, sizes = _models(table, arm), _sizes(table, size)
-    if not models or set(models) - set(sizes):
-        names = {model: model.rpartition("/")[2] for model in models}
-        return Scale({model: float(n) for n, model in enumerate(models)}, names, "model", True)
-    word, unit = ("billion", 1e9) if max(sizes.values()) >= 1e9 else ("million", 1e6)
-    return Scale(
-        {model: math.log10(sizes[model]) for model in models},
-        {model: _short(sizes[model] / unit) for model in models},
-        f"{word} parameters, log scale",
-    )
-
-
-def _short(number: float) -> str:
-    return f"{number:.2g}" if number < 10 else f"{number:.0f}"
+def _scale(table: pd.DataFrame, arm: str = TUNED, size: str = SIZE) -> Scale:
+    return sizes.scale(_models(table, arm), _sizes(table, size))
 
 
 def _name(ax: Axes, scale: Scale) -> None:
     if scale.places:
         lines.ticks(ax, scale.places, scale.names, upright=scale.named)
     ax.set_xlabel(scale.label)
-
-
-def _same(fig: Figure, n: int) -> Axes | None:
-    """The axes whose y a further panel has; None for the first of its kind."""
-    return fig.axes[n] if len(fig.axes) > n + 1 else None
-
-
-def _bare(ax: Axes) -> None:
-    """Leave x to the panel below."""
-    ax.tick_params(labelbottom=False)
-    ax.set_xlabel("")
-
-
-def _narrow(ax: Axes) -> None:
-    """Every second name, a short unit, and two lines of title."""
-    ax.set_title(ax.get_title("left").replace(", n", "\nn"), size=7.5)
-    for label in ax.get_xticklabels()[1::2]:
-        label.set_visible(label.get_rotation() > 0)
-    ax.set_xlabel(ax.get_xlabel().removesuffix(", log scale"), size=7)
-
-
-def _row_name(group: str) -> str:
-    return f"{group.capitalize()}, by cluster"
 
 
 def _models(table: pd.DataFrame, arm: str) -> list[str]:
@@ -335,13 +286,6 @@ def _chunks(table: pd.DataFrame, group: str) -> Iterable[list[str]]:
     """Clusters of a group, as many as fit side by side."""
     _, small = lines.panels_of(table, TUNED, group)
     return [small[n : n + SIDE_BY_SIDE] for n in range(0, len(small), SIDE_BY_SIDE)]
-
-
-def _n_stored(file: Path) -> int:
-    """Numbers in a safetensors file, from its head alone."""
-    with file.open("rb") as stream:
-        head = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
-    return sum(math.prod(v["shape"]) for k, v in head.items() if k != "__metadata__")
 
 
 def _row(arm: str, x: str, n: int, source: str) -> dict:

@@ -191,7 +191,7 @@ def ticks(
 ) -> None:
     """Name the places of an axis, and leave room at both ends."""
     ends = min(places.values()), max(places.values())
-    room = 0.07 * (ends[1] - ends[0]) or 0.5
+    room = 0.09 * (ends[1] - ends[0]) or 0.5
     ax.set_xticks(
         list(places.values()), [names.get(x, x) for x in places], rotation=90 if upright else 0
     )
@@ -227,7 +227,7 @@ def sheet(
 
 def panels(
     fig: Figure, top: float, height: float, spans: Sequence[tuple[float, float]],
-    shared: Axes | None = None,
+    alike: bool = False,
 ) -> list[Axes]:  # fmt: skip
     """A row of panels.
 
@@ -237,14 +237,14 @@ def panels(
         Of the panels, in inches, from the page's upper edge downwards.
     spans
         Left and right edge of each, in inches.
-    shared
-        Axes whose y all of them have.
+    alike
+        Whether all of them have one scale of y.
     """
     wide, tall = fig.get_size_inches()
-    found = []
+    found: list[Axes] = []
     for left, right in spans:
         box = (left / wide, 1 - (top + height) / tall, (right - left) / wide, height / tall)
-        found.append(fig.add_axes(box, sharey=shared))
+        found.append(fig.add_axes(box, sharey=found[0] if alike and found else None))
     return found
 
 
@@ -344,6 +344,5 @@ def _dress(ax: Axes, labelled: bool) -> Axes:
     ax.grid(axis="y")
     ax.grid(axis="x", visible=False)
     ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10], integer=True))
-    if labelled:
-        ax.margins(y=0.17)
+    ax.margins(y=0.17 if labelled else 0.1)
     return ax
