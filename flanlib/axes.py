@@ -268,6 +268,7 @@ def _spread(point: Point, records: Sequence[Record]) -> pd.DataFrame:
     found = frame.groupby("cluster", sort=False, as_index=False).agg(
         value=("value", "mean"), n=("n", "sum"), seeds=("seed", "nunique")
     )
+    found["n"] //= found["seeds"]
     whole = {
         "cluster": estimates.ALL,
         "value": found["value"].mean(),

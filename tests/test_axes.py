@@ -54,7 +54,8 @@ def test_differences_are_paired_and_named():
     assert value["tuned - base", "2"] == pytest.approx(value["tuned", "2"] - value["base", "2"])
     few = value["tuned", "2"] - value["tuned", "0"]
     assert value["tuned, 2 - 0", "2"] == pytest.approx(few)
-    assert value["tuned, spread over templates", "0"] >= 0
+    spread = means.set_index(["arm", "x"]).loc[("tuned, spread over templates", "0")]
+    assert spread["value"] >= 0 and spread["n"] == means.set_index(["arm", "x"])["n"]["tuned", "0"]
 
 
 def test_a_seed_that_is_not_whole_is_not_drawn():
