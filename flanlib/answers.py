@@ -22,7 +22,13 @@ SPANS = re.compile(r",\s+|\s*;\s*")
 
 
 def normalise(text: str) -> str:
-    """SQuAD: lower case, no punctuation, no articles, single spaces."""
+    """SQuAD: lower case, no punctuation, no articles, single spaces.
+
+    Examples
+    --------
+    >>> normalise("The  quick, brown fox!")
+    'quick brown fox'
+    """
     return " ".join(ARTICLES.sub(" ", text.lower().translate(PUNCTUATION)).split())
 
 
@@ -47,7 +53,13 @@ def exact_text(prediction: str, references: Sequence[str]) -> float:
 
 
 def token_f1(prediction: str, references: Sequence[str]) -> float:
-    """SQuAD token F1."""
+    """SQuAD token F1.
+
+    Examples
+    --------
+    >>> token_f1("the red fox", ["a fox"])
+    0.6666666666666666
+    """
     return max(_bag_f1(normalise(prediction).split(), normalise(r).split()) for r in references)
 
 

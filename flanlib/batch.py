@@ -37,7 +37,13 @@ def stems(only: Sequence[str] = ()) -> list[str]:
 
 
 def number(stem: str) -> tuple[int, str]:
-    """What figures are put in order by: the 5 of `fig5_zero_shot_gains`."""
+    """What figures are put in order by.
+
+    Examples
+    --------
+    >>> number("fig5_zero_shot_gains")
+    (5, 'fig5_zero_shot_gains')
+    """
     digits = stem.removeprefix("fig").split("_")[0]
     return (int(digits) if digits.isdigit() else 1000, stem)
 

@@ -170,6 +170,13 @@ def _options(columns: str | list[str] | None) -> Getter | None:
 
 
 def text_of(value: Any) -> str:
+    """A cell as text; nothing where it is empty.
+
+    Examples
+    --------
+    >>> text_of(" a "), text_of(None), text_of(["a", 1])
+    ('a', '', 'a, 1')
+    """
     if isinstance(value, str):
         return value.strip()
     if value is None or value != value:

@@ -90,7 +90,13 @@ def stretches(task: Task, found: dict[str, Path]) -> dict[str, Stretch]:
 
 
 def canonical(name: str) -> str:
-    """The local file name of a hub split: `dev_r1` is validation."""
+    """The local file name of a hub split.
+
+    Examples
+    --------
+    >>> canonical("train_r1"), canonical("dev_r1"), canonical("test")
+    ('train', 'validation', 'test')
+    """
     for prefix, found in (("train", "train"), ("test", "test")):
         if name.startswith(prefix):
             return found

@@ -34,7 +34,13 @@ Renderer = Callable[[Mapping[str, str]], str]
 
 
 def fields(text: str) -> frozenset[str]:
-    """Names a text refers to."""
+    """Names a text refers to.
+
+    Examples
+    --------
+    >>> sorted(fields("{{ premise }} So {{ hypothesis }}?"))
+    ['hypothesis', 'premise']
+    """
     return frozenset(meta.find_undeclared_variables(ENVIRONMENT.parse(text)))
 
 

@@ -78,7 +78,13 @@ class Board:
 
 
 def span(seconds: float) -> str:
-    """Seconds, or minutes where they are many."""
+    """Seconds, or minutes where they are many.
+
+    Examples
+    --------
+    >>> span(12.3), span(600), span(7200)
+    ('12 s', '10 min', '2.0 h')
+    """
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = seconds / 60

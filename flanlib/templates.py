@@ -272,7 +272,15 @@ def render(
 
 @lru_cache(maxsize=1_024)
 def options_block(options: tuple[str, ...]) -> str:
-    """The answers to choose from, as FLAN shows them."""
+    """The answers to choose from, as FLAN shows them.
+
+    Examples
+    --------
+    >>> print(options_block(("yes", "no")))
+    OPTIONS:
+    - yes
+    - no
+    """
     return "\n".join((OPTIONS_HEAD, *(f"- {option}" for option in options)))
 
 

@@ -1,0 +1,129 @@
+"""The API reference says what every public name does and what it is given."""
+
+import doctest
+import importlib
+import re
+
+import pytest
+
+from flanlib import glossary, reference, report
+
+MODULES = reference.modules()
+EVERY = [(name, one) for name, m in MODULES.items() for entry in m.entries for one in entry.walk()]
+LEAST = 0.9  # share of parameters and fields that are explained
+FOREIGN = ("torch.", "Trainer", "TrainerCallback")  # their methods are explained there
+DOCTESTED = [n for n, m in MODULES.items() if any(">>>" in e.doc for _, e in EVERY if _ == n)]
+
+
+def test_every_public_name_says_what_it_does():
+    silent = [
+        f"{name}.{one.name}"
+        for name, one in EVERY
+        if not one.doc
+        and not name.startswith("micro.")  # generators of sentences: the module says what of
+        and not any(base.startswith(FOREIGN) for base in one.inherits)
+    ]
+    assert silent == []
+
+
+def test_parameters_are_explained():
+    given = [(name, one, a.name) for name, one in EVERY if one.doc for a in one.arguments]
+    without = [f"{name}.{one.name}: {a}" for name, one, a in given if a in one.uncovered]
+    share = 1 - len(without) / len(given)
+    assert share >= LEAST, f"{share:.3f}; unexplained: {without}"
+
+
+def test_docstrings_explain_no_parameter_that_is_gone():
+    passed_on = {("verbs", f"{verb}") for verb in ("render", "mix", "export")}
+    stale = [
+        (name, one.name, one.stale)
+        for name, one in EVERY
+        if one.stale and (name, one.name) not in passed_on
+    ]
+    assert stale == []
+
+
+def test_summaries_are_one_short_line():
+    long = [
+        f"{name}.{one.name}"
+        for name, one in EVERY
+        if one.doc and len(one.doc.split("\n", 1)[0]) > 88
+    ]
+    assert long == []
+
+
+def test_the_glossary_has_no_idle_word():
+    used = {a.name for _, one in EVERY for a in one.arguments}
+    assert set(glossary.TERMS) <= used
+
+
+@pytest.mark.parametrize("name", DOCTESTED)
+def test_examples_do_what_they_say(name):
+    found = doctest.testmod(importlib.import_module(f"flanlib.{name}"))
+    assert found.attempted and not found.failed
+
+
+def test_source_is_read_without_being_run():
+    source = '''"""Doc."""
+raise SystemExit
+class Box(Base):
+    """A box.
+
+    Attributes
+    ----------
+    side, old
+        Length, `m`.
+    """
+    side: float = 1.0
+    weight: float
+    _own: int = 0
+
+    @property
+    def area(self) -> float:
+        """Square metres."""
+
+def _hidden(): ...
+
+def put(box: Box, *, seed: int = 0, **rest) -> None:
+    """Put it.
+
+    Raises
+    ------
+    ValueError
+        If full.
+    """
+'''
+    module = reference.read(source, "boxes")
+    box, put = module.entries
+    assert [(a.name, a.type, a.default) for a in box.arguments] == [
+        ("side", "float", "1.0"),
+        ("weight", "float", ""),
+    ]
+    assert box.uncovered == ["weight"] and box.stale == ["old"]
+    assert [(m.name, m.kind, m.returns) for m in box.members] == [("Box.area", "property", "float")]
+    assert put.uncovered == ["box", "rest"] and put.meaning("seed") == glossary.TERMS["seed"]
+    assert reference.definitions(put.sections["Raises"]) == [("ValueError", "If full.")]
+
+
+def test_prose_becomes_html():
+    known = {"study.Study": "study.html#Study"}
+    text = "See `study.Study`, *not* <b>.\n\n- one\n  more\n- two\n\n>>> 1 < 2\nTrue"
+    found = reference.prose(text, known)
+    assert (
+        '<a href="study.html#Study"><code>study.Study</code></a>, <em>not</em> &lt;b&gt;' in found
+    )
+    assert found.count("<li>") == 2 and "<pre>&gt;&gt;&gt; 1 &lt; 2" in found
+
+
+def test_pages_link_to_each_other_and_nowhere_else(tmp_path):
+    index = reference.write(tmp_path, report._environment())
+    pages = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert len(pages) == len(MODULES) + 1 and index.name in pages
+    for name, text in pages.items():
+        for target in re.findall(r'(?:href|src)="([^"]*)"', text):
+            page, _, anchor = target.partition("#")
+            if page in ("data:,", "../index.html"):
+                continue
+            assert page in pages, f"{name}: {target}"
+            assert not anchor or f'id="{anchor}"' in pages[page], f"{name}: {target}"
+    assert "Log-probability" in pages["score.html"] or "Log-likelihood" in pages["score.html"]
