@@ -1,7 +1,8 @@
 """The report: one HTML page that needs nothing but itself.
 
 Figures, the tables behind them, recomputed beside recorded values, the
-ledger, provenance, and the executed notebooks as pages beside it.
+ledger, costs, provenance; executed notebooks and the API reference as pages
+beside it.
 """
 
 import base64
@@ -16,7 +17,7 @@ from typing import Any
 import pandas as pd
 
 from flanlib import agreement as agreements
-from flanlib import batch, figures, ledger, notebook, paths, provenance
+from flanlib import batch, costs, figures, ledger, notebook, paths, provenance, reference, results
 from flanlib.audit import columns
 from flanlib.errors import MissingResultError
 from flanlib.profiles import Settings
@@ -41,6 +42,8 @@ class Section:
         What the figure's module says it shows.
     page
         Executed notebook, relative to the report; empty if it was not run.
+    about
+        What the figure's settings have to say.
     folder
         Where the figure's files are.
     """
@@ -58,7 +61,15 @@ class Section:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What was written, and whether recomputed values agree."""
+    """What was written, and whether recomputed values agree.
+
+    Attributes
+    ----------
+    index
+        The page.
+    figures
+        Folders that figures were taken from.
+    """
 
     index: Path
     figures: tuple[Path, ...]
@@ -79,7 +90,7 @@ class Report:
 
 
 def write(settings: Settings, out: Path | None = None) -> Report:
-    """Write index.html and the notebooks' pages.
+    """Write index.html, the notebooks' pages, and the API reference.
 
     Parameters
     ----------
@@ -117,7 +128,13 @@ def write(settings: Settings, out: Path | None = None) -> Report:
             agreement=agreement,
             verdict=sentence,
             ledger=ledger.ledger(study.catalogue, rows=study.settings.rows or None),
+            costs=costs.costs(results.load(study.at)),
+            assumed=costs.ASSUMED,
+            benchmarks=costs.benchmarks(),
+            gpu_hours=costs.gpu_hours(),
+            api=reference.write(out / "api", _environment()).relative_to(out),
             provenance=study.provenance(),
+            seeds=sorted({record.factors.seed for record in study.records(study.at)} - {0}),
             own=provenance.stamp(),
             written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         )
@@ -158,7 +175,7 @@ def verdict(agreement: pd.DataFrame, again: Sequence[str]) -> str:
 def _section(stem: str, given: dict[str, Any], out: Path) -> Section | None:
     """A figure's part of the page; None if it was not drawn."""
     own = {name: value for name, value in given.items() if name in notebook.parameters(stem)}
-    study = open_study(**{**figures.USUAL.get(stem, {}), **own})
+    study = figures.open_for(stem, **{**figures.USUAL.get(stem, {}), **own})
     at = figures.folder(stem, study)
     svg = at / f"{stem}.svg"
     if not svg.is_file():
@@ -225,7 +242,9 @@ def _plain(frame: pd.DataFrame) -> list[list[str]]:
 def _cell(value: Any) -> str:
     if isinstance(value, bool) or str(value) in ("True", "False"):
         return "yes" if str(value) == "True" else "no"
+    if value is None:
+        return ""
     if isinstance(value, float):
-        return "" if value != value else f"{value:.2f}"
+        return "" if value != value else f"{value:.{2 if abs(value) < 10_000 else 0}f}"
     text = str(value)
     return text if len(text) <= WIDEST else f"{text[:WIDEST]} …"

@@ -36,7 +36,8 @@ plans
 runs study axes
 figures.style figures.boxes figures.* figures
 notebook batch
-report
+explore widgets
+glossary reference costs report
 sweep
 arguments doctor verbs verbs_study verbs_sweep cli __main__
 """.split()

@@ -1,14 +1,17 @@
 """The report is one page that needs nothing but itself, and says what disagrees."""
 
 import html
+import json
 import re
 from html.parser import HTMLParser
 
+import browser
 import nbformat
 import pandas as pd
 import pytest
+from records import make_record
 
-from flanlib import batch, figures, paths, report
+from flanlib import batch, costs, figures, paths, report
 from flanlib.errors import MissingResultError
 from flanlib.profiles import Settings
 
@@ -131,3 +134,69 @@ def test_cells_are_short_and_numbers_plain():
     first, second = report._plain(frame)
     assert first[0] == "1.23" and second[0] == "" and len(first[1]) < 500
     assert (first[2], second[2]) == ("yes", "no")
+
+
+def test_costs_are_those_of_records_and_runs(tmp_path):
+    found = [make_record(task=task, wall_s=1800.0) for task in ("a", "b")]
+    run = found[0].run_id
+    unknown = costs.costs(found, tmp_path)
+    assert list(unknown["step"]) == ["scoring", "tuning"]
+    assert unknown["hours"][0] == 1.0 and unknown["energy_kwh"][0] == 0.015
+    assert list(unknown["runs"]) == [1, 1] and list(unknown["known"]) == [1, 0]
+    assert report._plain(unknown)[1][6:] == ["", "", "", ""]
+    (tmp_path / run).mkdir()
+    about = {"progress": {"wall_s": 7200, "n_prompt": 30, "n_target": 12}, "device": "cpu"}
+    (tmp_path / run / "run.json").write_text(json.dumps({**about, "peak_memory_gib": 1.5}))
+    tuning = costs.costs(found, tmp_path).iloc[1]
+    assert (tuning["known"], tuning["hours"], tuning["tokens"]) == (1, 2.0, 42)
+    assert (tuning["memory_gib"], tuning["energy_kwh"]) == (1.5, 0.03)
+
+
+def test_hours_on_a_gpu_come_from_records_alone(tmp_path):
+    way = {"useful_tokens": 1000, "useful_tokens_per_s": 500.0}
+    content = {"device": "x", "shape": "s", "recipe": {"steps": 2, "examples_per_step": 5}}
+    path = tmp_path / "tuning.json"
+    path.write_text(json.dumps({**content, "ways": {"flanlib-nf4": way}}))
+    assert costs.gpu_hours(tmp_path).empty
+    assert costs.benchmarks(tmp_path)[0].device == "x"
+    path.write_text(json.dumps({**content, "ways": {"flanlib-nf4": {**way, "peak_device_gib": 3}}}))
+    found = costs.gpu_hours(tmp_path).iloc[0]
+    assert found["model"] == "s" and found["hours"] == pytest.approx(3000 * 32 * 100 / 500 / 3600)
+
+
+def test_it_tells_what_was_not_measured(drawn):
+    text = report.write(Settings()).index.read_text()
+    for benchmark in costs.benchmarks():
+        assert html.escape(benchmark.command) in text
+    assert ("Not measured" in text) is costs.gpu_hours().empty
+    assert costs.ASSUMED in html.unescape(text)
+
+
+@browser.needs_browser
+def test_it_loads_alone_sorts_and_fits(drawn, tmp_path, monkeypatch):
+    """In a real browser: no request but for the page, wide or narrow, light or dark."""
+    monkeypatch.setattr(report, "compared", lambda study: table(0.5, -1.25, 1.0))
+    index = report.write(Settings()).index
+    with browser.tab(tmp_path / "profile") as page:
+        page.look(width=390, height=844, phone=True)
+        page.open(index.as_uri())
+        assert page.requests == [index.as_uri()] and page.errors == []
+        page.js("document.querySelectorAll('details').forEach(one => one.open = true)")
+        wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        assert page.js(wide) <= 0
+        paper = "getComputedStyle(document.body).backgroundColor"
+        light = page.js(paper)
+        page.look(width=1200, dark=True)
+        assert page.js(paper) != light and page.js(wide) <= 0
+        page.look(width=800, dark=True, medium="print")
+        assert page.js(paper) == light
+        column = "[...document.querySelectorAll('#comparison ~ .scroll td:nth-child(5)')]"
+        values = f"{column}.map(cell => parseFloat(cell.textContent))"
+        button = "document.querySelectorAll('#comparison ~ .scroll thead button')[4].click()"
+        page.js(button)
+        assert page.js(values)[:3] == [-1.25, 0.5, 1.0]
+        page.js(button)
+        assert page.js(values)[:3] == [1.0, 0.5, -1.25]
+        page.open((index.parent / "api" / "index.html").as_uri())
+        assert page.js("document.links.length") > 50
+        assert all(address.startswith("file:") for address in page.requests)

@@ -1,0 +1,189 @@
+"""What the study cost: time, tokens, memory, and an estimate of energy.
+
+Seconds of scoring stand in the records. What tuning took stands in each
+run's run.json, which is kept below build/ and not tracked: runs that were
+made elsewhere are counted, and their cost is not guessed.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from flanlib import paths, profiles
+from flanlib.results import Record
+
+CORE_W = 15.0
+GPU_W = 700.0
+ASSUMED = (
+    f"Energy is an estimate: hours by the clock times {CORE_W:.0f} W for a CPU core (jobs have one"
+    f" thread each) or {GPU_W:.0f} W for a GPU (the limit of an H200); cooling and idle machines"
+    " are left out."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Benchmark:
+    """One tracked record of a side-by-side measurement.
+
+    Attributes
+    ----------
+    command, device, date
+        How, where and when it was made.
+    table
+        Every number in it, by its place: columns `what`, `value`.
+    """
+
+    name: str
+    command: str
+    device: str
+    date: str
+    table: pd.DataFrame
+
+
+def costs(records: Sequence[Record], runs: Path | None = None) -> pd.DataFrame:
+    """Time, tokens, memory and energy, by what was done with which model.
+
+    Parameters
+    ----------
+    runs
+        Folder of tuned runs; build/runs if None.
+
+    Returns
+    -------
+    Columns step, arm, model, device, runs, known (of which the cost is
+    known), hours, tokens (prompt and target), memory_gib (most), energy_kwh.
+    Where nothing is known, cells are empty.
+    """
+    found = [_scoring(group) for group in _grouped(records, device=True)]
+    tuned = [record for record in records if record.factors.arm != "base"]
+    found += [_tuning(group, runs or paths.RUNS) for group in _grouped(tuned, device=False)]
+    names = "step arm model device runs known hours tokens memory_gib energy_kwh".split()
+    return pd.DataFrame(found, columns=names)
+
+
+def energy_kwh(hours: float, device: str) -> float:
+    """Kilowatt hours, under the assumption that `ASSUMED` tells.
+
+    Examples
+    --------
+    >>> energy_kwh(2.0, "cpu")
+    0.03
+    """
+    return hours * (CORE_W if device == "cpu" else GPU_W) / 1000
+
+
+def _grouped(records: Iterable[Record], *, device: bool) -> list[list[Record]]:
+    groups: dict[tuple, list[Record]] = {}
+    for record in records:
+        key = record.factors.arm, record.factors.model, record.device if device else ""
+        groups.setdefault(key, []).append(record)
+    return [groups[key] for key in sorted(groups)]
+
+
+def _scoring(group: list[Record]) -> tuple:
+    first, hours = group[0], sum(record.wall_s for record in group) / 3600
+    n = len({record.run_id for record in group})
+    energy = energy_kwh(hours, first.device)
+    about = first.factors.arm, first.factors.model, first.device
+    return ("scoring", *about, n, n, hours, None, None, energy)
+
+
+def _tuning(group: list[Record], runs: Path) -> tuple:
+    wanted = dict.fromkeys(record.run_id for record in group)
+    made = [one for run_id in wanted if (one := _run(runs / run_id / "run.json"))]
+    about = "tuning", group[0].factors.arm, group[0].factors.model
+    if not made:
+        return (*about, "", len(wanted), 0, None, None, None, None)
+    spent = [(one["progress"]["wall_s"] / 3600, one["device"]) for one in made]
+    return (
+        *about,
+        ", ".join(sorted({device for _, device in spent})),
+        len(wanted),
+        len(made),
+        sum(hours for hours, _ in spent),
+        sum(one["progress"]["n_prompt"] + one["progress"]["n_target"] for one in made),
+        max(one["peak_memory_gib"] for one in made),
+        sum(energy_kwh(hours, device) for hours, device in spent),
+    )
+
+
+def _run(path: Path) -> dict[str, Any] | None:
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def benchmarks(folder: Path | None = None) -> list[Benchmark]:
+    """The tracked records of measurements beside other tools.
+
+    Parameters
+    ----------
+    folder
+        data/benchmarks if None.
+    """
+    found = []
+    for path in sorted((folder or paths.BENCHMARKS).glob("*.json")):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        about = {name: str(content.pop(name, "")) for name in ("command", "device")}
+        date = str(content.pop("started", content.pop("date", "")))
+        table = pd.DataFrame(list(leaves(content)), columns=["what", "value"])
+        found.append(Benchmark(name=path.stem, date=date, table=table, **about))
+    return found
+
+
+def leaves(content: Any, at: str = "") -> Iterable[tuple[str, str]]:
+    """Every value of nested data with its place; a list of plain values is one.
+
+    Parameters
+    ----------
+    content
+        What a JSON file holds.
+    at
+        Place that the names are put behind.
+
+    Examples
+    --------
+    >>> list(leaves({"a": {"b": 1.5}, "c": [1, 2]}))
+    [('a, b', '1.5'), ('c', '1, 2')]
+    """
+    pairs: Iterable[tuple[Any, Any]]
+    if isinstance(content, dict):
+        pairs = content.items()
+    elif isinstance(content, list) and any(isinstance(one, dict | list) for one in content):
+        pairs = enumerate(content, 1)
+    else:
+        plain = content if isinstance(content, list) else [content]
+        yield at, ", ".join(f"{v:.6g}" if isinstance(v, float) else str(v) for v in plain)
+        return
+    for name, value in pairs:
+        yield from leaves(value, f"{at}, {name}" if at else str(name))
+
+
+def gpu_hours(folder: Path | None = None) -> pd.DataFrame:
+    """Hours that one tuning run of the `gpu` profile takes, as measured.
+
+    Made from records of tuning on a GPU alone: the profile's steps and
+    examples, at the record's tokens per example and tokens per second.
+
+    Parameters
+    ----------
+    folder
+        data/benchmarks if None.
+
+    Returns
+    -------
+    Columns model, device, tokens_per_s, hours; no rows without such a record.
+    """
+    recipe, rows = profiles.PROFILES["gpu"].recipe, []
+    for path in sorted((folder or paths.BENCHMARKS).glob("tuning*.json")):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        way = content.get("ways", {}).get("flanlib-nf4", {})
+        if "peak_device_gib" not in way:
+            continue
+        examples = content["recipe"]["steps"] * content["recipe"]["examples_per_step"]
+        tokens = way["useful_tokens"] / examples * recipe.steps * recipe.examples_per_step
+        speed = way["useful_tokens_per_s"]
+        rows.append((content["shape"], content["device"], speed, tokens / speed / 3600))
+    return pd.DataFrame(rows, columns=["model", "device", "tokens_per_s", "hours"])
