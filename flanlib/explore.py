@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from flanlib import asking, profiles, runs, templates
+from flanlib import asking, paths, profiles, runs, templates
 from flanlib.adapters import Example
 from flanlib.catalogue import Task
 from flanlib.config import run_id
@@ -122,7 +122,7 @@ class Bench:
             return f"{model} was tuned with {cluster} held out ({kept}); it will be loaded."
         recipe = self.job.recipe
         how_long = "how long it takes is told after the first steps"
-        if self.study.settings.profile == "micro":
+        if (paths.MODELS / model).is_dir():
             how_long = f"about {span(self.job.expected_s)} for a micro model on one CPU core"
         return (
             f"{model} will be tuned with {cluster} held out, once: {recipe.steps} steps of"
