@@ -40,6 +40,7 @@ class Tab:
         self.requests, self.errors = [], []
         for domain in ("Page", "Network", "Runtime"):
             self.send(f"{domain}.enable")
+        self.send("Emulation.setFocusEmulationEnabled", enabled=True)
 
     def send(self, method, **params):
         """Do one thing, and note what the page reports meanwhile."""
@@ -107,7 +108,7 @@ def tab(folder):
         with urllib.request.urlopen(f"http://{told[1]}/json/list", timeout=30) as answer:
             pages = [one for one in json.load(answer) if one["type"] == "page"]
         socket = websocket.create_connection(
-            pages[0]["webSocketDebuggerUrl"], suppress_origin=True, timeout=120
+            pages[0]["webSocketDebuggerUrl"], suppress_origin=True, timeout=600
         )
         yield Tab(socket)
         socket.close()

@@ -27,7 +27,8 @@ SETTINGS = {
 }
 QUICK = {'model: str = ""': 'model: str = "micro-300k"', "steps: int = 0": "steps: int = 2"}
 SLOWEST_S = 900.0  # on a busy machine
-CODE = "jupyterapp.shell.currentWidget.content.widgets.filter(c => c.model.type == 'code')"
+BOOK = "[...(globalThis.jupyterapp?.shell.widgets('main') ?? [])].find(w => w.context)"
+CODE = f"{BOOK}.content.widgets.filter(c => c.model.type == 'code')"
 
 
 def clone(folder):
@@ -91,14 +92,12 @@ def _wait_for(address, server, log):
 
 def run_all(page, address, stem):
     """Open a notebook, run all of its cells, and look at what they gave."""
-    page.open(f"{address}/lab/tree/notebooks/{stem}.ipynb?token={TOKEN}")
-    page.wait(
-        "globalThis.jupyterapp?.shell.currentWidget?.context?.path"
-        f" == 'notebooks/{stem}.ipynb' && {CODE}.length > 0",
-        SLOWEST_S,
-    )
-    idle = "jupyterapp.shell.currentWidget.sessionContext.session?.kernel?.status == 'idle'"
+    page.open(f"{address}/lab/tree/notebooks/{stem}.ipynb?token={TOKEN}&reset")
+    page.wait(f"({BOOK})?.context.isReady && {CODE}.length > 0", SLOWEST_S)
+    idle = f"{BOOK}.sessionContext.session?.kernel?.status == 'idle'"
     page.wait(idle, SLOWEST_S)
+    page.js(f"jupyterapp.shell.activateById({BOOK}.id)")
+    page.wait("jupyterapp.shell.currentWidget?.context", SLOWEST_S)
     page.js("void jupyterapp.commands.execute('runmenu:run-all')")
     failed = f"{CODE}.flatMap(c => c.model.outputs.toJSON()).filter(o => o.output_type == 'error')"
     done = f"{CODE}.every(c => c.model.executionCount) && {idle}"
@@ -139,7 +138,7 @@ def test_notebooks_run_in_jupyterlab(address, page, tmp_path):
 
     outputs = run_all(page, address, "explore")
     assert "tuned with sentiment held out: 2 steps" in outputs
-    inside = "jupyterapp.shell.currentWidget.node"
+    inside = f"{BOOK}.node"
     menu = f"{inside}.querySelector('.widget-dropdown select')"
     page.wait(f"{menu}?.offsetHeight > 0", 120)
     page.js(f"{menu}.scrollIntoView({{block: 'center'}})")
