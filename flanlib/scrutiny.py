@@ -6,6 +6,7 @@ cluster `all` is the mean over clusters, an empty dataset that over datasets.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -22,6 +23,7 @@ from flanlib.results import Record
 COLUMNS = "group arm x cluster dataset value low high n seeds source".split()
 BARRED, KEPT = "not tuned on", "tuned on"
 SWAPPED = "turned - given"
+FEWEST = 10  # examples that a point of the reliability curve rests on
 Measure = Callable[[Sequence[Record]], dict[str, Estimate]]
 
 
@@ -77,9 +79,10 @@ def order(records: Iterable[Record], groups: Mapping[str, Sequence[str]]) -> pd.
 
     x is `given`, `turned`, or `turned - given`, in percent points.
     """
-    arms = ("base", "tuned")
-    swaps = {f"{a}\t{SWAPPED}": (f"{a}\tturned", f"{a}\tgiven") for a in arms}
-    table = estimates.table(list(records), groups, swaps, lambda r: f"{r.factors.arm}\t{_x(r)}")
+    plain = list(records)
+    scores = estimates.table(plain, groups, naming=lambda r: f"{r.factors.arm}\t{_x(r)}")
+    swaps = estimates.table(_swaps(plain), groups, naming=lambda r: f"{r.factors.arm}\t{SWAPPED}")
+    table = pd.concat([scores, swaps], ignore_index=True)
     names = table["arm"].str.split("\t", expand=True)
     return _frame("order", table.assign(arm=names[0], x=names[1]).to_dict("records"))
 
@@ -116,6 +119,8 @@ def seeds(records: Iterable[Record], groups: Mapping[str, Sequence[str]]) -> pd.
 def reliability(records: Iterable[Record]) -> pd.DataFrame:
     """Accuracy against confidence, over all tasks, templates and seeds.
 
+    Bins with fewer than `FEWEST` examples are left out.
+
     Returns
     -------
     x is the mean confidence of a bin, `value` the share right, in percent,
@@ -131,6 +136,8 @@ def reliability(records: Iterable[Record]) -> pd.DataFrame:
                 bins.setdefault(min(int(sure // 10), 9), []).append((n, sure, right, once))
         for _, parts in sorted(bins.items()):
             n, sure, right, once = np.array(parts).T
+            if once.sum() < FEWEST:
+                continue
             share = float(np.average(right, weights=n))
             low, high = wilson(share, float(once.sum()))
             mean = f"{np.average(sure, weights=n):.2f}"
@@ -238,6 +245,21 @@ def _habit_draws(record: Record, rng: np.random.Generator) -> np.ndarray:
     chosen, gold = (np.array(record.answering[name]) for name in ("chosen", "gold"))
     drawn = rng.multinomial(record.n, chosen / chosen.sum(), size=DRAWS)
     return np.abs(100 * drawn / record.n - gold).sum(axis=1) / 2
+
+
+def _swaps(records: Sequence[Record]) -> list[Record]:
+    """Turned less given as records, so that both examples and seeds are paired."""
+    given = {(r.run_id, r.task): r for r in _given(records)}
+    pairs = [(r, given[r.run_id, r.task]) for r in records if r.scoring.turned]
+    return [
+        replace(
+            new,
+            value=new.value - old.value,
+            templates={k: v - old.templates[k] for k, v in new.templates.items()},
+            scores=tuple(a - b for a, b in zip(new.scores, old.scores, strict=True)),
+        )
+        for new, old in pairs
+    ]
 
 
 def _by_arm(records: Sequence[Record], value: Callable, draw: Callable) -> dict[str, Estimate]:

@@ -162,7 +162,8 @@ def test_turning_the_options_is_a_paired_difference(table):
     row = value(table, "order", "base", scrutiny.SWAPPED)
     assert row.value == pytest.approx(-20) and row.low < -20 < row.high < 0
     still = value(table, "order", "tuned", scrutiny.SWAPPED)
-    assert still.value == 0 and still.low <= 0 <= still.high and still.seeds == 2
+    assert (still.value, still.low, still.high) == (0, 0, 0), "paired over seeds as well"
+    assert still.seeds == 2
     assert value(table, "order", "base", "given").value == pytest.approx(40)
 
 
@@ -189,6 +190,12 @@ def test_reliability_pools_tasks_and_counts_examples_once(table):
     low, high = scrutiny.wilson(70, 60)  # two templates and two seeds share an example
     assert part["low"].iloc[0] == pytest.approx(low)
     assert part["high"].iloc[0] == pytest.approx(high)
+
+
+def test_a_bin_of_few_examples_is_left_out():
+    few = {**answering("tuned"), "sure": [[18, 45.0, 0.0], [80, 95.0, 90.0]]}
+    records = [replace(r, answering=few) for r in made_up({"rte": "nli"}, seeds=(1,))]
+    assert scrutiny.reliability(records)["x"].tolist() == ["95.00", "95.00"]
 
 
 def test_wilson_is_the_known_interval():

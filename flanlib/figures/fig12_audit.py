@@ -42,7 +42,9 @@ def collect(study: "Axis") -> pd.DataFrame:
         rows=study.settings.rows,
         limit=study.settings.behind.train_limit,
     )
-    records, groups = study.records(study.at), results.groups(study.at)
+    rank = list(study.catalogue.tasks)
+    records = sorted(study.records(study.at), key=lambda r: rank.index(r.task))
+    groups = results.groups(study.at)
     parts = [
         counted,
         scrutiny.order(records, groups),
@@ -173,7 +175,8 @@ def notes(table: pd.DataFrame) -> list[str]:
         f" on: the held-out clusters and their neighbours; of {similar.n:,.0f} other rows,"
         f" {similar.value:,.0f} were dropped for sharing. All rows are counted: no interval.",
         "b to e: 95 % intervals over examples, in c also over seeds; b and d count an"
-        f" example once; tuned: mean of {_seeds(table)}. d: share of answers that would have to be"
+        f" example once; b: points of {scrutiny.FEWEST} examples or more; tuned: mean of"
+        f" {_seeds(table)}. d: share of answers that would have to be"
         " others for each option to be chosen as often as it is right. e: right with most"
         " templates, or not; dotted: expected of independent seeds. Nothing published compares.",
     ]
@@ -220,7 +223,8 @@ def reading(table: pd.DataFrame) -> Reading:
         _on_seeds(table),
         "Beside the paper: it reports none of these, so there is nothing to agree with. Limits:"
         " shared text is found by words, not by meaning; confidence is that among the options"
-        " shown, not in an answer of the model's own.",
+        " shown, not in an answer of the model's own; a score can stay as it is while answers"
+        " change places.",
     ]
     return Reading("\n".join(f"- {line}" for line in found))
 
