@@ -188,20 +188,26 @@ def note_examples(examples: Sequence[Example], at: Path) -> str:
     The digest that records carry in `data`.
     """
     mark = data_digest(examples)
+    ids, groups = [e.id for e in examples], [e.group for e in examples]
+    _note({mark: {"data": mark, "task": examples[0].task, "ids": ids, "groups": groups}}, at)
+    return mark
+
+
+def take(records: Sequence[Record], source: Path, at: Path) -> int:
+    """Add records of one folder to another's, with what they were measured on."""
+    marks = {record.data for record in records}
+    found = _read_examples(source / "examples.jsonl")
+    _note({mark: row for mark, row in found.items() if mark in marks}, at)
+    return append(records, at)
+
+
+def _note(rows: Mapping[str, dict[str, Any]], at: Path) -> None:
     at.mkdir(parents=True, exist_ok=True)
     with _lock(at):
-        path = at / "examples.jsonl"
-        known = _read_examples(path)
-        if mark not in known:
-            known[mark] = {
-                "data": mark,
-                "task": examples[0].task,
-                "ids": [e.id for e in examples],
-                "groups": [e.group for e in examples],
-            }
-            ordered = sorted(known.values(), key=lambda row: (row["task"], row["data"]))
-            _write(path, map(_line, ordered))
-    return mark
+        known = _read_examples(at / "examples.jsonl")
+        if set(rows) - set(known):
+            ordered = sorted((known | rows).values(), key=lambda r: (r["task"], r["data"]))
+            _write(at / "examples.jsonl", map(_line, ordered))
 
 
 def data_digest(examples: Sequence[Example]) -> str:

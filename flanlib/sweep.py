@@ -107,7 +107,7 @@ def work(studies: Sequence[Study], run: str, at: Path | None = None) -> dict[str
     if not cells:
         raise ParameterError(f"run {run!r}: `flanlib grid` with the same settings lists the runs")
     if at != home:
-        _copy(home, at, [r for r in results.load(home) if r.run_id == run])
+        results.take([r for r in results.load(home) if r.run_id == run], home, at)
     absent = results.missing(results.load(at), cells)
     for study in studies:
         mine = set(study.cells())
@@ -131,24 +131,10 @@ def merge(studies: Sequence[Study], folders: Sequence[Path]) -> dict[str, Any]:
     if absent := [folder for folder in folders if not folder.is_dir()]:
         raise MissingResultError(f"{absent[0]}: no such folder of records")
     at, cells = studies[0].at, _cells(studies)
-    new = sum(_copy(folder, at, results.load(folder)) for folder in folders)
+    new = sum(results.take(results.load(folder), folder, at) for folder in folders)
     results.require(results.load(at), cells)
     return {"scores": len(cells), "new": new, "records": str(at)}
 
 
 def _cells(studies: Sequence[Study]) -> list[Cell]:
     return list(dict.fromkeys(cell for study in studies for cell in study.cells()))
-
-
-def _copy(source: Path, at: Path, records: Sequence[results.Record]) -> int:
-    """Add records of a folder, and what they were measured on, to another's."""
-    marks = {record.data for record in records}
-    path = at / "examples.jsonl"
-    at.mkdir(parents=True, exist_ok=True)
-    with results._lock(at):
-        known = results._read_examples(path)
-        found = results._read_examples(source / path.name)
-        known |= {mark: row for mark, row in found.items() if mark in marks}
-        ordered = sorted(known.values(), key=lambda row: (row["task"], row["data"]))
-        results._write(path, map(results._line, ordered))
-    return results.append(records, at)
