@@ -19,7 +19,7 @@ from flanlib.results import Record
 CORE_W = 15.0
 GPU_W = 700.0
 ASSUMED = (
-    f"Energy is an estimate: hours by the clock times {CORE_W:.0f} W for a CPU core (jobs have one"
+    f"Energy is an estimate: time by the clock times {CORE_W:.0f} W for a CPU core (jobs have one"
     f" thread each) or {GPU_W:.0f} W for a GPU (the limit of an H200); cooling and idle machines"
     " are left out."
 )
@@ -55,25 +55,25 @@ def costs(records: Sequence[Record], runs: Path | None = None) -> pd.DataFrame:
     Returns
     -------
     Columns step, arm, model, device, runs, known (of which the cost is
-    known), hours, tokens (prompt and target), memory_gib (most), energy_kwh.
+    known), minutes, tokens (prompt and target), memory_gib (most), energy_wh.
     Where nothing is known, cells are empty.
     """
     found = [_scoring(group) for group in _grouped(records, device=True)]
     tuned = [record for record in records if record.factors.arm != "base"]
     found += [_tuning(group, runs or paths.RUNS) for group in _grouped(tuned, device=False)]
-    names = "step arm model device runs known hours tokens memory_gib energy_kwh".split()
+    names = "step arm model device runs known minutes tokens memory_gib energy_wh".split()
     return pd.DataFrame(found, columns=names)
 
 
-def energy_kwh(hours: float, device: str) -> float:
-    """Kilowatt hours, under the assumption that `ASSUMED` tells.
+def energy_wh(minutes: float, device: str) -> float:
+    """Watt hours, under the assumption that `ASSUMED` tells.
 
     Examples
     --------
-    >>> energy_kwh(2.0, "cpu")
-    0.03
+    >>> energy_wh(120.0, "cpu")
+    30.0
     """
-    return hours * (CORE_W if device == "cpu" else GPU_W) / 1000
+    return minutes / 60 * (CORE_W if device == "cpu" else GPU_W)
 
 
 def _grouped(records: Iterable[Record], *, device: bool) -> list[list[Record]]:
@@ -85,11 +85,11 @@ def _grouped(records: Iterable[Record], *, device: bool) -> list[list[Record]]:
 
 
 def _scoring(group: list[Record]) -> tuple:
-    first, hours = group[0], sum(record.wall_s for record in group) / 3600
+    first, minutes = group[0], sum(record.wall_s for record in group) / 60
     n = len({record.run_id for record in group})
-    energy = energy_kwh(hours, first.device)
+    energy = energy_wh(minutes, first.device)
     about = first.factors.arm, first.factors.model, first.device
-    return ("scoring", *about, n, n, hours, None, None, energy)
+    return ("scoring", *about, n, n, minutes, None, None, energy)
 
 
 def _tuning(group: list[Record], runs: Path) -> tuple:
@@ -98,16 +98,16 @@ def _tuning(group: list[Record], runs: Path) -> tuple:
     about = "tuning", group[0].factors.arm, group[0].factors.model
     if not made:
         return (*about, "", len(wanted), 0, None, None, None, None)
-    spent = [(one["progress"]["wall_s"] / 3600, one["device"]) for one in made]
+    spent = [(one["progress"]["wall_s"] / 60, one["device"]) for one in made]
     return (
         *about,
         ", ".join(sorted({device for _, device in spent})),
         len(wanted),
         len(made),
-        sum(hours for hours, _ in spent),
+        sum(minutes for minutes, _ in spent),
         sum(one["progress"]["n_prompt"] + one["progress"]["n_target"] for one in made),
         max(one["peak_memory_gib"] for one in made),
-        sum(energy_kwh(hours, device) for hours, device in spent),
+        sum(energy_wh(minutes, device) for minutes, device in spent),
     )
 
 

@@ -141,15 +141,15 @@ def test_costs_are_those_of_records_and_runs(tmp_path):
     run = found[0].run_id
     unknown = costs.costs(found, tmp_path)
     assert list(unknown["step"]) == ["scoring", "tuning"]
-    assert unknown["hours"][0] == 1.0 and unknown["energy_kwh"][0] == 0.015
+    assert unknown["minutes"][0] == 60.0 and unknown["energy_wh"][0] == 15.0
     assert list(unknown["runs"]) == [1, 1] and list(unknown["known"]) == [1, 0]
     assert report._plain(unknown)[1][6:] == ["", "", "", ""]
     (tmp_path / run).mkdir()
     about = {"progress": {"wall_s": 7200, "n_prompt": 30, "n_target": 12}, "device": "cpu"}
     (tmp_path / run / "run.json").write_text(json.dumps({**about, "peak_memory_gib": 1.5}))
     tuning = costs.costs(found, tmp_path).iloc[1]
-    assert (tuning["known"], tuning["hours"], tuning["tokens"]) == (1, 2.0, 42)
-    assert (tuning["memory_gib"], tuning["energy_kwh"]) == (1.5, 0.03)
+    assert (tuning["known"], tuning["minutes"], tuning["tokens"]) == (1, 120.0, 42)
+    assert (tuning["memory_gib"], tuning["energy_wh"]) == (1.5, 30.0)
 
 
 def test_hours_on_a_gpu_come_from_records_alone(tmp_path):
