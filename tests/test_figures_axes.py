@@ -9,7 +9,9 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from flanlib import catalogue, figures, published
+from flanlib.config import Factors
 from flanlib.figures import fig6_clusters, fig7_scale, fig11_templates, lines, sizes, style
+from flanlib.plans import Point
 
 HELD_OUT = ("nli", "commonsense", "closed_book_qa")
 
@@ -150,6 +152,13 @@ class Order:
     held_out = "nli+commonsense+closed_book_qa"
     left_out = ()
     catalogue = catalogue.load("micro")
+    seeds = (1, 2, 3)
+
+    def points(self, seed):
+        """Two drawn orders in three seeds."""
+        for x, clusters in (("1", ORDER[seed // 2 :][:1]), ("3", ())):
+            cell = (Factors(clusters=clusters), None, None, "rte")
+            yield Point(arm="shuffled order", x=x, cells=(cell,))
 
 
 @pytest.fixture
@@ -188,6 +197,17 @@ def test_fig6_counts_the_datasets_tuned_on(clusters):
     micro = Order.catalogue
     counted = [len({t.dataset for c in ORDER[:n] for t in micro.of_cluster(c)}) for n in (1, 2, 3)]
     assert list(steps["cluster"]) == list(ORDER) and list(steps["n"]) == counted
+    drawn = clusters[clusters["arm"] == "clusters drawn, by seed"]
+    assert list(drawn["seeds"]) == [1, 1, 2, 2, 3, 3]
+    assert list(drawn["cluster"][::2]) == [ORDER[0] if n // 2 == 0 else ORDER[1] for n in (1, 2, 3)]
+    assert list(drawn["n"][1::2]) == [counted[-1]] * 3
+    assert "over examples and 3 tuning seeds" in fig6_clusters.notes(clusters)[0]
+
+
+def test_fig6_says_which_clusters_the_drawn_orders_held(clusters):
+    found = fig6_clusters.reading(clusters)
+    assert "1: Summarization (seed 1); 1: Translation (seed 2, 3)." in found
+    assert "Natural language inference +5.0 with Translation; Commonsense +5.0 with" in found
 
 
 def test_fig6_shows_every_published_mean_beside(clusters):

@@ -35,7 +35,7 @@ STEMS = (
     "fig11_templates",
     "fig12_audit",
 )
-WITHOUT_MODEL = ("fig3_taxonomy", "fig4_templates")
+WITHOUT_MODEL = ("fig3_taxonomy", "fig4_templates", "fig7_scale")  # no one model
 USUAL = {"fig3_taxonomy": {"collection": "flan"}}  # settings that differ from the default
 
 

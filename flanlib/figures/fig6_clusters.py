@@ -20,7 +20,8 @@ from flanlib.figures.lines import Series, spelled
 
 STEM = "fig6_clusters"
 PAPER, SHUFFLED, BASE = "paper's order", "shuffled order", "base"
-ADDED, FLAN, FLAN_ADDED = "cluster added", "published FLAN 137B", "published, cluster added"
+ADDED, DRAWN = "cluster added", "clusters drawn, by seed"
+FLAN, FLAN_ADDED = "published FLAN 137B", "published, cluster added"
 SERIES = (
     Series(arm=BASE, name="base, not tuned", marker="o", fill="#333333"),
     Series(arm=PAPER, name="tuned, paper's order", marker="D", written=".1f"),
@@ -36,17 +37,26 @@ def collect(axis: Axis) -> pd.DataFrame:
 
 
 def with_order(table: pd.DataFrame, axis: Axis) -> pd.DataFrame:
-    """Add which cluster each step of the paper's order adds.
+    """Add which clusters each step was tuned on.
 
-    One row a step; `n` counts the datasets tuned on up to it.
+    One row a step of the paper's order, with the cluster added; one a step
+    and seed of the drawn orders, with all its clusters. `n` counts datasets.
     """
-    tuning = axis.catalogue.held_out(axis.held_out).tuning
-    tuning = [task for task in tuning if task.key not in axis.left_out]
-    rows = [
-        _row(ADDED, x, cluster, n=len({t.dataset for t in tuning if t.cluster in order[:x]}))
-        for order in (axis.tuning_clusters,)
-        for x, cluster in enumerate(order, 1)
+    every = axis.tuning_clusters
+    tuning = [
+        t for t in axis.catalogue.held_out(axis.held_out).tuning if t.key not in axis.left_out
     ]
+    known = {c: {t.dataset for t in tuning if t.cluster == c} for c in every}
+    rows = [
+        _row(ADDED, x, cluster, n=len(set().union(*(known[c] for c in every[:x]))))
+        for x, cluster in enumerate(every, 1)
+    ]
+    for seed in axis.seeds:
+        for point in axis.points(seed):
+            if point.arm == SHUFFLED:
+                drawn = point.cells[0][0].clusters or every
+                n = len(set().union(*(known[c] for c in drawn)))
+                rows.append(_row(DRAWN, point.x, "+".join(drawn), n) | {"seeds": seed})
     return lines.together(table, pd.DataFrame(rows))
 
 
@@ -206,10 +216,12 @@ def reading(table: pd.DataFrame) -> Reading:
             if (own := lines.row(table, PAPER, x, large)) is not None
         )
         told.append(f"- **Order.** Drawn orders against the paper's order: {beside} percent.")
+        told.append(f"    - {_drawn(table, [x for x, _ in drawn])}.")
     if small:
         each = [(c, lines.row(table, f"{PAPER} - {BASE}", last, c)) for c in small]
         gains = "; ".join(f"{style.title(c)} {spelled(r, signed=True)}" for c, r in each if r)
         told.append(f"- **By cluster**, gain over base with {_clusters(last)}: {gains}.")
+        told.append(f"    - {_largest(table, small, added)}.")
     if old := _points(table, FLAN):
         here, there = every.value - one.value, old[-1][1].value - old[0][1].value
         told.append(
@@ -221,8 +233,8 @@ def reading(table: pd.DataFrame) -> Reading:
         )
     told.append(
         "- **Limits.** In one order, the number of clusters and which they are cannot be told"
-        f" apart; the drawn orders are as many as seeds ({int(every.seeds)}). Steps have no"
-        " interval of their own; the intervals shown are of each score."
+        f" apart; the drawn orders are as many as seeds ({int(every.seeds)}), too few to stand for"
+        " all. Steps have no interval of their own; the intervals shown are of each score."
     )
     return Reading("\n".join(told))
 
@@ -267,6 +279,30 @@ def _rises(found: list[tuple]) -> str:
         f"{up} of {len(moves)} steps go up; the largest, {most:+.1f}, is the one to {to};"
         f" the highest mean, {top:.1f}, is with {_clusters(at)}"
     )
+
+
+def _drawn(table: pd.DataFrame, xs: list[str]) -> str:
+    """Which clusters the drawn orders held, and in how many seeds."""
+    mine = table[(table["arm"] == DRAWN) & table["x"].isin(xs)]
+    told = []
+    for x, part in mine.groupby("x", sort=False):
+        for clusters, seeds in part.groupby("cluster", sort=False)["seeds"]:
+            names = ", ".join(style.title(c, short=True) for c in clusters.split("+"))
+            told.append(f"{x}: {names} (seed {', '.join(str(s) for s in seeds)})")
+    return f"Drawn were {'; '.join(told)}" if told else "Which clusters were drawn is not recorded"
+
+
+def _largest(table: pd.DataFrame, clusters: list[str], added: dict[str, str]) -> str:
+    """Per held-out cluster the largest step, and the cluster added with it."""
+    told = []
+    for cluster in clusters:
+        moves = [
+            (b.value - a.value, x) for (_, a), (x, b) in pairwise(_points(table, PAPER, cluster))
+        ]
+        if moves:
+            most, x = max(moves)
+            told.append(f"{style.title(cluster)} {most:+.1f} with {added.get(x, x)}")
+    return f"Largest step in the paper's order: {'; '.join(told) or 'none'}"
 
 
 def _clusters(x: str) -> str:

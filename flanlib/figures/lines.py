@@ -295,7 +295,7 @@ def verdict(difference) -> str:
 
 def note_on_seeds(table: pd.DataFrame) -> str:
     """What a mark and its interval are, with the number of tuning seeds."""
-    seeds = {int(s) for s in measured(table)["seeds"] if s > 0}
+    seeds = {int(s) for s in measured(table).dropna(subset=["value"])["seeds"] if s > 0}
     span = "–".join(str(n) for n in sorted({min(seeds, default=0), max(seeds, default=0)}))
     return (
         "Mean over datasets and templates; bars: 95 % interval over examples and"
