@@ -168,7 +168,11 @@ def _cluster(
     """Dataset (empty: the cluster) -> arm -> estimate, arms in all datasets."""
     picks = _rng(cluster)
     seeds = _seeds(cluster, records, naming)
-    chosen = {name: picks.integers(len(s), size=(DRAWS, len(s))) for name, s in seeds.items()}
+    drawn: dict[tuple[int, ...], np.ndarray] = {}
+    chosen = {}
+    for name, of_arm in seeds.items():
+        pick = picks.integers(len(of_arm), size=(DRAWS, len(of_arm)))
+        chosen[name] = drawn.setdefault(tuple(of_arm), pick)  # arms of the same seeds are paired
     tasks: dict[str, dict[str, Estimate]] = {}
     dataset_of: dict[str, list[str]] = {}
     for task, members in _by(records, lambda r: r.task).items():

@@ -132,3 +132,17 @@ def test_one_group_gives_no_interval():
 def test_chance_is_a_mean_over_datasets():
     records = [record("a", "base", [0.0] * N), record("b", "base", [0.0] * N, chance=25.0)]
     assert pick(estimates.chance(records), "nli", "", "chance").value == pytest.approx(37.5)
+
+
+def test_tuned_arms_of_the_same_seeds_are_paired_by_seed():
+    levels = {1: 10.0, 2: 50.0, 3: 90.0}
+    records = [
+        record("a", arm, np.full(N, level + more), seed=seed)
+        for seed, level in levels.items()
+        for arm, more in (("tuned", 0.0), ("finetuned", 5.0))
+    ]
+    table = estimates.table(records, GROUPS, {"more": ("finetuned", "tuned")})
+    more = pick(table, "nli", "", "more")
+    assert (more.value, more.low, more.high) == pytest.approx((5.0, 5.0, 5.0))
+    tuned = pick(table, "nli", "", "tuned")
+    assert tuned.high - tuned.low > 30
