@@ -1,6 +1,7 @@
 """The README's numbers are those of the tracked figure."""
 
 import csv
+import re
 
 import pytest
 
@@ -25,7 +26,8 @@ def _shown(row) -> str:
 @pytest.mark.parametrize("arm", ["base", "base-no-options", "base-cloze", "tuned", "gain"])
 def test_every_cluster_mean_is_in_the_table(arm):
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    table = [line for line in text.splitlines() if line.startswith("| ") and "[" in line]
+    part = text.split("<!-- results:start -->")[1].split("<!-- results:end -->")[0]
+    table = [line for line in part.splitlines() if line.startswith("| ") and "[" in line]
     found = [row for row in _rows() if row["arm"] == arm]
     assert len(found) == len(table) == 11
     for row, line in zip(found, table, strict=True):
@@ -37,3 +39,21 @@ def test_the_mean_gain_over_every_base_is_told():
     mean = [r for r in _rows() if r["cluster"] == ALL and r["arm"] in WITH_INTERVAL]
     assert len(mean) == 3
     assert all(_shown(row) in text for row in mean)
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.zh-CN.md"])
+def test_every_interval_told_is_one_of_a_tracked_figure(name):
+    """A value with an interval, of either sign (a loss is told as a loss)."""
+    known = set()
+    for path in FIGURES.glob("*.csv"):
+        with path.open(newline="") as file:
+            for row in csv.DictReader(file):
+                ends = [row.get(key) for key in ("value", "low", "high")]
+                if all(ends):
+                    value, low, high = (round(float(end), 1) for end in ends)
+                    known |= {(value, low, high), (-value, -high, -low)}
+    text = (ROOT / name).read_text(encoding="utf-8").replace("−", "-")
+    number = r"([+-]?\d+\.\d)"
+    told = re.findall(rf"{number}\*{{0,2}} \[{number}, {number}\]", text)
+    assert len(told) >= 10
+    assert [one for one in told if tuple(map(float, one)) not in known] == []
