@@ -56,11 +56,12 @@ study: $(STAMP)
 	@$(BIN)/flanlib figures --profile micro
 	@$(BIN)/flanlib report --profile micro
 
-# The tests against lm-evaluation-harness and TRL, in an environment that adds them to this one.
+# The tests against lm-evaluation-harness and TRL, in an environment that adds them to this one;
+# the benchmarks run there too.
 PEERS := $(VENV)-peers
 $(PEERS)/.installed: $(STAMP)
 	@$(BIN)/python -m venv $(PEERS)
-	@$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+	@$(BIN)/python -c 'import os, sysconfig; print(os.getcwd(), sysconfig.get_path("purelib"), sep="\n")' \
 	  > $$($(PEERS)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/study.pth
 	@$(PEERS)/bin/python -m pip install -qq --disable-pip-version-check 'lm_eval==0.4.13' 'trl==1.16.0'
 	@touch $@
