@@ -97,7 +97,7 @@ def run_all(page, address, stem):
     idle = f"{BOOK}.sessionContext.session?.kernel?.status == 'idle'"
     page.wait(idle, SLOWEST_S)
     page.js(f"jupyterapp.shell.activateById({BOOK}.id)")
-    page.wait("jupyterapp.shell.currentWidget?.context", SLOWEST_S)
+    page.wait("!!jupyterapp.shell.currentWidget?.context", SLOWEST_S)
     page.js("void jupyterapp.commands.execute('runmenu:run-all')")
     failed = f"{CODE}.flatMap(c => c.model.outputs.toJSON()).filter(o => o.output_type == 'error')"
     done = f"{CODE}.every(c => c.model.executionCount) && {idle}"

@@ -75,7 +75,7 @@ class Box(Base):
         Length, `m`.
     """
     side: float = 1.0
-    weight: float
+    heft: float
     _own: int = 0
 
     @property
@@ -97,9 +97,9 @@ def put(box: Box, *, seed: int = 0, **rest) -> None:
     box, put = module.entries
     assert [(a.name, a.type, a.default) for a in box.arguments] == [
         ("side", "float", "1.0"),
-        ("weight", "float", ""),
+        ("heft", "float", ""),
     ]
-    assert box.uncovered == ["weight"] and box.stale == ["old"]
+    assert box.uncovered == ["heft"] and box.stale == ["old"]
     assert [(m.name, m.kind, m.returns) for m in box.members] == [("Box.area", "property", "float")]
     assert put.uncovered == ["box", "rest"] and put.meaning("seed") == glossary.TERMS["seed"]
     assert reference.definitions(put.sections["Raises"]) == [("ValueError", "If full.")]
