@@ -59,7 +59,10 @@ class Answers:
 
     def _repr_html_(self) -> str:
         head = "".join(f"<th style='text-align:left;width:40%'>{name}</th>" for name in MODELS)
-        wrote = "".join(f"<td>writes: {_shown(self.written[name])}</td>" for name in MODELS)
+        wrote = "".join(
+            f"<td style='text-align:left'>writes: {_shown(self.written[name])}</td>"
+            for name in MODELS
+        )
         lines = [
             f"<tr><td style='text-align:left'>{html.escape(row.option)}{' ✓' * bool(row.right)}"
             f"</td>{_bar(row.base, 'base')}{_bar(row.tuned, 'tuned')}</tr>"
