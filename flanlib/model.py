@@ -256,10 +256,10 @@ def attach(model: Any, recipe: Recipe, seed: int, arm: Arm = "tuned") -> Any:
     A PEFT model, or the model itself for `finetuned`, in training mode.
     """
     set_seed(seed)
-    with quiet():  # PEFT remarks on names and on second adapters, both meant here
-        return adapt(model, recipe, arm)
+    return adapt(model, recipe, arm)
 
 
+@quiet()  # PEFT remarks on names and on second adapters, both meant here
 def adapt(model: Any, recipe: Recipe, arm: Arm) -> Any:
     """What `attach` does, without setting a seed."""
     if arm == "finetuned":
