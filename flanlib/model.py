@@ -15,9 +15,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from flanlib.quiet import quiet  # before bitsandbytes, which would remark on its import
-
-# isort: split
 import torch
 from peft import (
     LoraConfig,
@@ -38,6 +35,7 @@ from transformers import (
 from flanlib import paths
 from flanlib.config import Arm, Quantization, Recipe
 from flanlib.errors import DataError, ParameterError, RunError
+from flanlib.quiet import quiet
 from flanlib.rehearsal import random_neox as random_neox
 
 PADS = ("<|padding|>", "<pad>", "[PAD]", "<|pad|>", "<|finetune_right_pad_id|>")

@@ -1,14 +1,10 @@
 """Let libraries work without bars and remarks: progress is told in lines."""
 
-import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from transformers.utils import logging as transformers_logging
-
-for _name in ("bitsandbytes.backends.cpu.ops", "bitsandbytes.cextension"):
-    logging.getLogger(_name).setLevel(logging.ERROR)
 
 
 @contextmanager
