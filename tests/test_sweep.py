@@ -5,30 +5,17 @@ from dataclasses import replace
 
 import pytest
 from records import make_record
-from toy_collection import SIZES, toy_catalogue
 
-from flanlib import cli, paths, profiles, results, runs, sources, study, sweep
+from flanlib import cli, paths, profiles, results, runs, study, sweep
 from flanlib.adapters import Example
-from flanlib.config import Recipe, run_id
+from flanlib.config import run_id
 from flanlib.errors import MissingResultError, ParameterError
 from flanlib.profiles import Settings
 
 
 @pytest.fixture
-def toys(tmp_path, monkeypatch):
-    """Two seeds of a toy study; a run's work is a record made up on the spot."""
-    folder = tmp_path / "toys"
-    folder.mkdir()
-    toy_catalogue(folder, monkeypatch)
-    monkeypatch.setattr(sources, "available", lambda *_: dict.fromkeys(SIZES))
-    for name in ("BUILD", "RUNS", "CACHE"):
-        monkeypatch.setattr(paths, name, tmp_path / name.lower())
-    shown = replace(
-        profiles.PROFILES["micro"],
-        collection=str(folder), model="tiny", recipe=Recipe(steps=2), max_examples=3,
-        results=tmp_path / "results",
-    )  # fmt: skip
-    monkeypatch.setitem(profiles.PROFILES, "micro", shown)
+def seeds(toys):
+    """The toy study for two seeds; a run's work is a record made up on the spot."""
     return [study.open_study(held_out="food, weather", seed=seed) for seed in (1, 2)]
 
 
@@ -53,27 +40,27 @@ def worked(monkeypatch):
     return done
 
 
-def lines_of(toys, **wanted):
+def lines_of(seeds, **wanted):
     """Lines of the grid that have these values."""
     return [
         line
-        for line in sweep.grid(toys)
+        for line in sweep.grid(seeds)
         if all(line[name] == value for name, value in wanted.items())
     ]
 
 
-def test_seeds_share_the_base(toys):
-    assert len(lines_of(toys, arm="base")) == 2 and len(lines_of(toys, arm="tuned")) == 4
-    (one,) = lines_of(toys, arm="tuned", held_out="food", seed=2)
+def test_seeds_share_the_base(seeds):
+    assert len(lines_of(seeds, arm="base")) == 2 and len(lines_of(seeds, arm="tuned")) == 4
+    (one,) = lines_of(seeds, arm="tuned", held_out="food", seed=2)
     assert one["tasks"] == ["soup", "bread"] and one["scores"] == 2 and one["recorded"] == 0
     assert one["model"] == "tiny" and one["needs"] == "" and len(one["run"]) == 12
 
 
-def test_what_studies_ask_of_a_run_can_be_told_apart(toys, monkeypatch):
+def test_what_studies_ask_of_a_run_can_be_told_apart(seeds, monkeypatch):
     def asked(study):
         return {line["run"]: line["asks"] for line in sweep.grid([study]) if line["arm"] == "base"}
 
-    one, two = (asked(study) for study in toys)
+    one, two = (asked(study) for study in seeds)
     assert one == two and len(set(one.values())) == 2
     more = replace(profiles.PROFILES["micro"], max_examples=4)
     monkeypatch.setitem(profiles.PROFILES, "micro", more)
@@ -81,71 +68,71 @@ def test_what_studies_ask_of_a_run_can_be_told_apart(toys, monkeypatch):
     assert set(three) == set(one) and not set(three.values()) & set(one.values())
 
 
-def test_a_run_is_done_once(toys, worked, tmp_path):
-    (line,) = lines_of(toys, arm="tuned", held_out="food", seed=2)
-    first = sweep.work(toys, line["run"], tmp_path / "mine")
+def test_a_run_is_done_once(seeds, worked, tmp_path):
+    (line,) = lines_of(seeds, arm="tuned", held_out="food", seed=2)
+    first = sweep.work(seeds, line["run"], tmp_path / "mine")
     assert (first["scores"], first["computed"]) == (2, 2)
-    assert sweep.work(toys, line["run"], tmp_path / "mine")["computed"] == 0
+    assert sweep.work(seeds, line["run"], tmp_path / "mine")["computed"] == 0
     assert len(worked) == 1 and "food" in worked[0] and "seed 2" in worked[0]
-    assert results.load(toys[0].at) == [], "records stay in the run's own folder"
+    assert results.load(seeds[0].at) == [], "records stay in the run's own folder"
 
 
-def test_only_what_is_missing_is_scored(toys, worked, tmp_path):
-    (line,) = lines_of(toys, arm="tuned", held_out="food", seed=2)
-    sweep.work(toys, line["run"], tmp_path / "mine")
+def test_only_what_is_missing_is_scored(seeds, worked, tmp_path):
+    (line,) = lines_of(seeds, arm="tuned", held_out="food", seed=2)
+    sweep.work(seeds, line["run"], tmp_path / "mine")
     path = tmp_path / "mine" / "tuned.jsonl"
     path.write_text(path.read_text().splitlines(keepends=True)[0])
-    assert sweep.work(toys, line["run"], tmp_path / "mine")["computed"] == 1
+    assert sweep.work(seeds, line["run"], tmp_path / "mine")["computed"] == 1
 
 
-def test_what_the_study_has_on_record_is_not_done_again(toys, worked, tmp_path):
-    (line,) = lines_of(toys, arm="tuned", held_out="food", seed=1)
-    sweep.work(toys, line["run"])
-    assert lines_of(toys, run=line["run"])[0]["recorded"] == 2
-    assert sweep.work(toys, line["run"], tmp_path / "mine")["computed"] == 0
+def test_what_the_study_has_on_record_is_not_done_again(seeds, worked, tmp_path):
+    (line,) = lines_of(seeds, arm="tuned", held_out="food", seed=1)
+    sweep.work(seeds, line["run"])
+    assert lines_of(seeds, run=line["run"])[0]["recorded"] == 2
+    assert sweep.work(seeds, line["run"], tmp_path / "mine")["computed"] == 0
     assert len(worked) == 1 and len(results.load(tmp_path / "mine")) == 2
     assert set(results.groups(tmp_path / "mine")) == {
         record.data for record in results.load(tmp_path / "mine")
     }
 
 
-def test_adapters_are_where_every_command_looks_for_them(toys, monkeypatch, tmp_path):
+def test_adapters_are_where_every_command_looks_for_them(seeds, monkeypatch, tmp_path):
     found = []
     monkeypatch.setattr(runs, "run", found.extend)
-    (line,) = lines_of(toys, arm="tuned", held_out="food", seed=1)
+    (line,) = lines_of(seeds, arm="tuned", held_out="food", seed=1)
     with pytest.raises(MissingResultError):
-        sweep.work(toys, line["run"], tmp_path / "mine")
+        sweep.work(seeds, line["run"], tmp_path / "mine")
     assert [(job.runs, job.at) for job in found] == [(paths.RUNS, tmp_path / "mine")]
 
 
-def test_merging_adds_up_to_the_study(toys, worked, tmp_path):
+def test_merging_adds_up_to_the_study(seeds, worked, tmp_path):
     folders = []
-    for line in sweep.grid(toys):
+    for line in sweep.grid(seeds):
         folders.append(tmp_path / "records" / line["run"])
-        sweep.work(toys, line["run"], folders[-1])
+        sweep.work(seeds, line["run"], folders[-1])
     with pytest.raises(MissingResultError, match=r"(?s)1 results .*toys/rain"):
         path = folders[0] / "tuned.jsonl"
         whole = path.read_text()
         path.write_text("".join(whole.splitlines(keepends=True)[1:]))
-        sweep.merge(toys, folders)
+        sweep.merge(seeds, folders)
     path.write_text(whole)
-    assert sweep.merge(toys, folders)["new"] == 1, "the others were kept"
-    assert sweep.merge(toys, folders)["new"] == 0
-    assert all(line["recorded"] == line["scores"] for line in sweep.grid(toys))
-    known = results.groups(toys[0].at)
-    assert {record.data for record in results.load(toys[0].at)} == set(known)
+    assert sweep.merge(seeds, folders)["new"] == 1, "the others were kept"
+    assert sweep.merge(seeds, folders)["new"] == 0
+    assert all(line["recorded"] == line["scores"] for line in sweep.grid(seeds))
+    known = results.groups(seeds[0].at)
+    assert {record.data for record in results.load(seeds[0].at)} == set(known)
 
 
-def test_mistakes_are_named(toys, tmp_path):
+def test_mistakes_are_named(seeds, tmp_path):
     with pytest.raises(ParameterError, match="'0123': `flanlib grid`"):
-        sweep.work(toys, "0123", tmp_path)
+        sweep.work(seeds, "0123", tmp_path)
     with pytest.raises(MissingResultError, match="nowhere"):
-        sweep.merge(toys, [tmp_path / "nowhere"])
+        sweep.merge(seeds, [tmp_path / "nowhere"])
     with pytest.raises(ParameterError, match="fig3_taxonomy: computes nothing"):
         sweep.studies(Settings(), ["fig3"])
 
 
-def test_the_verbs(toys, worked, tmp_path, capsys):
+def test_the_verbs(seeds, worked, tmp_path, capsys):
     def run(*words):
         status = cli.main([*map(str, words), "--only", "fig5", "--held-out", "food"])
         return status, capsys.readouterr().out
