@@ -2,7 +2,7 @@
 # make test      the tests
 # make lint      style of code and notebooks
 # make peers     the tests that compare with lm-evaluation-harness and TRL
-# make study     everything the figures show, from scratch (hours; goes on where it stopped)
+# make study     everything the figures show, from scratch (two hours; goes on where it stopped)
 #
 # Nothing but make, bash and Python 3.11 or newer has to be there. Settings:
 #   PYTHON=python3.12        the Python the environment is made with
