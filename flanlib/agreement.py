@@ -19,7 +19,7 @@ def compare(recorded: Sequence[Record], fresh: Sequence[Record]) -> pd.DataFrame
     Returns
     -------
     Columns cluster, arm, recorded, recomputed, difference, allowed, agrees;
-    percent and percent points. Allowed are three standard deviations of a
+    percent and percent points, tuned models first. Allowed are three standard deviations of a
     difference between two seeds (pooled over the clusters on record), and
     never less than numerics may differ. Values from other examples never
     agree.
@@ -28,7 +28,8 @@ def compare(recorded: Sequence[Record], fresh: Sequence[Record]) -> pd.DataFrame
     pairs = [(r, again[r.key]) for r in recorded if r.key in again]
     spread = seed_spread(recorded)
     rows = []
-    for (cluster, arm), members in _by(pairs, lambda p: (p[0].cluster, estimates.arm(p[0]))):
+    parts = _by(pairs, lambda p: (p[0].cluster, estimates.arm(p[0])))
+    for (cluster, arm), members in sorted(parts, key=lambda part: part[0][1] != "tuned"):
         old, new = (float(np.mean([pair[i].value for pair in members])) for i in (0, 1))
         allowed = max(NUMERICS, SPREADS * spread if arm == "tuned" else 0.0)
         same = all(a.data == b.data and a.phrasing == b.phrasing for a, b in members)
