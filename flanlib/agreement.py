@@ -1,6 +1,6 @@
 """Whether numbers computed again are those on record."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -28,8 +28,8 @@ def compare(recorded: Sequence[Record], fresh: Sequence[Record]) -> pd.DataFrame
     pairs = [(r, again[r.key]) for r in recorded if r.key in again]
     spread = seed_spread(recorded)
     rows = []
-    parts = _by(pairs, lambda p: (p[0].cluster, estimates.arm(p[0])))
-    for (cluster, arm), members in sorted(parts, key=lambda part: part[0][1] != "tuned"):
+    parts = estimates.by(pairs, lambda p: (p[0].cluster, estimates.arm(p[0])))
+    for (cluster, arm), members in sorted(parts.items(), key=lambda part: part[0][1] != "tuned"):
         old, new = (float(np.mean([pair[i].value for pair in members])) for i in (0, 1))
         allowed = max(NUMERICS, SPREADS * spread if arm == "tuned" else 0.0)
         same = all(a.data == b.data and a.phrasing == b.phrasing for a, b in members)
@@ -59,9 +59,10 @@ def seed_spread(records: Sequence[Record]) -> float:
     """Standard deviation of a cluster's tuned mean between seeds, percent."""
     variances = []
     tuned = [r for r in records if estimates.arm(r) == "tuned"]
-    for _, members in _by(whole_seeds(tuned), lambda r: r.cluster):
+    for members in estimates.by(whole_seeds(tuned), lambda r: r.cluster).values():
         means = [
-            np.mean([r.value for r in same]) for _, same in _by(members, lambda r: r.factors.seed)
+            np.mean([r.value for r in same])
+            for same in estimates.by(members, lambda r: r.factors.seed).values()
         ]
         if len(means) > 1:
             variances.append(np.var(means, ddof=1))
@@ -71,15 +72,8 @@ def seed_spread(records: Sequence[Record]) -> float:
 def whole_seeds(records: Sequence[Record]) -> list[Record]:
     """Records without seeds that lack a task of their cluster and arm."""
     kept = []
-    for _, members in _by(records, lambda r: (r.cluster, estimates.arm(r))):
+    for members in estimates.by(records, lambda r: (r.cluster, estimates.arm(r))).values():
         tasks = {r.task for r in members}
-        for _, same in _by(members, lambda r: r.factors.seed):
+        for same in estimates.by(members, lambda r: r.factors.seed).values():
             kept += same if {r.task for r in same} == tasks else []
     return kept
-
-
-def _by(items: Iterable, key: Callable) -> list[tuple]:
-    found: dict = {}
-    for item in items:
-        found.setdefault(key(item), []).append(item)
-    return list(found.items())

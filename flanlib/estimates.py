@@ -122,7 +122,7 @@ def table(
     naming = naming or arm
     rows: list[dict] = []
     whole: dict[str, list[Estimate]] = {}
-    for cluster, members in _by(records, lambda r: r.cluster).items():
+    for cluster, members in by(records, lambda r: r.cluster).items():
         found = _cluster(cluster, members, groups, naming)
         for dataset, arms in found.items():
             for name, (new, old) in gains.items():
@@ -141,9 +141,9 @@ def table(
 def chance(records: Iterable[Record]) -> pd.DataFrame:
     """What guessing gets, in the columns of `table`; arm `chance`."""
     rows = []
-    for cluster, members in _by(records, lambda r: r.cluster).items():
+    for cluster, members in by(records, lambda r: r.cluster).items():
         found = {}
-        for dataset, parts in _by(members, lambda r: r.dataset).items():
+        for dataset, parts in by(members, lambda r: r.dataset).items():
             tasks = {r.task: r for r in parts}.values()
             value = float(np.mean([r.chance for r in tasks]))
             found[dataset] = _exact(value, sum(r.n for r in tasks))
@@ -166,7 +166,7 @@ def _cluster(
     cluster: str, records: Sequence[Record], groups, naming
 ) -> dict[str, dict[str, Estimate]]:
     """Dataset (empty: the cluster) -> arm -> estimate, arms in all datasets."""
-    picks = _rng(cluster)
+    picks = generator(cluster)
     seeds = _seeds(cluster, records, naming)
     drawn: dict[tuple[int, ...], np.ndarray] = {}
     chosen = {}
@@ -175,7 +175,7 @@ def _cluster(
         chosen[name] = drawn.setdefault(tuple(of_arm), pick)  # arms of the same seeds are paired
     tasks: dict[str, dict[str, Estimate]] = {}
     dataset_of: dict[str, list[str]] = {}
-    for task, members in _by(records, lambda r: r.task).items():
+    for task, members in by(records, lambda r: r.task).items():
         dataset_of.setdefault(members[0].dataset, []).append(task)
         tasks[task] = _task(task, members, groups, chosen, naming)
     found = {
@@ -196,10 +196,12 @@ def _task(task: str, records: Sequence[Record], groups, chosen, naming) -> dict[
     if mark not in groups:
         raise MissingResultError(f"task {task}: examples.jsonl has no line for digest {mark}")
     codes, names = pd.factorize(np.asarray(groups[mark], dtype=object))
-    weights = _rng(task).multinomial(len(names), np.full(len(names), 1 / len(names)), size=DRAWS)
+    weights = generator(task).multinomial(
+        len(names), np.full(len(names), 1 / len(names)), size=DRAWS
+    )
     sizes = weights @ np.bincount(codes)
     found = {}
-    for name, members in _by(records, naming).items():
+    for name, members in by(records, naming).items():
         ordered = sorted(members, key=lambda r: r.factors.seed)
         draws = np.stack([_draws(r, codes, weights, sizes) for r in ordered])
         pick = chosen[name]
@@ -228,7 +230,7 @@ def _draws(record: Record, codes, weights, sizes) -> np.ndarray:
 def _seeds(cluster: str, records: Sequence[Record], naming) -> dict[str, list[int]]:
     """Arm -> its seeds, which every task scored with it must share."""
     found: dict[str, list[int]] = {}
-    for name, members in _by(records, naming).items():
+    for name, members in by(records, naming).items():
         tasks = {r.task for r in members}
         seeds = sorted({r.factors.seed for r in members})
         cells = {(r.task, r.factors.seed) for r in members}
@@ -260,12 +262,14 @@ def _row(cluster: str, dataset: str, name: str, estimate: Estimate) -> dict:
     return dict(zip(COLUMNS, values, strict=True))
 
 
-def _by(items: Iterable, key) -> dict:
+def by(items: Iterable, key: Callable) -> dict[Any, list]:
+    """Items gathered by their key, in the order in which keys appear."""
     found: dict = {}
     for item in items:
         found.setdefault(key(item), []).append(item)
     return found
 
 
-def _rng(name: str) -> np.random.Generator:
+def generator(name: str) -> np.random.Generator:
+    """Random numbers of a name's own, the same everywhere."""
     return np.random.default_rng(int(digest(name), 16))

@@ -14,9 +14,8 @@ import pandas as pd
 
 from flanlib import estimates, overlap, results, sources
 from flanlib.catalogue import Catalogue, Task
-from flanlib.config import digest
 from flanlib.errors import MissingResultError
-from flanlib.estimates import ALL, DRAWS, Estimate
+from flanlib.estimates import ALL, DRAWS, Estimate, by, generator
 from flanlib.mixture import mixture
 from flanlib.results import Record
 
@@ -127,7 +126,7 @@ def reliability(records: Iterable[Record]) -> pd.DataFrame:
     `n` prompts; the interval (Wilson) counts each example once.
     """
     found = []
-    for arm, mine in _by(_given(records), lambda r: r.factors.arm).items():
+    for arm, mine in by(_given(records), lambda r: r.factors.arm).items():
         bins: dict[int, list[tuple[int, float, float, float]]] = {}
         n_seeds = len({r.factors.seed for r in mine})
         for record in mine:
@@ -193,10 +192,10 @@ def _shared(examples: Iterable, known: Mapping[str, overlap.Texts]) -> tuple[int
 def _measured(group: str, records: Iterable[Record], measure: Measure) -> pd.DataFrame:
     """A measure per dataset, cluster and over all, and the difference of its two arms."""
     rows, whole = [], []
-    for cluster, members in _by(_given(records), lambda r: r.cluster).items():
+    for cluster, members in by(_given(records), lambda r: r.cluster).items():
         datasets = {
-            dataset: _mean([measure(part) for part in _by(mine, lambda r: r.task).values()])
-            for dataset, mine in _by(members, lambda r: r.dataset).items()
+            dataset: _mean([measure(part) for part in by(mine, lambda r: r.task).values()])
+            for dataset, mine in by(members, lambda r: r.dataset).items()
         }
         whole.append(_mean(list(datasets.values())))
         for dataset, arms in {**datasets, "": whole[-1]}.items():
@@ -265,9 +264,9 @@ def _swaps(records: Sequence[Record]) -> list[Record]:
 def _by_arm(records: Sequence[Record], value: Callable, draw: Callable) -> dict[str, Estimate]:
     """Means over seeds; draws are centred, since noise alone makes both measures larger."""
     found = {}
-    for arm, mine in sorted(_by(records, lambda r: r.factors.arm).items()):
+    for arm, mine in sorted(by(records, lambda r: r.factors.arm).items()):
         values = [value(r) for r in mine]
-        draws = [draw(r, _rng(r.task)) for r in mine]
+        draws = [draw(r, generator(r.task)) for r in mine]
         centred = [np.clip(v + d - d.mean(), 0, 100) for v, d in zip(values, draws, strict=True)]
         n_seeds = 0 if arm == "base" else len(mine)
         found[arm] = Estimate(float(np.mean(values)), np.mean(centred, axis=0), mine[0].n, n_seeds)
@@ -281,7 +280,7 @@ def _seeds(records: Sequence[Record], groups: Mapping[str, Sequence[str]]) -> di
     right = np.array([np.asarray(r.scores) > 50 for r in records], dtype=float)
     codes, names = pd.factorize(np.asarray(groups[records[0].data], dtype=object))
     even = np.full(len(names), 1 / len(names))
-    weights = _rng(records[0].task).multinomial(len(names), even, size=DRAWS)
+    weights = generator(records[0].task).multinomial(len(names), even, size=DRAWS)
     draws = np.vstack([np.ones(len(codes)), weights[:, codes]])
     draws = draws / draws.sum(axis=1, keepdims=True)
     shares = draws @ right.T
@@ -311,16 +310,5 @@ def _x(record: Record) -> str:
     return "turned" if record.scoring.turned else "given"
 
 
-def _by(items: Iterable, key: Callable) -> dict:
-    found: dict = {}
-    for item in items:
-        found.setdefault(key(item), []).append(item)
-    return found
-
-
 def _frame(group: str, rows: Iterable[dict]) -> pd.DataFrame:
     return pd.DataFrame(list(rows), columns=COLUMNS).assign(group=group, source="recorded")
-
-
-def _rng(name: str) -> np.random.Generator:
-    return np.random.default_rng(int(digest(name), 16))
