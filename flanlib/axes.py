@@ -89,14 +89,7 @@ class Axis(Study):
 
     def tuned(self, **changed: object) -> Factors:
         """Factors of the tuned model that all figures share, with changes."""
-        shared = Factors(
-            collection=self.catalogue.name,
-            model=self.settings.model,
-            held_out=self.held_out,
-            arm="tuned",
-            seed=self.settings.seed,
-        )
-        return replace(shared, **changed)
+        return replace(self.tuned_without(self.held_out), **changed)
 
     def asked(
         self,

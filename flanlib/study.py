@@ -116,6 +116,16 @@ class Study:
         """Run id -> settings of each tuned model that a soft prompt is learned on."""
         return {}
 
+    def tuned_without(self, held_out: str) -> Factors:
+        """Factors of this seed's tuned model; see `Factors.held_out`."""
+        return Factors(
+            collection=self.catalogue.name,
+            model=self.settings.model,
+            held_out=held_out,
+            arm="tuned",
+            seed=self.settings.seed,
+        )
+
     def jobs(self, cells: Sequence[Cell], at: Path) -> list[Job]:
         """Cells gathered into one job per run, in their order."""
         asked: dict[tuple[Factors, Recipe], list[tuple[Scoring, str]]] = {}
@@ -300,14 +310,7 @@ class Study:
         return bool(templates.of_task(self.catalogue, task, scoring.form))
 
     def _tuned(self, cluster: str) -> list[Cell]:
-        factors = Factors(
-            collection=self.catalogue.name,
-            model=self.settings.model,
-            held_out=cluster,
-            arm="tuned",
-            seed=self.settings.seed,
-        )
-        recipe = self.settings.behind.recipe
+        factors, recipe = self.tuned_without(cluster), self.settings.behind.recipe
         return [(factors, recipe, self._scoring(ASKED), t.key) for t in self.tasks[cluster]]
 
 

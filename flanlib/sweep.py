@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from flanlib import batch, results, runs
-from flanlib.axes import open_axis
 from flanlib.config import digest, run_id
 from flanlib.errors import MissingResultError, ParameterError
+from flanlib.figures import open_for
 from flanlib.plans import PLANS
 from flanlib.profiles import Settings
 from flanlib.results import Cell
-from flanlib.study import Study, open_study
+from flanlib.study import Study
 
 MAIN = "fig5_zero_shot_gains"
 
@@ -35,11 +35,7 @@ def studies(settings: Settings, only: Sequence[str] = ()) -> list[Study]:
         If there is no such figure, or none of those computes anything.
     """
     given, stems = asdict(settings), batch.stems(only)
-    found = [
-        open_axis(s, **given) if s in PLANS else open_study(**given)
-        for s in stems
-        if s in (MAIN, *PLANS)
-    ]
+    found = [open_for(stem, **given) for stem in stems if stem in (MAIN, *PLANS)]
     if not found:
         raise ParameterError(
             f"{', '.join(stems)}: computes nothing; there are {', '.join([MAIN, *PLANS])}"
