@@ -226,27 +226,6 @@ def test_scoring_again_reads_what_is_there(toys, tiny, tmp_path, capsys, monkeyp
     assert status == 0 and first == second
 
 
-def test_exemplars_are_solved_labelled_and_fit(toys, tiny, tmp_path, capsys):
-    from flanlib import asking, catalogue, exemplars, model
-    from flanlib.results import Scoring
-
-    found = catalogue.load(toys)
-    task, tokenizer = found.task("rain"), model.load_tokenizer(tiny)
-    scoring = Scoring(max_examples=3)
-    examples = asking.examples_of(found, task, scoring)
-    wording = asking.asked_with(found, task, scoring)
-    prompts = list(asking.prompts_of(examples, wording, scoring))
-    drawn = {"shots": 4, "seed": 1, "show_options": True, "tokenizer": tokenizer, "rows": None}
-    shown = exemplars.exemplified(found, task, prompts, wording, **drawn)
-    for plain, prompt in zip(prompts, shown, strict=True):
-        assert prompt.input.endswith(plain.input) and prompt.target == plain.target
-        solved = prompt.input.removesuffix(plain.input).split("\n\n")[:-1]
-        answers = [text.rsplit("\n", 1)[1] for text in solved]
-        assert len(answers) == 4 and sorted(answers) == ["no", "no", "yes", "yes"]
-        assert "eval" not in "".join(solved)
-        assert len(tokenizer(prompt.input)["input_ids"]) <= exemplars.FEW_SHOT_TOKENS
-
-
 def test_score_ready_made_prompts_equals_a_plain_forward_pass(tiny, tmp_path, capsys):
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
