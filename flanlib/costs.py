@@ -1,8 +1,7 @@
 """What the study cost: time, tokens, memory, and an estimate of energy.
 
-Seconds of scoring stand in the records. What tuning took stands in each
-run's run.json, which is kept below build/ and not tracked: runs that were
-made elsewhere are counted, and their cost is not guessed.
+All of it stands in the records. Those made before they kept what tuning took
+are counted, and their cost is not guessed.
 """
 
 import json
@@ -44,13 +43,8 @@ class Benchmark:
     table: pd.DataFrame
 
 
-def costs(records: Sequence[Record], runs: Path | None = None) -> pd.DataFrame:
+def costs(records: Sequence[Record]) -> pd.DataFrame:
     """Time, tokens, memory and energy, by what was done with which model.
-
-    Parameters
-    ----------
-    runs
-        Folder of tuned runs; build/runs if None.
 
     Returns
     -------
@@ -58,9 +52,9 @@ def costs(records: Sequence[Record], runs: Path | None = None) -> pd.DataFrame:
     known), minutes, tokens (prompt and target), memory_gib (most), energy_wh.
     Where nothing is known, cells are empty.
     """
-    found = [_scoring(group) for group in _grouped(records, device=True)]
+    found = [_scoring(group) for group in _grouped(records)]
     tuned = [record for record in records if record.factors.arm != "base"]
-    found += [_tuning(group, runs or paths.RUNS) for group in _grouped(tuned, device=False)]
+    found += [_tuning(group) for group in _grouped(tuned)]
     names = "step arm model device runs known minutes tokens memory_gib energy_wh".split()
     return pd.DataFrame(found, columns=names)
 
@@ -76,43 +70,37 @@ def energy_wh(minutes: float, device: str) -> float:
     return minutes / 60 * (CORE_W if device == "cpu" else GPU_W)
 
 
-def _grouped(records: Iterable[Record], *, device: bool) -> list[list[Record]]:
+def _grouped(records: Iterable[Record]) -> list[list[Record]]:
     groups: dict[tuple, list[Record]] = {}
     for record in records:
-        key = record.factors.arm, record.factors.model, record.device if device else ""
+        key = record.factors.arm, record.factors.model, record.device
         groups.setdefault(key, []).append(record)
     return [groups[key] for key in sorted(groups)]
 
 
 def _scoring(group: list[Record]) -> tuple:
-    first, minutes = group[0], sum(record.wall_s for record in group) / 60
+    minutes = sum(record.wall_s for record in group) / 60
     n = len({record.run_id for record in group})
-    energy = energy_wh(minutes, first.device)
-    about = first.factors.arm, first.factors.model, first.device
-    return ("scoring", *about, n, n, minutes, None, None, energy)
+    energy = energy_wh(minutes, group[0].device)
+    return ("scoring", *_about(group), n, n, minutes, None, None, energy)
 
 
-def _tuning(group: list[Record], runs: Path) -> tuple:
-    wanted = dict.fromkeys(record.run_id for record in group)
-    made = [one for run_id in wanted if (one := _run(runs / run_id / "run.json"))]
-    about = "tuning", group[0].factors.arm, group[0].factors.model
-    if not made:
-        return (*about, "", len(wanted), 0, None, None, None, None)
-    spent = [(one["progress"]["wall_s"] / 60, one["device"]) for one in made]
+def _tuning(group: list[Record]) -> tuple:
+    runs = len({record.run_id for record in group})
+    spent = list({record.run_id: record.tuning for record in group if record.tuning}.values())
+    if not spent:
+        return ("tuning", *_about(group), runs, 0, None, None, None, None)
+    minutes = sum(one["wall_s"] for one in spent) / 60
     return (
-        *about,
-        ", ".join(sorted({device for _, device in spent})),
-        len(wanted),
-        len(made),
-        sum(minutes for minutes, _ in spent),
-        sum(one["progress"]["n_prompt"] + one["progress"]["n_target"] for one in made),
-        max(one["peak_memory_gib"] for one in made),
-        sum(energy_wh(minutes, device) for minutes, device in spent),
+        *("tuning", *_about(group), runs, len(spent), minutes),
+        sum(one["n_tokens"] for one in spent),
+        max(one["peak_memory_gib"] for one in spent),
+        energy_wh(minutes, group[0].device),
     )
 
 
-def _run(path: Path) -> dict[str, Any] | None:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+def _about(group: list[Record]) -> tuple[str, str, str]:
+    return group[0].factors.arm, group[0].factors.model, group[0].device
 
 
 def benchmarks(folder: Path | None = None) -> list[Benchmark]:

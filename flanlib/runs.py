@@ -161,9 +161,9 @@ def compute(job: Job) -> float:
     """Load or tune a model, score it, add the records; seconds taken."""
     began = time.monotonic()
     job.tell("loading")
-    lm, tokenizer, device, mixture = _model(job)
+    lm, tokenizer, about = _model(job)
     found = catalogue.load(job.collection)
-    about = {"device": device, "mixture": mixture, **provenance.stamp()}
+    about |= provenance.stamp()
     for n, (scoring, key) in enumerate(job.asked):
         job.tell(f"scoring {key}, {n} of {len(job.asked)} done")
         measured = score_task(job, found, found.task(key), scoring, lm, tokenizer)
@@ -259,20 +259,20 @@ def processes() -> int:
     return max(1, min(4, len(os.sched_getaffinity(0))))
 
 
-def _model(job: Job) -> tuple[Any, Any, str, str]:
-    """Model, tokenizer, device, and digest of what it was tuned on."""
+def _model(job: Job) -> tuple[Any, Any, dict[str, Any]]:
+    """Model, tokenizer, and what records say of the two."""
     from flanlib import card, model
 
-    factors, recipe, mixture = job.factors, job.recipe, ""
+    factors, recipe, about = job.factors, job.recipe, {}
     if factors.arm == "base":
         lm, tokenizer = model.load(factors.model, quantization=recipe.quantization)
     else:
         below = _tuned(job, *job.under).out if job.under else None
         made = _tuned(job, factors, recipe, below)
         lm, tokenizer = made.load()
-        mixture = made.mixture["digest"]
-    device = card.device_name(next(lm.parameters()).device.type)
-    return lm, tokenizer, device, mixture
+        about = {"mixture": made.mixture["digest"], "tuning": made.cost}
+    about["device"] = card.device_name(next(lm.parameters()).device.type)
+    return lm, tokenizer, about
 
 
 def _tuned(job: Job, factors: Factors, recipe: Recipe, adapter: Path | None = None) -> Any:

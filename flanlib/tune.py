@@ -67,6 +67,15 @@ class TuneResult:
         """Mean loss per target token of each step, in nats."""
         return self.progress.losses
 
+    @property
+    def cost(self) -> dict[str, float]:
+        """Seconds, tokens and memory, as records keep them."""
+        return {
+            "wall_s": round(self.progress.wall_s, 1),
+            "n_tokens": self.progress.n_prompt + self.progress.n_target,
+            "peak_memory_gib": round(self.peak_memory_gib, 3),
+        }
+
     @classmethod
     def read(cls, out: str | Path) -> "TuneResult":
         """A run from its folder.

@@ -3,6 +3,7 @@
 import html
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import browser
@@ -136,18 +137,15 @@ def test_cells_are_short_and_numbers_plain():
     assert (first[2], second[2]) == ("yes", "no")
 
 
-def test_costs_are_those_of_records_and_runs(tmp_path):
+def test_costs_are_those_of_records():
     found = [make_record(task=task, wall_s=1800.0) for task in ("a", "b")]
-    run = found[0].run_id
-    unknown = costs.costs(found, tmp_path)
+    unknown = costs.costs(found)
     assert list(unknown["step"]) == ["scoring", "tuning"]
     assert unknown["minutes"][0] == 60.0 and unknown["energy_wh"][0] == 15.0
     assert list(unknown["runs"]) == [1, 1] and list(unknown["known"]) == [1, 0]
     assert report._plain(unknown)[1][6:] == ["", "", "", ""]
-    (tmp_path / run).mkdir()
-    about = {"progress": {"wall_s": 7200, "n_prompt": 30, "n_target": 12}, "device": "cpu"}
-    (tmp_path / run / "run.json").write_text(json.dumps({**about, "peak_memory_gib": 1.5}))
-    tuning = costs.costs(found, tmp_path).iloc[1]
+    spent = {"wall_s": 7200.0, "n_tokens": 42, "peak_memory_gib": 1.5}
+    tuning = costs.costs([replace(record, tuning=spent) for record in found]).iloc[1]
     assert (tuning["known"], tuning["minutes"], tuning["tokens"]) == (1, 120.0, 42)
     assert (tuning["memory_gib"], tuning["energy_wh"]) == (1.5, 30.0)
 
