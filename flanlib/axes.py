@@ -1,7 +1,8 @@
 """Axes: the runs of the figures beyond the main result, and their table.
 
-A plan turns one seed into points, and each point into cells; an axis makes
-sure of them, puts seeds together, and estimates values and differences.
+A plan turns one seed into points, and each point into cells, for one group
+of clusters that are held out together; an axis makes sure of them, puts
+groups and seeds together, and estimates values and differences.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,12 +17,11 @@ from flanlib import estimates, profiles, results
 from flanlib.catalogue import Task
 from flanlib.config import Factors, Recipe, run_id
 from flanlib.errors import ParameterError
-from flanlib.plans import PLANS, Label, Point
+from flanlib.plans import ONE_GROUP, PLANS, Label, Point
 from flanlib.results import Cell, Record
 from flanlib.runs import Job
 from flanlib.study import ASKED, Study, base_run
 
-TOGETHER = ("nli", "closed_book_qa", "commonsense")
 ORDER = (
     "summarization",
     "translation",
@@ -42,26 +42,38 @@ class Axis(Study):
     ----------
     stem
         The figure's.
+    at_hand
+        Number of the group that points are being made for.
     """
 
     stem: str
+    at_hand: int = 0
 
-    @property
-    def clusters(self) -> tuple[str, ...]:
-        """Clusters held out together.
+    @cached_property
+    def groups(self) -> tuple[tuple[str, ...], ...]:
+        """Clusters held out together, one group after the other.
 
-        Where none is named, those of the paper's Figure 6; in a collection
-        that has none of these, the first.
+        Those of the profile; where clusters are named, these are the one
+        group. A collection that has none of the profile's holds out its first
+        cluster.
         """
         named = self.settings.clusters
         if self.settings.held_out:
-            return named
-        return tuple(c for c in named if c in TOGETHER) or named[:1]
+            return (named,)
+        usual = (tuple(c for c in named if c in g) for g in self.settings.behind.together)
+        found = tuple(group for group in usual if group) or (named[:1],)
+        return found[:1] if self.stem in ONE_GROUP else found
+
+    @property
+    def clusters(self) -> tuple[str, ...]:
+        """Clusters scored, in catalogue order."""
+        every = {c for group in self.groups for c in group}
+        return tuple(c for c in self.settings.clusters if c in every)
 
     @property
     def held_out(self) -> str:
-        """Those clusters as one factor."""
-        return "+".join(self.clusters)
+        """The group at hand as one factor."""
+        return "+".join(self.groups[self.at_hand])
 
     @property
     def ladder(self) -> tuple[str, ...]:
@@ -77,10 +89,15 @@ class Axis(Study):
         return (*known, *(c for c in left if c not in known))
 
     @property
+    def each_group(self) -> list["Axis"]:
+        """The same axis, with one group after the other at hand."""
+        return [replace(self, at_hand=n) for n in range(len(self.groups))]
+
+    @property
     def below(self) -> dict[str, tuple[Factors, Recipe]]:
         """Run id -> settings of the tuned models that soft prompts are learned on."""
-        factors = self.tuned()
-        return {run_id(factors, self.recipe): (factors, self.recipe)}
+        made = [(mine.tuned(), mine.recipe) for mine in self.each_group]
+        return {run_id(*settings): settings for settings in made}
 
     @property
     def recipe(self) -> Recipe:
@@ -119,13 +136,25 @@ class Axis(Study):
 
     @property
     def held_out_tasks(self) -> list[Task]:
-        """Every task scored, in catalogue order."""
-        return [task for tasks in self.tasks.values() for task in tasks]
+        """Every task of the group at hand, cluster by cluster."""
+        return [task for c in self.groups[self.at_hand] for task in self.tasks.get(c, ())]
+
+    def split(self, cluster: str) -> pd.DataFrame:
+        """What holding out a cluster's group does to every task, counted by cluster."""
+        return super().split(next("+".join(g) for g in self.groups if cluster in g))
 
     def points(self, seed: int | None = None) -> list[Point]:
-        """This figure's points for a seed."""
+        """This figure's points for a seed, the groups put together.
+
+        A task that several groups ask about is asked in the first of them.
+        """
         mine = self if seed is None else self.with_seed(seed)
-        return list(PLANS[self.stem](mine))
+        found: dict[tuple[str, Label], Point] = {}
+        for part in mine.each_group:
+            for point in PLANS[self.stem](part):
+                known = found.get((point.group, point.label))
+                found[point.group, point.label] = point if known is None else known.joined(point)
+        return list(found.values())
 
     def with_seed(self, seed: int) -> "Axis":
         """The same axis for another seed."""

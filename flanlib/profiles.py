@@ -34,6 +34,10 @@ class Profile:
         Models from small to large.
     shots
         Most exemplars in front of a question.
+    together
+        Groups of clusters that ablations hold out, one group after the
+        other: first the one of the paper's Figure 6, then two that cover
+        the other clusters, neighbours kept together where they can be.
     train_limit
         Most train rows read per task; 0 is FLAN's cap of 30 000.
     results
@@ -50,11 +54,22 @@ class Profile:
     soft: Recipe
     ladder: tuple[str, ...]
     shots: int
+    together: tuple[tuple[str, ...], ...]
     train_limit: int = 0
     results: Path = paths.RESULTS
     note: str = ""
 
 
+GROUPS = (
+    ("nli", "closed_book_qa", "commonsense"),
+    (
+        "struct_to_text",
+        "reading_comprehension",
+        "reading_comprehension_commonsense",
+        "coreference",
+    ),
+    ("sentiment", "paraphrase", "translation"),
+)
 MICRO = Recipe(steps=800, examples_per_step=16, max_input_tokens=400, max_target_tokens=48)
 GPU = Recipe(steps=3000, learning_rate=2e-4, dropout=0.05)
 TINY = Recipe(
@@ -76,6 +91,7 @@ PROFILES: dict[str, Profile] = {
         max_examples=120,
         ladder=("micro-300k", "micro-600k", "micro-1m", "micro-2m", "micro-6m"),
         shots=3,
+        together=GROUPS,
     ),
     "gpu": Profile(
         collection="flan",
@@ -88,6 +104,7 @@ PROFILES: dict[str, Profile] = {
             f"EleutherAI/pythia-{size}" for size in ("160m", "410m", "1.4b", "2.8b", "6.9b")
         ),
         shots=16,
+        together=GROUPS,
     ),
     "rehearsal": Profile(
         collection="flan",
@@ -98,6 +115,7 @@ PROFILES: dict[str, Profile] = {
         max_examples=4,
         ladder=("rehearsal",),
         shots=2,
+        together=GROUPS[:1],
         train_limit=40,
         results=paths.BUILD / "rehearsal" / "results",
         note="REHEARSAL: tiny random model, a few rows; the numbers mean nothing",

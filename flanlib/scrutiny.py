@@ -28,7 +28,7 @@ Measure = Callable[[Sequence[Record]], dict[str, Estimate]]
 
 def leaks(
     catalogue: Catalogue,
-    clusters: Sequence[str],
+    groups: Sequence[Sequence[str]],
     *,
     seed: int,
     rows: str = "",
@@ -42,17 +42,28 @@ def leaks(
 
     Parameters
     ----------
-    clusters
-        Held out together.
+    groups
+        Clusters held out together, a mixture each.
     limit
         Train rows read per task; 0 is the cap of 30 000.
 
     Returns
     -------
-    Arms `BARRED` and `KEPT` per cluster evaluated, and of all together:
-    `value` rows shared of `n` rows; x `similar` counts rows that the mixture
-    dropped. Counts of all rows, so there is no interval.
+    Arms `BARRED` and `KEPT` per cluster evaluated, and of all together (rows
+    of several mixtures are counted in each): `value` rows shared of `n` rows;
+    x `similar` counts rows that the mixtures dropped. Counts of all rows, so
+    there is no interval.
     """
+    found = [row for g in groups for row in _leaks_of(catalogue, g, seed, rows, limit)]
+    counted = pd.DataFrame(found).groupby(["arm", "x", "cluster"], sort=False, as_index=False)
+    table = _frame("leaks", counted.sum().assign(dataset="", seeds=0).to_dict("records"))
+    return table.assign(source="counted")
+
+
+def _leaks_of(
+    catalogue: Catalogue, clusters: Sequence[str], seed: int, rows: str, limit: int
+) -> Iterator[dict]:
+    """Counts of one group's mixture."""
     held = "+".join(clusters)
     mixed = mixture(catalogue, held, seed=seed, rows=rows or None, limit=limit or None)
     known = {key: _texts(catalogue, key, rows) for key in clusters}
@@ -62,15 +73,11 @@ def leaks(
         BARRED: _shared(_train(catalogue, barred, rows, limit), known),
         KEPT: _shared((mixed.store[i] for i in range(len(mixed.store))), known),
     }
-    found = [
-        {"arm": arm, "x": "shared", "cluster": key, "value": value, "n": n}
-        for arm, (n, shared) in counts.items()
-        for key, value in shared.items()
-    ]
+    for arm, (n, shared) in counts.items():
+        for key, value in shared.items():
+            yield {"arm": arm, "x": "shared", "cluster": key, "value": value, "n": n}
     read, dropped = (sum(getattr(t, name) for t in mixed.tasks) for name in ("n_read", "n_similar"))
-    found.append({"arm": KEPT, "x": "similar", "cluster": ALL, "value": dropped, "n": read})
-    table = _frame("leaks", ({"dataset": "", "seeds": 0, **row} for row in found))
-    return table.assign(source="counted")
+    yield {"arm": KEPT, "x": "similar", "cluster": ALL, "value": dropped, "n": read}
 
 
 def order(records: Iterable[Record], groups: Mapping[str, Sequence[str]]) -> pd.DataFrame:

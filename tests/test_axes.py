@@ -1,8 +1,10 @@
 """Axes on toys: every plan is tuned and scored once, and read afterwards."""
 
+from dataclasses import replace
+
 import pytest
 
-from flanlib import axes, plans, results, runs
+from flanlib import axes, plans, profiles, results, runs
 from flanlib.config import run_id
 from flanlib.errors import LeakageError, MissingResultError, ParameterError
 
@@ -72,6 +74,39 @@ def test_several_clusters_are_held_out_together(toys):
     assert {t.cluster for t in split.evaluation} == {"weather", "food"}
     with pytest.raises(LeakageError, match="'sky'"):
         toys.catalogue.held_out("weather+food", ["sky"])
+
+
+@pytest.fixture
+def two_groups(real, monkeypatch):
+    micro = replace(profiles.PROFILES["micro"], together=(("weather",), ("food",)))
+    monkeypatch.setitem(profiles.PROFILES, "micro", micro)
+
+
+@pytest.mark.usefixtures("two_groups")
+def test_groups_are_held_out_one_after_the_other_and_drawn_together():
+    axis = axes.open_axis("fig8_instructions")
+    assert axis.groups == (("weather",), ("food",)) and axis.clusters == ("weather", "food")
+    table = axis.ensure(jobs=1)
+    means = table[(table["dataset"] == "") & (table["arm"] == "instruction > instruction")]
+    assert set(means["cluster"]) == {"weather", "food", "all"}
+    tuned = [r for r in results.load(axis.at) if r.factors.arm == "tuned"]
+    assert {(r.factors.held_out, r.cluster) for r in tuned} == {
+        ("weather", "weather"),
+        ("food", "food"),
+    }
+    assert "evaluation" in set(axis.split("food").query("cluster == 'food'")["role"])
+    assert all(r.tuning["n_tokens"] > 0 and r.tuning["wall_s"] > 0 for r in tuned)
+
+
+@pytest.mark.usefixtures("two_groups")
+def test_a_task_that_two_groups_ask_about_is_asked_once():
+    points = axes.open_axis("fig7_scale").points()
+    assert {point.group for point in points} == {"held-out", "held-in"}
+    for point in points:
+        tasks = [cell[3] for cell in point.cells]
+        assert len(tasks) == len(set(tasks))
+    assert axes.open_axis("fig6_clusters").clusters == ("weather",)
+    assert axes.open_axis("fig8_instructions", held_out="food").groups == (("food",),)
 
 
 def test_an_unknown_axis_is_refused():

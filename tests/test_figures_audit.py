@@ -112,7 +112,7 @@ def counts(found):
 
 
 def test_rows_without_shared_text_are_counted_as_such(toys):
-    found = counts(scrutiny.leaks(toys, ["weather"], seed=1))
+    found = counts(scrutiny.leaks(toys, [["weather"]], seed=1))
     assert found[scrutiny.BARRED, "shared", "weather"] == (0, 70), "rain, and stars its neighbour"
     assert found[scrutiny.KEPT, "shared", "weather"] == (0, 85)
     assert found[scrutiny.KEPT, "similar", ALL] == (0, 85)
@@ -127,7 +127,7 @@ def test_shared_text_is_found_where_it_is_barred_and_dropped(toys, monkeypatch):
         return example
 
     patch(monkeypatch, change)
-    found = counts(scrutiny.leaks(toys, ["weather"], seed=1))
+    found = counts(scrutiny.leaks(toys, [["weather"]], seed=1))
     assert found[scrutiny.BARRED, "shared", "weather"] == (2, 70)
     assert found[scrutiny.KEPT, "shared", "weather"] == (0, 84), "the dropped one is not tuned on"
     assert found[scrutiny.KEPT, "similar", ALL] == (1, 85)
@@ -139,7 +139,7 @@ def test_clusters_held_out_together_are_counted_apart(toys, monkeypatch):
         return reworded(example, f"{task} eval 1") if own and task != "spell" else example
 
     patch(monkeypatch, change)
-    found = counts(scrutiny.leaks(toys, ["weather", "food"], seed=1))
+    found = counts(scrutiny.leaks(toys, [["weather", "food"]], seed=1))
     assert found[scrutiny.BARRED, "shared", "weather"] == (1, 150)
     assert found[scrutiny.BARRED, "shared", "food"] == (2, 150)
     assert found[scrutiny.BARRED, "shared", ALL] == (3, 150)
@@ -152,7 +152,7 @@ def test_an_evaluation_text_in_tuning_is_refused(toys, monkeypatch):
 
     patch(monkeypatch, change)
     with pytest.raises(LeakageError, match="soup"):
-        scrutiny.leaks(toys, ["weather"], seed=1)
+        scrutiny.leaks(toys, [["weather"]], seed=1)
 
 
 # Measures

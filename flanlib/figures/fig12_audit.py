@@ -37,7 +37,7 @@ def collect(study: "Axis") -> pd.DataFrame:
     study.load()
     counted = scrutiny.leaks(
         study.catalogue,
-        study.clusters,
+        study.groups,
         seed=study.settings.seed,
         rows=study.settings.rows,
         limit=study.settings.behind.train_limit,
