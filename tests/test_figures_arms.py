@@ -166,8 +166,18 @@ def test_labels_units_and_n_are_there(name, fig):
     assert all(ax.get_xlabel() and ax.get_title("left") for ax in shown)
     assert all("percent" in ax.get_xlabel() or "points" in ax.get_xlabel() for ax in shown)
     ways = {
-        "fig8_table3": [*fig8_instructions.WAYS.values(), "untuned", "Translation"],
-        "fig9": [*fig9_few_shot.ARMS, "zero-shot", "up to 3 exemplars", "Struct to text"],
+        "fig8_table3": [
+            *(fig8_instructions.WAYS[arm] for arm in fig8_instructions.TUNED),
+            *(dot.name for dot in fig8_instructions._marks()),
+            "Translation",
+        ],
+        "fig9": [
+            *fig9_few_shot.ARMS,
+            "zero-shot",
+            "few-shot",
+            "up to 3 exemplars",
+            "Struct to text",
+        ],
         "fig10": ["no soft prompt", "32 examples", "all examples", "nli-0", "BoolQ", "WSC"],
     }
     assert all(way in flat for way in ways[name])

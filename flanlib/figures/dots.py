@@ -1,11 +1,11 @@
-"""Dots: values with intervals in named rows, one block of rows per cluster.
+"""Dots: values with intervals in named rows.
 
-What differs between the blocks is the cluster; what differs between the rows
-is the arm. Published values stand in panels of their own.
+A cluster is a row, and its arms stand one below the other in it, told apart
+by shape. Published values stand in panels of their own.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
 import pandas as pd
@@ -16,6 +16,7 @@ from flanlib import estimates
 from flanlib.figures import lines, style
 
 ROW = 0.165  # inches
+STACKED, REACH = 0.105, 0.72  # inches per dot of a stack; rows from its first to its last
 TITLES, UNDER = 0.3, 0.44  # inches above and below a panel
 PAIR = 0.19  # rows that two dots of one row stand off its middle
 SAYS = {"higher": "above 0", "lower": "below 0", "undecided": "not decided"}
@@ -46,33 +47,38 @@ class Dot(lines.Series):
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A named row of dots, or the heading of a block of rows."""
+    """A named row of dots."""
 
     label: str = ""
     cluster: str = estimates.ALL
     dataset: str = ""
     dots: tuple[Dot, ...] = ()
-    heading: bool = False
 
 
-def blocks(
-    table: pd.DataFrame, clusters: Sequence[str], ways: Mapping[str, Sequence[Dot]], arm: str
+def stacks(
+    table: pd.DataFrame, clusters: Sequence[str], dots: Sequence[Dot | None], arm: str
 ) -> list[Row]:
-    """The same rows for each cluster, under a heading with its n.
+    """One row per cluster, named with its n, and the dots one below the other.
 
     Parameters
     ----------
-    ways
-        Label of a row -> its dots.
+    dots
+        None leaves a place empty.
     arm
         Whose n is given.
     """
-    found = []
-    for cluster in clusters:
-        name = lines.title(table, cluster, arm)
-        found.append(Row(label=name, cluster=cluster, heading=True))
-        found += [Row(label=k, cluster=cluster, dots=tuple(v)) for k, v in ways.items()]
-    return found
+    step = REACH / (len(dots) - 1)
+    slots = [(dot, n * step - REACH / 2) for n, dot in enumerate(dots)]
+    placed = tuple(replace(dot, shift=shift) for dot, shift in slots if dot is not None)
+    return [
+        Row(label=lines.title(table, c, arm).replace(", n", "\nn"), cluster=c, dots=placed)
+        for c in clusters
+    ]
+
+
+def stack_height(n_clusters: int, n_dots: int) -> float:
+    """Inches that a panel of stacks takes."""
+    return n_clusters * STACKED * (n_dots + 0.6)
 
 
 def shown(table: pd.DataFrame, arm: str) -> list[str]:
@@ -184,16 +190,12 @@ def empty(ax: Axes, text: str = "not found") -> Axes:
 
 
 def _ground(ax: Axes, rows: Sequence[Row]) -> None:
-    """Bands that change with the cluster, and the names of the rows."""
+    """Bands that change with the row, and the names of the rows."""
     ax.set_ylim(len(rows) - 0.4, -0.6)
     ax.set_yticks(range(len(rows)), [row.label for row in rows])
     ax.tick_params(axis="y", length=0, labelsize=7.5)
-    for label, row in zip(ax.get_yticklabels(), rows, strict=True):
-        if row.heading:
-            label.set(weight="bold", size=7)
-    starts = [y for y, row in enumerate(rows) if row.heading] or list(range(len(rows)))
-    for start, end in zip(starts[::2], [*starts, len(rows)][1::2], strict=False):
-        ax.axhspan(start - 0.5, end - 0.5, color="#F5F5F5", zorder=0, lw=0)
+    for y in range(0, len(rows), 2):
+        ax.axhspan(y - 0.5, y + 0.5, color="#F5F5F5", zorder=0, lw=0)
 
 
 def _chance(table: pd.DataFrame, ax: Axes, row: Row, y: float) -> None:

@@ -17,6 +17,7 @@ from flanlib.study import Study
 
 STEM = "fig11_templates"
 BASE, TUNED, SPREAD = "base", "tuned", "spread over templates"
+SIDE_BY_SIDE = 5
 LEVELS = "published, templates per dataset"
 SERIES = (
     Series(arm=BASE, name="base, not tuned", marker="o", fill="#333333", written=".1f"),
@@ -43,10 +44,10 @@ def with_published(table: pd.DataFrame) -> pd.DataFrame:
 def draw(table: pd.DataFrame) -> Figure:
     """The whole figure: score and spread of the mean above, clusters below."""
     large, small = lines.panels_of(table, TUNED)
-    n_rows = -(-len(small) // 4)
+    n_rows = -(-len(small) // SIDE_BY_SIDE)
     with style.look():
         fig, top = lines.sheet(
-            heading(table), lines.legend(SERIES), notes(table), 2.4 + 2.9 * n_rows
+            heading(table), lines.legend(SERIES), notes(table), 2.5 + 3.0 * n_rows
         )
         left, right = (0.5, 4.0), (4.6, style.WIDTH - 0.1)
         (main,) = lines.panels(fig, top + 0.2, 1.75, [left])
@@ -56,9 +57,9 @@ def draw(table: pd.DataFrame) -> Figure:
         draw_spread(table, spread, large, large=True)
         spread.set_title("Spread over templates")
         for n in range(n_rows):
-            some = small[4 * n : 4 * n + 4]
+            some = small[SIDE_BY_SIDE * n :][:SIDE_BY_SIDE]
             spans = lines.columns(max(3, len(some)))[: len(some)]
-            at = top + 2.65 + 2.9 * n
+            at = top + 2.8 + 3.0 * n
             above = lines.panels(fig, at, 1.15, spans, alike=True)
             below = lines.panels(fig, at + 1.3, 0.85, spans, alike=True)
             for i, cluster in enumerate(some):
@@ -66,6 +67,10 @@ def draw(table: pd.DataFrame) -> Figure:
                 draw_spread(table, below[i], cluster)
                 above[i].tick_params(labelbottom=False)
                 above[i].set_xlabel("")
+                if len(some) > 3:
+                    below[i].set_xlabel("templates per dataset")
+                    lines.narrow(below[i], "")
+                    lines.narrow(above[i], above[i].get_title("left"))
                 if i:
                     for ax in (above[i], below[i]):
                         ax.tick_params(labelleft=False)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from flanlib.axes import Axis
 
 STEM = "fig12_audit"
-ROWS = 0.25  # inches
+ROWS, BARS = 0.2, 0.3  # inches of a dataset's row, and of a cluster's two bars
 MARKS = {"base": ("o", "white"), "tuned": ("D", "")}
 LEAKS = {scrutiny.BARRED: "#D9D9D9", scrutiny.KEPT: style.INK}
 QUESTIONS = {
@@ -59,17 +59,19 @@ def collect(study: "Axis") -> pd.DataFrame:
 def draw(table: pd.DataFrame) -> Figure:
     """The whole figure: leaks and sureness above, four questions per dataset below."""
     tall = ROWS * len(rows_of(table))
+    upper = max(1.6, BARS * len(_held_out(table)))
     with style.look():
         fig, top = lines.sheet(
             "Is it real? Leaks, sureness, order of options, habits, seeds",
             _legend(),
             notes(table),
-            2.75 + tall + 0.45,
+            upper + tall + 1.6,
         )
-        left, right = lines.panels(fig, top + 0.3, 1.6, [(1.0, 4.6), (5.1, 6.85)])
+        (left,) = lines.panels(fig, top + 0.3, upper, [(1.4, 4.6)])
+        (right,) = lines.panels(fig, top + 0.3, 1.6, [(5.1, 6.85)])
         draw_leaks(table, left)
         draw_reliability(table, right)
-        below = lines.panels(fig, top + 2.75, tall, lines.columns(4, left=1.45))
+        below = lines.panels(fig, top + upper + 1.15, tall, lines.columns(4, left=1.45))
         for each, ax in zip(
             (draw_calibration, draw_order, draw_habit, draw_seeds), below, strict=True
         ):
@@ -79,7 +81,7 @@ def draw(table: pd.DataFrame) -> Figure:
 
 def draw_leaks(table: pd.DataFrame, ax: Axes) -> Axes:
     """Figure 12 a: train rows that share text with evaluation rows."""
-    clusters = [c for c in dict.fromkeys(_part(table, "leaks")["cluster"]) if c != ALL]
+    clusters = _held_out(table)
     most = _part(table, "leaks")["n"].max()
     for y, cluster in enumerate(clusters):
         for n, (arm, fill) in enumerate(LEAKS.items()):
@@ -88,14 +90,15 @@ def draw_leaks(table: pd.DataFrame, ax: Axes) -> Axes:
             words = f"{row.value:,.0f} of {row.n:,.0f} {arm}"
             ax.annotate(
                 words, (row.value, at), xytext=(4, 0), textcoords="offset points",
-                va="center", size=7,
+                va="center", size=6.5,
             )  # fmt: skip
     ax.set_xscale("symlog", linthresh=1)
-    ax.set(xlim=(0, 60 * most), ylim=(len(clusters) - 0.5, -0.5), xlabel="train rows (log scale)")
+    ax.set(xlim=(0, 400 * most), ylim=(len(clusters) - 0.5, -0.5), xlabel="train rows (log scale)")
     ax.set_xticks([0, *(10**k for k in range(int(np.log10(most)) + 1))])
     ax.set_xticklabels(["0", *(f"{10**k:,}" for k in range(int(np.log10(most)) + 1))])
     ax.minorticks_off()
     ax.set_yticks(range(len(clusters)), [style.title(c, short=True) for c in clusters])
+    ax.tick_params(axis="y", length=0, labelsize=7)
     ax.set_title("a  Rows sharing text with evaluation rows")
     return ax
 
@@ -307,6 +310,10 @@ def _label(table: pd.DataFrame, cluster: str, dataset: str) -> str:
 
 def _name(cluster: str) -> str:
     return "all" if cluster == ALL else style.title(cluster, short=True)
+
+
+def _held_out(table: pd.DataFrame) -> list[str]:
+    return [c for c in dict.fromkeys(_part(table, "leaks")["cluster"]) if c != ALL]
 
 
 def _part(table: pd.DataFrame, group: str) -> pd.DataFrame:

@@ -100,13 +100,13 @@ def _draw_row(table: pd.DataFrame, group: str, clusters: list[str], fig: Figure,
     for i, ax in enumerate(lines.panels(fig, at, 0.95, spans, alike=True)):
         draw_scores(table, ax, group, clusters[i])
         name = lines.title(table, clusters[i], TUNED, group)
+        ax.set_title(name, size=7.5)
         if len(clusters) > 3:
-            name = name.replace(", n", "\nn")
             for n, label in enumerate(ax.get_xticklabels()[1:-1], 1):
                 between = n % 2 == 0 and n < len(ax.get_xticks()) - 2
                 label.set_visible(between or label.get_rotation() > 0)
-            ax.set_xlabel(ax.get_xlabel().removesuffix(", log scale"), size=7)
-        ax.set_title(name, size=7.5)
+            ax.set_xlabel(ax.get_xlabel().removesuffix(", log scale"))
+            lines.narrow(ax, name)
         if i:
             ax.tick_params(labelleft=False)
             ax.set_ylabel("")

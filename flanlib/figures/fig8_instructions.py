@@ -34,8 +34,10 @@ PUBLISHED = {
     "FT dataset name | eval dataset name": "dataset-name > dataset-name",
     "FT instruction | eval instruction (FLAN)": FULL,
 }
+MARKERS = dict(zip(WAYS, "ov^sD", strict=True))
 SHAPES = "Dosv^PX"
-SPANS = ((1.95, 3.98), (4.13, 5.47), (5.62, 6.97))  # inches
+SPANS = ((1.45, 3.83), (3.98, 5.47), (5.62, 6.97))  # inches
+OLD_SPANS = ((1.75, 3.83), *SPANS[1:])
 
 
 def collect(study: Study) -> pd.DataFrame:
@@ -53,11 +55,11 @@ def with_published(table: pd.DataFrame) -> pd.DataFrame:
 def draw(table: pd.DataFrame) -> Figure:
     """The whole figure: scores, differences, and what was published."""
     with style.look():
-        rows = len(dots.shown(table, FULL)) * (1 + len(WAYS))
-        heights = [rows * dots.ROW, len(PUBLISHED) * 1.5 * dots.ROW]
+        clusters = len(dots.shown(table, FULL))
+        heights = [dots.stack_height(clusters, len(WAYS)), len(PUBLISHED) * 1.5 * dots.ROW]
         fig, tops = dots.page(heading(table), _marks(), notes(table), heights)
         scores, gains, lost = lines.panels(fig, tops[0], heights[0], SPANS)
-        old, shapes, old_lost = lines.panels(fig, tops[1], heights[1], SPANS)
+        old, shapes, old_lost = lines.panels(fig, tops[1], heights[1], OLD_SPANS)
         draw_scores(table, scores)
         draw_gains(table, gains)
         draw_lost(table, lost)
@@ -70,22 +72,21 @@ def draw(table: pd.DataFrame) -> Figure:
 
 def draw_scores(table: pd.DataFrame, ax: Axes) -> Axes:
     """Figure 8, left: score of each way, cluster means with intervals."""
-    dots.draw(table, ax, _rows(table, {arm: _score(arm) for arm in WAYS}), datasets=True)
-    ax.text(-0.03, 1.02, "tuned with → asked with", transform=ax.transAxes, ha="right", size=7)
+    dots.draw(table, ax, _rows(table, [_score(arm) for arm in WAYS]), datasets=True)
     ax.set(xlim=(-2.5, 102.5), xlabel="score, percent", title="Measured here")
     return ax
 
 
 def draw_gains(table: pd.DataFrame, ax: Axes) -> Axes:
     """Figure 8, middle: each way less the untuned model."""
-    dots.draw(table, ax, _rows(table, {arm: _gain(arm) for arm in TUNED}), signed=True)
+    dots.draw(table, ax, _rows(table, [None, *map(_gain, TUNED)]), signed=True)
     ax.set(xlabel="percent points", title="This − untuned")
     return ax
 
 
 def draw_lost(table: pd.DataFrame, ax: Axes) -> Axes:
     """Figure 8, right: full instructions less each other way."""
-    dots.draw(table, ax, _rows(table, {arm: _lost(arm) for arm in LESS}), signed=True)
+    dots.draw(table, ax, _rows(table, [None, *map(_lost, LESS), None]), signed=True)
     ax.set(xlabel="percent points", title="Instruction − this")
     return ax
 
@@ -126,7 +127,10 @@ def heading(table: pd.DataFrame) -> str:
 
 def notes(table: pd.DataFrame) -> list[str]:
     """Footnotes: what the marks mean, and how firm the published values are."""
-    here = f"{lines.note_on_seeds(table)} Small: datasets. Name: of the dataset, and no more."
+    here = (
+        f"{lines.note_on_seeds(table)} Small: datasets. Asked with"
+        " instructions but where it says by name: the dataset's, and no more."
+    )
     return [text for text in (here, lines.note_on_published(table)) if text]
 
 
@@ -175,22 +179,21 @@ def reading(table: pd.DataFrame) -> Reading:
     return Reading("\n".join([*found, f"- {dots.limits(table)}"]))
 
 
-def _rows(table: pd.DataFrame, marks: dict[str, Dot]) -> list[Row]:
-    ways = {name: [marks[arm]] if arm in marks else [] for arm, name in WAYS.items()}
-    return dots.blocks(table, dots.shown(table, FULL), ways, FULL)
+def _rows(table: pd.DataFrame, marks: list[Dot | None]) -> list[Row]:
+    return dots.stacks(table, dots.shown(table, FULL), marks, FULL)
 
 
 def _score(arm: str) -> Dot:
-    mark = style.ARMS["base" if arm == "base" else "tuned"]
-    return Dot(arm=arm, name=WAYS[arm], marker=mark.marker, fill=mark.fill)
+    fill = style.ARMS["base" if arm == "base" else "tuned"].fill
+    return Dot(arm=arm, name=WAYS[arm], marker=MARKERS[arm], fill=fill)
 
 
 def _gain(arm: str) -> Dot:
-    return Dot(arm=f"{arm} - base", name=f"{WAYS[arm]}, less untuned", marker="D")
+    return Dot(arm=f"{arm} - base", name=f"{WAYS[arm]}, less untuned", marker=MARKERS[arm])
 
 
 def _lost(arm: str) -> Dot:
-    return Dot(arm=f"{FULL} - {arm}", name=f"{WAYS[FULL]}, less {WAYS[arm]}", marker="D")
+    return Dot(arm=f"{FULL} - {arm}", name=f"{WAYS[FULL]}, less {WAYS[arm]}", marker=MARKERS[arm])
 
 
 def _published_lost(arm: str) -> Dot:
@@ -226,8 +229,6 @@ def _published_words(table: pd.DataFrame) -> str:
 
 
 def _marks() -> list[Dot]:
-    base, tuned = _score("base"), _score(FULL)
-    return [
-        Dot(arm="", name="untuned", marker=base.marker, fill=base.fill),
-        Dot(arm="", name="tuned", marker=tuned.marker),
-    ]
+    names = ("untuned", "tuned with inputs alone", "names", "names, asked by name")
+    named = zip(WAYS, (*names, "instructions"), strict=True)
+    return [replace(_score(arm), name=name) for arm, name in named]

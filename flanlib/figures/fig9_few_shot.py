@@ -5,6 +5,7 @@ the paper. How far the score depends on the template asked with is shown
 beside. Published values have a panel and a scale of their own.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pandas as pd
@@ -13,7 +14,7 @@ from matplotlib.figure import Figure
 
 from flanlib import published
 from flanlib.figures import dots, lines, style
-from flanlib.figures.dots import PAIR, Dot, Row
+from flanlib.figures.dots import Dot, Row
 from flanlib.figures.fig5_zero_shot_gains import Reading
 from flanlib.study import Study
 
@@ -22,10 +23,10 @@ BASE, TUNED, TAUGHT = "base", "tuned", "tuned with exemplars"
 ARMS = (BASE, TUNED, TAUGHT)
 FLAN = "published FLAN 137B"
 PUBLISHED = {"FLAN zero-shot": "0", "FLAN few-shot": "few"}
-ZERO = Dot(arm="", x="0", name="zero-shot", marker="o", fill="#D5D5D5", shift=-PAIR)
-FEW = Dot(arm="", name="few-shot", marker="s", shift=PAIR)
-SPANS = ((1.95, 3.75), (3.88, 4.87), (5.0, 5.99), (6.12, 6.99))  # inches
-ROW, OLD_ROW = 0.215, 0.19  # inches
+MARKERS = dict(zip(ARMS, "oDs", strict=True))
+PALE = "#E4E4E4"  # zero-shot; few-shot has the cluster's colour
+SPANS = ((1.45, 3.6), (3.75, 4.8), (4.95, 6.0), (6.15, 6.99))  # inches
+OLD_ROW = 0.19  # inches
 
 
 def collect(study: Study) -> pd.DataFrame:
@@ -47,8 +48,8 @@ def with_published(table: pd.DataFrame) -> pd.DataFrame:
 def draw(table: pd.DataFrame) -> Figure:
     """The whole figure: scores, what exemplars and tuning add, spread, published."""
     with style.look():
-        rows, old = len(_rows(table, {})), max(len(_published_clusters(table)), 2)
-        heights = [rows * ROW, old * OLD_ROW]
+        clusters, old = len(dots.shown(table, TUNED)), max(len(_published_clusters(table)), 2)
+        heights = [dots.stack_height(clusters, 2 * len(ARMS)), old * OLD_ROW]
         fig, tops = dots.page(heading(table), _legend(table), notes(table), heights)
         first, *others = lines.panels(fig, tops[0], heights[0], SPANS)
         old, gain = lines.panels(fig, tops[1], heights[1], SPANS[:2])
@@ -63,30 +64,30 @@ def draw(table: pd.DataFrame) -> Figure:
 
 def draw_scores(table: pd.DataFrame, ax: Axes) -> Axes:
     """Figure 9, left: zero- and few-shot scores of each arm."""
-    marks = {arm: _pair(table, arm) for arm in ARMS}
-    dots.draw(table, ax, _rows(table, marks), datasets=True)
+    dots.draw(table, ax, _rows(table, _scores(table)), datasets=True)
     ax.set(xlim=(-2.5, 102.5), xlabel="score, percent", title="Measured here")
     return ax
 
 
 def draw_exemplars(table: pd.DataFrame, ax: Axes) -> Axes:
     """Figure 9, second: few- less zero-shot."""
-    dots.draw(table, ax, _rows(table, {arm: [_added(table, arm)] for arm in ARMS}), signed=True)
+    marks = [place for arm in ARMS for place in (None, _added(table, arm))]
+    dots.draw(table, ax, _rows(table, marks), signed=True)
     ax.set(xlabel="points", title="few − zero")
     return ax
 
 
 def draw_tuning(table: pd.DataFrame, ax: Axes) -> Axes:
     """Figure 9, third: each tuned arm less the base, asked alike."""
-    marks = {arm: _pair(table, f"{arm} - {BASE}") for arm in (TUNED, TAUGHT)}
-    dots.draw(table, ax, _rows(table, marks), signed=True)
+    marks = [dot for arm in (TUNED, TAUGHT) for dot in _pair(table, arm, f"{arm} - {BASE}")]
+    dots.draw(table, ax, _rows(table, [None, None, *marks]), signed=True)
     ax.set(xlabel="points", title="this − base")
     return ax
 
 
 def draw_spread(table: pd.DataFrame, ax: Axes) -> Axes:
     """Figure 9, right: standard deviation over the templates asked with."""
-    marks = {arm: _pair(table, _spread(arm)) for arm in ARMS}
+    marks = [dot for arm in ARMS for dot in _pair(table, arm, _spread(arm))]
     dots.draw(table, ax, _rows(table, marks), signed=True)
     ax.set(xlabel="points", title="template SD")
     ax.set_xlim(left=0)
@@ -160,7 +161,8 @@ def reading(table: pd.DataFrame) -> Reading:
         )
     for arm in (TUNED, TAUGHT):
         gains = [
-            f"{dot.name} {dots.told(_last(table, dot))}" for dot in _pair(table, f"{arm} - {BASE}")
+            f"{dot.name} {dots.told(_last(table, dot))}"
+            for dot in _pair(table, arm, f"{arm} - {BASE}")
         ]
         found.append(f"- {arm.capitalize()}, less base: {'; '.join(gains)}.")
     found.append(f"- {_spread_words(table)}")
@@ -177,13 +179,14 @@ def reading(table: pd.DataFrame) -> Reading:
     return Reading("\n".join([*found, f"- {dots.limits(table)}"]))
 
 
-def _rows(table: pd.DataFrame, marks: dict[str, list[Dot]]) -> list[Row]:
-    ways = {arm: marks.get(arm, []) for arm in ARMS}
-    return dots.blocks(table, dots.shown(table, TUNED), ways, TUNED)
+def _rows(table: pd.DataFrame, marks: Sequence[Dot | None]) -> list[Row]:
+    return dots.stacks(table, dots.shown(table, TUNED), marks, TUNED)
 
 
-def _pair(table: pd.DataFrame, arm: str) -> list[Dot]:
-    return [replace(ZERO, arm=arm), replace(FEW, arm=arm, x=shots(table))]
+def _pair(table: pd.DataFrame, arm: str, series: str = "") -> list[Dot]:
+    """Zero- and few-shot marks of an arm, for its scores or another series of it."""
+    zero = Dot(arm=series or arm, x="0", name="zero-shot", marker=MARKERS[arm], fill=PALE)
+    return [zero, replace(zero, x=shots(table), name="few-shot", fill="")]
 
 
 def _scores(table: pd.DataFrame) -> list[Dot]:
@@ -192,8 +195,8 @@ def _scores(table: pd.DataFrame) -> list[Dot]:
 
 
 def _added(table: pd.DataFrame, arm: str) -> Dot:
-    few = shots(table)
-    return Dot(arm=f"{arm}, {few} - 0", x=few, name=f"{arm}, few - zero", marker="s")
+    few, name = shots(table), f"{arm}, few - zero"
+    return Dot(arm=f"{arm}, {few} - 0", x=few, name=name, marker=MARKERS[arm])
 
 
 def _spread(arm: str) -> str:
@@ -205,7 +208,7 @@ def _last(table: pd.DataFrame, dot: Dot):
 
 
 def _published_pair() -> list[Dot]:
-    return [replace(ZERO, arm=FLAN, shift=0.0), replace(FEW, arm=FLAN, x="few", shift=0.0)]
+    return [Dot(arm=FLAN, x="0", marker="o"), Dot(arm=FLAN, x="few", marker="s")]
 
 
 def _published_added() -> Dot:
@@ -224,7 +227,7 @@ def _published_words(table: pd.DataFrame) -> str:
 
 
 def _spread_words(table: pd.DataFrame) -> str:
-    found = [(arm, [_last(table, dot) for dot in _pair(table, _spread(arm))]) for arm in ARMS]
+    found = [(arm, [_last(table, dot) for dot in _pair(table, arm, _spread(arm))]) for arm in ARMS]
     told = [
         f"{arm} {zero.value:.1f} and {few.value:.1f}" for arm, (zero, few) in found if zero and few
     ]
@@ -235,5 +238,6 @@ def _spread_words(table: pd.DataFrame) -> str:
 
 
 def _legend(table: pd.DataFrame) -> list[Dot]:
-    few = shots(table)
-    return [ZERO, replace(FEW, name=f"few-shot, up to {few} exemplars")]
+    kinds = [Dot(arm="", name="zero-shot (pale)", marker="P", fill=PALE)]
+    kinds += [Dot(arm="", name="few-shot", marker="P", fill="#555555")]
+    return [*(Dot(arm="", name=arm, marker=MARKERS[arm]) for arm in ARMS), *kinds]

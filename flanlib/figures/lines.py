@@ -61,7 +61,7 @@ def row(
 ):  # fmt: skip
     """The one row of a value, as a named tuple; None if it is not there."""
     names, wanted = ["arm", "x", "cluster", "dataset", "group"], (arm, x, cluster, dataset, group)
-    found = table[(table[names] == wanted).all(axis=1)].dropna(subset=["value"])
+    found = table[(table[names] == list(wanted)).all(axis=1)].dropna(subset=["value"])
     return next(found.itertuples(), None)
 
 
@@ -270,9 +270,15 @@ def title(table: pd.DataFrame, cluster: str, arm: str, group: str = "") -> str:
     """A panel's title: the cluster, or the mean, and n."""
     mine = measured(table)
     names, wanted = ["arm", "cluster", "dataset", "group"], (arm, cluster, "", group)
-    mine = mine[(mine[names] == wanted).all(axis=1)]
+    mine = mine[(mine[names] == list(wanted)).all(axis=1)]
     name = "mean of clusters" if cluster == estimates.ALL else style.title(cluster, short=True)
     return f"{name}, n = {int(mine['n'].max())}" if len(mine) else name
+
+
+def narrow(ax: Axes, name: str) -> None:
+    """Title a panel that has a fifth of the page: words below each other, smaller labels."""
+    ax.set_title(name.replace(", n", "\nn").replace(" + ", " +\n"), size=7.5)
+    ax.xaxis.label.set_size(7)
 
 
 # Words
