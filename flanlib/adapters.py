@@ -26,6 +26,8 @@ class Example:
 
     Attributes
     ----------
+    id
+        Of its row in the file; `row.k` for the k-th of a row that holds several.
     fields
         Text by name; `answer` is always there and equals `answers[0]`.
     options
@@ -108,7 +110,21 @@ def cut_key(example: Example) -> str:
 
 
 def gold_index(label: Any, options: tuple[str, ...], task: Task, row_id: str) -> int:
-    """Index of the right option from a label column's value."""
+    """Index of the right option from a label column's value.
+
+    Parameters
+    ----------
+    label
+        Index from `first` of the settings, class name, text of an option, or a boolean;
+        -1, empty and NaN are no label.
+
+    Raises
+    ------
+    SkipRow
+        If there is no label.
+    DataError
+        If the label is none of the options.
+    """
     settings = task.columns
     names = settings.get("names", ())
     if isinstance(label, bool):

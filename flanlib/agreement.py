@@ -16,6 +16,11 @@ SPREADS = 3.0 * 2**0.5  # a difference of two seeds varies by the root of two mo
 def compare(recorded: Sequence[Record], fresh: Sequence[Record]) -> pd.DataFrame:
     """Recomputed beside recorded values, per cluster and arm.
 
+    Parameters
+    ----------
+    recorded, fresh
+        Records before and now; a cell that is not in both is left out.
+
     Returns
     -------
     Columns cluster, arm, recorded, recomputed, difference, allowed, agrees;

@@ -31,10 +31,18 @@ class Argument:
 
     Attributes
     ----------
+    type
+        Of one value, as annotated.
+    default
+        MISSING where it has to be given.
+    help
+        What its docstring says; empty where nothing does.
     part
         Parameter the field belongs to; empty for a parameter itself.
     several
         Whether it takes a list.
+    positional
+        Whether it is given without its name.
     """
 
     name: str
@@ -163,7 +171,13 @@ def _plain(kind: Any) -> Any:
 
 @cache
 def documented(thing: Any) -> dict[str, str]:
-    """Parameter or attribute -> what its numpydoc says about it."""
+    """Parameter or attribute -> what its numpydoc says about it.
+
+    Parameters
+    ----------
+    thing
+        A function or class.
+    """
     text = inspect.getdoc(thing) or ""
     found: dict[str, str] = {}
     for section in ("Parameters", "Attributes"):
@@ -177,12 +191,12 @@ def documented(thing: Any) -> dict[str, str]:
 
 
 def summary(thing: Any) -> str:
-    """First line of a docstring."""
+    """First line of the docstring of `thing`."""
     return (inspect.getdoc(thing) or "").split("\n", 1)[0]
 
 
 def fill(parser: argparse.ArgumentParser, found: Sequence[Argument]) -> None:
-    """Add arguments to a parser."""
+    """Add arguments to a `parser`; those of a dataclass form a group."""
     groups: dict[str, Any] = {}
     for argument in found:
         title = argument.part or "options"
@@ -262,7 +276,13 @@ def _reader(kind: Any) -> Callable[[str], Any]:
 
 
 def call(verb: Callable, found: Sequence[Argument], space: argparse.Namespace) -> Any:
-    """Call a verb with what was parsed."""
+    """Call a verb with what was parsed.
+
+    Parameters
+    ----------
+    space
+        What the parser made of a command line.
+    """
     parts: dict[str, dict[str, Any]] = {}
     for argument in found:
         value = getattr(space, argument.destination)

@@ -28,7 +28,13 @@ def examples_of(found: Catalogue, task: Task, scoring: Scoring, rows: str = "") 
 
 
 def first_example(found: Catalogue, task: Task, split: str, rows: str = "") -> Example:
-    """The first example of a task's split."""
+    """The first example of a task's split.
+
+    Raises
+    ------
+    MissingResultError
+        If there are no rows of the split.
+    """
     example = next(iter(sources.examples(found, task, split, rows=rows or None)), None)
     if example is None:
         raise MissingResultError(f"task {task.key}: its source has no {split} rows")

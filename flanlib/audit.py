@@ -42,7 +42,15 @@ class TaskAudit:
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationAudit:
-    """Dev and evaluation rows of a held-out task that train rows were held against."""
+    """Dev and evaluation rows of a held-out task that train rows were held against.
+
+    Attributes
+    ----------
+    n
+        Rows of both.
+    unchecked
+        Why some rows were not there to compare with; empty when all were.
+    """
 
     task: str
     n: int = 0
@@ -51,7 +59,15 @@ class EvaluationAudit:
 
 @dataclass(frozen=True, kw_only=True)
 class TokenAudit:
-    """Lengths of one side of sampled prompts, in tokens."""
+    """Lengths of one side of sampled prompts, in tokens.
+
+    Attributes
+    ----------
+    n
+        Prompts sampled.
+    mean, median, p95, longest
+        Median and p95 are lengths that occur: those half and 0.95 of the way up.
+    """
 
     side: str
     n: int
@@ -62,7 +78,13 @@ class TokenAudit:
 
     @classmethod
     def of(cls, side: str, lengths: Sequence[int]) -> "TokenAudit":
-        """Summary of at least one length."""
+        """Summary of at least one length.
+
+        Parameters
+        ----------
+        lengths
+            In tokens, in any order; at least one.
+        """
         ordered = sorted(lengths)
         n = len(ordered)
         return cls(
@@ -83,6 +105,10 @@ class Audit:
     ----------
     settings
         Arguments the mixture is a function of.
+    tasks
+        In catalogue order: tasks tuned on or left out, none that is evaluated.
+    evaluation
+        One for each held-out task; empty if nothing is held out.
     shared_texts
         Kept examples whose text is that of a dev or evaluation row; recounted
         over what was kept, and always 0.
@@ -155,7 +181,15 @@ class Audit:
 
 
 def columns(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """Rows as aligned text columns, numbers to the right."""
+    """Rows as aligned text columns, numbers to the right.
+
+    Parameters
+    ----------
+    head
+        Names of the columns.
+    rows
+        Cells, as many in each row as there are names.
+    """
     cells = [[str(v) for v in row] for row in rows]
     widths = [max(len(r[i]) for r in ([*cells, list(head)])) for i in range(len(head))]
     numeric = [

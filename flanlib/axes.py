@@ -105,7 +105,7 @@ class Axis(Study):
         return self.settings.behind.recipe
 
     def tuned(self, **changed: object) -> Factors:
-        """Factors of the tuned model that all figures share, with changes."""
+        """Factors of the tuned model that all figures share, with some `changed`."""
         return replace(self.tuned_without(self.held_out), **changed)
 
     def asked(

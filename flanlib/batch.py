@@ -53,7 +53,13 @@ def _means(name: str, stem: str) -> bool:
 
 
 def given(settings: Settings, more: Sequence[str] = ()) -> dict[str, Any]:
-    """Parameters that differ from the defaults; `more` as NAME=VALUE."""
+    """Parameters that differ from the defaults; `more` as NAME=VALUE.
+
+    Raises
+    ------
+    ParameterError
+        If one of `more` has no `=`.
+    """
     plain = asdict(Settings())
     found = {name: value for name, value in asdict(settings).items() if value != plain[name]}
     for text in more:
@@ -66,6 +72,13 @@ def given(settings: Settings, more: Sequence[str] = ()) -> dict[str, Any]:
 
 def for_each(chosen: Sequence[str], values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Notebook -> the checked parameters that it has, of those given.
+
+    Parameters
+    ----------
+    chosen
+        Stems of notebooks.
+    values
+        Parameter -> value, for all the notebooks that have it.
 
     Raises
     ------
@@ -94,6 +107,13 @@ def run(
     out: Path,
 ) -> dict[str, str]:
     """Execute notebooks; a failure does not stop the others.
+
+    Parameters
+    ----------
+    parameters
+        Notebook -> its checked parameters, in the order of execution.
+    out
+        Folder of the executed notebooks and of the times they took.
 
     Returns
     -------

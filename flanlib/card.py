@@ -32,7 +32,13 @@ def device_name(kind: str) -> str:
 
 
 def text(run: Any) -> str:
-    """The model card of a finished run, Markdown with a YAML head."""
+    """The model card of a finished run, Markdown with a YAML head.
+
+    Parameters
+    ----------
+    run
+        A `tune.TuneResult`.
+    """
     factors, recipe, progress = asdict(run.factors), asdict(run.recipe), run.progress
     last = progress.losses[-20:]
     what = {

@@ -34,6 +34,8 @@ class Cluster:
 
     Attributes
     ----------
+    domain
+        Natural language understanding (NLU) or generation (NLG).
     neighbours
         Clusters removed from tuning together with this one.
     evaluable
@@ -101,8 +103,17 @@ class Task:
         Which row adapter turns source columns into fields, and its settings.
     templates
         Stem of the template file; the dataset's key if empty.
+    in_paper
+        Whether the paper's figure counts it; False for tasks of its code alone.
+    licence
+        Of the data, as its source states it; for the reader.
     substitution
         How today's source differs from the paper's; for the ledger.
+    n_train
+        Train rows of the whole dataset; None where it is not known. A local copy with
+        far fewer is a partial one.
+    stop
+        Where a written answer ends: at the end token, or also at the first line break.
     """
 
     key: str
@@ -148,7 +159,15 @@ class Split:
 
 @dataclass(frozen=True, kw_only=True)
 class Catalogue:
-    """The checked content of one collection folder."""
+    """The checked content of one collection folder.
+
+    Attributes
+    ----------
+    root
+        The collection's folder.
+    clusters, tasks
+        By key, in the order of the file.
+    """
 
     name: str
     title: str

@@ -83,6 +83,15 @@ def _there(file: Path, opened: TextIO) -> bool:
 def save(path: Path, step: int, write: Callable[[Path], None]) -> Path:
     """Write one checkpoint; older ones but the last go when it is safe.
 
+    Parameters
+    ----------
+    path
+        Folder of the run's checkpoints.
+
+    Returns
+    -------
+    Folder of the new checkpoint, `step-` and seven digits.
+
     Raises
     ------
     RunError
@@ -97,6 +106,13 @@ def save(path: Path, step: int, write: Callable[[Path], None]) -> Path:
 
 def whole(staging: Path, final: Path, write: Callable[[Path], None]) -> None:
     """Fill a staging folder, list and flush its files, then rename it.
+
+    Parameters
+    ----------
+    staging
+        Folder filled first; what an earlier attempt left there is deleted.
+    final
+        Where it stands in the end, on the same file system.
 
     Raises
     ------
@@ -138,6 +154,13 @@ def latest(path: Path) -> tuple[int, Path] | None:
 def verify(path: Path, advice: str) -> None:
     """Compare a folder's files with its manifest.
 
+    Parameters
+    ----------
+    path
+        Folder with a manifest.
+    advice
+        What to do about it; ends the message of the error.
+
     Raises
     ------
     RunError
@@ -158,7 +181,13 @@ def verify(path: Path, advice: str) -> None:
 
 
 def note(file: Path, text: str) -> None:
-    """Write a small file whole or not at all."""
+    """Write a small `file` whole or not at all.
+
+    Raises
+    ------
+    RunError
+        If the disk does not take it.
+    """
     beside = file.with_name(file.name + ".new")
     try:
         beside.write_text(text, encoding="utf-8")

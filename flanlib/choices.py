@@ -19,6 +19,11 @@ def compared(table: pd.DataFrame, choice: Choice = "sum") -> pd.Series:
     choice
         `sum`: the log-likelihood; `token`, `byte`: the same per token or
         byte of the option; `pmi`: less that without the question.
+
+    Raises
+    ------
+    ParameterError
+        If there is no such choice, or `pmi` lacks the column `ll_null`.
     """
     if choice == "sum":
         return table["ll"]
@@ -87,6 +92,11 @@ def order_sensitivity(
     -------
     `changed`, the share of prompts whose answer changes, and
     `accuracy_change`, in percent points.
+
+    Raises
+    ------
+    DataError
+        If the two hold different prompts.
     """
     first, second = choices(table, choice), choices(other, choice)
     pair = first.merge(second, on=KEYS, validate="1:1")

@@ -63,7 +63,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def status(error: FlanlibError) -> int:
-    """Exit status of an error."""
+    """Exit status of an `error`: 2 parameters, 3 results that are missing, else 1."""
     if isinstance(error, ParameterError):
         return 2
     return 3 if isinstance(error, MissingResultError) else 1

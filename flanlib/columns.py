@@ -50,6 +50,14 @@ class Plan:
         is what a cut never splits.
     merge
         Evaluation examples that ask the same become one with all answers.
+
+    Attributes
+    ----------
+    fields, label, options, keys, answer, more, group
+        The setting of that name, as what reads it from a flat row; None, or no
+        readers, where it is not set.
+    optional, clean
+        The setting of that name; cleaners as functions of a text.
     """
 
     fields: tuple[tuple[str, Getter], ...]
@@ -72,7 +80,13 @@ _PLANS: dict[int, tuple[Task, Plan]] = {}
 
 
 def plan_of(task: Task) -> Plan:
-    """The task's settings, checked and made ready; kept per task object."""
+    """The task's settings, checked and made ready; kept per task object.
+
+    Raises
+    ------
+    DataError
+        If there is no such adapter, or a setting is unknown or lacking.
+    """
     if (known := _PLANS.get(id(task))) is not None:
         return known[1]
     settings = task.columns

@@ -62,6 +62,13 @@ def costs(records: Sequence[Record]) -> pd.DataFrame:
 def energy_wh(minutes: float, device: str) -> float:
     """Watt hours, under the assumption that `ASSUMED` tells.
 
+    Parameters
+    ----------
+    minutes
+        By the clock.
+    device
+        `cpu` counts as one core; anything else as a GPU.
+
     Examples
     --------
     >>> energy_wh(120.0, "cpu")

@@ -34,6 +34,8 @@ class Counts:
 
     Attributes
     ----------
+    finish
+        Sums over examples, shape (..., K), to percent.
     vectors
         float64 arrays, shape (K,), summed before `finish`.
     each
@@ -49,7 +51,22 @@ class Counts:
 def of_options(
     metric: str, task: Task, table: pd.DataFrame, known: Mapping[str, Example], value: pd.Series
 ) -> Counts:
-    """Counts of a rank table; `value` is what options are compared by."""
+    """Counts of a rank table.
+
+    Parameters
+    ----------
+    table
+        From `score.rank`: columns template, example, option, gold.
+    known
+        Example id -> example; needed by metrics that read texts or groups.
+    value
+        One number per row of the table; the largest of an example is chosen.
+
+    Raises
+    ------
+    ParameterError
+        If the metric does not exist for ranked options.
+    """
     if metric not in OF_OPTIONS:
         raise ParameterError(
             f"task {task.key}: no metric {metric!r} for ranked options; there are {OF_OPTIONS}"
@@ -67,7 +84,18 @@ def of_options(
 
 
 def of_texts(metric: str, task: Task, table: pd.DataFrame) -> Counts:
-    """Counts of a table of written answers."""
+    """Counts of a table of written answers.
+
+    Parameters
+    ----------
+    table
+        From `score.generate`: columns template, example, prediction, references.
+
+    Raises
+    ------
+    ParameterError
+        If the metric does not exist for written answers.
+    """
     if metric not in OF_TEXTS:
         raise ParameterError(
             f"task {task.key}: no metric {metric!r} for written answers; there are {OF_TEXTS}"

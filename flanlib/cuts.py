@@ -50,7 +50,15 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """Examples of one row, with the two numbers it was drawn with."""
+    """Examples of one row, with the two numbers it was drawn with.
+
+    Attributes
+    ----------
+    group, own
+        Sorting numbers between 0 and 1: rows that a cut keeps together share the first.
+    index
+        Position of the row in its file, from 0; settles ties.
+    """
 
     group: float
     own: float
@@ -63,6 +71,11 @@ def stretches(task: Task, found: dict[str, Path]) -> dict[str, Stretch]:
 
     Dev rows whose own file is absent are cut from the tuning file. An
     evaluation cut from tuning rows gives way to a file of its own.
+
+    Parameters
+    ----------
+    found
+        Split name (train, validation, test) -> its file.
     """
     declared = {name: _parse(task, text) for name, text in task.source.splits.items()}
     tuning = declared["train"][0] if "train" in declared else None
@@ -112,7 +125,13 @@ def _parse(task: Task, text: str) -> tuple[str, int | None]:
 
 
 def lowest(units: Iterable[Unit], keep: int | None) -> tuple[int, list[Unit]]:
-    """How many units there are, and the `keep` first in seeded order."""
+    """How many units there are, and the `keep` first in seeded order.
+
+    Parameters
+    ----------
+    keep
+        None keeps all.
+    """
     n, found, key = 0, [], attrgetter("group", "own", "index")
     for unit in units:
         n += 1
@@ -129,6 +148,16 @@ def cut(units: list[Unit], stretch: Stretch, n: int, *, full: bool) -> list[Unit
 
     A cut takes whole groups, as many as its size holds, so no group is on
     both sides of it. Of a partial copy of a dataset it takes at most a tenth.
+
+    Parameters
+    ----------
+    stretch
+        Where the cut lies.
+    n
+        Units there are in all, of which `units` may be the first ones.
+    full
+        Whether the file holds nearly the whole dataset, so that the cut may have its
+        full size.
     """
     most = n if full or not stretch.shared else n // TENTH
     start = 0

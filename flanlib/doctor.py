@@ -24,6 +24,10 @@ class Check:
 
     Attributes
     ----------
+    ok
+        Whether it is as it has to be.
+    found
+        What there is, in words.
     needed
         Whether nothing works without it.
     """

@@ -88,6 +88,8 @@ def encode(
 
     Parameters
     ----------
+    target
+        Replaces the prompt's own; None keeps that, and means none after a text.
     max_input_tokens, max_target_tokens
         Each side is cut to these; the input further where the model's
         context asks for it.

@@ -46,7 +46,13 @@ class Estimate:
     seeds: int
 
     def minus(self, other: "Estimate") -> "Estimate":
-        """The paired difference, in percent points."""
+        """The paired difference, in percent points.
+
+        Parameters
+        ----------
+        other
+            Of the same draws; it is taken away.
+        """
         return Estimate(
             self.value - other.value,
             self.draws - other.draws,
@@ -263,7 +269,15 @@ def _row(cluster: str, dataset: str, name: str, estimate: Estimate) -> dict:
 
 
 def by(items: Iterable, key: Callable) -> dict[Any, list]:
-    """Items gathered by their key, in the order in which keys appear."""
+    """Items gathered by their key, in the order in which keys appear.
+
+    Parameters
+    ----------
+    items
+        What is gathered, in order.
+    key
+        Gives each item its key.
+    """
     found: dict = {}
     for item in items:
         found.setdefault(key(item), []).append(item)

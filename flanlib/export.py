@@ -136,6 +136,11 @@ def export(
     -------
     Path
         The folder. Its `README.md` says how to go on.
+
+    Raises
+    ------
+    ParameterError
+        If there is no such target.
     """
     if to not in get_args(Target):
         raise ParameterError(f"export: no target {to!r}; there are {', '.join(get_args(Target))}")

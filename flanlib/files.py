@@ -82,6 +82,11 @@ def class_names(path: Path) -> dict[str, list[str]]:
 
     The `datasets` library writes them into the schema. They are what a label
     means; its number is not the same in every copy of a dataset.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read as Parquet.
     """
     if path.suffix != ".parquet":
         return {}

@@ -47,6 +47,11 @@ def fields(text: str) -> frozenset[str]:
 def check(text: str, known: Iterable[str]) -> None:
     """Refuse text that says more than it may, or that does not render.
 
+    Parameters
+    ----------
+    known
+        Names that the text may refer to.
+
     Raises
     ------
     ValueError

@@ -23,6 +23,8 @@ class SplitLine:
 
     Attributes
     ----------
+    n_tuning, n_evaluation
+        Tasks on either side.
     shared_datasets
         Datasets on both sides; always empty, or the catalogue is refused.
     shared_texts
@@ -46,6 +48,8 @@ class Ledger:
 
     Attributes
     ----------
+    splits
+        One for each cluster that is held out in turn.
     substitutions
         (task, what differs from the paper).
     obtain

@@ -70,6 +70,8 @@ class Work:
     separate, distinct, computed, padded
         Tokens if every option ran alone; in the tree of all prompts; in the
         passes; in the passes with padding.
+    batches, halvings
+        Passes made, and passes cut in two for want of memory.
     """
 
     separate: int = 0
@@ -131,7 +133,13 @@ def likelihoods(
 
 
 def paths_of(items: Sequence[Item], n_soft: int, work: Work) -> list[Path]:
-    """Prompts and options as paths, sorted; one that goes on takes in the other."""
+    """Prompts and options as paths, sorted; one that goes on takes in the other.
+
+    Parameters
+    ----------
+    n_soft
+        Places of a soft prompt, in front of every path as ids below 0.
+    """
     soft = list(range(-n_soft, 0))
     asked = [
         (item.prompt_ids + option[:-1], i, k)
@@ -155,7 +163,13 @@ def paths_of(items: Sequence[Item], n_soft: int, work: Work) -> list[Path]:
 
 
 def common_prefix(a: np.ndarray, b: np.ndarray) -> int:
-    """How many tokens two paths begin with alike."""
+    """How many tokens two paths begin with alike.
+
+    Parameters
+    ----------
+    a, b
+        int64, shapes (A,) and (B,).
+    """
     size = min(len(a), len(b))
     differs = a[:size] != b[:size]
     return int(differs.argmax()) if differs.any() else size
@@ -168,6 +182,15 @@ def plan(paths: Sequence[Path], budget: int, tree: bool) -> list[list[Path]]:
     pieces would repeat too much of each other. Other paths are put together
     by length. The largest pass comes first, so that memory trouble shows at
     once.
+
+    Parameters
+    ----------
+    paths
+        Sorted, as `paths_of` gives them.
+    budget
+        Tokens.
+    tree
+        Whether paths may branch in a pass; without, each is a row.
     """
     found = []
     if tree:

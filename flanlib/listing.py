@@ -88,7 +88,13 @@ def _entry(catalogue: Catalogue, key: str, tasks: list[Task]) -> dict[str, Any]:
 
 
 def table(catalogue: Catalogue, count: Count = "figure") -> str:
-    """One line per dataset or task, then the totals."""
+    """One line per dataset or task, then the totals.
+
+    Parameters
+    ----------
+    count
+        See `content`.
+    """
     found = content(catalogue, count)
     what = "datasets" if count == "figure" else "tasks"
     rows = [

@@ -41,6 +41,8 @@ class Evaluation:
         Examples.
     templates
         Template id -> percent.
+    examples
+        Ids, in order.
     scores
         Per example in `examples` order: percent, mean over templates.
     signature
@@ -183,6 +185,8 @@ def bootstrap(
         Counts, shape (templates, examples, K).
     groups
         Examples of one group are drawn together.
+    finish
+        Sums over examples, shape (..., K), to percent.
     other
         Counts of another arm on the same examples; the statistic is then
         the difference, with the same draws for both.
@@ -244,6 +248,11 @@ def difference(
 ) -> Difference:
     """Paired difference of two evaluations, with the same resamples.
 
+    Parameters
+    ----------
+    new, old
+        Of one task, on the same examples; new less old is what is told.
+
     Raises
     ------
     DataError
@@ -261,7 +270,22 @@ def difference(
 
 
 def best_template(dev: Evaluation, test: Evaluation) -> tuple[str, float]:
-    """The template best on development rows, and its value on the test."""
+    """The template best on development rows, and its value on the test.
+
+    Parameters
+    ----------
+    dev, test
+        Of one task, on development and on evaluation rows.
+
+    Returns
+    -------
+    Its id, and percent.
+
+    Raises
+    ------
+    DataError
+        If the two share no template.
+    """
     shared = [name for name in dev.templates if name in test.templates]
     if not shared:
         raise DataError(f"task {dev.task}: development and test share no template")
@@ -270,7 +294,13 @@ def best_template(dev: Evaluation, test: Evaluation) -> tuple[str, float]:
 
 
 def over_datasets(parts: Iterable[Evaluation]) -> tuple[float, float]:
-    """Unweighted mean over datasets and its standard error, percent."""
+    """Unweighted mean over datasets and its standard error, percent.
+
+    Parameters
+    ----------
+    parts
+        Evaluations, each counted once.
+    """
     found = list(parts)
     value = float(np.mean([p.value for p in found]))
     return value, float(np.sqrt(np.sum([p.stderr**2 for p in found])) / len(found))

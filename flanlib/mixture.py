@@ -143,6 +143,11 @@ def of_run(
         Folder of the collection, where its name alone does not say it.
     limit
         Most train rows read per task; 0 is the cap.
+
+    Raises
+    ------
+    ParameterError
+        If an arm that trains on named tasks has none.
     """
     alone = factors.arm in ("single-task", "prompt-tuned")
     if alone and not factors.tasks:

@@ -47,6 +47,11 @@ def locate(model: str | Path) -> tuple[str, str | None]:
     A name below data/models/ comes first, then one below build/models/ (made
     on the spot), then a folder, then a hub id;
     `owner/name@revision` pins a hub model.
+
+    Raises
+    ------
+    DataError
+        If it is no name, no folder with a model, and no hub id.
     """
     text = str(model)
     for folder in (paths.MODELS / text, paths.BUILD / "models" / text, Path(text)):
@@ -259,7 +264,14 @@ def attach(model: Any, recipe: Recipe, seed: int, arm: Arm = "tuned") -> Any:
 
 @quiet()  # PEFT remarks on names and on second adapters, both meant here
 def adapt(model: Any, recipe: Recipe, arm: Arm) -> Any:
-    """What `attach` does, without setting a seed."""
+    """What `attach` does, without setting a seed.
+
+    Raises
+    ------
+    ParameterError
+        If weights are 4-bit where all are trained, or LoRA would come on top of an
+        adapter.
+    """
     if arm == "finetuned":
         if any(p.dtype == torch.uint8 for p in model.parameters()):
             raise ParameterError("full fine-tuning needs quantization none; found 4-bit weights")

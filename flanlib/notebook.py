@@ -43,7 +43,13 @@ class Parameter:
 
 
 def find(notebook: str | Path) -> Path:
-    """A notebook's file: a path, or a stem below notebooks/."""
+    """A notebook's file: a path, or a stem below notebooks/.
+
+    Raises
+    ------
+    ParameterError
+        If there is no such file.
+    """
     path = Path(notebook)
     if path.suffix != ".ipynb":
         path = paths.NOTEBOOKS / f"{notebook}.ipynb"

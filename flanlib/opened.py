@@ -46,7 +46,8 @@ class Opened:
     soft
         Embeddings of a soft prompt, shape (S, hidden), or None.
     way
-        How it may be run.
+        `tree` lays paths flat as one tree, `chain` takes padded rows, `whole` leaves
+        the model uncut.
     narrow
         Whether the last layer may run at the chosen places only.
     """
@@ -111,6 +112,8 @@ class Opened:
             tree, shape (1, T).
         places
             Flat indices into (B, T), sorted, shape (N,).
+        tree
+            Whose branches `ids` is; None where ids are rows.
 
         Returns
         -------
@@ -130,7 +133,13 @@ class Opened:
         return output.reshape(-1, output.shape[-1])[at]
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Next-token logits, shape (N, vocabulary)."""
+        """Next-token logits, shape (N, vocabulary).
+
+        Parameters
+        ----------
+        hidden
+            What `hidden` gave, shape (N, hidden) or (N, vocabulary).
+        """
         return hidden if self.way == "whole" else self.model.get_output_embeddings()(hidden)
 
     def _body(self, **inputs: Any) -> torch.Tensor:

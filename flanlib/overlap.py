@@ -41,6 +41,11 @@ def grams(value: str) -> Iterator[int]:
 
     Hashes hold within one process only. Words are lower-case letters and
     digits: punctuation and capitals do not hide a copy.
+
+    Parameters
+    ----------
+    value
+        A text.
     """
     words = _WORD.findall(value.lower())
     if len(words) >= GRAM:
@@ -57,7 +62,13 @@ class Texts:
         self._grams: set[int] = set()
 
     def add(self, examples: Iterable[Example], *, dev: bool = False) -> int:
-        """Remember examples; return how many they were."""
+        """Remember examples; return how many they were.
+
+        Parameters
+        ----------
+        dev
+            Whether they are dev rows; else rows that are scored.
+        """
         n = 0
         for example in examples:
             n += 1

@@ -125,8 +125,12 @@ def isolated_attention(
     ----------
     query, key, value
         Shape (1, heads, T, head width); keys may have fewer heads.
+    dropout
+        Share of attention weights, between 0 and 1.
     example_lengths
         Of the examples, in order.
+    sliding_window
+        Tokens that the layer looks back; None for all.
 
     Returns
     -------
@@ -188,6 +192,15 @@ def sparing(
     Nothing reads what the last layer says elsewhere, so values and gradients
     stay as they are; zeros stand in for the rest. `logits` sets the rows of
     each pass.
+
+    Parameters
+    ----------
+    core
+        The model inside, without its head.
+    rows
+        int64, shape (M,): places where the last feed-forward runs; None for all.
+    n_tokens
+        Places in all.
     """
     last = _layers(core)[-1].mlp
 

@@ -56,7 +56,7 @@ class Point:
         return self.arm, self.x
 
     def joined(self, other: "Point") -> "Point":
-        """This point with another group's cells, but for tasks that it asks already."""
+        """This point with the cells of `other`, but for tasks that it asks already."""
         asked = {cell[2:] for cell in self.cells}
         return replace(self, cells=(*self.cells, *(c for c in other.cells if c[2:] not in asked)))
 

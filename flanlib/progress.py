@@ -25,6 +25,10 @@ class Board:
         Jobs that run together.
     status
         File in which each job says where it is; may not exist.
+    started
+        Number of the job -> when it began, on the monotonic clock, in seconds.
+    taken_s
+        Number of the job -> seconds it took; has the jobs that are done.
     """
 
     titles: list[str]

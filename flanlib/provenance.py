@@ -37,7 +37,13 @@ def versions() -> dict[str, str]:
 
 
 def commit(changeable: Sequence[Path]) -> str:
-    """The checkout's commit, `-dirty` if a folder changed, else `unknown`."""
+    """The checkout's commit, `-dirty` if a folder changed, else `unknown`.
+
+    Parameters
+    ----------
+    changeable
+        Files and folders whose uncommitted changes count.
+    """
     try:
         head = _git("rev-parse", "--short=12", "HEAD")
         changed = _git("status", "--porcelain", "--", *map(str, changeable))

@@ -56,6 +56,16 @@ def points(figure: str) -> pd.DataFrame:
 
     `y` is text where the figure shows a name. `cluster` is empty where `x`
     is no cluster.
+
+    Parameters
+    ----------
+    figure
+        Key in the file, such as `fig10`.
+
+    Raises
+    ------
+    DataError
+        If there is no such figure.
     """
     frame = _read("flan_ablations.csv")
     known = sorted(frame["figure"].unique())

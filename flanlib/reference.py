@@ -44,6 +44,8 @@ class Entry:
     ----------
     name
         As seen from the module: `Study.ensure`.
+    kind
+        `function`, `class`, `method` or `property`.
     returns
         Python source of the return type.
     arguments

@@ -18,7 +18,17 @@ from flanlib.quiet import quiet
 
 
 class Shape(NamedTuple):
-    """Layers, width, heads, feed-forward width and vocabulary of a GPT-NeoX."""
+    """The shape of a GPT-NeoX.
+
+    Attributes
+    ----------
+    layers, heads
+        Layers, and attention heads in each.
+    width, inner
+        Of the hidden states, and of the feed-forward part.
+    vocabulary
+        Rows of the embedding.
+    """
 
     layers: int
     width: int
@@ -64,8 +74,15 @@ def random_neox(
 
     Parameters
     ----------
+    out_dir
+        Folder of the model; made where it is not there.
     size
         A key of `SHAPES`.
+
+    Raises
+    ------
+    ParameterError
+        If there is no such size.
     """
     if size not in SHAPES:
         raise ParameterError(f"size {size!r}: there are {', '.join(SHAPES)}")

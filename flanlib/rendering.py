@@ -138,7 +138,13 @@ class TaskCheck:
     missing: str = ""
 
     def report(self, problem: str) -> None:
-        """Count a problem and keep the first few."""
+        """Count a problem and keep the first few.
+
+        Parameters
+        ----------
+        problem
+            One line: where, and what.
+        """
         self.n_problems += 1
         if len(self.problems) < SHOWN:
             self.problems.append(problem)
@@ -200,6 +206,11 @@ def check(
 
     Wrong is: an empty input or target; a `None`, `nan` or brace that the row
     does not have; equal options; a right answer that is no option.
+
+    Raises
+    ------
+    MissingResultError
+        If the folder of rows is not there.
     """
     if rows is not None and not Path(rows).is_dir():
         raise MissingResultError(f"{rows}: no such folder of rows")

@@ -199,7 +199,7 @@ def note_examples(examples: Sequence[Example], at: Path) -> str:
 
 
 def take(records: Sequence[Record], source: Path, at: Path) -> int:
-    """Add records of one folder to another's, with what they were measured on."""
+    """Add `records` of the folder `source` to those of `at`, with their examples."""
     marks = {record.data for record in records}
     found = _read_examples(source / "examples.jsonl")
     _note({mark: row for mark, row in found.items() if mark in marks}, at)

@@ -70,7 +70,7 @@ class Job:
         return 10 + 1.5 * len(self.asked) + (tuning if self.factors.arm != "base" else 0)
 
     def tell(self, line: str) -> None:
-        """Say where this job is: a line, or the status file of a quiet job."""
+        """Say where this job is: a `line`, or the status file of a quiet job."""
         if not self.quiet:
             say(f"  {line}")
             return
@@ -104,6 +104,8 @@ def run(
     ----------
     processes
         Jobs at a time; above 1, each has a process of its own and one thread.
+    work
+        Does one job and returns its seconds; None is `compute`.
     """
     later = [job for job in jobs if job.under]
     for wave in ([job for job in jobs if not job.under], later):

@@ -98,7 +98,13 @@ def items_of(
     context: int | None,
     max_input_tokens: int = encode.MAX_INPUT_TOKENS,
 ) -> tuple[list[Item], list[int]]:
-    """Prompts and options as token ids, and tokens cut from each prompt."""
+    """Prompts and options as token ids, and tokens cut from each prompt.
+
+    Raises
+    ------
+    TemplateError
+        If a prompt has fewer than two options.
+    """
     borders = {s: encode.border(tokenizer, s) for s in {p.separator for p in prompts}}
     texts = {text for p in prompts for text in (p.input, *_written(p, borders))}
     ids = _ids(tokenizer, texts)
@@ -290,6 +296,8 @@ def loglikelihoods(
 
     Parameters
     ----------
+    requests
+        (input, options), one for each prompt.
     names
         What errors call each request.
 

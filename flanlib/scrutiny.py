@@ -154,7 +154,19 @@ def reliability(records: Iterable[Record]) -> pd.DataFrame:
 
 
 def wilson(percent: float, n: float) -> tuple[float, float]:
-    """The 95 % interval of a share, in percent, of `n` independent trials."""
+    """The 95 % interval of a share of independent trials.
+
+    Parameters
+    ----------
+    percent
+        The share, from 0 to 100.
+    n
+        Trials.
+
+    Returns
+    -------
+    Its ends, in percent.
+    """
     p, z = percent / 100, 1.959964
     middle, scale = (p + z * z / (2 * n)), 1 + z * z / n
     half = z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))

@@ -37,7 +37,13 @@ def part(value: Any, name: str) -> Any:
 
 
 def texts(values: Iterable[Any] | None) -> list[str]:
-    """Distinct non-empty texts, stripped, in order."""
+    """Distinct non-empty texts, stripped, in order.
+
+    Parameters
+    ----------
+    values
+        None counts as empty, in it and for it.
+    """
     stripped = (str(v).strip() for v in values or () if v is not None)
     return list(dict.fromkeys(text for text in stripped if text))
 

@@ -58,6 +58,8 @@ def run(
     ------
     RunError
         If the folder holds shards of other prompts, settings or weights.
+    ParameterError
+        If a shard would hold no prompt.
     """
     if shard_prompts < 1:
         raise ParameterError(f"shard_prompts is {shard_prompts}; at least 1 is wanted")

@@ -146,7 +146,13 @@ def folder(catalogue: Catalogue, task: Task, rows: Path | str | None) -> Path:
 
 
 def remedy(task: Task, where: Path) -> str:
-    """How a user gets a task's rows."""
+    """How a user gets a task's rows.
+
+    Parameters
+    ----------
+    where
+        Folder that the rows are to be put in.
+    """
     if task.source.route == "manual":
         return f"{task.source.obtain}; put them in {where}"
     fallback = f"; if that fails, {task.source.obtain}" if task.source.obtain else ""

@@ -62,9 +62,11 @@ class Part:
     Attributes
     ----------
     rows
-        Numbers of its examples in the store.
+        Numbers of its examples in the store, shape (N,).
     uneven
         Whether some template does not apply to some example.
+    rate
+        Share of draws, between 0 and 1.
     """
 
     task: Task
@@ -85,6 +87,14 @@ class Mixture:
         What the sequence is a function of, besides the catalogue's content.
     parts
         Tasks with examples, in catalogue order; rates sum to 1.
+    store
+        Examples kept, of all parts.
+    texts
+        Of the dev and evaluation rows of the held-out tasks.
+    tasks
+        In catalogue order: tasks tuned on or left out, none that is evaluated.
+    evaluation
+        One for each held-out task; empty if nothing is held out.
     """
 
     catalogue: Catalogue
@@ -211,13 +221,31 @@ class Mixture:
 
 
 def few_shot(prompt: Prompt, exemplars: Sequence[Prompt]) -> Prompt:
-    """A prompt with solved exemplars in front, a blank line between."""
+    """A prompt with solved exemplars in front, a blank line between.
+
+    Parameters
+    ----------
+    exemplars
+        In the order in which they stand.
+    """
     solved = (f"{e.input}{e.separator}{e.target}" for e in exemplars)
     return replace(prompt, input=BREAK.join((*solved, prompt.input)))
 
 
 def shuffled(n: int, seed: int, use: int, key: str, epoch: int = 0) -> np.ndarray:
-    """The numbers below n in an order of their own for each use, key and epoch."""
+    """The numbers below `n` in an order of their own.
+
+    Parameters
+    ----------
+    n
+        How many numbers, from 0.
+    use, key, epoch
+        Each of them gives another order.
+
+    Returns
+    -------
+    uint32, shape (n,).
+    """
     name = int.from_bytes(hashlib.sha256(key.encode()).digest()[:4])
     rng = np.random.default_rng([seed, use, name, epoch])
     return np.argsort(rng.random(n), kind="stable").astype(np.uint32)

@@ -147,7 +147,7 @@ class Study:
         ]
 
     def grid(self) -> pd.DataFrame:
-        """Runs of this study, and how much of each is on record."""
+        """One row per run: run, arm, held out, tasks, scores, recorded."""
         known = {record.key for record in results.load(self.at)}
         rows = []
         for job in self.jobs(self.cells(), self.at):
@@ -165,7 +165,7 @@ class Study:
         return pd.DataFrame(rows)
 
     def split(self, cluster: str) -> pd.DataFrame:
-        """What holding a cluster out does to every task, counted by cluster."""
+        """What holding a cluster out does: columns cluster, role, why, tasks."""
         split = self.catalogue.held_out(cluster)
         roles = {task.key: "tuning" for task in split.tuning}
         roles |= {task.key: "evaluation" for task in split.evaluation}
@@ -223,7 +223,7 @@ class Study:
         return self.table()
 
     def compute(self, cells: Sequence[Cell], at: Path, jobs: int = 0) -> None:
-        """Tune and score what cells ask for, and add the records."""
+        """Tune and score what cells ask for, `jobs` runs at a time; add the records."""
         if not cells:
             return
         if self.settings.profile == "rehearsal":
@@ -282,7 +282,7 @@ class Study:
         return verdict
 
     def provenance(self) -> pd.DataFrame:
-        """Commits, devices and library versions behind the records drawn."""
+        """Columns arm, model, commit, device, versions, records (how many), hours."""
         frame = results.frame([*self.records(self.at)])
         if frame.empty:
             return frame

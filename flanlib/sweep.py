@@ -88,6 +88,8 @@ def work(studies: Sequence[Study], run: str, at: Path | None = None) -> dict[str
 
     Parameters
     ----------
+    run
+        Run id, as `grid` lists it.
     at
         Folder for the run's records; without it, the studies' own. What they
         have on record of this run is copied there.
@@ -117,6 +119,11 @@ def work(studies: Sequence[Study], run: str, at: Path | None = None) -> dict[str
 
 def merge(studies: Sequence[Study], folders: Sequence[Path]) -> dict[str, Any]:
     """Add the records of folders to the studies', and check that none is missing.
+
+    Parameters
+    ----------
+    folders
+        Folders of records, as `work` filled them.
 
     Raises
     ------

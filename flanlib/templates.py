@@ -50,6 +50,10 @@ class Prompt:
         Index of the right option.
     references
         Acceptable targets, the first equals `target`.
+    task, template, example
+        Key of the task, ids of the template and of the example.
+    inverted
+        Whether the template turns the task round.
     separator
         Stands between input and target, tokenised on its own.
     """
@@ -144,6 +148,13 @@ class TemplateSet:
 def load(catalogue_root: Path, stem: str) -> TemplateSet:
     """Read and check one template file.
 
+    Parameters
+    ----------
+    catalogue_root
+        The collection's folder.
+    stem
+        Of the file in templates/.
+
     Raises
     ------
     TemplateError
@@ -197,7 +208,13 @@ def _misused(template: Template) -> str:
 
 
 def of_task(catalogue: Catalogue, task: Task, form: str = "instruction") -> tuple[Template, ...]:
-    """The templates of a task in one form."""
+    """The templates of a task in one form.
+
+    Raises
+    ------
+    TemplateError
+        If a template has another number of answers than the task has options.
+    """
     found = load(catalogue.root, task.template_set).form(form)
     for template in found:
         if task.options and template.answers and len(template.answers) != len(task.options):
@@ -285,6 +302,12 @@ def options_block(options: tuple[str, ...]) -> str:
 
 
 def fields_used(template: Template, part: Literal["input", "target", ""] = "") -> frozenset[str]:
-    """Names a template's input, its target, or both refer to."""
+    """Names a template's input, its target, or both refer to.
+
+    Parameters
+    ----------
+    part
+        Empty for both.
+    """
     texts = (getattr(template, part),) if part else (template.input, template.target)
     return frozenset().union(*map(language.fields, texts))

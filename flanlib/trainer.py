@@ -84,7 +84,19 @@ class Steps:
 
 
 class PackedTrainer(Trainer):
-    """A Trainer whose steps are packed, and whose checkpoints are atomic."""
+    """A Trainer whose steps are packed, and whose checkpoints are atomic.
+
+    Parameters
+    ----------
+    steps
+        Gives each optimiser step its packs.
+    progress
+        What was done before; goes on being counted.
+    folder
+        Where checkpoints are written.
+    given
+        What transformers' Trainer takes.
+    """
 
     def __init__(self, *, steps: Steps, progress: Progress, folder: Path, **given: Any) -> None:
         super().__init__(**given)
@@ -162,7 +174,15 @@ def trainable(model: Any) -> dict[str, torch.Tensor]:
 
 
 class Watch(TrainerCallback):
-    """Saves every so many steps, and tells of progress in lines."""
+    """Saves every so many steps, and tells of progress in lines.
+
+    Parameters
+    ----------
+    trainer
+        Whose losses and clock are told.
+    every
+        Steps from one checkpoint to the next.
+    """
 
     def __init__(self, trainer: PackedTrainer, every: int, tell: Callable[[str], None]) -> None:
         self.trainer, self.every, self.tell = trainer, every, tell

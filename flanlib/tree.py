@@ -33,8 +33,12 @@ class Tree:
 
     Attributes
     ----------
-    ids, depths, ends
-        int64 arrays, shape (T,).
+    ids
+        int64, shape (T,): the tokens, depth first.
+    depths
+        int64, shape (T,): tokens above each one.
+    ends
+        int64, shape (T,): first place after each one's subtree.
     starts
         Places where a path leaves the one before it.
     nodes
@@ -49,7 +53,15 @@ class Tree:
 
     @classmethod
     def of(cls, paths: Sequence[np.ndarray], shared: Sequence[int]) -> "Tree":
-        """Lay out sorted paths, given how much each shares with the one before."""
+        """Lay out sorted paths.
+
+        Parameters
+        ----------
+        paths
+            Token ids, int64, shape (N,) each; sorted.
+        shared
+            Tokens that each path shares with the one before it, 0 for the first.
+        """
         own = [len(path) - n for path, n in zip(paths, shared, strict=True)]
         ids, depths, ends = (np.empty(sum(own), dtype=np.int64) for _ in range(3))
         starts, nodes = [], []
@@ -66,7 +78,17 @@ class Tree:
         return cls(ids, depths, ends, starts, nodes)
 
     def stretches(self, call_pairs: int) -> list[tuple[int, int]]:
-        """Cut the places where that saves more pairs than a call costs."""
+        """Cut the places where that saves more pairs than a call costs.
+
+        Parameters
+        ----------
+        call_pairs
+            Query-key pairs that cost as much as one more call.
+
+        Returns
+        -------
+        First place and the one after the last, of each stretch.
+        """
         edges = [*self.starts, len(self.ids)]
         runs = [at for a, b in pairwise(edges) for at in range(a, b, RUN)]
         found, first = [], 0
@@ -80,7 +102,17 @@ class Tree:
         return [*found, (first, len(self.ids))]
 
     def keys(self, first: int, last: int) -> np.ndarray:
-        """What a stretch attends to: ancestors of its first place, and itself."""
+        """What a stretch attends to: ancestors of its first place, and itself.
+
+        Parameters
+        ----------
+        first, last
+            The stretch's first place, and the one after its last.
+
+        Returns
+        -------
+        int64, shape (K,), sorted.
+        """
         return np.concatenate([np.flatnonzero(self.ends[:first] > first), np.arange(first, last)])
 
 
@@ -103,7 +135,17 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """What each layer calls; the last one may need some places only."""
+    """What each layer calls.
+
+    Attributes
+    ----------
+    layers
+        Calls of every layer but the last.
+    last
+        Calls of the last one, which may need some places only.
+    n_layers
+        Layers of the model, the last included.
+    """
 
     layers: list[Call]
     last: list[Call]
@@ -185,6 +227,8 @@ def tree_attention(
     ----------
     query, key, value
         Shape (1, heads, T, head width); keys may have fewer heads.
+    tree_calls
+        What to compute; has to be given.
 
     Returns
     -------

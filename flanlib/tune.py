@@ -160,6 +160,8 @@ def tune(
     ------
     RunError
         If the run cannot start, go on or be trusted.
+    ParameterError
+        If the arm is `base`, or has an adapter under it and is no soft prompt.
     """
     out, tell = Path(out), progress or (lambda line: None)
     if factors.arm == "base":
@@ -185,7 +187,13 @@ def tune(
 
 
 def described(source: Any) -> dict[str, Any]:
-    """Digest of what is tuned on, and the settings it came from."""
+    """Digest of what is tuned on, and the settings it came from.
+
+    Raises
+    ------
+    ParameterError
+        If the list is empty.
+    """
     if hasattr(source, "digest"):
         return {"digest": source.digest(), "settings": source.settings}
     if not source:
@@ -194,7 +202,7 @@ def described(source: Any) -> dict[str, Any]:
 
 
 def prompts_from(source: Any, start: int) -> Iterator[Prompt]:
-    """The prompts of a mixture or a list, endless, from a position on."""
+    """The prompts of a mixture or a list, endless, after the first `start`."""
     if hasattr(source, "stream"):
         return source.stream(start)
     return islice(cycle(source), start % len(source), None)
@@ -218,7 +226,7 @@ def _finished(out: Path, identity: dict[str, str]) -> TuneResult | None:
 
 @dataclass
 class Run:
-    """One run under way: where it writes, and what it goes by."""
+    """One run under way; its checkpoints stand in `folder`."""
 
     factors: Factors
     recipe: Recipe
@@ -241,7 +249,15 @@ class Run:
         device: str | None,
         dtype: str | None,
     ) -> TuneResult:
-        """Load, train and save."""
+        """Load, train and save.
+
+        Parameters
+        ----------
+        data
+            Of the source, as `described` gives it.
+        identity
+            What a checkpoint has to agree with: run id, digests of mixture and base.
+        """
         started = datetime.now(UTC).isoformat(timespec="seconds")
         memory.check(memory.plan(self.factors, self.recipe, device=device))
         net, tokenizer = models.load(

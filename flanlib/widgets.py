@@ -15,6 +15,8 @@ class Panel:
 
     Parameters
     ----------
+    bench
+        The two models that are asked, and their study.
     cluster, dataset, template
         What is chosen at first; empty is the held-out cluster's first.
     """

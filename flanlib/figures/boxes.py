@@ -84,14 +84,24 @@ def _pieces(word: str, width: float, size: float, weight: str) -> list[str]:
 
 
 def height_of(n_lines: int, size: float) -> float:
-    """Height of so many lines in inches."""
+    """Height in inches of `n_lines` lines of text."""
     return n_lines * size * LEADING / POINTS
 
 
 def put(
     ax: Axes, x: float, y: float, lines: list[str], size: float, colour: str = INK, **style
 ) -> float:
-    """Write lines downwards from the top left corner (x, y); the y below them."""
+    """Write lines downwards; returns the y below them.
+
+    Parameters
+    ----------
+    x, y
+        Top left corner of the first line, in the units of the axes.
+    lines
+        One per line; not wrapped.
+    style
+        What `Axes.text` takes besides.
+    """
     for n, line in enumerate(lines):
         top = y - n * size * LEADING / POINTS
         ax.text(x, top, _plain(line), size=size, color=colour, va="top", **style)
@@ -110,7 +120,15 @@ def frame(
     line: float = 0.9,
     dashed: bool = False,
 ) -> None:
-    """A rounded box whose top left corner is (x, y)."""
+    """A rounded box.
+
+    Parameters
+    ----------
+    x, y
+        Top left corner.
+    line
+        Width of the edge, in points.
+    """
     ax.add_patch(
         FancyBboxPatch(
             (x, y - height),
@@ -140,7 +158,21 @@ def box(
     height: float = 0.0,
     dashed: bool = False,
 ) -> float:
-    """A titled box of wrapped text; returns the y of its lower edge."""
+    """A titled box of wrapped text; returns the y of its lower edge.
+
+    Parameters
+    ----------
+    x, y
+        Top left corner.
+    head
+        In bold, above; empty for none.
+    body
+        Wrapped to the width.
+    max_lines
+        Lines of the body at most; 0 is no limit.
+    height
+        At least; more where the text needs it.
+    """
     pad = 0.07
     room = width - 2 * pad
     heads = wrap(head, room, size, "bold") if head else []
@@ -156,7 +188,13 @@ def box(
 def arrow(
     ax: Axes, start: tuple[float, float], end: tuple[float, float], colour: str = "#555555"
 ) -> None:
-    """An arrow from one place to another."""
+    """An arrow from one place to another.
+
+    Parameters
+    ----------
+    start, end
+        (x, y); the head is at the end.
+    """
     ax.add_patch(
         FancyArrowPatch(
             start,

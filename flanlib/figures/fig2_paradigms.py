@@ -75,7 +75,15 @@ def draw(table: pd.DataFrame) -> Figure:
 
 
 def draw_way(way: str, ax: Axes, x: float, y: float, width: float) -> float:
-    """Figure 2, top: one way as a chain of boxes; lowest y used."""
+    """Figure 2, top: one way as a chain of boxes; lowest y used.
+
+    Parameters
+    ----------
+    way
+        Key of `WAYS`, which is an arm of the table.
+    x, y
+        Top left corner.
+    """
     name, steps, needs, _ = WAYS[way]
     y = boxes.put(ax, x, y, [name], 8.5, weight="bold") - 0.06
     middle, height = x + width / 2, 0.40
@@ -97,6 +105,11 @@ def draw_measured(table: pd.DataFrame, way: str, ax: Axes) -> Axes:
     """Figure 2, bottom: what one way reached, with 95 % intervals.
 
     The band is the interval of the instruction-tuned model, in every panel.
+
+    Parameters
+    ----------
+    way
+        Key of `WAYS`, which is an arm of the table.
     """
     cluster, _ = about(table)
     mine = measured(table, way)
@@ -114,7 +127,7 @@ def draw_measured(table: pd.DataFrame, way: str, ax: Axes) -> Axes:
 
 
 def measured(table: pd.DataFrame, way: str) -> list:
-    """The points of a way, in the order of the axis."""
+    """The points of a `way`, an arm of the table, in the order of the axis."""
     part = table[(table["arm"] == way) & (table["dataset"] == "")]
     return list(part.dropna(subset=["value"]).itertuples())
 

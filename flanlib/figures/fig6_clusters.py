@@ -99,7 +99,13 @@ def draw(table: pd.DataFrame) -> Figure:
 
 
 def draw_measured(table: pd.DataFrame, ax: Axes, cluster: str, named: bool = False) -> Axes:
-    """Figure 6, one panel: score of a cluster against tuning clusters."""
+    """Figure 6, one panel: score of a cluster against tuning clusters.
+
+    Parameters
+    ----------
+    named
+        Whether there is room for the names of the clusters added, and for values.
+    """
     places = {x: float(x) for x in ["0", *steps(table)]}
     base = lines.row(table, BASE, "0", cluster)
     if base is not None:

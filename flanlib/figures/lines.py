@@ -119,7 +119,7 @@ def published_rows(points: pd.DataFrame, arms: Mapping[str, str], group: str = "
 
 
 def together(table: pd.DataFrame, *more: pd.DataFrame) -> pd.DataFrame:
-    """A table with further rows behind."""
+    """The columns of a table that figures share, with the rows of `more` behind."""
     parts = [part for part in more if len(part)]
     return pd.concat([table[COLUMNS], *parts], ignore_index=True)
 
@@ -140,10 +140,6 @@ def draw(
 
     Parameters
     ----------
-    places
-        x of the table -> where it stands; what is not in it is not drawn.
-    labelled
-        Whether there is room for the values that are to be written.
     chance
         Whether what guessing gets is drawn, where it is known.
     """
@@ -189,7 +185,7 @@ def draw_published(
 def ticks(
     ax: Axes, places: Mapping[str, float], names: Mapping[str, str], *, upright: bool = False
 ) -> None:
-    """Name the places of an axis, and leave room at both ends."""
+    """Write at `places` their `names`, or x itself; leave room at both ends."""
     ends = min(places.values()), max(places.values())
     room = 0.09 * (ends[1] - ends[0]) or 0.5
     ax.set_xticks(
@@ -249,13 +245,13 @@ def panels(
 
 
 def columns(n: int, left: float = 0.5, right: float = style.WIDTH - 0.1, gap: float = 0.14):
-    """Left and right edges, in inches, of n panels of one width."""
+    """Edges of `n` panels of one width from `left` to `right`, with a `gap`; inches."""
     width = (right - left - gap * (n - 1)) / n
     return [(left + i * (width + gap), left + i * (width + gap) + width) for i in range(n)]
 
 
 def legend(series: Sequence[Series], chance: bool = True) -> list[Line2D]:
-    """One handle per series, and the line of chance."""
+    """One handle per series; with `chance`, a dotted line for it."""
     found = [Line2D([], [], color=GREY, ls=":", lw=1.1, label="chance")] if chance else []
     return found + [
         Line2D(
@@ -285,7 +281,7 @@ def narrow(ax: Axes, name: str) -> None:
 
 
 def spelled(found, signed: bool = False) -> str:
-    """A value with its interval, as text; signed for a difference."""
+    """A value with its interval, as text; `signed` for a difference."""
     form = "+.1f" if signed else ".1f"
     if np.isnan(found.low):
         return format(found.value, form)
@@ -293,7 +289,7 @@ def spelled(found, signed: bool = False) -> str:
 
 
 def verdict(difference) -> str:
-    """What the interval of a difference says: `higher`, `lower`, `undecided`."""
+    """What the interval of a `difference` says: `higher`, `lower`, `undecided`."""
     if difference.low > 0:
         return "higher"
     return "lower" if difference.high < 0 else "undecided"

@@ -34,6 +34,8 @@ def scale(models: Sequence[str], sizes: Mapping[str, int]) -> Scale:
 
     Parameters
     ----------
+    models
+        From small to large where sizes are not known: they then stand in order.
     sizes
         Model -> parameters.
     """

@@ -46,7 +46,15 @@ DOMAINS = {"NLU": "#CFE0F3", "NLG": "#F6E3C5"}
 
 @dataclass(frozen=True)
 class Mark:
-    """How an arm looks everywhere: name, marker, line and fill colour."""
+    """How an arm looks everywhere.
+
+    Attributes
+    ----------
+    name
+        As the legend has it.
+    fill
+        Colour of the inside; empty is the colour of the cluster.
+    """
 
     name: str
     marker: str
@@ -69,7 +77,13 @@ def colour(cluster: str) -> str:
 
 
 def title(cluster: str, short: bool = False) -> str:
-    """A cluster's name; of a user's own cluster, its key."""
+    """A cluster's name; of a user's own cluster, its key.
+
+    Parameters
+    ----------
+    short
+        Whether it has to fit a narrow place.
+    """
     if cluster in CLUSTERS:
         return CLUSTERS[cluster][1 if short else 0]
     return cluster.replace("_", " ").capitalize()
@@ -88,6 +102,13 @@ def stamp(fig: Figure, about: str, note: str = "") -> None:
     """Say below what was measured; mark a figure across where a note asks.
 
     The first word of the note is written over the whole figure.
+
+    Parameters
+    ----------
+    about
+        In words; the note follows it.
+    note
+        Of the profile; empty marks nothing.
     """
     line = f"{about}. {note}" if note else about
     colour = "#B00000" if note else QUIET

@@ -80,21 +80,36 @@ def choosing(rng: random.Random, question: str, right: str, wrong: list[str]) ->
 def offered(
     rng: random.Random, question: str, right: str, wrong: list[str], p: float = 0.35
 ) -> str:
-    """The question, at times with its possible answers named."""
+    """The question, at times with its possible answers named.
+
+    Parameters
+    ----------
+    p
+        Share of questions that name them.
+    """
     return choosing(rng, question, right, wrong) if rng.random() < p else question
 
 
 def lines_of(rng: random.Random, sentences: list[str]) -> str:
+    """A page of sentences, on lines of their own or one after another.
+
+    Parameters
+    ----------
+    sentences
+        With or without their full stops.
+    """
     return ("\n" if rng.random() < 0.25 else " ").join(
         s if s[-1] in ".?!" + CLOSE else s + "." for s in sentences
     )
 
 
 def facts_of(rng: random.Random, n: int, n_people: int) -> list:
+    """Facts about people of either side of the split."""
     return pick_facts(rng, rng.sample(PEOPLE, n_people), n)
 
 
 def say(rng: random.Random, fact) -> str:
+    """A fact in one of its three wordings."""
     return fact.say(rng.randrange(3))
 
 

@@ -24,8 +24,6 @@ class Phase:
 
     Attributes
     ----------
-    answer_weight
-        Loss weight of a token that answers a question; others have 1.
     shares
         Family of pages -> weight in the draw.
     rows

@@ -13,7 +13,15 @@ TASKS: dict[str, Maker] = {}
 
 
 class Draw:
-    """A world, one side of it, and a generator: what a row is made from."""
+    """A world, one side of it, and a generator: what a row is made from.
+
+    Parameters
+    ----------
+    side
+        Whose people, towns and the like may occur: `tuning` or `evaluation`.
+    index
+        Number of the row, from 0; what alternates goes by it.
+    """
 
     def __init__(self, rng: random.Random, here: World, side: Side, index: int):
         self.rng, self.here, self.side, self.index = rng, here, side, index
@@ -23,7 +31,13 @@ class Draw:
         return self.here.of(what, self.side)
 
     def turn(self, items: list):
-        """The items one after another, row by row."""
+        """The items one after another, row by row.
+
+        Parameters
+        ----------
+        items
+            Any list; the choice goes by the row's number, not by chance.
+        """
         return items[self.index % len(items)]
 
     def coin(self) -> bool:
@@ -57,6 +71,7 @@ def shuffled(draw: Draw, right: str, wrong: list[str]) -> Row:
 
 
 def wrong_values(draw: Draw, fact, facts, n: int) -> list[str]:
+    """Different values of the kind of a fact, none of them in `facts`."""
     found: list[str] = []
     while len(found) < n:
         value = other_value(draw.rng, fact, facts)
@@ -66,7 +81,15 @@ def wrong_values(draw: Draw, fact, facts, n: int) -> list[str]:
 
 
 def statement(draw: Draw, facts, truth: Literal["yes", "maybe", "no"]):
-    """A statement about the passage's first person that holds, may, or does not."""
+    """A statement about the passage's first person that holds, may, or does not.
+
+    Parameters
+    ----------
+    facts
+        The passage, its first person first.
+    truth
+        `maybe` says what the passage leaves open.
+    """
     fact = draw.rng.choice([f for f in facts if f.who == facts[0].who])
     if truth == "no":
         return fact.but(other_value(draw.rng, fact, facts))

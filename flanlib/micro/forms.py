@@ -53,7 +53,13 @@ def dictionary(rng, here):
 
 
 def joined(facts: list) -> str:
-    """One sentence for the facts of one person, in order."""
+    """One sentence for the facts of one person.
+
+    Parameters
+    ----------
+    facts
+        In order, all of one person.
+    """
     first = facts[0].say()
     rest = [f.say().removeprefix(f.who + " ") for f in facts[1:]]
     return " and ".join([first, *rest])
@@ -87,7 +93,7 @@ def compose(rng, here):
 
 
 def article(rng: random.Random, main, others) -> list[str]:
-    """A story that comes back to its main fact."""
+    """A story that tells `main` first and last, in two wordings, and `others` between."""
     told = [main.say(i) for i in rng.sample(range(3), 2)]
     return [told[0], *(f.say(rng.randrange(3)) for f in others), told[1]]
 
@@ -119,7 +125,13 @@ def grammar(rng, here):
 
 
 def scramble(rng: random.Random, words: list[str]) -> list[str]:
-    """The words in another order."""
+    """The words in another order.
+
+    Parameters
+    ----------
+    words
+        Not all the same.
+    """
     while (mixed := rng.sample(words, len(words))) == words:
         pass
     return mixed

@@ -65,6 +65,8 @@ class Kind:
         Name of the slot in records.
     asks
         What sort of answer the open question wants.
+    values
+        What it may be, one or two words each.
     """
 
     key: str

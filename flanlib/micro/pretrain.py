@@ -34,7 +34,15 @@ CHECKPOINT_STEPS = 500
 
 @dataclass(frozen=True)
 class Size:
-    """Shape of one rung of the ladder."""
+    """Shape of one rung of the ladder.
+
+    Attributes
+    ----------
+    hidden, inner
+        Width of the hidden states, and of the feed-forward part.
+    layers, heads
+        Layers, and attention heads in each.
+    """
 
     hidden: int
     layers: int
@@ -52,7 +60,15 @@ SIZES = {
 
 
 def build(size: Size, n_words: int, pad: int, eos: int) -> LlamaForCausalLM:
-    """An untrained model; seed the generator before."""
+    """An untrained model; seed the generator before.
+
+    Parameters
+    ----------
+    n_words
+        Size of the vocabulary.
+    pad
+        Id of the padding token.
+    """
     config = LlamaConfig(
         vocab_size=n_words,
         hidden_size=size.hidden,
@@ -86,7 +102,17 @@ class Batch:
 
 
 def encode(tokenizer, text: str, answer_weight: float) -> tuple[list[int], list[float]]:
-    """Token ids of a page, end token last, and their weights as targets."""
+    """Token ids of a page, end token last, and their weights as targets.
+
+    Parameters
+    ----------
+    text
+        With answers marked; the marks are taken out.
+
+    Returns
+    -------
+    Two lists of at most `ROW_TOKENS`; the first weight is 0, as no token predicts it.
+    """
     bare, spans, last = [], [], 0
     for part in asking.MARKS.split(text):
         bare.append(part)
@@ -106,7 +132,18 @@ def encode(tokenizer, text: str, answer_weight: float) -> tuple[list[int], list[
 
 
 def rows(tokenizer, texts: Iterator[str], answer_weight: float) -> Iterator[tuple]:
-    """Documents packed into rows of ROW_TOKENS, in order of arrival."""
+    """Documents packed into rows of ROW_TOKENS, in order of arrival.
+
+    Parameters
+    ----------
+    texts
+        With answers marked.
+
+    Returns
+    -------
+    Lists of `ROW_TOKENS` numbers: ids, positions, documents from 1, weights; 0 is
+    padding. What does not fill a row at the end is not given.
+    """
     row: list[list] = [[], [], [], []]
     number = 0
     for text in texts:
@@ -163,7 +200,13 @@ def loss_of(model, ids, position, document, weight) -> tuple[torch.Tensor, torch
 
 
 def rate(step: int, total: int) -> float:
-    """Share of the peak learning rate: warm-up, level, linear decay."""
+    """Share of the peak learning rate: warm-up, level, linear decay.
+
+    Parameters
+    ----------
+    total
+        Steps in all.
+    """
     if step < WARMUP_STEPS:
         return (step + 1) / WARMUP_STEPS
     done = max(0.0, (step / total - DECAY_FROM) / (1 - DECAY_FROM))
@@ -207,6 +250,13 @@ def pretrain(
     dict
         The record also written as `pretraining.json`: tokens, steps, curve
         (nats per token), seconds, settings.
+
+    Raises
+    ------
+    ParameterError
+        If there is no such size.
+    RunError
+        If the loss is not finite.
     """
     if name not in SIZES:
         raise ParameterError(f"no size {name!r}; there are {', '.join(SIZES)}")
@@ -277,7 +327,13 @@ def pretrain(
 
 
 def card(record: dict) -> str:
-    """The model card of a rung, from its record."""
+    """The model card of a rung, from its record.
+
+    Parameters
+    ----------
+    record
+        What pretraining.json holds.
+    """
     probed = "\n".join(f"| {name} | {value} |" for name, value in record["probes"].items())
     return f"""---
 license: apache-2.0

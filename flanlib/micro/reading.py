@@ -157,7 +157,19 @@ def creatures(rng, here):
 
 
 def review(rng: random.Random, good: bool, n: int, words=None, people=PEOPLE) -> list[str]:
-    """Sentences of an opinion about one thing."""
+    """Sentences of an opinion about one thing.
+
+    Parameters
+    ----------
+    good
+        Whether it praises.
+    n
+        Sentences.
+    words
+        Adjectives to draw from; None for all that praise, or blame.
+    people
+        Who may be quoted.
+    """
     thing = rng.choice(THINGS)
     words = words or (GOOD if good else BAD)
     forms = (

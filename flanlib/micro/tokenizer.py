@@ -31,7 +31,13 @@ def vocabulary(world_seed: int) -> list[str]:
 
 
 def build(words: list[str]) -> PreTrainedTokenizerFast:
-    """The tokenizer of a word list."""
+    """The tokenizer of a word list.
+
+    Parameters
+    ----------
+    words
+        Each becomes a token with the space before it.
+    """
     pieces = [PAD, EOS, UNK, SPACE, "\n"]
     pieces += [chr(c) for c in range(33, 127)] + [SPACE + w for w in words]
     scores = [(p, -8.0 if len(p) > 1 else -12.0) for p in pieces]

@@ -32,22 +32,50 @@ Side = Literal["tuning", "evaluation"]
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One thing that holds of one person."""
+    """One thing that holds of one person.
+
+    Attributes
+    ----------
+    kind
+        Key of `lexicon.KINDS`.
+    who
+        Name of the person.
+    value
+        One of the kind's values.
+    """
 
     kind: str
     who: str
     value: str
 
     def say(self, form: int = 0) -> str:
-        """A statement; `form` picks among wordings of the same meaning."""
+        """A statement; `form` picks among wordings of the same meaning.
+
+        Parameters
+        ----------
+        form
+            Number of the wording, from 0; all mean the same.
+        """
         return KINDS[self.kind].say[form].format(p=self.who, v=self.value)
 
     def wh(self, form: int = 0) -> str:
-        """The open question whose answer is the value."""
+        """The open question whose answer is the value.
+
+        Parameters
+        ----------
+        form
+            Number of the wording, from 0; all mean the same.
+        """
         return KINDS[self.kind].wh[form].format(p=self.who)
 
     def yn(self, form: int = 0) -> str:
-        """The yes/no question whether this fact holds."""
+        """The yes/no question whether this fact holds.
+
+        Parameters
+        ----------
+        form
+            Number of the wording, from 0; all mean the same.
+        """
         return KINDS[self.kind].yn[form].format(p=self.who, v=self.value)
 
     def but(self, value: str) -> "Fact":
@@ -120,7 +148,15 @@ def _lexicon(rng: random.Random) -> dict[str, str]:
 def pick_facts(
     rng: random.Random, people: Sequence[str], n: int, kinds: Sequence[str] = tuple(KINDS)
 ) -> list[Fact]:
-    """`n` facts about people, each with its own value, no (kind, person) twice."""
+    """Facts about people, each with its own value, no (kind, person) twice.
+
+    Parameters
+    ----------
+    n
+        At most; fewer where people and kinds do not give as many.
+    kinds
+        Keys of `lexicon.KINDS` to draw from.
+    """
     pairs = [(kind, who) for kind in kinds for who in people]
     found: list[Fact] = []
     used: set[str] = set()
