@@ -1,6 +1,5 @@
-"""What a run leaves for a reader: versions, memory, and the model card."""
+"""What a run leaves for a reader: versions, and the model card."""
 
-import resource
 from dataclasses import asdict
 from importlib import metadata
 from typing import Any
@@ -11,24 +10,6 @@ LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes", "accelerate", "tok
 def versions() -> dict[str, str]:
     """Versions of the libraries that tuning depends on."""
     return {name: metadata.version(name) for name in LIBRARIES}
-
-
-def peak_memory_gib(kind: str) -> float:
-    """Most memory held so far, GiB: of the CUDA device, else of the process."""
-    if kind == "cuda":
-        import torch
-
-        return round(torch.cuda.max_memory_allocated() / 2**30, 3)
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 3)
-
-
-def device_name(kind: str) -> str:
-    """A device as records name it: `cpu`, or the CUDA device's name."""
-    if kind != "cuda":
-        return kind
-    import torch
-
-    return torch.cuda.get_device_name()
 
 
 def text(run: Any) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from flanlib import paths
+from flanlib import devices, paths
 from flanlib.audit import columns
 
 LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes", "datasets", "papermill", "matplotlib")
@@ -109,7 +109,7 @@ def _nf4() -> Check:
     import bitsandbytes.functional as quantiser
     import torch
 
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = devices.default()
     plain = torch.randn(128, 128, generator=torch.Generator().manual_seed(0)).to(device)
     packed, state = quantiser.quantize_4bit(plain, quant_type="nf4", compress_statistics=True)
     error = (quantiser.dequantize_4bit(packed, state) - plain).abs().mean().item()

@@ -1,4 +1,4 @@
-"""How much memory a run will need, before anything is loaded.
+"""How much memory and arithmetic a run will need, before anything is loaded.
 
 The model is built on PyTorch's meta device, where tensors have shapes and no
 content, with one layer and with two; a packed step is run forward there, and
@@ -6,25 +6,23 @@ what autograd keeps is added up. The difference is one layer's share.
 """
 
 import copy
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import AttentionInterface, AutoModelForCausalLM
 
-from flanlib import encode, model, packing
+from flanlib import devices, encode, model, packing
 from flanlib.config import Factors, Recipe
 from flanlib.errors import RunError
 from flanlib.templates import Prompt
 
-GIB = 2**30
 COUNTED = "flanlib_counted"
 NF4_BYTES = 0.5 + 1 / 64 + 4 / (64 * 256)  # codes, 8-bit scales, scales of scales
 SAMPLE = 256
+TFLOPS = 100.0  # per second, kept up by a data-centre GPU in bfloat16: assumed, not measured
 MARGIN = 1.1  # what allocators keep back, and what autocast converts
 
 
@@ -37,6 +35,12 @@ class Plan:
     tokens_per_step
         Prompt and target tokens of a mean step, over a sample of the
         mixture; None where no mixture was given.
+    n_steps
+        Optimiser steps.
+    flop_per_token
+        Of the linear layers: two per weight forward, two for the gradient
+        that goes through, two more where the forward pass is made again,
+        and two where the weight itself is trained.
     parts
         GiB for weights, trained (weights, gradients, optimiser),
         activations, logits, and the process itself.
@@ -50,6 +54,8 @@ class Plan:
     n_parameters: int
     n_trainable: int
     tokens_per_step: float | None
+    n_steps: int
+    flop_per_token: float
     checkpointing: bool
     parts: dict[str, float]
     peak_gib: float
@@ -61,6 +67,14 @@ class Plan:
         """Whether the device has room for it."""
         return self.peak_gib <= self.available_gib
 
+    @property
+    def hours(self) -> float | None:
+        """On a GPU that keeps up `TFLOPS`; None on a CPU, or where tokens are not known."""
+        if self.device == "cpu" or self.tokens_per_step is None:
+            return None
+        operations = self.flop_per_token * self.tokens_per_step * self.n_steps
+        return operations / (TFLOPS * 1e12) / 3600
+
     def lines(self) -> list[str]:
         """The plan for a reader."""
         found = [
@@ -70,6 +84,10 @@ class Plan:
         ]
         if self.tokens_per_step is not None:
             found.append(f"tokens per step   {self.tokens_per_step:,.0f}")
+        if self.hours is not None:
+            found.append(
+                f"hours             {self.hours:.1f} at {TFLOPS:.0f} TFLOP/s, an assumption"
+            )
         found += [f"{name:<17} {gib:.2f} GiB" for name, gib in self.parts.items()]
         found.append(
             f"peak on {self.device:<9} {self.peak_gib:.2f} GiB of {self.available_gib:.2f} GiB"
@@ -96,8 +114,8 @@ def plan(
     prompts
         Of the mixture; a sample is tokenised to count tokens.
     """
-    kind = torch.device(device).type if device else _default()
-    room = _available(kind) if available_gib is None else available_gib
+    kind = torch.device(device).type if device else devices.default()
+    room = devices.available_gib(kind) if available_gib is None else available_gib
     config = model.config_of(factors.model)
     packing.check_type(config.model_type)
     found = _count(config, factors, recipe, kind)
@@ -107,6 +125,8 @@ def plan(
         n_parameters=found.n_parameters,
         n_trainable=found.n_trainable,
         tokens_per_step=_tokens(factors, recipe, config, prompts),
+        n_steps=recipe.steps,
+        flop_per_token=found.flop_per_token,
         checkpointing=kind == "cuda",
         parts={name: round(gib, 3) for name, gib in found.parts.items()},
         peak_gib=round(peak, 3),
@@ -135,6 +155,7 @@ def check(found: Plan) -> None:
 class _Counts:
     n_parameters: int
     n_trainable: int
+    flop_per_token: float
     parts: dict[str, float]
 
 
@@ -166,16 +187,17 @@ def _count(config: Any, factors: Factors, recipe: Recipe, kind: str) -> _Counts:
     four_bits = recipe.quantization == "nf4" and not full
     weights = linear * (NF4_BYTES if four_bits and cuda else item) + other * item
     states = 2 if cuda and not full else 8
-    in_process = 0.0 if cuda else _resident()
+    in_process = 0.0 if cuda else devices.resident_gib()
     taken_back = one.largest * 2 if four_bits and cuda else 0
     return _Counts(
         n_parameters=linear + other,
         n_trainable=trained,
+        flop_per_token=float(linear * (4 + 2 * cuda + 2 * full)),
         parts={
-            "weights": 0.0 if full else weights / GIB,
-            "trained": trained * (8 + states) / GIB,
-            "activations": MARGIN * (kept + taken_back) / GIB,
-            "logits": MARGIN * 2 * targets * vocabulary * 4 / GIB,
+            "weights": 0.0 if full else weights / devices.GIB,
+            "trained": trained * (8 + states) / devices.GIB,
+            "activations": MARGIN * (kept + taken_back) / devices.GIB,
+            "logits": MARGIN * 2 * targets * vocabulary * 4 / devices.GIB,
             "process": in_process,
         },
     )
@@ -311,21 +333,3 @@ def _advice(config: Any, factors: Factors, recipe: Recipe, kind: str, room: floa
         if needed <= room:
             return f"{what} would need {needed:.2f} GiB"
     return "use a smaller model, or a device with more memory"
-
-
-def _default() -> str:
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def _available(kind: str) -> float:
-    if kind == "cuda":
-        return torch.cuda.mem_get_info()[0] / GIB
-    lines = Path("/proc/meminfo").read_text().splitlines()
-    free = next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
-    return free / 2**20 + _resident()
-
-
-def _resident() -> float:
-    """GiB the process holds now."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / GIB

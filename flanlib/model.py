@@ -32,7 +32,7 @@ from transformers import (
     set_seed,
 )
 
-from flanlib import paths
+from flanlib import devices, paths
 from flanlib.config import Arm, Quantization, Recipe
 from flanlib.errors import DataError, ParameterError, RunError
 from flanlib.quiet import quiet
@@ -100,7 +100,7 @@ def load(
     DataError
         If model, tokenizer or adapter cannot be read.
     """
-    where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    where = torch.device(device or devices.default())
     if isinstance(dtype, str):
         dtype = getattr(torch, dtype)
     dtype = dtype or (torch.float32 if where.type == "cpu" else torch.bfloat16)

@@ -254,16 +254,16 @@ def _measured(evaluation: Any) -> dict[str, Any]:
 
 def processes() -> int:
     """Jobs to run at a time: one per core, at most four; one on a GPU."""
-    import torch
+    from flanlib import devices
 
-    if torch.cuda.is_available():
+    if devices.default() == "cuda":
         return 1
     return max(1, min(4, len(os.sched_getaffinity(0))))
 
 
 def _model(job: Job) -> tuple[Any, Any, dict[str, Any]]:
     """Model, tokenizer, and what records say of the two."""
-    from flanlib import card, model
+    from flanlib import devices, model
 
     factors, recipe, about = job.factors, job.recipe, {}
     if factors.arm == "base":
@@ -273,7 +273,7 @@ def _model(job: Job) -> tuple[Any, Any, dict[str, Any]]:
         made = _tuned(job, factors, recipe, below)
         lm, tokenizer = made.load()
         about = {"mixture": made.mixture["digest"], "tuning": made.cost}
-    about["device"] = card.device_name(next(lm.parameters()).device.type)
+    about["device"] = devices.name_of(next(lm.parameters()).device.type)
     return lm, tokenizer, about
 
 

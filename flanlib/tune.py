@@ -18,7 +18,7 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
-from flanlib import card, checkpoint, folding, memory, packing
+from flanlib import card, checkpoint, devices, folding, memory, packing
 from flanlib import mixture as mixtures
 from flanlib import model as models
 from flanlib.config import Factors, Recipe, digest, run_id
@@ -325,8 +325,8 @@ class Run:
             mixture=data,
             n_trainable=sum(p.numel() for p in net.parameters() if p.requires_grad),
             progress=progress,
-            peak_memory_gib=card.peak_memory_gib(identity["device"]),
-            device=card.device_name(identity["device"]),
+            peak_memory_gib=devices.peak_memory_gib(identity["device"]),
+            device=devices.name_of(identity["device"]),
             dtype=identity["dtype"].removeprefix("torch."),
             versions=card.versions(),
             started=started,

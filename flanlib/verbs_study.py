@@ -64,8 +64,8 @@ def tune(
     checkpoint_every
         Steps from one checkpoint to the next.
     dry_run
-        Print trained parameters, tokens per step and predicted memory, and
-        stop; status 1, with advice, where it will not fit.
+        Print trained parameters, tokens per step, predicted memory and (for
+        a GPU) hours, and stop; status 1, with advice, where it will not fit.
     available_gib
         Memory that a dry run plans for; without it, what is free here.
     """

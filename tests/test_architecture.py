@@ -25,7 +25,7 @@ sources hub
 templates micro.tokenizer
 audit overlap stream mixture rendering export listing
 encode packing
-quiet rehearsal checkpoint card model
+quiet devices rehearsal checkpoint card model
 tree opened likelihood generate
 folding memory trainer tune
 score shards choices answers counts metrics

@@ -8,7 +8,7 @@ import torch
 from test_tune import prompts
 from transformers import GPTNeoXConfig, LlamaConfig
 
-from flanlib import memory, model, packing, rehearsal, tune
+from flanlib import devices, memory, model, packing, rehearsal, tune
 from flanlib.config import Factors, Recipe
 from flanlib.encode import Encoded
 from flanlib.errors import RunError
@@ -72,7 +72,7 @@ def test_predicted_is_near_counted(shapes, name, arm):
     found = memory.plan(Factors(model=str(shapes / name), arm=arm), RECIPE, device="cpu")
     trained, kept = counted(CONFIGS[name], RECIPE, arm)
     assert found.n_trainable == trained
-    predicted = found.parts["activations"] / memory.MARGIN * memory.GIB
+    predicted = found.parts["activations"] / memory.MARGIN * devices.GIB
     assert predicted == pytest.approx(kept, rel=0.15, abs=2e6)
 
 
@@ -101,6 +101,35 @@ def test_four_bits_take_a_quarter_of_two_bytes(shapes):
     assert 3 < plain / four < 4
 
 
+@pytest.mark.parametrize("name", CONFIGS)
+def test_arithmetic_is_that_of_the_linear_layers(shapes, name):
+    from torch.utils.flop_counter import FlopCounterMode
+    from transformers import AutoModel
+
+    body = AutoModel.from_config(CONFIGS[name])
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        body(torch.zeros(1, 40, dtype=torch.long))
+    counts = counter.get_flop_counts()["Global"]
+    products = sum(n for op, n in counts.items() if str(op).endswith(("mm",)))
+    ways = {(a, d): memory.plan(Factors(model=str(shapes / name), arm=a), RECIPE, device=d)
+            for a in ("tuned", "finetuned") for d in ("cpu", "cuda")
+            if d == "cpu" or torch.cuda.is_available()}  # fmt: skip
+    assert ways["tuned", "cpu"].flop_per_token == 2 * products / 40
+    assert ways["finetuned", "cpu"].flop_per_token == 3 * products / 40
+
+
+def test_hours_follow_from_arithmetic_and_are_told_for_a_gpu(shapes):
+    factors = Factors(model=str(shapes / "6.9b"))
+    found = memory.plan(factors, Recipe(), device="cuda", available_gib=24)
+    assert found.hours is None and "hours" not in "\n".join(found.lines())
+    found = replace(found, tokens_per_step=1e4, n_steps=1000)
+    layers = 12 * 4096**2 * 32  # QKV, output, and a feed-forward of four times the width
+    assert found.flop_per_token == 6 * layers
+    assert found.hours == pytest.approx(6 * layers * 1e7 / 1e14 / 3600)
+    assert "an assumption" in "\n".join(found.lines())
+    assert replace(found, device="cpu").hours is None
+
+
 @pytest.mark.parametrize(
     ("factors", "recipe", "room", "advice"),
     [
@@ -124,7 +153,7 @@ def test_what_will_not_fit_is_refused_with_advice(shapes, factors, recipe, room,
 
 def test_tune_refuses_before_it_loads(tmp_path, monkeypatch):
     base = model.random_neox(tmp_path / "m")
-    monkeypatch.setattr(memory, "_available", lambda kind: 0.001)
+    monkeypatch.setattr(devices, "available_gib", lambda kind: 0.001)
     monkeypatch.setattr(model, "load", None)
     with pytest.raises(RunError, match="tuning needs"):
         tune.tune(
