@@ -180,8 +180,8 @@ def audit(axis: Any) -> Iterator[Point]:
         yield Point(arm="tuned", x=x, cells=axis.asked(axis.tuned(), tasks=ranked, turned=turned))
 
 
-# Of one task (2), as in the paper (6), or too dear to go round (10).
-ONE_GROUP = ("fig2_paradigms", "fig6_clusters", "fig10_prompt_tuning")
+# Of one task (2), as in the paper (6), or too dear to go round (10, 11).
+ONE_GROUP = ("fig2_paradigms", "fig6_clusters", "fig10_prompt_tuning", "fig11_templates")
 PLANS: dict[str, Callable[[Any], Iterator[Point]]] = {
     "fig2_paradigms": paradigms,
     "fig6_clusters": clusters,
