@@ -27,8 +27,9 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
-from flanlib import axes, estimates, paths, provenance, results
+from flanlib import paths, provenance, results
 from flanlib.results import Cell
+from flanlib.studies import axes, estimates
 
 RECORD = paths.BENCHMARKS / "remedies.json"
 AT = paths.BUILD / "remedies"

@@ -32,10 +32,11 @@ from typing import Any
 import datasets
 from jinja2 import Environment
 
-from flanlib import catalogue, paths, rendering, sources, templates
-from flanlib.adapters import Example
+from flanlib import catalogue, paths, sources, templates
 from flanlib.errors import MissingResultError
 from flanlib.mixture import mixture
+from flanlib.prompts import rendering
+from flanlib.rows.adapters import Example
 
 RECORD = paths.BENCHMARKS / "rendering.json"
 N_ROWS, MIN_ROWS, REPEATS = 2_000, 1_000, 3

@@ -38,8 +38,9 @@ import torch
 import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from flanlib import adapters, catalogue, paths, score, templates
-from flanlib.likelihood import Work
+from flanlib import catalogue, paths, score, templates
+from flanlib.rows import adapters
+from flanlib.scoring.likelihood import Work
 
 TASKS = {"rte": 2.0, "cosmos_qa": 6.0}
 SHAPES = {"llama": 32_000, "gpt_neox": 50_304, "gpt2": 50_257}

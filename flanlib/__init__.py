@@ -1,4 +1,20 @@
-"""Instruction tuning as in FLAN, small enough to check and to rerun."""
+"""Instruction tuning as in FLAN, small enough to check and to rerun.
+
+What a number passes through stands at the top, one module a step: catalogue,
+sources, templates, mixture, encode, model, tune, score, metrics, results,
+study, report. What a step is made of has a room:
+
+rows        from a source's rows to examples
+prompts     from templates to prompts and mixtures
+training    packing, trainer, checkpoints, memory
+scoring     prefix trees, likelihoods, generation, choices
+studies     plans, axes, runs, estimates, sweeps
+figures     one module per figure
+reporting   costs, notebooks in a row, the API reference
+workbench   trying a model by hand
+commands    the verbs of the command line
+micro       the small world, its corpus, its models
+"""
 
 import logging
 

@@ -10,12 +10,12 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from pathlib import Path
 
-from flanlib import arguments
+from flanlib import paths
+from flanlib.commands import arguments
 from flanlib.errors import FlanlibError, MissingResultError, ParameterError
 
-MODULES = ("verbs", "verbs_study", "verbs_sweep")
+MODULES = ("verbs", "verbs_study", "verbs_sweep")  # below commands/
 ORDER = (
     *("doctor", "list", "fetch", "render", "mix", "export", "audit"),
     *("pretrain", "tune", "score", "run", "figures", "report"),
@@ -30,7 +30,7 @@ def verbs() -> dict[str, tuple[str, str]]:
     """
     found = {}
     for module in MODULES:
-        path = Path(__file__).with_name(f"{module}.py")
+        path = paths.PACKAGE / "commands" / f"{module}.py"
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.FunctionDef) and node.name.rstrip("_") in ORDER:
                 words = (ast.get_docstring(node) or "").split("\n", 1)[0]
@@ -107,5 +107,5 @@ def _main(words: Sequence[str]) -> int:
 
 
 def _find(module: str, name: str):
-    found = import_module(f"flanlib.{module}")
+    found = import_module(f"flanlib.commands.{module}")
     return getattr(found, name, None) or getattr(found, f"{name}_")

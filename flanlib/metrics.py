@@ -13,11 +13,11 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from flanlib import counts
-from flanlib.adapters import Example
 from flanlib.catalogue import Task
-from flanlib.choices import Choice, compared
 from flanlib.errors import DataError
+from flanlib.rows.adapters import Example
+from flanlib.scoring import counts
+from flanlib.scoring.choices import Choice, compared
 
 DRAWS = 2000
 

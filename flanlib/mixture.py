@@ -16,12 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from flanlib import overlap, sources, templates
-from flanlib.audit import EvaluationAudit, TaskAudit
+from flanlib import sources, templates
 from flanlib.catalogue import TRAIN_CAP, Catalogue, Split, Task, load
 from flanlib.config import Factors, Recipe
 from flanlib.errors import LeakageError, MissingResultError, ParameterError
-from flanlib.stream import Mixture, Part, Store, few_shot, shuffled
+from flanlib.prompts import overlap
+from flanlib.prompts.audit import EvaluationAudit, TaskAudit
+from flanlib.prompts.stream import Mixture, Part, Store, few_shot, shuffled
 from flanlib.templates import Template
 
 __all__ = ["RATE_CAP", "Mixture", "few_shot", "mixture", "of_run"]

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+PACKAGE = Path(__file__).parent
 ROOT = Path(os.environ.get("FLANLIB_ROOT", Path(__file__).resolve().parents[1]))
 DATA = ROOT / "data"
 MODELS = DATA / "models"

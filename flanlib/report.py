@@ -16,11 +16,13 @@ from typing import Any
 
 import pandas as pd
 
-from flanlib import agreement as agreements
-from flanlib import batch, costs, figures, ledger, notebook, paths, provenance, reference, results
-from flanlib.audit import columns
+from flanlib import figures, notebook, paths, provenance, results
 from flanlib.errors import MissingResultError
 from flanlib.profiles import Settings
+from flanlib.prompts.audit import columns
+from flanlib.reporting import batch, costs, reference
+from flanlib.studies import agreement as agreements
+from flanlib.studies import ledger
 from flanlib.study import Study, open_study
 
 PAGES = Path(__file__).with_name("pages")

@@ -19,9 +19,9 @@ from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from flanlib import paths
-from flanlib.adapters import Example
 from flanlib.config import STRICT, Factors, Form, Recipe, digest, run_id
 from flanlib.errors import DataError, MissingResultError
+from flanlib.rows.adapters import Example
 from flanlib.templates import Template
 
 Choice = Literal["sum", "token", "byte", "pmi"]

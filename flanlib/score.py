@@ -14,9 +14,9 @@ import pandas as pd
 
 from flanlib import encode
 from flanlib.errors import TemplateError
-from flanlib.generate import greedy
-from flanlib.likelihood import Item, Work, likelihoods
-from flanlib.opened import context_of
+from flanlib.scoring.generate import greedy
+from flanlib.scoring.likelihood import Item, Work, likelihoods
+from flanlib.scoring.opened import context_of
 from flanlib.templates import Prompt
 
 Progress = Callable[[int, int], None]

@@ -23,11 +23,12 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal
 
-from flanlib import files, paths
-from flanlib.adapters import Example, adapt_all, cut_key
+from flanlib import paths
 from flanlib.catalogue import DEV_ROWS, TRAIN_CAP, Catalogue, Task
-from flanlib.cuts import Stretch, Unit, canonical, cut, lowest, stretches
 from flanlib.errors import DataError, MissingResultError, ParameterError
+from flanlib.rows import files
+from flanlib.rows.adapters import Example, adapt_all, cut_key
+from flanlib.rows.cuts import Stretch, Unit, canonical, cut, lowest, stretches
 
 Split = Literal["train", "dev", "eval", "all"]
 NEARLY_ALL = 0.9

@@ -9,23 +9,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from flanlib import (
-    agreement,
-    asking,
-    catalogue,
-    estimates,
-    paths,
-    profiles,
-    results,
-    runs,
-    sources,
-    templates,
-)
+from flanlib import catalogue, paths, profiles, results, sources, templates
 from flanlib.catalogue import Catalogue, Task
 from flanlib.config import Factors, Recipe, run_id
 from flanlib.profiles import Settings
 from flanlib.results import Cell, Record, Scoring
-from flanlib.runs import Job
+from flanlib.scoring import asking
+from flanlib.studies import agreement, estimates, runs
+from flanlib.studies.runs import Job
 
 ASKED = Scoring()
 BARE = Scoring(show_options=False)

@@ -23,11 +23,12 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from flanlib import documents, language
-from flanlib.adapters import Example
+from flanlib import documents
 from flanlib.catalogue import Catalogue, Task
 from flanlib.errors import TemplateError
-from flanlib.language import Renderer, renderer
+from flanlib.prompts import language
+from flanlib.prompts.language import Renderer, renderer
+from flanlib.rows.adapters import Example
 
 OPTIONS_HEAD = "OPTIONS:"
 SEPARATOR = "\n"

@@ -18,14 +18,15 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
-from flanlib import card, checkpoint, devices, folding, memory, packing
+from flanlib import devices
 from flanlib import mixture as mixtures
 from flanlib import model as models
 from flanlib.config import Factors, Recipe, digest, run_id
 from flanlib.errors import ParameterError, RunError
 from flanlib.quiet import quiet
 from flanlib.templates import Prompt
-from flanlib.trainer import STATE, PackedTrainer, Progress, Steps, Watch, arguments
+from flanlib.training import card, checkpoint, folding, memory, packing
+from flanlib.training.trainer import STATE, PackedTrainer, Progress, Steps, Watch, arguments
 
 RUN = "run.json"
 

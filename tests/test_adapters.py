@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from flanlib import catalogue, sources, templates
-from flanlib.adapters import SkipRow, adapt, adapt_all, cut_key
-from flanlib.cleaners import CLEANERS, visible
 from flanlib.errors import DataError
 from flanlib.paths import ROOT
+from flanlib.rows.adapters import SkipRow, adapt, adapt_all, cut_key
+from flanlib.rows.cleaners import CLEANERS, visible
 
 FLAN = catalogue.load("flan")
 ROWS = json.loads((Path(__file__).parent / "fixtures" / "rows.json").read_text(encoding="utf-8"))

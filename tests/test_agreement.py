@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 from records import make_record
 
-from flanlib import agreement
 from flanlib.config import Factors
 from flanlib.errors import RunError
+from flanlib.studies import agreement
 
 
 def tuned(value, seed=1, task="rte"):

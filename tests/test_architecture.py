@@ -12,41 +12,42 @@ PACKAGE = ROOT / "flanlib"
 LONGEST = 350
 LONGEST_PROSE = 750  # the micro world's modules are sentences rather than logic
 
-# A module imports only from what stands before it. A new module is put where
-# its imports allow.
+# A module imports only from what stands before it, in whatever room it is. A
+# new module is put where its imports allow.
 ORDER = """
 errors paths progress
-documents language
+documents prompts.language
 config
 catalogue published profiles
 micro.*
-cleaners shapes columns adapters files cuts
-sources hub
+rows.cleaners rows.shapes rows.columns rows.adapters rows.files rows.cuts
+sources rows.hub
 templates micro.tokenizer
-audit overlap stream mixture rendering export listing
-encode packing
-quiet devices rehearsal checkpoint card model
-tree opened likelihood generate
-folding memory trainer tune
-score shards choices answers counts metrics
+prompts.audit prompts.overlap prompts.stream mixture prompts.rendering prompts.export commands.listing
+encode training.packing
+quiet devices rehearsal training.checkpoint training.card model
+scoring.tree scoring.opened scoring.likelihood scoring.generate
+training.folding training.memory training.trainer tune
+score scoring.shards scoring.choices scoring.answers scoring.counts metrics
 micro.probes micro.pretrain
-provenance results asking exemplars sheets
-estimates agreement ledger scrutiny
-plans
-runs study axes
+provenance results scoring.asking prompts.exemplars scoring.sheets
+studies.estimates studies.agreement studies.ledger studies.scrutiny
+studies.plans
+studies.runs study studies.axes
 figures.style figures.boxes figures.* figures
-notebook batch
-explore widgets
-glossary reference costs report
-sweep
-arguments doctor verbs verbs_study verbs_sweep cli __main__
+notebook reporting.batch
+workbench.explore workbench.widgets
+reporting.glossary reporting.reference reporting.costs report
+studies.sweep
+commands.arguments commands.doctor commands.verbs commands.verbs_study commands.verbs_sweep cli __main__
 """.split()
 
-TORCH_FREE = (
-    *("arguments", "cli", "verbs", "verbs_study", "verbs_sweep", "doctor", "batch", "notebook"),
-    *("figures", "study", "axes", "runs", "results", "estimates", "ledger", "rendering", "mixture"),
-    *("report", "sweep", "export", "exemplars", "sheets", "hub"),
-)
+TORCH_FREE = """
+commands.arguments cli commands.verbs commands.verbs_study commands.verbs_sweep commands.doctor
+reporting.batch notebook figures study studies.axes studies.runs results studies.estimates
+studies.ledger prompts.rendering mixture report studies.sweep prompts.export prompts.exemplars
+scoring.sheets rows.hub
+""".split()
 
 
 def modules():
@@ -55,7 +56,7 @@ def modules():
     for path in PACKAGE.rglob("*.py"):
         parts = path.relative_to(PACKAGE).with_suffix("").parts
         name = ".".join(parts).removesuffix(".__init__")
-        if name not in ("__init__", "micro"):
+        if name == "figures" or parts[-1] != "__init__":
             found[name] = path
     return found
 

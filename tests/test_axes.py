@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from flanlib import axes, plans, profiles, results, runs
+from flanlib import profiles, results
 from flanlib.config import run_id
 from flanlib.errors import LeakageError, MissingResultError, ParameterError
+from flanlib.studies import axes, plans, runs
 
 pytestmark = pytest.mark.usefixtures("real")
 

@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from flanlib import batch, notebook
+from flanlib import notebook
 from flanlib.errors import ParameterError, RunError
 from flanlib.profiles import Settings
+from flanlib.reporting import batch
 
 
 def test_what_computes_comes_first_and_the_rest_by_number():

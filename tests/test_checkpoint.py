@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from flanlib import checkpoint
 from flanlib.errors import RunError
+from flanlib.training import checkpoint
 
 
 def writer(text: str):
@@ -81,7 +81,7 @@ checkpoint.save(path, 2, lambda f: (f / "weights").write_bytes(bytes(1 << 20)))
 
 def test_second_process_is_told(tmp_path):
     code = (
-        "import sys; from flanlib import checkpoint; from pathlib import Path\n"
+        "import sys; from flanlib.training import checkpoint; from pathlib import Path\n"
         f"with checkpoint.locked(Path({str(tmp_path)!r})): pass"
     )
 

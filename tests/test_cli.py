@@ -8,7 +8,8 @@ import time
 import pytest
 from toy_collection import toy_catalogue
 
-from flanlib import arguments, cli
+from flanlib import cli
+from flanlib.commands import arguments
 from flanlib.config import Factors, Recipe
 from flanlib.errors import DataError, LeakageError, MissingResultError, ParameterError
 
@@ -77,7 +78,7 @@ def test_errors_have_their_exit_status_and_one_line(error, status, monkeypatch, 
     def fail(*_, **__):
         raise error("task rte: what was found; what to do")
 
-    monkeypatch.setattr("flanlib.listing.overview", fail)
+    monkeypatch.setattr("flanlib.commands.listing.overview", fail)
     found, out, err = run(capsys, "list")
     assert (found, out, err) == (status, "", "flanlib: task rte: what was found; what to do\n")
     with pytest.raises(error):
@@ -172,7 +173,7 @@ def test_a_failed_mix_leaves_no_file(toys, tmp_path, capsys, monkeypatch):
     def fail(*_):
         raise DataError("no")
 
-    monkeypatch.setattr("flanlib.rendering.write", fail)
+    monkeypatch.setattr("flanlib.prompts.rendering.write", fail)
     status, _, _ = run(capsys, "mix", "--collection", toys, "--out", tmp_path / "m.jsonl")
     assert status == 1 and not list(tmp_path.glob("*m.jsonl*"))
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from flanlib import arguments, cli, paths
+from flanlib import cli, paths
+from flanlib.commands import arguments
 
 ROOT = Path(__file__).resolve().parents[1]
 

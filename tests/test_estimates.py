@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from records import make_record
 
-from flanlib import estimates
 from flanlib.config import Factors
 from flanlib.errors import DataError, MissingResultError
 from flanlib.results import Scoring
+from flanlib.studies import estimates
 
 N = 40
 GROUPS = {"d" * 12: tuple(str(i // 2) for i in range(N))}

@@ -4,9 +4,11 @@ import pytest
 from small_models import byte_tokenizer
 from toy_collection import toy_catalogue
 
-from flanlib import asking, catalogue, exemplars
+from flanlib import catalogue
 from flanlib.errors import MissingResultError
+from flanlib.prompts import exemplars
 from flanlib.results import Scoring
+from flanlib.scoring import asking
 
 WORDS = byte_tokenizer()
 

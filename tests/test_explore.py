@@ -6,8 +6,10 @@ import nbformat
 import numpy as np
 import pytest
 
-from flanlib import choices, explore, model, notebook, paths, score, tune, widgets
+from flanlib import model, notebook, paths, score, tune
 from flanlib.errors import FlanlibError, ParameterError, TemplateError
+from flanlib.scoring import choices
+from flanlib.workbench import explore, widgets
 
 STEM = "explore"
 

@@ -6,10 +6,10 @@ import pytest
 import yaml
 from toy_collection import patch, toy_catalogue
 
-from flanlib import rendering
 from flanlib.errors import MissingResultError, ParameterError
-from flanlib.export import FORMATS, export, mix
 from flanlib.mixture import mixture
+from flanlib.prompts import rendering
+from flanlib.prompts.export import FORMATS, export, mix
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from matplotlib.colors import to_rgb
 from records import make_record
 
-from flanlib import estimates, figures, paths, published, study
+from flanlib import figures, paths, published, study
 from flanlib.config import Factors
 from flanlib.errors import DataError, MissingResultError, ParameterError
 from flanlib.figures import (
@@ -24,6 +24,7 @@ from flanlib.figures import (
     style,
 )
 from flanlib.results import Scoring
+from flanlib.studies import estimates
 
 N = 24
 WAYS = {

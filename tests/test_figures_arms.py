@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from flanlib import axes, estimates, figures, published
+from flanlib import figures, published
 from flanlib.figures import (
     boxes,
     dots,
@@ -17,6 +17,7 @@ from flanlib.figures import (
     lines,
     style,
 )
+from flanlib.studies import axes, estimates
 
 CLUSTERS = ("nli", "commonsense", "closed_book_qa")
 FULL = fig8_instructions.FULL

@@ -8,13 +8,13 @@ import pytest
 from records import make_record
 from toy_collection import patch, reworded, toy_catalogue
 
-from flanlib import scrutiny
 from flanlib.catalogue import Catalogue
 from flanlib.config import Factors
 from flanlib.errors import LeakageError, MissingResultError
-from flanlib.estimates import ALL
 from flanlib.figures import fig12_audit, lines, style
 from flanlib.results import Scoring
+from flanlib.studies import scrutiny
+from flanlib.studies.estimates import ALL
 
 N = 40
 MARK = "d" * 12

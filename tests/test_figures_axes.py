@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from flanlib import catalogue, figures, published
 from flanlib.config import Factors
 from flanlib.figures import fig6_clusters, fig7_scale, fig11_templates, lines, sizes, style
-from flanlib.plans import Point
+from flanlib.studies.plans import Point
 
 HELD_OUT = ("nli", "commonsense", "closed_book_qa")
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from flanlib import catalogue, templates
-from flanlib.adapters import Example
 from flanlib.catalogue import Task
 from flanlib.paths import DATA
+from flanlib.rows.adapters import Example
 
 ROOT = DATA / "flan"
 CATALOGUE = catalogue.load(ROOT)

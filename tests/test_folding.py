@@ -3,10 +3,11 @@
 import pytest
 import torch
 
-from flanlib import model, packing
+from flanlib import model
 from flanlib.config import Recipe
 from flanlib.encode import Encoded
-from flanlib.folding import Folded, folding
+from flanlib.training import packing
+from flanlib.training.folding import Folded, folding
 
 EXAMPLES = [Encoded([5, 9, 40, 33, 70], [17, 3]), Encoded([8, 8], [90])]
 

@@ -6,10 +6,11 @@ import torch
 from peft import LoraConfig, PrefixTuningConfig, PromptTuningConfig, get_peft_model
 from small_models import byte_tokenizer, one_by_one, prompt, random_model
 
-from flanlib import likelihood, opened, score
+from flanlib import score
 from flanlib.errors import RunError
-from flanlib.likelihood import Item, Work, common_prefix, likelihoods
-from flanlib.opened import Opened
+from flanlib.scoring import likelihood, opened
+from flanlib.scoring.likelihood import Item, Work, common_prefix, likelihoods
+from flanlib.scoring.opened import Opened
 
 WORDS = byte_tokenizer()
 PASSAGE = "Ada met Bo at the old mill."

@@ -6,16 +6,12 @@ import pytest
 import sacrebleu
 from scipy.stats import pearsonr
 
-from flanlib import answers, metrics
-from flanlib.adapters import Example
+from flanlib import metrics
 from flanlib.catalogue import Task
-from flanlib.choices import (
-    calibration_error,
-    choices,
-    close_calls,
-    order_sensitivity,
-)
 from flanlib.errors import DataError, ParameterError
+from flanlib.rows.adapters import Example
+from flanlib.scoring import answers
+from flanlib.scoring.choices import calibration_error, choices, close_calls, order_sensitivity
 
 
 def task(metric="accuracy", kind="rank") -> Task:

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from flanlib import catalogue, templates
-from flanlib.adapters import adapt
 from flanlib.errors import ParameterError
 from flanlib.micro import asking, corpus, lexicon, pretrain, probes, tasks, tokenizer, world
+from flanlib.rows.adapters import adapt
 
 N_PAGES = 8_000
 

@@ -6,7 +6,6 @@ from itertools import combinations, islice
 
 import pytest
 
-from flanlib.adapters import adapt
 from flanlib.catalogue import load as load_catalogue
 from flanlib.micro.asking import plain
 from flanlib.micro.corpus import PHASES, documents
@@ -14,6 +13,7 @@ from flanlib.micro.tasks import TASKS, rows
 from flanlib.micro.tokenizer import vocabulary
 from flanlib.micro.world import REPORTED
 from flanlib.paths import DATA
+from flanlib.rows.adapters import adapt
 from flanlib.templates import fields_used, load, render
 
 ROOT = DATA / "micro"

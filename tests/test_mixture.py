@@ -8,10 +8,11 @@ import pytest
 from toy_collection import SIZES, patch, reworded, toy_catalogue, toy_examples
 
 from flanlib import mixture as mixing
-from flanlib import overlap, templates
-from flanlib.adapters import Example
+from flanlib import templates
 from flanlib.errors import LeakageError, MissingResultError, ParameterError
 from flanlib.mixture import few_shot, mixture
+from flanlib.prompts import overlap
+from flanlib.rows.adapters import Example
 
 
 @pytest.fixture

@@ -8,10 +8,11 @@ import torch
 from peft import AutoPeftModelForCausalLM, PeftModel
 from safetensors.torch import load_file, save_file
 
-from flanlib import model, packing, paths, rehearsal
+from flanlib import model, paths, rehearsal
 from flanlib.config import Recipe
 from flanlib.encode import Encoded
 from flanlib.errors import DataError, ParameterError
+from flanlib.training import packing
 
 RECIPE = Recipe(rank=4, alpha=8, prompt_tokens=5)
 IDS = torch.tensor([[9, 40, 77, 12, 60, 33]])

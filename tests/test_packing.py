@@ -18,10 +18,11 @@ from transformers import (
     SmolLM3Config,
 )
 
-from flanlib import model, packing
+from flanlib import model
 from flanlib.config import Recipe
 from flanlib.encode import Encoded
 from flanlib.errors import RunError
+from flanlib.training import packing
 
 EOS = 2
 SIZE = {

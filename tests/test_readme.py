@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from flanlib.estimates import ALL
 from flanlib.paths import FIGURES, ROOT
+from flanlib.studies.estimates import ALL
 
 WITH_INTERVAL = ("gain", "gain over base-no-options", "gain over base-cloze")
 

@@ -10,10 +10,11 @@ import yaml
 from jinja2 import TemplateSyntaxError, UndefinedError
 from toy_collection import SIZES, patch, reworded, toy_catalogue
 
-from flanlib import catalogue, paths, rendering, templates
-from flanlib.adapters import Example
+from flanlib import catalogue, paths, templates
 from flanlib.errors import MissingResultError, TemplateError
-from flanlib.language import ENVIRONMENT, renderer
+from flanlib.prompts import rendering
+from flanlib.prompts.language import ENVIRONMENT, renderer
+from flanlib.rows.adapters import Example
 from flanlib.templates import Template
 
 VALUES = ("", "plain", "100 %s %d %%", "{{ answer }}", "{% raw %}", "line\nline\n", "  é 中 ", "{}")

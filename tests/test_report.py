@@ -12,9 +12,10 @@ import pandas as pd
 import pytest
 from records import make_record
 
-from flanlib import batch, costs, figures, paths, report
+from flanlib import figures, paths, report
 from flanlib.errors import MissingResultError
 from flanlib.profiles import Settings
+from flanlib.reporting import batch, costs
 
 STEMS = ["fig3_taxonomy", "fig4_templates"]
 NAMES = ["cluster", "arm", "recorded", "recomputed", "difference", "allowed", "agrees"]

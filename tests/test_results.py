@@ -8,10 +8,10 @@ import pytest
 from records import make_record
 
 from flanlib import provenance, results
-from flanlib.adapters import Example
 from flanlib.config import Factors
 from flanlib.errors import DataError, MissingResultError
 from flanlib.results import Scoring
+from flanlib.rows.adapters import Example
 
 
 def lines(path):

@@ -8,8 +8,9 @@ import torch
 from peft import PromptTuningConfig, get_peft_model
 from small_models import CONTEXT, bigram_model, byte_tokenizer, one_by_one, prompt, random_model
 
-from flanlib import encode, opened, score
+from flanlib import encode, score
 from flanlib.errors import TemplateError
+from flanlib.scoring import opened
 
 WORDS = byte_tokenizer()
 ID = {c: WORDS(c, add_special_tokens=False)["input_ids"][0] for c in "abcdynoe sAnswer:.\n"}

@@ -4,8 +4,9 @@ import pandas as pd
 import pytest
 from small_models import byte_tokenizer, prompt, random_model
 
-from flanlib import score, shards
+from flanlib import score
 from flanlib.errors import ParameterError, RunError
+from flanlib.scoring import shards
 
 WORDS = byte_tokenizer()
 PROMPTS = [prompt("word " * (n % 5 + 1), example=str(n)) for n in range(11)]

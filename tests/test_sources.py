@@ -9,9 +9,10 @@ from itertools import islice, pairwise
 
 import pytest
 
-from flanlib import catalogue, cuts, files, hub, paths, sources
+from flanlib import catalogue, paths, sources
 from flanlib.catalogue import Source
 from flanlib.errors import DataError, MissingResultError, ParameterError
+from flanlib.rows import cuts, files, hub
 
 FLAN = catalogue.load("flan")
 RTE = FLAN.task("rte")

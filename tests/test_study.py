@@ -6,9 +6,10 @@ import pytest
 from conftest import RECIPE
 from records import pretend
 
-from flanlib import estimates, profiles, progress, results, runs, study
+from flanlib import profiles, progress, results, study
 from flanlib.config import Factors, Recipe
 from flanlib.errors import MissingResultError, ParameterError, RunError
+from flanlib.studies import estimates, runs
 
 
 def test_cells_are_base_once_and_tuned_per_cluster(toys):

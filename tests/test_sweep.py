@@ -6,11 +6,12 @@ from dataclasses import replace
 import pytest
 from records import make_record
 
-from flanlib import cli, paths, profiles, results, runs, study, sweep
-from flanlib.adapters import Example
+from flanlib import cli, paths, profiles, results, study
 from flanlib.config import run_id
 from flanlib.errors import MissingResultError, ParameterError
 from flanlib.profiles import Settings
+from flanlib.rows.adapters import Example
+from flanlib.studies import runs, sweep
 
 
 @pytest.fixture

@@ -2,10 +2,11 @@
 
 import pytest
 
-from flanlib import language, templates
-from flanlib.adapters import Example
+from flanlib import templates
 from flanlib.catalogue import Task
 from flanlib.errors import DataError, TemplateError
+from flanlib.prompts import language
+from flanlib.rows.adapters import Example
 from flanlib.templates import Template
 
 HEAD = 'dataset: toy\nname: Toy\nfields: [text, title]\nplain: "{{ text }}"\ntemplates:\n'

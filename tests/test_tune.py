@@ -13,11 +13,12 @@ import torch
 from safetensors.torch import load_file
 from toy_collection import toy_catalogue
 
-from flanlib import checkpoint, model, packing, trainer, tune
+from flanlib import model, tune
 from flanlib.config import Factors, Recipe
 from flanlib.errors import ParameterError, RunError, TemplateError
 from flanlib.mixture import of_run
 from flanlib.templates import Prompt
+from flanlib.training import checkpoint, packing, trainer
 
 RECIPE = Recipe(
     steps=6, examples_per_step=4, rank=4, alpha=8, dropout=0.1, pack_tokens=200, prompt_tokens=3

@@ -143,7 +143,8 @@ echo "$@" >> '{calls}'
 
 
 def test_documented_commands_parse(monkeypatch):
-    from flanlib import arguments, cli
+    from flanlib import cli
+    from flanlib.commands import arguments
 
     called = []
     monkeypatch.setattr(arguments, "call", lambda *given: called.append(given) and 0)

@@ -2,7 +2,7 @@
 
 from flanlib import catalogue as catalogues
 from flanlib import sources
-from flanlib.adapters import Example
+from flanlib.rows.adapters import Example
 
 CATALOGUE = """
 title: Toys

@@ -83,7 +83,7 @@ def publish(stem: str, table: "pd.DataFrame", study: "Study") -> Shown:
 
 def open_for(stem: str, **given: Any) -> "Study":
     """The runs that a figure shows: its own axis, or the main study."""
-    from flanlib import axes
+    from flanlib.studies import axes
     from flanlib.study import open_study
 
     if stem in axes.PLANS:

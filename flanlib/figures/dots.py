@@ -12,8 +12,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from flanlib import estimates
 from flanlib.figures import lines, style
+from flanlib.studies import estimates
 
 ROW = 0.165  # inches
 STACKED, REACH = 0.105, 0.72  # inches per dot of a stack; rows from its first to its last

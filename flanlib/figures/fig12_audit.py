@@ -12,13 +12,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from flanlib import results, scrutiny
-from flanlib.estimates import ALL
+from flanlib import results
 from flanlib.figures import lines, style
 from flanlib.figures.fig5_zero_shot_gains import Reading
+from flanlib.studies import scrutiny
+from flanlib.studies.estimates import ALL
 
 if TYPE_CHECKING:
-    from flanlib.axes import Axis
+    from flanlib.studies.axes import Axis
 
 STEM = "fig12_audit"
 ROWS, BARS = 0.2, 0.3  # inches of a dataset's row, and of a cluster's two bars

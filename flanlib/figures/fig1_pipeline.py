@@ -9,10 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from flanlib import asking, published, templates
+from flanlib import published, templates
 from flanlib.figures import boxes, lines, style
 from flanlib.figures.fig5_zero_shot_gains import Reading
 from flanlib.results import Scoring
+from flanlib.scoring import asking
 from flanlib.study import Study
 
 STEM = "fig1_pipeline"

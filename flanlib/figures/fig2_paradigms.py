@@ -15,7 +15,7 @@ from flanlib.figures import boxes, lines, style
 from flanlib.figures.fig5_zero_shot_gains import Reading
 
 if TYPE_CHECKING:
-    from flanlib.axes import Axis
+    from flanlib.studies.axes import Axis
 
 STEM = "fig2_paradigms"
 ALONE, FEW, TUNED = "single-task", "few-shot base", "instruction-tuned"

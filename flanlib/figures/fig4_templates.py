@@ -4,8 +4,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from flanlib import asking, templates
+from flanlib import templates
 from flanlib.figures import boxes, style
+from flanlib.scoring import asking
 from flanlib.study import Study
 
 STEM = "fig4_templates"

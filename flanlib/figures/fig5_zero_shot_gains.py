@@ -11,8 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from flanlib import estimates, published
+from flanlib import published
 from flanlib.figures import boxes, style
+from flanlib.studies import estimates
 from flanlib.study import ARMS, Study
 
 STEM = "fig5_zero_shot_gains"

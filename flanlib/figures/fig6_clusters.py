@@ -12,11 +12,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from flanlib import estimates, published
-from flanlib.axes import Axis
+from flanlib import published
 from flanlib.figures import boxes, lines, style
 from flanlib.figures.fig5_zero_shot_gains import Reading
 from flanlib.figures.lines import Series, spelled
+from flanlib.studies import estimates
+from flanlib.studies.axes import Axis
 
 STEM = "fig6_clusters"
 PAPER, SHUFFLED, BASE = "paper's order", "shuffled order", "base"

@@ -12,12 +12,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from flanlib import estimates, published
-from flanlib.axes import Axis
+from flanlib import published
 from flanlib.figures import lines, sizes, style
 from flanlib.figures.fig5_zero_shot_gains import Reading
 from flanlib.figures.lines import Series, spelled
 from flanlib.figures.sizes import Scale
+from flanlib.studies import estimates
+from flanlib.studies.axes import Axis
 
 STEM = "fig7_scale"
 GROUPS = ("held-out", "held-in")

@@ -15,8 +15,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
-from flanlib import estimates, published
+from flanlib import published
 from flanlib.figures import boxes, style
+from flanlib.studies import estimates
 
 COLUMNS = "group arm x cluster dataset value low high n seeds source".split()
 GREY = "#555555"
@@ -214,10 +215,9 @@ def sheet(
     fig = Figure(figsize=(style.WIDTH, height))
     fig.text(EDGE, 1 - 0.07 / height, heading, va="top", size=9, weight="bold")
     fig.text(EDGE, 0.17 / height, "\n".join(lines), va="bottom", size=SMALL)
-    fig.legend(
-        handles=handles, loc="upper left", bbox_to_anchor=(0.0, 1 - 0.2 / height), ncol=6,
-        columnspacing=1.4, handlelength=2.4, handletextpad=0.5,
-    )  # fmt: skip
+    spacing = {"columnspacing": 1.4, "handlelength": 2.4, "handletextpad": 0.5}
+    corner = {"loc": "upper left", "bbox_to_anchor": (0.0, 1 - 0.2 / height)}
+    fig.legend(handles=handles, ncol=6, **corner, **spacing)
     return fig, above
 
 

@@ -4,14 +4,8 @@ import random
 import re
 from collections.abc import Callable
 
-from flanlib.micro.lexicon import (
-    MEN,
-    WOMEN,
-)
-from flanlib.micro.world import (
-    World,
-    pick_facts,
-)
+from flanlib.micro.lexicon import MEN, WOMEN
+from flanlib.micro.world import World, pick_facts
 
 OPEN, CLOSE = "\x02", "\x03"
 MARKS = re.compile(f"[{OPEN}{CLOSE}]")

@@ -27,9 +27,7 @@ from flanlib.micro.lexicon import (
     TOOLS,
     TOWNS,
 )
-from flanlib.micro.world import (
-    other_value,
-)
+from flanlib.micro.world import other_value
 
 # --- reading -----------------------------------------------------------------
 

@@ -3,18 +3,9 @@
 from itertools import product
 
 from flanlib.micro.draw import Draw, Row, shuffled, statement, task, wrong_values
-from flanlib.micro.lexicon import (
-    CAUSES,
-    COREFERENCE,
-    RELATIONS,
-    SCRIPTS,
-    TOOLS,
-)
+from flanlib.micro.lexicon import CAUSES, COREFERENCE, RELATIONS, SCRIPTS, TOOLS
 from flanlib.micro.reading import predicate, review
-from flanlib.micro.world import (
-    other_value,
-    pick_facts,
-)
+from flanlib.micro.world import other_value, pick_facts
 
 # --- natural language inference ----------------------------------------------
 

@@ -1,0 +1,143 @@
+"""What collections hold, as tables and as plain data.
+
+The paper's figure counts datasets, its code counts tasks: one row below is a
+dataset or a task, as asked.
+"""
+
+from collections import Counter
+from typing import Any, Literal
+
+from flanlib import catalogue as catalogues
+from flanlib import paths, templates
+from flanlib.catalogue import Catalogue, Task
+from flanlib.prompts.audit import columns
+
+Count = Literal["figure", "code"]
+
+
+def collections() -> list[Catalogue]:
+    """The collections below data/, by name."""
+    return [catalogues.load(p.parent.name) for p in sorted(paths.DATA.glob("*/catalogue.yaml"))]
+
+
+def content(catalogue: Catalogue, count: Count = "figure") -> dict[str, Any]:
+    """Clusters with their datasets (or tasks) and templates, as plain data.
+
+    Parameters
+    ----------
+    count
+        `figure`: datasets as the paper's figure counts them; `code`: every
+        task that is scored, those outside the paper too.
+    """
+    tasks = [t for t in catalogue.tasks.values() if t.in_paper or count == "code"]
+    datasets = {t.dataset for t in tasks}
+    clusters = []
+    for cluster in catalogue.clusters.values():
+        mine = [t for t in tasks if t.cluster == cluster.key]
+        keys = dict.fromkeys(t.dataset if count == "figure" else t.key for t in mine)
+        clusters.append(
+            {
+                "key": cluster.key,
+                "title": cluster.title,
+                "domain": cluster.domain,
+                "evaluable": cluster.evaluable,
+                "neighbours": list(cluster.neighbours),
+                "datasets" if count == "figure" else "tasks": [
+                    _entry(catalogue, key, [t for t in mine if key in (t.dataset, t.key)])
+                    if count == "figure"
+                    else _entry(catalogue, key, [catalogue.task(key)])
+                    for key in keys
+                ],
+            }
+        )
+    return {
+        "collection": catalogue.name,
+        "title": catalogue.title,
+        "count": count,
+        "n_clusters": len(clusters),
+        "n_datasets": len(datasets),
+        "n_tasks": len(tasks),
+        "n_templates": sum(
+            len(templates.load(catalogue.root, stem).templates)
+            for stem in {t.template_set for t in tasks}
+        ),
+        "clusters": clusters,
+    }
+
+
+def _entry(catalogue: Catalogue, key: str, tasks: list[Task]) -> dict[str, Any]:
+    found = templates.load(catalogue.root, tasks[0].template_set)
+    first = tasks[0]
+    return {
+        "key": key,
+        "name": found.name,
+        "dataset": first.dataset,
+        "tasks": [t.key for t in tasks],
+        "kind": first.kind,
+        "metric": first.metric,
+        "route": first.source.route,
+        "hub_id": first.source.hub_id,
+        "n_train": [t.n_train for t in tasks],
+        "licence": first.licence,
+        "n_templates": len(found.templates),
+        "n_inverted": sum(t.inverted for t in found.templates),
+        "templates": [
+            {"id": t.id, "inverted": t.inverted, "options": t.options} for t in found.templates
+        ],
+    }
+
+
+def table(catalogue: Catalogue, count: Count = "figure") -> str:
+    """One line per dataset or task, then the totals.
+
+    Parameters
+    ----------
+    count
+        See `content`.
+    """
+    found = content(catalogue, count)
+    what = "datasets" if count == "figure" else "tasks"
+    rows = [
+        (
+            cluster["key"],
+            entry["key"],
+            len(entry["tasks"]),
+            entry["kind"],
+            entry["metric"],
+            f"{entry['n_templates']} ({entry['n_inverted']})",
+            entry["hub_id"] or entry["route"],
+        )
+        for cluster in found["clusters"]
+        for entry in cluster[what]
+    ]
+    head = ["cluster", what[:-1], "tasks", "kind", "metric", "templates (inverted)", "source"]
+    return f"{columns(head, rows)}\n\n{_total(found)}"
+
+
+def overview(found: list[Catalogue]) -> str:
+    """One line per collection."""
+    rows = []
+    for one in found:
+        facts = content(one)
+        kinds = Counter(t.kind for t in one.tasks.values())
+        rows.append(
+            (
+                one.name,
+                facts["n_clusters"],
+                facts["n_datasets"],
+                len(one.tasks),
+                facts["n_templates"],
+                f"{kinds['rank']} rank, {kinds['generate']} generate",
+                one.title,
+            )
+        )
+    head = ["collection", "clusters", "datasets", "tasks", "templates", "kinds", "title"]
+    return columns(head, rows)
+
+
+def _total(found: dict[str, Any]) -> str:
+    return (
+        f"{found['collection']}: {found['n_clusters']} clusters, {found['n_datasets']} datasets,"
+        f" {found['n_tasks']} tasks, {found['n_templates']} templates (counted as the paper's"
+        f" {found['count']} does)"
+    )

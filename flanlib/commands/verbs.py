@@ -1,0 +1,274 @@
+"""Verbs about collections: what there is, rows, prompts, mixtures, checks."""
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal, TextIO
+
+from flanlib.commands.arguments import like
+from flanlib.errors import ParameterError
+from flanlib.progress import say
+
+Format = Literal["table", "json"]
+FORMS = "`instruction`, `dataset-name`, `none` or `cloze`."
+
+
+def show(value: Any) -> None:
+    """Plain data as JSON, on standard output."""
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+@contextmanager
+def output(path: Path | None) -> Iterator[TextIO]:
+    """A file, there whole or not at all, or standard output."""
+    if path is None:
+        yield sys.stdout
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with part.open("w", encoding="utf-8", newline="\n") as file:
+            yield file
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def doctor() -> int:
+    """Say what works on this machine, what is missing, and what to do next."""
+    from flanlib.commands import doctor
+
+    found = doctor.examine(say)
+    print(doctor.page(found))
+    return 0 if all(check.ok for check in found if check.needed) else 1
+
+
+def list_(
+    *,
+    collection: str = "",
+    count: Literal["figure", "code"] = "figure",
+    format: Format = "table",
+) -> None:
+    """List collections, or one collection's clusters, datasets and templates.
+
+    Parameters
+    ----------
+    collection
+        Name below data/, or a folder; without it, all collections.
+    count
+        `figure` counts datasets as the paper's figure does, `code` counts
+        tasks as its code does.
+    format
+        How it is printed.
+    """
+    from flanlib import catalogue
+    from flanlib.commands import listing
+
+    if not collection:
+        found = listing.collections()
+        if format == "json":
+            show([listing.content(one, count) for one in found])
+        else:
+            print(listing.overview(found))
+        return
+    one = catalogue.load(collection)
+    if format == "json":
+        show(listing.content(one, count))
+    else:
+        print(listing.table(one, count))
+
+
+def fetch(*, collection: str = "flan", task: tuple[str, ...] = ()) -> int:
+    """Download rows from the hub, or verify those that are there.
+
+    Parameters
+    ----------
+    collection
+        Name below data/, or a folder.
+    task
+        Task keys; without them, all tasks.
+    """
+    from flanlib import catalogue
+    from flanlib.rows import hub
+
+    found = catalogue.load(collection)
+    result = hub.fetch(found, task, progress=say)
+    show(result)
+    required = {k for k in result if task or found.task(k).source.route != "manual"}
+    return 3 if any(result[key] for key in required) else 0
+
+
+@like("flanlib.prompts.rendering:render", form=FORMS)
+def render(
+    *,
+    collection: str = "micro",
+    check: bool = False,
+    out: Path | None = None,
+    format: Format = "table",
+    **given: Any,
+) -> int:
+    """Turn rows into prompts, as JSON lines; or check every row and template.
+
+    Parameters
+    ----------
+    collection
+        Name below data/, or a folder.
+    check
+        Render every row under every template of every form and say what is
+        wrong, instead of writing prompts; status 1 if anything is, 3 if there
+        is no row.
+    out
+        File to write; without it, standard output.
+    format
+        How the result of a check is printed.
+    rows
+        Folder of local rows; without it, the collection's own source.
+    """
+    from flanlib import catalogue
+    from flanlib.prompts import rendering
+
+    found = catalogue.load(collection)
+    if not check:
+        with output(out) as file:
+            n = rendering.write(rendering.render(found, **given), file)
+        say(f"{n} prompts")
+        return 0
+    for name, plain in (("split", "eval"), ("form", "instruction"), ("template", "")):
+        if given[name] != plain:
+            raise ParameterError(f"--{name} has no meaning with --check, which takes everything")
+    result = _check(found, given["rows"], given["tasks"], given["limit"])
+    with output(out) as file:
+        text = result.table() if format == "table" else json.dumps(result.to_dict(), indent=2)
+        file.write(text + "\n")
+    if not any(task.n_rows for task in result.tasks):
+        return 3
+    return 1 if result.n_problems else 0
+
+
+def _check(found: Any, rows: Path | None, tasks: tuple[str, ...], limit: int | None) -> Any:
+    """`rendering.check` task by task, with a line for each."""
+    from flanlib.prompts import rendering
+
+    chosen, parts, began = (
+        [found.task(key).key for key in tasks] or list(found.tasks),
+        [],
+        time.monotonic(),
+    )
+    for number, key in enumerate(chosen, 1):
+        parts += rendering.check(found, rows, [key], limit).tasks
+        done = parts[-1]
+        spent = time.monotonic() - began
+        say(
+            f"[{number}/{len(chosen)}] {key}: {done.n_prompts} prompts, {done.n_problems} problems;"
+            f" about {spent / number * (len(chosen) - number):.0f} s left"
+        )
+    return rendering.Check(collection=found.name, tasks=tuple(parts))
+
+
+@like(
+    "flanlib.mixture:mixture",
+    held_out="Cluster to leave out with its neighbours; without it, nothing is left out.",
+    max_exemplars="Most exemplars in front of one example.",
+)
+def mix(
+    *,
+    collection: str = "micro",
+    held_out: str = "",
+    seed: int = 0,
+    n: int = 0,
+    out: Path | None = None,
+    model: str = "",
+    **given: Any,
+) -> None:
+    """Write a tuning mixture as JSON lines, and its audit beside it.
+
+    Parameters
+    ----------
+    collection
+        Name below data/, or a folder.
+    n
+        Examples to write; 0 writes as many as the mixture draws from.
+    out
+        File to write, with `.audit.json` beside it and the audit printed;
+        without it, standard output, and the audit on standard error.
+    model
+        Whose tokenizer counts tokens for the audit; without it, none does.
+    rows
+        Folder of local rows; without it, the collection's own source.
+    """
+    from flanlib import catalogue, mixture
+    from flanlib.prompts import rendering
+
+    say("reading rows ...")
+    mixed = mixture.mixture(catalogue.load(collection), held_out, seed=seed, **given)
+    total = n or len(mixed.store)
+    say(f"{len(mixed.store)} examples of {len(mixed.parts)} tasks; writing {total}")
+    with output(out) as file:
+        rendering.write(islice(mixed, total), file)
+    tokenizer = None
+    if model:
+        from flanlib.model import load_tokenizer
+
+        tokenizer = load_tokenizer(model)
+    audit = mixed.audit(tokenizer)
+    if out is None:
+        say(audit.table())
+        return
+    with output(out.with_suffix(".audit.json")) as file:
+        file.write(json.dumps(audit.to_dict(), indent=2, sort_keys=True) + "\n")
+    print(audit.table())
+
+
+@like("flanlib.prompts.export:export", form=FORMS)
+def export(*, collection: str = "micro", **given: Any) -> None:
+    """Write templates or a mixture in the format of another tool.
+
+    Parameters
+    ----------
+    collection
+        Name below data/, or a folder.
+    rows
+        Folder of local rows; without it, the collection's own source.
+    """
+    from flanlib.prompts.export import export
+
+    print(export(collection, **given))
+
+
+def audit(
+    *,
+    collection: str = "micro",
+    held_out: tuple[str, ...] = (),
+    texts: bool = False,
+    rows: Path | None = None,
+    format: Format = "table",
+) -> int:
+    """Account for leaks, substitutions and completeness; status 3 if incomplete.
+
+    Parameters
+    ----------
+    collection
+        Name below data/, or a folder.
+    held_out
+        Clusters to hold out; without them, every one that can be.
+    texts
+        Also read the rows, and compare each train text with the evaluation
+        texts of the held-out cluster.
+    rows
+        Folder of local rows; without it, the collection's own source.
+    format
+        How it is printed.
+    """
+    from flanlib import catalogue
+    from flanlib.studies import ledger
+
+    found = ledger.ledger(catalogue.load(collection), held_out, texts=texts, rows=rows, say=say)
+    if format == "json":
+        show(found.to_dict())
+    else:
+        print(found.table())
+    return 3 if found.incomplete else 0

@@ -1,0 +1,332 @@
+"""Verbs about models: pretrain, tune, score, and the whole study."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from flanlib.commands.arguments import like
+from flanlib.commands.verbs import show
+from flanlib.config import Factors, Form, Quantization, Recipe
+from flanlib.errors import MissingResultError, ParameterError
+from flanlib.profiles import Settings
+from flanlib.progress import say
+
+
+@like(
+    "flanlib.micro.pretrain:pretrain",
+    world_seed="Of the world that the corpus tells of.",
+    seed="Of the start weights and of the corpus.",
+)
+def pretrain(name: str, **given: Any) -> None:
+    """Pretrain one size of the micro ladder, or all of them.
+
+    Parameters
+    ----------
+    name
+        A size such as micro-2m, or all.
+    """
+    from flanlib.micro import pretrain
+
+    names = list(pretrain.SIZES) if name == "all" else [name]
+    if len(names) > 1 and given["out"]:
+        raise ParameterError("--out is one model's folder; leave it out, or name one size")
+    for one in names:
+        record = pretrain.pretrain(one, **{**given, "say": say})
+        show({key: value for key, value in record.items() if key != "curve"})
+
+
+def tune(
+    factors: Factors,
+    recipe: Recipe,
+    *,
+    out: Path | None = None,
+    rows: Path | None = None,
+    adapter: Path | None = None,
+    device: str = "",
+    dtype: str = "",
+    checkpoint_every: int = 50,
+    dry_run: bool = False,
+    available_gib: float | None = None,
+) -> None:
+    """Tune a model with one cluster held out; a stopped run goes on.
+
+    Parameters
+    ----------
+    out
+        Folder for the adapter (or model), run.json and model card.
+    rows
+        Folder of local rows; without it, the collection's own source.
+    adapter
+        Tuned adapter that lies under a soft prompt.
+    device
+        Without it, CUDA where there is a device, else the CPU.
+    dtype
+        Of computing; without it, bfloat16 on CUDA and float32 on a CPU.
+    checkpoint_every
+        Steps from one checkpoint to the next.
+    dry_run
+        Print trained parameters, tokens per step, predicted memory and (for
+        a GPU) hours, and stop; status 1, with advice, where it will not fit.
+    available_gib
+        Memory that a dry run plans for; without it, what is free here.
+    """
+    if dry_run:
+        _plan(factors, recipe, rows, device, available_gib)
+        return
+    if out is None:
+        raise ParameterError("--out: say where the adapter goes, or give --dry-run")
+    from flanlib import tune
+
+    result = tune.tune(
+        factors,
+        recipe,
+        out=out,
+        rows=rows,
+        adapter=adapter,
+        device=device or None,
+        dtype=dtype or None,
+        checkpoint_every=checkpoint_every,
+        progress=say,
+    )
+    progress = result.progress
+    show(
+        {
+            "out": str(result.out),
+            "run_id": result.run_id,
+            "mixture": result.mixture["digest"],
+            "n_trainable": result.n_trainable,
+            "steps": len(result.losses),
+            "first_loss": round(result.losses[0], 4),
+            "last_loss": round(result.losses[-1], 4),
+            "tokens": progress.n_prompt + progress.n_target,
+            "wall_s": round(progress.wall_s, 1),
+            "peak_memory_gib": result.peak_memory_gib,
+            "device": result.device,
+        }
+    )
+
+
+def _plan(
+    factors: Factors, recipe: Recipe, rows: Path | None, device: str, available_gib: float | None
+) -> None:
+    """Print what a run will take; without rows, all but its tokens."""
+    from flanlib.mixture import of_run
+    from flanlib.training import memory
+
+    prompts = None
+    try:
+        prompts = of_run(factors, recipe, rows)
+    except MissingResultError as error:
+        say(f"no tokens counted: {error}")
+    found = memory.plan(
+        factors, recipe, device=device or None, available_gib=available_gib, prompts=prompts
+    )
+    print("\n".join(found.lines()))
+    memory.check(found)
+
+
+def score(
+    *,
+    model: str,
+    out: Path,
+    adapter: tuple[Path, ...] = (),
+    collection: str = "micro",
+    tasks: tuple[str, ...] = (),
+    rows: Path | None = None,
+    shots: int = 0,
+    form: Form = "instruction",
+    show_options: bool = True,
+    choice: Literal["sum", "token", "byte", "pmi"] = "sum",
+    split: Literal["eval", "dev"] = "eval",
+    max_examples: int = 0,
+    max_new_tokens: int = 256,
+    seed: int = 0,
+    prompts: Path | None = None,
+    option_prefix: str = "\n",
+    quantization: Literal["", "nf4", "none"] = "",
+    device: str = "",
+    dtype: str = "",
+    token_budget: int | None = None,
+) -> None:
+    """Score a model on tasks under every template, or on ready-made prompts.
+
+    Parameters
+    ----------
+    model
+        Name below data/models/, a folder, or a hub id.
+    out
+        Folder for a sheet of Parquet shards per task, and results.jsonl; for
+        ready-made prompts, scores.jsonl. A stopped command goes on.
+    adapter
+        Folder that `tune` wrote; a soft prompt after the adapter under it.
+    collection
+        Name below data/, or a folder.
+    tasks
+        Task keys; without them, all whose rows are there.
+    rows
+        Folder of local rows; without it, the collection's own source.
+    shots
+        Exemplars in front of each example.
+    form
+        How questions are phrased.
+    show_options
+        Whether the OPTIONS block follows the request.
+    choice
+        How log-likelihoods of options of unequal length are compared.
+    split
+        Rows scored.
+    max_examples
+        Most examples of one task; 0 is all of them.
+    max_new_tokens
+        Longest answer of a generating task, in tokens.
+    seed
+        Of the exemplars.
+    prompts
+        JSON lines with id, input, options and, if known, gold, instead of a
+        collection's tasks.
+    option_prefix
+        Stands before each option of ready-made prompts; the two are
+        tokenised together, apart from the input.
+    quantization
+        Of the model; without it, that which the adapter was tuned on, and
+        none where there is no adapter.
+    device
+        Without it, CUDA where there is a device, else the CPU.
+    dtype
+        Of computing; without it, bfloat16 on CUDA and float32 on a CPU.
+    token_budget
+        Tokens in one forward pass; without it, what fits the device.
+    """
+    from flanlib import model as models
+    from flanlib.scoring import sheets
+
+    quantized = quantization or _quantization(adapter)
+    lm, tokenizer = models.load(
+        model,
+        quantization=quantized,
+        dtype=dtype or None,
+        device=device or None,
+        adapter=adapter or None,
+    )
+    if prompts is not None:
+        n, right = sheets.score_file(
+            lm, tokenizer, prompts, option_prefix=option_prefix, out=out, token_budget=token_budget
+        )
+        show({"prompts": n, "accuracy": right, "scores": str(out / "scores.jsonl")})
+        return
+    found, chosen = _tasks(collection, tasks, rows, split)
+    asked = sheets.Asked(
+        model=model,
+        adapter=", ".join(map(str, adapter)),
+        quantization=quantized,
+        dtype=str(next(lm.parameters()).dtype).removeprefix("torch."),
+        shots=shots,
+        seed=seed,
+        max_new_tokens=max_new_tokens,
+        scoring=_scoring(form, show_options, choice, split, max_examples),
+    )
+    measured = sheets.score_tasks(
+        lm, tokenizer, found, chosen, asked, out=out, rows=rows, token_budget=token_budget, say=say
+    )
+    keys = ("task", "cluster", "metric", "value", "low", "high", "chance", "n")
+    show([{key: line[key] for key in keys} for line in measured])
+
+
+def _scoring(form: str, show_options: bool, choice: str, split: str, max_examples: int) -> Any:
+    from flanlib.results import Scoring
+
+    return Scoring(
+        form=form,
+        show_options=show_options and form != "cloze",
+        choice=choice,
+        split=split,
+        max_examples=max_examples,
+    )
+
+
+def _quantization(adapters: tuple[Path, ...]) -> Quantization:
+    """What an adapter's base was, as its run.json says; none without one."""
+    if not adapters or not (adapters[0] / "run.json").is_file():
+        return "none"
+    from flanlib.tune import TuneResult
+
+    return TuneResult.read(adapters[0]).quantization
+
+
+def _tasks(collection: str, tasks: tuple[str, ...], rows: Path | None, split: str) -> Any:
+    """Catalogue and tasks; those without rows are named unless asked for."""
+    from flanlib import catalogue, sources
+
+    found = catalogue.load(collection)
+    if tasks:
+        return found, [found.task(key) for key in tasks]
+    why = sources.available(found, rows, split)
+    for key, reason in why.items():
+        if reason:
+            say(f"{key}: left out: {reason}")
+    return found, [task for task in found.tasks.values() if not why[task.key]]
+
+
+def run(
+    settings: Settings,
+    *,
+    only: tuple[str, ...] = (),
+    set: tuple[str, ...] = (),
+    out: Path | None = None,
+) -> int:
+    """Run the notebooks of a profile; what is on record is not computed again.
+
+    Parameters
+    ----------
+    only
+        Notebooks, by name or its beginning, such as fig5.
+    set
+        Parameters that single notebooks have, such as cluster=nli.
+    out
+        Folder for executed notebooks; without it, build/notebooks/PROFILE.
+    """
+    from flanlib.reporting import batch
+
+    parameters = batch.for_each(batch.stems(only), batch.given(settings, set))
+    at = out or batch.folder(settings.profile)
+    failed = batch.run(parameters, at)
+    show(
+        {"notebooks": str(at), "done": [s for s in parameters if s not in failed], "failed": failed}
+    )
+    return 1 if failed else 0
+
+
+def figures(settings: Settings, *, only: tuple[str, ...] = ()) -> None:
+    """Draw figures again from records, without a model.
+
+    Parameters
+    ----------
+    only
+        Figures, by name or its beginning, such as fig5.
+    """
+    from flanlib import figures as drawn
+    from flanlib.reporting import batch
+
+    for stem in batch.stems(only):
+        values = {**drawn.USUAL.get(stem, {}), **batch.given(settings)}
+        shown = drawn.redraw(stem, drawn.open_for(stem, **values))
+        say(f"{stem}: drawn")
+        for path in shown.files.values():
+            print(path)
+
+
+def report(settings: Settings, *, out: Path | None = None) -> int:
+    """Write the report as one HTML page; status 1 if recomputed values differ.
+
+    Parameters
+    ----------
+    out
+        Folder for index.html; without it, build/report.
+    """
+    from flanlib import report
+
+    made = report.write(settings, out)
+    print(made.comparison())
+    for folder in made.figures:
+        print(f"figures: {folder}")
+    print(f"report: {made.index}")
+    return 0 if made.agrees else 1

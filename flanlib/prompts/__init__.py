@@ -1,0 +1,1 @@
+"""From templates to prompts and mixtures: language, streams, overlap, audits, exports."""

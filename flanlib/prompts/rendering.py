@@ -1,0 +1,304 @@
+"""Rows to prompts: as JSON lines, and as a check of every row and template."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TextIO
+
+from flanlib import sources, templates
+from flanlib.catalogue import Catalogue, Task
+from flanlib.errors import MissingResultError, TemplateError
+from flanlib.prompts.audit import columns
+from flanlib.rows.adapters import Example
+from flanlib.templates import Prompt, Template
+
+FORMS = ("instruction", "dataset-name", "none", "cloze")
+SHOWN = 5
+NULLS = ("None", "nan", "NaN")
+
+_MARK = re.compile(r"\b(?:None|nan|NaN)\b|\{\{|\}\}|\{%|%\}")
+_encode = json.JSONEncoder(ensure_ascii=False).encode
+
+
+def record(prompt: Prompt) -> dict[str, Any]:
+    """A prompt as plain data."""
+    return {
+        "task": prompt.task,
+        "example": prompt.example,
+        "template": prompt.template,
+        "inverted": prompt.inverted,
+        "input": prompt.input,
+        "separator": prompt.separator,
+        "target": prompt.target,
+        "options": prompt.options,
+        "gold": prompt.gold,
+        "references": prompt.references,
+    }
+
+
+def write(prompts: Iterable[Prompt], out: TextIO) -> int:
+    """Write prompts as JSON lines; return how many."""
+    n = 0
+    for prompt in prompts:
+        out.write(_encode(record(prompt)) + "\n")
+        n += 1
+    return n
+
+
+def render(
+    catalogue: Catalogue,
+    *,
+    tasks: Sequence[str] = (),
+    split: str = "eval",
+    form: str = "instruction",
+    template: str = "",
+    rows: str | Path | None = None,
+    limit: int | None = None,
+) -> Iterator[Prompt]:
+    """Every example of a split under every template.
+
+    Parameters
+    ----------
+    tasks
+        Task keys; empty means all whose rows are there.
+    split
+        `train`, `dev` or `eval`.
+    template
+        Id of the one template wanted; empty means all of the form.
+    limit
+        Examples per task.
+
+    Raises
+    ------
+    MissingResultError
+        If rows of a named task are not there.
+    TemplateError
+        If no task has a template of that id.
+    """
+    chosen = [catalogue.task(key) for key in tasks] or list(catalogue.tasks.values())
+    found, absent = False, []
+    for task in chosen:
+        wanted = [t for t in templates.of_task(catalogue, task, form) if template in ("", t.id)]
+        found = found or bool(wanted)
+        if not wanted:
+            continue
+        try:
+            for example in sources.examples(catalogue, task, split, rows=rows, limit=limit):
+                yield from (phrase(example, t, form) for t in wanted if t.applies(example))
+        except MissingResultError as error:
+            if tasks:
+                raise
+            absent.append(error)
+    if absent and len(absent) == len(chosen):
+        raise absent[0]
+    if not found:
+        raise TemplateError(
+            f"{catalogue.root / 'templates'}: no template {template!r} of form {form!r} in"
+            f" {', '.join(t.template_set for t in chosen)}"
+        )
+
+
+def phrase(example: Example, template: Template, form: str) -> Prompt:
+    """A prompt with the separator of its form."""
+    separator = " " if form == "cloze" else templates.SEPARATOR
+    return templates.render(example, template, separator=separator)
+
+
+@dataclass(kw_only=True)
+class TaskCheck:
+    """What became of one task's rows.
+
+    Attributes
+    ----------
+    n_rows, n_templates, n_prompts
+        Examples of all files; templates of all forms; prompts rendered.
+    skipped
+        Why rows are no examples -> how many.
+    not_asked
+        Template id -> rows in which the field it asks for is empty.
+    problems
+        What is wrong, the first few; `n_problems` counts all.
+    missing
+        Why there are no rows; empty when there are.
+    """
+
+    task: str
+    dataset: str
+    cluster: str
+    n_rows: int = 0
+    n_templates: int = 0
+    n_prompts: int = 0
+    skipped: Counter[str] = field(default_factory=Counter)
+    not_asked: Counter[str] = field(default_factory=Counter)
+    problems: list[str] = field(default_factory=list)
+    n_problems: int = 0
+    missing: str = ""
+
+    def report(self, problem: str) -> None:
+        """Count a problem and keep the first few.
+
+        Parameters
+        ----------
+        problem
+            One line: where, and what.
+        """
+        self.n_problems += 1
+        if len(self.problems) < SHOWN:
+            self.problems.append(problem)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """What became of a collection's rows."""
+
+    collection: str
+    tasks: tuple[TaskCheck, ...]
+
+    @property
+    def n_problems(self) -> int:
+        """Problems over all tasks; 0 is a pass."""
+        return sum(task.n_problems for task in self.tasks)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, ready for JSON."""
+        tasks = [
+            {k: dict(v) if isinstance(v, Counter) else v for k, v in vars(task).items()}
+            for task in self.tasks
+        ]
+        return {"collection": self.collection, "n_problems": self.n_problems, "tasks": tasks}
+
+    def table(self) -> str:
+        """One line per task, then every kept problem."""
+        head = ["task", "cluster", "rows", "templates", "prompts", "problems", "skipped or missing"]
+        rows = [
+            (t.task, t.cluster, t.n_rows, t.n_templates, t.n_prompts, t.n_problems, _why(t))
+            for t in self.tasks
+        ]
+        total = (
+            f"{sum(t.n_prompts for t in self.tasks)} prompts from"
+            f" {sum(t.n_rows for t in self.tasks)} rows of"
+            f" {sum(t.n_rows > 0 for t in self.tasks)} of {len(self.tasks)} tasks;"
+            f" {sum(t.skipped.total() for t in self.tasks)} rows skipped;"
+            f" {self.n_problems} problems"
+        )
+        problems = [p for t in self.tasks for p in t.problems]
+        return "\n\n".join([columns(head, rows), *problems, total])
+
+
+def _why(task: TaskCheck) -> str:
+    parts = [f"{n} {why}" for why, n in task.skipped.most_common()]
+    parts += [f"{n} not asked {name}: empty" for name, n in task.not_asked.most_common()]
+    return "; ".join([*parts, task.missing] if task.missing else parts)
+
+
+def check(
+    catalogue: Catalogue,
+    rows: str | Path | None = None,
+    tasks: Sequence[str] = (),
+    limit: int | None = None,
+) -> Check:
+    """Render every row under every template and say what is wrong.
+
+    Rows are those of all files that are there, uncut; `limit` per task.
+
+    Wrong is: an empty input or target; a `None`, `nan` or brace that the row
+    does not have; equal options; a right answer that is no option.
+
+    Raises
+    ------
+    MissingResultError
+        If the folder of rows is not there.
+    """
+    if rows is not None and not Path(rows).is_dir():
+        raise MissingResultError(f"{rows}: no such folder of rows")
+    chosen = [catalogue.task(key) for key in tasks] or catalogue.tasks.values()
+    return Check(
+        collection=catalogue.name,
+        tasks=tuple(_check_task(catalogue, task, rows, limit) for task in chosen),
+    )
+
+
+def _check_task(
+    catalogue: Catalogue, task: Task, rows: str | Path | None, limit: int | None
+) -> TaskCheck:
+    found = TaskCheck(task=task.key, dataset=task.dataset, cluster=task.cluster)
+    forms = [(form, t) for form in FORMS for t in templates.of_task(catalogue, task, form)]
+    own = {t.id: frozenset(re.findall(r"None|nan|NaN", t.input + t.target)) for _, t in forms}
+    found.n_templates = len(forms)
+    natural = _natural(catalogue, task, rows)
+    try:
+        for example in sources.examples(
+            catalogue, task, "all", rows=rows, limit=limit, skipped=found.skipped
+        ):
+            found.n_rows += 1
+            for problem in _example_problems(task, example, natural):
+                found.report(problem)
+            given = _marks(*example.fields.values(), *example.options, *example.answers)
+            for form, template in forms:
+                _check_prompt(found, example, template, form, given | own[template.id])
+    except MissingResultError as error:
+        found.missing = str(error)
+    return found
+
+
+def _check_prompt(
+    found: TaskCheck, example: Example, template: Template, form: str, given: frozenset[str]
+) -> None:
+    where = f"{example.task}, row {example.id}, template {template.id}"
+    if not template.applies(example):
+        found.not_asked[template.id] += 1
+        return
+    try:
+        prompt = phrase(example, template, form)
+    except TemplateError as error:
+        found.report(str(error))
+        return
+    found.n_prompts += 1
+    if new := _marks(prompt.input, prompt.target, *prompt.options) - given:
+        found.report(f"{where}: {', '.join(sorted(new))} is not in the row")
+    if prompt.options:
+        if len(set(prompt.options)) < max(2, len(prompt.options)):
+            found.report(f"{where}: options {prompt.options} are not distinct")
+        if prompt.gold is None or not 0 <= prompt.gold < len(prompt.options):
+            found.report(f"{where}: gold {prompt.gold} is no option")
+        elif prompt.options[prompt.gold] != prompt.target:
+            found.report(f"{where}: target {prompt.target!r} is not the gold option")
+
+
+def _example_problems(
+    task: Task, example: Example, natural: Callable[[str, str], bool]
+) -> Iterator[str]:
+    where = f"{example.task}, row {example.id}"
+    for name, value in example.fields.items():
+        if not isinstance(value, str):
+            yield f"{where}: field {name} is {type(value).__name__}, not text"
+        elif value in NULLS and not natural(example.id, value):
+            yield f"{where}: field {name} is {value!r}"
+    if task.kind == "rank" and not example.options:
+        yield f"{where}: a task that ranks has no options"
+
+
+def _natural(
+    catalogue: Catalogue, task: Task, rows: str | Path | None
+) -> Callable[[str, str], bool]:
+    """Whether a row really says "None" (people do), found out when first asked."""
+    told: dict[str, list[str]] = {}
+
+    def natural(example_id: str, value: str) -> bool:
+        if not told:
+            told.update({null: [] for null in NULLS})
+            for row_id, row in sources.rows_of(catalogue, task, "all", rows=rows):
+                text = _encode(row)
+                for null in NULLS:
+                    if re.search(rf'"\s*{null}\s*"', text):
+                        told[null].append(row_id)
+        return any(example_id.startswith(row_id) for row_id in told[value])
+
+    return natural
+
+
+def _marks(*texts: str) -> frozenset[str]:
+    return frozenset(_MARK.findall("\n".join(texts)))

@@ -1,0 +1,176 @@
+"""Rows from the hub, kept as Parquet files for use without a network.
+
+What is fetched has the layout of a local folder, beside a manifest with each
+file's source and SHA-256. Files are written whole or not at all, so a broken
+fetch goes on where it stopped. No code from the hub is ever run.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from flanlib.catalogue import Catalogue, Task
+from flanlib.errors import DataError, FlanlibError
+from flanlib.rows import files
+from flanlib.rows.adapters import adapt_all
+from flanlib.rows.cuts import canonical
+from flanlib.sources import cache_folder, remedy
+
+POOL = 100_000
+SHUFFLE_SEED = 0
+BUFFER = 10_000
+BATCH = 1_000
+MANIFEST = "manifest.json"
+
+
+def fetch(
+    catalogue: Catalogue,
+    tasks: Iterable[str] = (),
+    *,
+    progress: Callable[[str], None] | None = None,
+) -> dict[str, str | None]:
+    """Download rows of tasks, and verify those that are there.
+
+    A split with more than 100 000 rows is kept as a sample of that many:
+    shuffled whole, or through a buffer where the catalogue says to stream.
+
+    Parameters
+    ----------
+    tasks
+        Task keys; none means all.
+    progress
+        Called with a line per file; standard error by default.
+
+    Returns
+    -------
+    dict
+        Task key -> why its rows are not there; None where they are. One
+        task's failure does not stop the others.
+    """
+    say = progress or (lambda line: print(line, file=sys.stderr, flush=True))
+    chosen = [catalogue.task(key) for key in tasks] or list(catalogue.tasks.values())
+    result: dict[str, str | None] = {}
+    for number, task in enumerate(chosen, 1):
+        where = cache_folder(catalogue, task)
+        head = f"[{number}/{len(chosen)}] {task.key}"
+        try:
+            for line in _fetch(task, where):
+                say(f"{head}: {line}")
+            result[task.key] = None
+        except Exception as error:  # whatever a download may raise
+            first = (str(error).splitlines() or [""])[0]
+            kind = "" if isinstance(error, FlanlibError) else f"{type(error).__name__}: "
+            result[task.key] = f"{kind}{first}"
+            say(f"{head}: skipped: {result[task.key]}")
+    return result
+
+
+def _fetch(task: Task, where: Path) -> Iterator[str]:
+    """Fetch one task's files; yields a line on each."""
+    if task.source.route == "micro":
+        yield "generated, nothing to fetch"
+        return
+    if task.source.route == "manual":
+        if files.splits(where):
+            yield f"there already, in {where}"
+            return
+        raise DataError(f"not on the hub: {remedy(task, where)}")
+    where.mkdir(parents=True, exist_ok=True)
+    source = _identity(task)
+    known = _manifest(where)
+    names = dict.fromkeys(text.partition("[")[0] for text in task.source.splits.values())
+    for name in names:
+        base = canonical(name)
+        path = where / f"{base}.parquet"
+        entry = known.get(base, {})
+        if entry.get("source") == source and path.is_file():
+            if files.sha256(path) == entry["sha256"]:
+                yield f"{base}: {entry['n']} rows, there already"
+                continue
+            yield f"{base}: changed since it was fetched; fetching again"
+        n_source, n = _save(task, name, path)
+        try:
+            _look(task, path)
+        except DataError:
+            path.unlink()
+            raise
+        known[base] = {"source": source, "n": n, "sha256": files.sha256(path)}
+        _write(where / MANIFEST, json.dumps(known, indent=1, sort_keys=True).encode() + b"\n")
+        of = f" of {n_source}" if n_source not in (None, n) else ""
+        yield f"{base}: {n} rows{of}, {path.stat().st_size / 2**20:.1f} MiB"
+
+
+def _identity(task: Task) -> dict[str, Any]:
+    wanted = ("hub_id", "config", "revision", "data_files")
+    return {name: value for name, value in asdict(task.source).items() if name in wanted and value}
+
+
+def _manifest(where: Path) -> dict[str, dict[str, Any]]:
+    path = where / MANIFEST
+    try:
+        return json.loads(path.read_bytes()) if path.is_file() else {}
+    except ValueError:
+        raise DataError(f"{path}: not JSON; remove it and fetch again") from None
+
+
+def _open(task: Task, name: str) -> Any:
+    """A split as the `datasets` library gives it."""
+    import datasets
+
+    source = task.source
+    stream = source.stream and canonical(name) == "train"
+    return datasets.load_dataset(
+        source.hub_id,
+        source.config if source.config and not source.data_files else None,
+        data_files=source.data_files or None,
+        revision=source.revision or None,
+        split=name,
+        streaming=stream,
+    )
+
+
+def _save(task: Task, name: str, path: Path) -> tuple[int | None, int]:
+    """Write a split as Parquet; rows at the source (if known), rows kept."""
+    import pyarrow
+    import pyarrow.parquet
+
+    found = _open(task, name)
+    n_source = len(found) if hasattr(found, "__len__") else None
+    if n_source is None:
+        found = found.shuffle(seed=SHUFFLE_SEED, buffer_size=BUFFER).take(POOL)
+    elif n_source > POOL:
+        found = found.shuffle(seed=SHUFFLE_SEED).select(range(POOL))
+    schema = found.features.arrow_schema if found.features else None
+    part = path.with_name(f".{path.name}.part")
+    writer, n = None, 0
+    try:
+        for batch in found.iter(batch_size=BATCH):
+            table = pyarrow.Table.from_pydict(dict(batch), schema=schema)
+            writer = writer or pyarrow.parquet.ParquetWriter(part, table.schema, compression="zstd")
+            writer.write_table(table)
+            n += len(table)
+        if writer is None:
+            raise DataError(f"task {task.key}: the hub's {name} split has no rows")
+        writer.close()
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+    return n_source, n
+
+
+def _look(task: Task, path: Path) -> None:
+    """Read a few rows as examples, so that a wrong layout shows at once."""
+    for index, row in enumerate(files.read(path)):
+        adapt_all(row, task, f"{path.stem}-{index}")
+        if index == BATCH:
+            return
+
+
+def _write(path: Path, data: bytes) -> None:
+    part = path.with_name(f".{path.name}.part")
+    part.write_bytes(data)
+    os.replace(part, path)

@@ -1,0 +1,339 @@
+"""Source layouts that plain columns cannot describe, made flat.
+
+A shape is a function `(row, settings) -> [flat row, ...]`: one dialogue
+becomes one row per question, one table with three texts becomes three, and so
+on. What a flat row means is said by the task's column settings. A shape knows
+every layout its dataset is found in, so that a local copy in another layout
+reads like the hub's.
+"""
+
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from flanlib.rows.cleaners import entities
+
+Row = Mapping[str, Any]
+Shape = Callable[[Row, Mapping[str, Any]], list[Row]]
+SHAPES: dict[str, Shape] = {}
+
+
+class SkipRow(Exception):
+    """A row that is not an example; the message says why, in a few words."""
+
+
+def shape(function: Shape) -> Shape:
+    """Register a shape under its function's name."""
+    SHAPES[function.__name__] = function
+    return function
+
+
+def part(value: Any, name: str) -> Any:
+    """One member of a record, or of every record in a list of them."""
+    if isinstance(value, list):
+        return [member[name] for member in value]
+    return value[name]
+
+
+def texts(values: Iterable[Any] | None) -> list[str]:
+    """Distinct non-empty texts, stripped, in order.
+
+    Parameters
+    ----------
+    values
+        None counts as empty, in it and for it.
+    """
+    stripped = (str(v).strip() for v in values or () if v is not None)
+    return list(dict.fromkeys(text for text in stripped if text))
+
+
+@shape
+def columns(row: Row, settings: Mapping[str, Any]) -> list[Row]:
+    """A row that is flat already."""
+    return [row]
+
+
+@shape
+def hellaswag(row: Row, settings: Mapping[str, Any]) -> list[Row]:
+    """A text broken off; the broken-off sentence begins with a capital."""
+    before, begun = row.get("ctx_a", ""), row.get("ctx_b", "")
+    if not before or not begun:
+        return [{**row, "context": row["ctx"]}]
+    begun = begun[:1].upper() + begun[1:] if before.rstrip().endswith((".", "!", "?")) else begun
+    return [{**row, "context": f"{before} {begun}"}]
+
+
+@shape
+def stsb(row: Row, settings: Mapping[str, Any]) -> list[Row]:
+    """A similarity from 0 to 5, rounded half up; -1 is a hidden label."""
+    value = float(row["label"])
+    return [{**row, "label": str(math.floor(value + 0.5)) if value >= 0 else ""}]
+
+
+@shape
+def trivia_qa(row: Row, settings: Mapping[str, Any]) -> list[Row]:
+    """An answer in capitals is written as one of its aliases is."""
+    answer = row["answer"]
+    value, aliases = answer.get("value") or "", answer.get("aliases") or ()
+    if len(value) > 5 and value.isupper():
+        same = (a for a in aliases if a.casefold() == value.casefold() and not a.isupper())
+        value = max(same, key=lambda alias: sum(map(str.isupper, alias)), default=value)
+    return [{**row, "value": value}]
+
+
+@shape
+def boolq(row: Row, settings: Mapping[str, Any]) -> list[Row]:
+    """A passage that begins with its title and two dashes."""
+    title, mark, passage = row["passage"].partition(" -- ")
+    if not mark:
+        title, passage = row.get("title") or "", row["passage"]
+    return [{**row, "title": title, "passage": passage}]
+
+
+@shape
+def squad(row: Row, settings: Mapping[str, Any]) -> list[Row]:
+    """Answer spans; none means unanswerable where `unanswerable` is set."""
+    found = texts(part(row["answers"], "text"))
+    if not found:
+        if "unanswerable" not in settings:
+            raise SkipRow("no answer")
+        found = [settings["unanswerable"]]
+    return [{**row, "title": (row.get("title") or "").replace("_", " "), "text": found}]
+
+
+@shape
+def drop(row: Row, settings: Mapping[str, Any]) -> list[Row]:
+    """A number, spans or a date; further annotators' answers follow."""
+    if "answers_spans" in row:
+        spans, types = texts(row["answers_spans"]["spans"]), row["answers_spans"].get("types") or ()
+        numbers = bool(spans) and set(types) == {"number"}
+        answers = spans if numbers else texts([", ".join(spans)])
+        return [{**row, "text": answers, "others": []}]
+    main = _drop_answer(row["answer"])
+    return [{**row, "text": texts([main]), "others": _drop_others(row)}]
+
+
+def _drop_answer(answer: Row) -> str:
+    number, spans = str(answer.get("number") or "").strip(), texts(answer.get("spans"))
+    if number or spans:
+        return number or ", ".join(spans)
+    date = answer.get("date") or {}
+    return " ".join(texts(date.get(name) for name in ("day", "month", "year")))
+
+
+def _drop_others(row: Row) -> list[str]:
+    others = row.get("validated_answers") or []
+    if isinstance(others, Mapping):
+        names = [name for name in ("number", "date", "spans") if name in others]
+        others = [
+            dict(zip(names, values, strict=True))
+            for values in zip(*(_members(others[name]) for name in names), strict=True)
+        ]
+    return texts(_drop_answer(other) for other in others)
+
+
+def _members(column: Any) -> list[Any]:
+    """A list of records, also where it was stored as a record of lists."""
+    if not isinstance(column, Mapping):
+        return list(column)
+    return [dict(zip(column, v, strict=True)) for v in zip(*column.values(), strict=True)]
+
+
+@shape
+def record(row: Row, settings: Mapping[str, Any]) -> list[Row]:
+    """News text, a gap, and the entities that may fill it."""
+    body, _, _ = row["passage"].partition("@highlight")
+    entities, answers = texts(row["entities"]), texts(row["answers"])
+    if "@placeholder" not in row["query"]:
+        raise ValueError("query has no @placeholder")
+    right = [entities.index(answer) for answer in answers if answer in entities]
+    if not right:
+        raise SkipRow("no entity is the answer" if answers else "no label")
+    return [
+        {
+            "passage": body.strip() or row["passage"].replace("@highlight", "").strip(),
+            "query": row["query"].replace("@placeholder", "____"),
+            "entities": entities,
+            "right": right[0],
+            "answers": answers,
+        }
+    ]
+
+
+@shape
+def coqa(row: Row, settings: Mapping[str, Any]) -> list[Row]:
+    """One row per turn of a dialogue, with the turns before it."""
+    questions = row["questions"]
+    if isinstance(questions, Mapping) or (questions and isinstance(questions[0], Mapping)):
+        questions = part(questions, "input_text")
+    answers = part(row["answers"], "input_text")
+    more = [part(m, "input_text") for m in (row.get("additional_answers") or {}).values() if m]
+    others = [[m[i] for m in more if i < len(m)] for i in range(len(questions))]
+    return _turns(questions, answers, others, {"story": row["story"]})
+
+
+@shape
+def quac(row: Row, settings: Mapping[str, Any]) -> list[Row]:
+    """One row per turn; CANNOTANSWER becomes words a person would use."""
+    answers = part(row["orig_answers"], "texts")
+    others = part(row["answers"], "texts")
+    shared = {
+        "title": row["wikipedia_page_title"],
+        "background": row["background"],
+        "section": row["context"].strip().removesuffix("CANNOTANSWER").strip(),
+    }
+    known = {"CANNOTANSWER": "I don't know"}
+    return _turns(
+        row["questions"],
+        [known.get(a, a) for a in answers],
+        [[known.get(a, a) for a in turn] for turn in others],
+        shared,
+    )
+
+
+def _turns(questions: list, answers: list, others: list, shared: dict[str, Any]) -> list[Row]:
+    rows, history = [], []
+    if not len(questions) == len(answers) == len(others):
+        counts = f"{len(answers)} answers, {len(others)} lists of further answers"
+        raise ValueError(f"{len(questions)} questions, {counts}")
+    for question, answer, more in zip(questions, answers, others, strict=True):
+        turn = {"question": question, "text": answer, "others": more}
+        rows.append({**shared, **turn, "history": "\n".join(history) or "none"})
+        history.append(f"Q: {question.strip()}\nA: {answer.strip()}")
+    return rows
+
+
+_MARK = re.compile(r"\[([A-Z_ ]+)\]")
+
+
+@shape
+def dart(row: Row, settings: Mapping[str, Any]) -> list[Row]:
+    """Triples with one row per text; table marks are written as words."""
+    lines = []
+    for triple in row["tripleset"]:
+        if len(triple) != 3:
+            raise ValueError(f"a triple has {len(triple)} parts: {triple!r}")
+        lines.append(" | ".join(_MARK.sub(_word, _one_line(member)) for member in triple))
+    return _verbalised(row, lines, part(row["annotations"], "text") if "annotations" in row else ())
+
+
+@shape
+def web_nlg(row: Row, settings: Mapping[str, Any]) -> list[Row]:
+    """Triples with one row per text; GEM's layout, or release 3's."""
+    source = row["input"] if "input" in row else row["modified_triple_sets"]["mtriple_set"][0]
+    lines = [
+        " | ".join(_one_line(member.replace("_", " ")) for member in triple.split(" | "))
+        for triple in source
+    ]
+    return _verbalised(row, lines, part(row["lex"], "text") if "lex" in row else ())
+
+
+def _verbalised(row: Row, lines: list[str], found: Iterable[str]) -> list[Row]:
+    triples, references = "\n".join(lines), texts(row.get("references"))
+    told = texts([row["target"]] if "target" in row else found)
+    if not told and not references:
+        raise SkipRow("no text")
+    more = {"triples": triples, "references": references}
+    return [{**more, "text": text} for text in told or references[:1]]
+
+
+def _word(match: re.Match) -> str:
+    return {"TABLECONTEXT": "table"}.get(match[1], match[1].lower().replace("_", " "))
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+@shape
+def translation(row: Row, settings: Mapping[str, Any]) -> list[Row]:
+    """A sentence pair, from one named language to the other."""
+    pair, (source, target) = row["translation"], settings["languages"]
+    return [
+        {
+            "source": pair[settings["source"]],
+            "target": pair[settings["target"]],
+            "source_language": source,
+            "target_language": target,
+        }
+    ]
+
+
+REMOVED: dict[str, Callable[[str], str]] = {
+    "lower": str.lower,
+    "punctuation": lambda text: _one_line(re.sub(r"[^\w\s]", "", text)),
+    "spaces": lambda text: "".join(text.split()),
+}
+
+
+@shape
+def retype(row: Row, settings: Mapping[str, Any]) -> list[Row]:
+    """A sentence with case, punctuation or spaces removed, to be restored."""
+    answer = _one_line(row["translation"]["en"])
+    text = REMOVED[settings["remove"]](answer)
+    if text == answer:
+        raise SkipRow("nothing to restore")
+    return [{"text": text, "answer": answer}]
+
+
+_AGENCY = re.compile(
+    r"^(.{8,110}?) \((?:AP|AFP|Reuters|[A-Z][\w.]+(?: [A-Z][\w.]+){0,3})\) (?=[^-\s])"
+)
+_PLACE_NAME = r"[A-Z]{2}[A-Z.]*(?:,? [A-Z]{2}[A-Z.]*)*(?:, [\w. ]{1,24})?"
+_DATELINE = re.compile(rf"^(.{{8,110}}?) (?={_PLACE_NAME} ?(?:\([\w. ]{{2,24}}\) ?)?--? )")
+
+
+@shape
+def ag_news(row: Row, settings: Mapping[str, Any]) -> list[Row]:
+    """Headline and lines, apart (labels from 1) or joined (labels from 0)."""
+    if "description" in row:
+        text = _plain_news(row["description"])
+        return [{**row, "text": text, "label": int(row["label"]) - 1}]
+    text = _plain_news(row["text"])
+    for pattern in (_AGENCY, _DATELINE):
+        if found := pattern.match(text):
+            return [{**row, "title": found[1], "text": text[found.end() :]}]
+    return [{**row, "title": "", "text": text}]
+
+
+def _plain_news(text: str) -> str:
+    """One line, with the backslashes that stand for line breaks removed."""
+    return _one_line(entities(text).replace("\\", " "))
+
+
+@shape
+def gigaword(row: Row, settings: Mapping[str, Any]) -> list[Row]:
+    """First sentence and headline, without rows that hide words."""
+    article, summary = row["document"], row["summary"]
+    if any(mark in text for text in (article, summary) for mark in ("UNK", "<unk>", "#")):
+        raise SkipRow("hidden words")
+    return [{"article": article, "summary": summary}]
+
+
+@shape
+def multi_news(row: Row, settings: Mapping[str, Any]) -> list[Row]:
+    """Several articles of one story, told apart by blank lines."""
+    article = row["document"].replace("NEWLINE_CHAR", "\n")
+    members = (re.sub(r"\s*\n\s*", "\n", m).strip() for m in article.split("|||||"))
+    summary = row["summary"].replace("NEWLINE_CHAR", "\n").strip().lstrip("–—-").strip()
+    return [{"articles": "\n\n".join(m for m in members if m), "summary": summary}]
+
+
+@shape
+def wiki_lingua(row: Row, settings: Mapping[str, Any]) -> list[Row]:
+    """One row per section; nested as in the original, or flat as in GEM."""
+    if "article" not in row:
+        return [{"article": row["source"], "text": row["target"], "references": row["references"]}]
+    nested = row["article"]
+    pairs = zip(part(nested, "document"), part(nested, "summary"), strict=True)
+    return [{"article": article, "text": text, "references": []} for article, text in pairs]
+
+
+@shape
+def numbered(row: Row, settings: Mapping[str, Any]) -> list[Row]:
+    """The first few texts of a record of texts, as a numbered list."""
+    source = row[settings["items"]]
+    found = texts(source.values() if isinstance(source, Mapping) else source)
+    lines = (_one_line(text) for text in found[: settings["n_items"]])
+    return [{**row, "items": "\n".join(f"{i}. {line}" for i, line in enumerate(lines, 1))}]

@@ -1,0 +1,1 @@
+"""What scoring is made of: prefix trees, likelihoods, generation, choices, counts."""

@@ -1,0 +1,93 @@
+"""What a task is scored on: its examples, in which templates, as prompts."""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+from flanlib import sources, templates
+from flanlib.catalogue import Catalogue, Task
+from flanlib.errors import MissingResultError, TemplateError
+from flanlib.results import Scoring
+from flanlib.rows.adapters import Example
+from flanlib.templates import Prompt, Template
+
+
+def examples_of(found: Catalogue, task: Task, scoring: Scoring, rows: str = "") -> list[Example]:
+    """The examples a task is scored on.
+
+    Raises
+    ------
+    MissingResultError
+        If the source has none.
+    """
+    examples = sources.examples(found, task, scoring.split, rows=rows or None)
+    chosen = list(islice(examples, scoring.max_examples or None))
+    if not chosen:
+        raise MissingResultError(f"task {task.key}: its source has no {scoring.split} rows")
+    return chosen
+
+
+def first_example(found: Catalogue, task: Task, split: str, rows: str = "") -> Example:
+    """The first example of a task's split.
+
+    Raises
+    ------
+    MissingResultError
+        If there are no rows of the split.
+    """
+    example = next(iter(sources.examples(found, task, split, rows=rows or None)), None)
+    if example is None:
+        raise MissingResultError(f"task {task.key}: its source has no {split} rows")
+    return example
+
+
+def asked_with(found: Catalogue, task: Task, scoring: Scoring) -> tuple[Template, ...]:
+    """The templates a task is scored with.
+
+    Raises
+    ------
+    TemplateError
+        If the form has none that can be scored.
+    """
+    chosen = templates.of_task(found, task, scoring.form)
+    if task.kind == "rank":
+        chosen = templates.rankable(chosen)
+    chosen = tuple(t for t in chosen if not t.inverted)
+    if not chosen:
+        raise TemplateError(
+            f"task {task.key}: no template of form {scoring.form!r} can be scored; add one to"
+            f" {found.root / 'templates' / (task.template_set + '.yaml')}"
+        )
+    return chosen
+
+
+def prompts_of(
+    examples: Sequence[Example], asked: Sequence[Template], scoring: Scoring
+) -> Iterator[Prompt]:
+    """Every example in every template, examples outermost."""
+    separator = " " if scoring.form == "cloze" else templates.SEPARATOR
+    for example in examples:
+        for template in asked:
+            yield templates.render(
+                example,
+                template,
+                show_options=scoring.show_options,
+                turned=scoring.turned,
+                separator=separator,
+            )
+
+
+def sample(prompt: Prompt, table: Any) -> dict[str, Any]:
+    """One question and what the model answered, from a table of scores."""
+    mine = table[(table["example"] == prompt.example) & (table["template"] == prompt.template)]
+    if "prediction" in table:
+        answer = str(mine["prediction"].iloc[0])
+    else:
+        answer = prompt.options[int(mine.loc[mine["ll"].idxmax(), "option"])]
+    return {
+        "template": prompt.template,
+        "example": prompt.example,
+        "input": prompt.input,
+        "target": prompt.target,
+        "answer": answer,
+    }

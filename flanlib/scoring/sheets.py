@@ -1,0 +1,232 @@
+"""What the command `score` writes: sheets of scores, and what they amount to.
+
+A sheet holds everything scored for one task, as Parquet shards: for a ranking
+task the log-likelihood of every option of every prompt, for a generating task
+the text written. `results.jsonl` beside the sheets has one line per task.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from flanlib.catalogue import Catalogue, Task
+from flanlib.errors import DataError, MissingResultError
+from flanlib.prompts import exemplars
+from flanlib.results import Scoring
+from flanlib.rows.adapters import Example
+from flanlib.scoring import asking
+
+RESULTS = "results.jsonl"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What a sheet depends on besides the rows.
+
+    Attributes
+    ----------
+    shots
+        Exemplars in front of each example, fewer where they do not fit 960
+        tokens or the model's context.
+    seed
+        Of the exemplars.
+    """
+
+    model: str
+    adapter: str
+    quantization: str
+    dtype: str
+    shots: int
+    seed: int
+    max_new_tokens: int
+    scoring: Scoring
+
+
+def score_tasks(
+    lm: Any,
+    tokenizer: Any,
+    catalogue: Catalogue,
+    tasks: Iterable[Task],
+    asked: Asked,
+    *,
+    out: Path,
+    rows: str | Path | None = None,
+    token_budget: int | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> Iterator[dict[str, Any]]:
+    """Score tasks one after another; yield what was measured of each.
+
+    A task's sheet is `out`/<task>/*.parquet. What was scored already is not
+    scored again.
+
+    Raises
+    ------
+    MissingResultError
+        If a task's rows are not there.
+    RunError
+        If `out` holds sheets of another model, of other rows or settings.
+    """
+    from flanlib import score
+    from flanlib.scoring import shards
+
+    out.mkdir(parents=True, exist_ok=True)
+    chosen = list(tasks)
+    for number, task in enumerate(chosen, 1):
+        head = f"[{number}/{len(chosen)}] {task.key}"
+        examples = asking.examples_of(catalogue, task, asked.scoring, str(rows or ""))
+        wording = asking.asked_with(catalogue, task, asked.scoring)
+        prompts = list(asking.prompts_of(examples, wording, asked.scoring))
+        ranked = task.kind == "rank"
+        if asked.shots:
+            written = None if ranked else asked.max_new_tokens
+            room = score.longest_input(lm, tokenizer, prompts, written)
+            prompts = exemplars.exemplified(
+                catalogue,
+                task,
+                prompts,
+                wording,
+                shots=asked.shots,
+                seed=asked.seed,
+                show_options=asked.scoring.show_options,
+                tokenizer=tokenizer,
+                rows=rows,
+                longest=min(room, exemplars.FEW_SHOT_TOKENS),
+            )
+        say(f"{head}: {len(prompts)} prompts from {len(examples)} rows ...")
+        settings: dict[str, Any] = {"token_budget": token_budget}
+        if not ranked:
+            settings |= {"stop": task.stop, "max_new_tokens": asked.max_new_tokens}
+        table = shards.run(
+            lm,
+            tokenizer,
+            prompts,
+            out=out / task.key,
+            kind=task.kind,
+            say=lambda line, head=head: say(f"{head}: {line}"),
+            **settings,
+        )
+        measured = _measured(task, table, examples, asked)
+        _write(out, measured)
+        say(f"{head}: {measured['metric']} {measured['value']:.1f} (n {measured['n']})")
+        yield measured
+
+
+def _measured(task: Task, table: Any, examples: Sequence[Example], asked: Asked) -> dict[str, Any]:
+    from flanlib import metrics
+
+    found = metrics.evaluate(task, table, examples=examples, choice=asked.scoring.choice)
+    low, high = (None if v != v else round(v, 4) for v in (found.low, found.high))
+    return {
+        "task": task.key,
+        "dataset": task.dataset,
+        "cluster": task.cluster,
+        "metric": found.metric,
+        "value": round(found.value, 4),
+        "low": low,
+        "high": high,
+        "chance": round(found.chance, 4),
+        "n": found.n,
+        "templates": {key: round(value, 4) for key, value in found.templates.items()},
+        "signature": found.signature,
+        "n_cut": int(table["n_cut"].gt(0).sum()),
+        "asked": asdict(asked),
+        "sheet": task.key,
+    }
+
+
+def _write(out: Path, measured: Mapping[str, Any]) -> None:
+    """Put a task's line among those of the other tasks."""
+    path = out / RESULTS
+    lines = []
+    if path.is_file():
+        try:
+            lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        except ValueError as error:
+            raise DataError(f"{path}: not JSON lines ({error}); delete it") from None
+    lines = [line for line in lines if line["task"] != measured["task"]]
+    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in [*lines, measured])
+    part = path.with_name(f".{RESULTS}.part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
+
+
+def score_file(
+    lm: Any,
+    tokenizer: Any,
+    path: Path,
+    *,
+    option_prefix: str,
+    out: Path,
+    token_budget: int | None = None,
+) -> tuple[int, float | None]:
+    """Score ready-made prompts into `out`/scores.jsonl.
+
+    Parameters
+    ----------
+    path
+        JSON lines with `id`, `input`, `options` and, if known, `gold`.
+
+    Returns
+    -------
+    How many there were, and percent right by the summed log-likelihood; None
+    unless every line has its `gold`.
+    """
+    from flanlib import score
+
+    lines = _prompts(path)
+    requests = [(line["input"], line["options"]) for line in lines]
+    found = score.loglikelihoods(
+        lm, tokenizer, requests, option_prefix=option_prefix, token_budget=token_budget
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    part = out / ".scores.jsonl.part"
+    with part.open("w", encoding="utf-8") as file:
+        for line, options in zip(lines, found, strict=True):
+            columns = {key: [o[key] for o in options] for key in ("ll", "n_tokens", "n_bytes")}
+            file.write(json.dumps({"id": line["id"], **columns}, ensure_ascii=False) + "\n")
+    part.replace(out / "scores.jsonl")
+    if any(line.get("gold") is None for line in lines):
+        return len(lines), None
+    best = [max(range(len(o)), key=lambda k, o=o: o[k]["ll"]) for o in found]
+    right = sum(k == line["gold"] for k, line in zip(best, lines, strict=True))
+    return len(lines), 100 * right / len(lines)
+
+
+def _prompts(path: Path) -> list[dict[str, Any]]:
+    """Checked lines of a file of ready-made prompts."""
+    if not path.is_file():
+        raise MissingResultError(f"{path}: no such file of prompts")
+    found = []
+    for number, text in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
+        if not text.strip():
+            continue
+        try:
+            line = json.loads(text)
+        except ValueError as error:
+            raise DataError(f"{path}:{number}: not JSON: {error}") from None
+        wrong = _wrong(line)
+        if wrong:
+            raise DataError(f"{path}:{number}: {wrong}")
+        found.append(line)
+    if not found:
+        raise DataError(f"{path}: no prompts")
+    return found
+
+
+def _wrong(line: Any) -> str:
+    """What is wrong with a ready-made prompt; empty when nothing is."""
+    if not isinstance(line, dict):
+        return f"a {type(line).__name__}, not an object with id, input, options and gold"
+    for name in ("id", "input", "options"):
+        if name not in line:
+            return f"no {name!r}; found {', '.join(map(repr, line))}"
+    options, gold = line["options"], line.get("gold")
+    if not isinstance(line["input"], str) or not line["input"]:
+        return f"input is {line['input']!r}; text is wanted"
+    if not isinstance(options, list) or not options or not all(isinstance(o, str) for o in options):
+        return f"options is {options!r}; a list of texts is wanted"
+    if gold is not None and (not isinstance(gold, int) or not 0 <= gold < len(options)):
+        return f"gold is {gold!r}; an index below {len(options)} is wanted"
+    return ""

@@ -1,0 +1,1 @@
+"""The runs behind the figures: plans, axes, runs, estimates, audits, sweeps."""

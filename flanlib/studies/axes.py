@@ -1,0 +1,310 @@
+"""Axes: the runs of the figures beyond the main result, and their table.
+
+A plan turns one seed into points, and each point into cells, for one group
+of clusters that are held out together; an axis makes sure of them, puts
+groups and seeds together, and estimates values and differences.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from flanlib import profiles, results
+from flanlib.catalogue import Task
+from flanlib.config import Factors, Recipe, run_id
+from flanlib.errors import ParameterError
+from flanlib.results import Cell, Record
+from flanlib.studies import estimates
+from flanlib.studies.plans import ONE_GROUP, PLANS, Label, Point
+from flanlib.studies.runs import Job
+from flanlib.study import ASKED, Study, base_run
+
+ORDER = (
+    "summarization",
+    "translation",
+    "reading_comprehension",
+    "sentiment",
+    "struct_to_text",
+    "coreference",
+    "misc",
+)
+COLUMNS = ["group", "arm", "x", "cluster", "dataset", "value", "low", "high", "n", "seeds"]
+
+
+@dataclass(frozen=True)
+class Axis(Study):
+    """The runs of one figure.
+
+    Attributes
+    ----------
+    stem
+        The figure's.
+    at_hand
+        Number of the group that points are being made for.
+    """
+
+    stem: str
+    at_hand: int = 0
+
+    @cached_property
+    def groups(self) -> tuple[tuple[str, ...], ...]:
+        """Clusters held out together, one group after the other.
+
+        Those of the profile; where clusters are named, these are the one
+        group. A collection that has none of the profile's holds out its first
+        cluster.
+        """
+        named = self.settings.clusters
+        if self.settings.held_out:
+            return (named,)
+        usual = (tuple(c for c in named if c in g) for g in self.settings.behind.together)
+        found = tuple(group for group in usual if group) or (named[:1],)
+        return found[:1] if self.stem in ONE_GROUP else found
+
+    @property
+    def clusters(self) -> tuple[str, ...]:
+        """Clusters scored, in catalogue order."""
+        every = {c for group in self.groups for c in group}
+        return tuple(c for c in self.settings.clusters if c in every)
+
+    @property
+    def held_out(self) -> str:
+        """The group at hand as one factor."""
+        return "+".join(self.groups[self.at_hand])
+
+    @property
+    def ladder(self) -> tuple[str, ...]:
+        """Models from small to large."""
+        return self.settings.behind.ladder
+
+    @cached_property
+    def tuning_clusters(self) -> tuple[str, ...]:
+        """Clusters left for tuning, in the order in which the paper adds them."""
+        split = self.catalogue.held_out(self.held_out)
+        left = dict.fromkeys(t.cluster for t in split.tuning if t.key not in self.left_out)
+        known = [c for c in ORDER if c in left]
+        return (*known, *(c for c in left if c not in known))
+
+    @property
+    def each_group(self) -> list["Axis"]:
+        """The same axis, with one group after the other at hand."""
+        return [replace(self, at_hand=n) for n in range(len(self.groups))]
+
+    @property
+    def below(self) -> dict[str, tuple[Factors, Recipe]]:
+        """Run id -> settings of the tuned models that soft prompts are learned on."""
+        made = [(mine.tuned(), mine.recipe) for mine in self.each_group]
+        return {run_id(*settings): settings for settings in made}
+
+    @property
+    def recipe(self) -> Recipe:
+        """How everything but soft prompts and single tasks is tuned."""
+        return self.settings.behind.recipe
+
+    def tuned(self, **changed: object) -> Factors:
+        """Factors of the tuned model that all figures share, with some `changed`."""
+        return replace(self.tuned_without(self.held_out), **changed)
+
+    def asked(
+        self,
+        factors: Factors,
+        recipe: Recipe | None = None,
+        tasks: Iterable[Task] | None = None,
+        **scoring: object,
+    ) -> tuple[Cell, ...]:
+        """A run asked some tasks, by default every held-out one."""
+        way = replace(ASKED, max_examples=self.settings.behind.max_examples, **scoring)
+        chosen = self.held_out_tasks if tasks is None else tasks
+        return tuple((factors, recipe or self.recipe, way, task.key) for task in chosen)
+
+    def base(
+        self, tasks: Iterable[Task] | None = None, model: str = "", **scoring: object
+    ) -> tuple[Cell, ...]:
+        """The untuned model asked some tasks; each cluster is a run, as in the main study."""
+        settings = replace(self.settings, model=model or self.settings.model)
+        chosen = self.held_out_tasks if tasks is None else tasks
+        return tuple(
+            cell
+            for task in chosen
+            for cell in self.asked(
+                *base_run(self.catalogue.name, settings, task.cluster), [task], **scoring
+            )
+        )
+
+    @property
+    def held_out_tasks(self) -> list[Task]:
+        """Every task of the group at hand, cluster by cluster."""
+        return [task for c in self.groups[self.at_hand] for task in self.tasks.get(c, ())]
+
+    def split(self, cluster: str) -> pd.DataFrame:
+        """What holding out a cluster's group does to every task, counted by cluster."""
+        return super().split(next("+".join(g) for g in self.groups if cluster in g))
+
+    def points(self, seed: int | None = None) -> list[Point]:
+        """This figure's points for a seed, the groups put together.
+
+        A task that several groups ask about is asked in the first of them.
+        """
+        mine = self if seed is None else self.with_seed(seed)
+        found: dict[tuple[str, Label], Point] = {}
+        for part in mine.each_group:
+            for point in PLANS[self.stem](part):
+                known = found.get((point.group, point.label))
+                found[point.group, point.label] = point if known is None else known.joined(point)
+        return list(found.values())
+
+    def with_seed(self, seed: int) -> "Axis":
+        """The same axis for another seed."""
+        return replace(self, settings=replace(self.settings, seed=seed))
+
+    def cells(self, clusters: Iterable[str] = ()) -> list[Cell]:
+        """What has to be on record for this seed, tuned models first."""
+        chosen = set(clusters)
+        every = dict.fromkeys(cell for point in self.points() for cell in point.cells)
+        found = [c for c in every if not chosen or self.catalogue.task(c[3]).cluster in chosen]
+        return sorted(found, key=lambda cell: cell[0].arm == "base")
+
+    def ensure(self, jobs: int = 0) -> pd.DataFrame:
+        """Everything the figure draws: load it, compute what is missing.
+
+        Parameters
+        ----------
+        jobs
+            Runs at a time; 0 is as many as the machine has room for.
+        """
+        self.compute(results.missing(results.load(self.at), self.cells()), self.at, jobs)
+        return self.table()
+
+    def jobs(self, cells: Sequence[Cell], at: Path) -> list[Job]:
+        """One job per run; first of all the models that soft prompts need."""
+        found = super().jobs(cells, at)
+        made = {(job.factors, job.recipe) for job in found}
+        needed = dict.fromkeys(job.under for job in found if job.under)
+        return [
+            *(
+                replace(found[0], factors=factors, recipe=recipe, asked=(), under=None)
+                for factors, recipe in needed
+                if (factors, recipe) not in made
+            ),
+            *found,
+        ]
+
+    @cached_property
+    def seeds(self) -> tuple[int, ...]:
+        """Seeds of which every cell is on record."""
+        known = results.load(self.at)
+        keys = {record.key for record in known}
+        tried = sorted({r.factors.seed for r in known if r.factors.arm != "base"})
+        return tuple(
+            seed
+            for seed in dict.fromkeys([*tried, self.settings.seed])
+            if all(results.key_of(c) in keys for p in self.points(seed) for c in p.cells)
+        )
+
+    def records(self, at: Path) -> list[Record]:
+        """Records of this figure's points; every whole seed."""
+        wanted = {results.key_of(c) for s in self.seeds for p in self.points(s) for c in p.cells}
+        return [record for record in results.load(at) if record.key in wanted]
+
+    def labelled(self) -> list[tuple[Point, list[Record]]]:
+        """Points, seeds put together, each with its records."""
+        known = {record.key: record for record in self.records(self.at)}
+        found: dict[tuple[str, Label], tuple[Point, dict[tuple, Record]]] = {}
+        for seed in self.seeds:
+            for point in self.points(seed):
+                _, mine = found.setdefault((point.group, point.label), (point, {}))
+                keys = [results.key_of(cell) for cell in point.cells]
+                mine |= {key: known[key] for key in keys}
+        return [(point, list(mine.values())) for point, mine in found.values()]
+
+    def table(self, again: Sequence[str] = ()) -> pd.DataFrame:
+        """Points and differences of all seeds on record.
+
+        Returns
+        -------
+        Columns group, arm, x, cluster, dataset, value, low, high, n, seeds,
+        source. The arm of a difference is `<arm> - <against>`, or `<arm>,
+        <x> - <other x>`; chance has rows of its own, with an empty x; arm
+        `<arm>, spread over templates` is a standard deviation.
+        """
+        points, marks = self.labelled(), results.groups(self.at)
+        parts = []
+        for group in dict.fromkeys(point.group for point, _ in points):
+            mine = [(point, records) for point, records in points if point.group == group]
+            parts.append(_table(mine, marks).assign(group=group))
+        table = pd.concat(parts, ignore_index=True)
+        return table[COLUMNS].assign(source="recorded")
+
+
+def open_axis(stem: str, **given: object) -> Axis:
+    """The runs of a figure; `ParameterError` if there is no such axis."""
+    if stem not in PLANS:
+        raise ParameterError(f"axis {stem!r}: there are {', '.join(PLANS)}")
+    return Axis(profiles.settings(**given), stem)
+
+
+def _table(points: Sequence[tuple[Point, list[Record]]], marks: dict) -> pd.DataFrame:
+    """Values and differences of the points of one group.
+
+    Points that are the same runs under two names are estimated once.
+    """
+    first: dict[tuple, str] = {}
+    names: dict[Label, str] = {}
+    for point, records in points:
+        name = "\t".join(point.label)
+        names[point.label] = first.setdefault(tuple(sorted(r.key for r in records)), name)
+    naming = {key: name for keys, name in first.items() for key in keys}
+    records = list({r.key: r for _, mine in points for r in mine}.values())
+    pairs = {
+        (point.label, other): (names[point.label], names[other])
+        for point, _ in points
+        for other in point.against
+    }
+    gains = {f"{new}\t-\t{old}": (new, old) for new, old in pairs.values()}
+    found = estimates.table(records, marks, gains, lambda record: naming[record.key])
+    labels = list(names.items())
+    labels += [(_difference(new, old), f"{a}\t-\t{b}") for (new, old), (a, b) in pairs.items()]
+    rows = [found[found["arm"] == name].assign(arm=label[0], x=label[1]) for label, name in labels]
+    rows += [_spread(point, mine) for point, mine in points]
+    return pd.concat([*rows, estimates.chance(records).assign(x="")], ignore_index=True)
+
+
+def _difference(new: Label, old: Label) -> Label:
+    """What a difference is called: two arms at one x, or two x of one arm."""
+    if new[0] == old[0]:
+        return f"{new[0]}, {new[1]} - {old[1]}", new[1]
+    return f"{new[0]} - {old[0]}", new[1]
+
+
+def _spread(point: Point, records: Sequence[Record]) -> pd.DataFrame:
+    """Standard deviation of a task's score over templates: means per cluster and of all."""
+    rows = [
+        (r.cluster, r.factors.seed, float(np.std(list(r.templates.values()), ddof=1)), r.n)
+        for r in records
+        if len(r.templates) > 1
+    ]
+    frame = pd.DataFrame(rows, columns=["cluster", "seed", "value", "n"])
+    found = frame.groupby("cluster", sort=False, as_index=False).agg(
+        value=("value", "mean"), n=("n", "sum"), seeds=("seed", "nunique")
+    )
+    found["n"] //= found["seeds"]
+    whole = {
+        "cluster": estimates.ALL,
+        "value": found["value"].mean(),
+        "n": found["n"].sum(),
+        "seeds": found["seeds"].min(),
+    }
+    if len(found) > 1:
+        found = pd.concat([found, pd.DataFrame([whole])], ignore_index=True)
+    return found.assign(
+        dataset="",
+        arm=f"{point.arm}, spread over templates",
+        x=point.x,
+        low=np.nan,
+        high=np.nan,
+        seeds=0 if point.arm == "base" else found["seeds"],
+    )

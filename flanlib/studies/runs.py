@@ -1,0 +1,308 @@
+"""One run: a model loaded or tuned, then scored on the tasks asked for.
+
+`compute` does a whole job in the process it is called in; `run` spreads jobs
+over processes and says what runs and how long is left.
+"""
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from flanlib import catalogue, paths, provenance, results
+from flanlib.catalogue import Catalogue, Task
+from flanlib.config import Factors, Recipe, run_id
+from flanlib.progress import Board, say
+from flanlib.results import Record, Scoring
+from flanlib.scoring import asking
+
+TICK_S = 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What one process does in one go.
+
+    Attributes
+    ----------
+    collection
+        Name or folder of the collection; a record keeps the name alone.
+    asked
+        (scoring, task key) pairs to score.
+    at
+        Folder the records are added to.
+    runs
+        Folder below which tuned models are kept, by run id.
+    under
+        Settings of the tuned model that a soft prompt is learned on.
+    rows
+        Local folder of rows; empty lets the source decide.
+    train_limit
+        Most train rows read per task; 0 is the cap.
+    quiet
+        Whether it tells where it is in a file and not in lines.
+    """
+
+    factors: Factors
+    recipe: Recipe
+    collection: str
+    asked: tuple[tuple[Scoring, str], ...]
+    at: Path
+    runs: Path = paths.RUNS
+    under: tuple[Factors, Recipe] | None = None
+    rows: str = ""
+    train_limit: int = 0
+    quiet: bool = False
+
+    @property
+    def status(self) -> Path:
+        """File that says where a quiet job is."""
+        return self.runs / f"{run_id(self.factors, self.recipe)}.status"
+
+    @property
+    def expected_s(self) -> float:
+        """First guess of its seconds: tuning and scoring a micro model."""
+        tuning = self.recipe.steps * self.recipe.examples_per_step / 100
+        return 10 + 1.5 * len(self.asked) + (tuning if self.factors.arm != "base" else 0)
+
+    def tell(self, line: str) -> None:
+        """Say where this job is: a `line`, or the status file of a quiet job."""
+        if not self.quiet:
+            say(f"  {line}")
+            return
+        self.status.parent.mkdir(parents=True, exist_ok=True)
+        self.status.write_text(line, encoding="utf-8")
+
+    @property
+    def title(self) -> str:
+        """What progress lines call it."""
+        factors = self.factors
+        if factors.arm == "base":
+            return f"{factors.model} on {factors.held_out}"
+        parts = [f"{factors.arm} {factors.model} without {factors.held_out}"]
+        parts += [f"form {factors.form}"] if factors.form != "instruction" else []
+        parts += [f"{len(factors.clusters)} clusters"] if factors.clusters else []
+        parts += [f"{factors.n_templates} templates"] if factors.n_templates else []
+        parts += ["on " + ", ".join(factors.tasks)] if factors.tasks else []
+        parts += [f"{factors.n_examples} examples"] if factors.n_examples else []
+        return ", ".join([*parts, f"seed {factors.seed}"])
+
+
+def run(
+    jobs: Sequence[Job], processes: int = 1, work: Callable[[Job], float] | None = None
+) -> None:
+    """Do every job, in this process or in several; those that need another last.
+
+    Records are added as each job ends, so a killed run loses only the jobs
+    in progress.
+
+    Parameters
+    ----------
+    processes
+        Jobs at a time; above 1, each has a process of its own and one thread.
+    work
+        Does one job and returns its seconds; None is `compute`.
+    """
+    later = [job for job in jobs if job.under]
+    for wave in ([job for job in jobs if not job.under], later):
+        if wave:
+            _spread(wave, min(processes, len(wave)), work or compute)
+
+
+def _spread(jobs: Sequence[Job], processes: int, work: Callable[[Job], float]) -> None:
+    """Jobs that need nothing of each other."""
+    alone = processes <= 1
+    board = Board(
+        [job.title for job in jobs],
+        [job.expected_s for job in jobs],
+        1 if alone else processes,
+        [] if alone else [job.status for job in jobs],
+    )
+    if alone:
+        for n, job in enumerate(jobs):
+            board.start(n)
+            board.tick()
+            board.finish(n, work(job))
+        return
+    pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_single)
+    with pool:
+        running = {pool.submit(work, replace(job, quiet=True)): n for n, job in enumerate(jobs)}
+        try:
+            _follow(running, board)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+        finally:
+            for path in board.status:
+                path.unlink(missing_ok=True)
+
+
+def _follow(running: dict[Future, int], board: Board) -> None:
+    """Wait for jobs, and say now and then where they are."""
+    while running:
+        for n in list(running.values())[: board.at_a_time]:
+            board.start(n)
+        done, _ = wait(running, timeout=TICK_S, return_when=FIRST_COMPLETED)
+        for future in done:
+            board.finish(running.pop(future), future.result())
+        if not done:
+            board.tick()
+
+
+def _single() -> None:
+    """One thread; set before anything that counts threads is imported."""
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[name] = "1"
+
+
+def compute(job: Job) -> float:
+    """Load or tune a model, score it, add the records; seconds taken."""
+    began = time.monotonic()
+    job.tell("loading")
+    lm, tokenizer, about = _model(job)
+    found = catalogue.load(job.collection)
+    about |= provenance.stamp()
+    for n, (scoring, key) in enumerate(job.asked):
+        job.tell(f"scoring {key}, {n} of {len(job.asked)} done")
+        measured = score_task(job, found, found.task(key), scoring, lm, tokenizer)
+        record = Record(
+            run_id=run_id(job.factors, job.recipe),
+            factors=job.factors,
+            recipe=job.recipe,
+            scoring=scoring,
+            **measured,
+            **about,
+        )
+        results.append([record], job.at)
+    return time.monotonic() - began
+
+
+def score_task(
+    job: Job,
+    found: Catalogue,
+    task: Task,
+    scoring: Scoring,
+    lm: Any,
+    tokenizer: Any,
+) -> dict[str, Any]:
+    """One task under one way of asking: the measured part of its record."""
+    from flanlib import metrics, score
+    from flanlib.prompts import exemplars
+    from flanlib.scoring import choices
+
+    began, started = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
+    examples = asking.examples_of(found, task, scoring, job.rows)
+    asked = asking.asked_with(found, task, scoring)
+    prompts = list(asking.prompts_of(examples, asked, scoring))
+    longest = job.recipe.max_input_tokens
+    if scoring.shots:
+        prompts = exemplars.exemplified(
+            found,
+            task,
+            prompts,
+            asked,
+            shots=scoring.shots,
+            seed=0,
+            show_options=scoring.show_options,
+            tokenizer=tokenizer,
+            rows=job.rows or None,
+            longest=min(longest, exemplars.FEW_SHOT_TOKENS),
+        )
+    if task.kind == "rank":
+        table = score.rank(lm, tokenizer, prompts, max_input_tokens=longest)
+    else:
+        table = score.generate(
+            lm,
+            tokenizer,
+            prompts,
+            stop=task.stop,
+            max_new_tokens=job.recipe.max_target_tokens,
+            max_input_tokens=longest,
+        )
+    measured = metrics.evaluate(task, table, examples=examples, choice=scoring.choice)
+    return {
+        "task": task.key,
+        "dataset": task.dataset,
+        "cluster": task.cluster,
+        "kind": task.kind,
+        **_measured(measured),
+        "answering": choices.answering(table, scoring.choice) if task.kind == "rank" else {},
+        "data": results.note_examples(examples, job.at),
+        "phrasing": results.phrasing_digest(asked),
+        "sample": asking.sample(prompts[0], table),
+        "started": started,
+        "wall_s": round(time.monotonic() - began, 2),
+    }
+
+
+def _measured(evaluation: Any) -> dict[str, Any]:
+    """What a record keeps of an evaluation, rounded so that lines stay short."""
+    interval = {name: getattr(evaluation, name) for name in ("stderr", "low", "high")}
+    return {
+        "metric": evaluation.metric,
+        "value": round(evaluation.value, 4),
+        **{k: None if v != v else round(v, 4) for k, v in interval.items()},
+        "chance": round(evaluation.chance, 4),
+        "n": evaluation.n,
+        "templates": {k: round(v, 4) for k, v in evaluation.templates.items()},
+        "scores": tuple(round(v, 1) for v in evaluation.scores),
+        "signature": evaluation.signature,
+    }
+
+
+def processes() -> int:
+    """Jobs to run at a time: one per core, at most four; one on a GPU."""
+    from flanlib import devices
+
+    if devices.default() == "cuda":
+        return 1
+    return max(1, min(4, len(os.sched_getaffinity(0))))
+
+
+def _model(job: Job) -> tuple[Any, Any, dict[str, Any]]:
+    """Model, tokenizer, and what records say of the two."""
+    from flanlib import devices, model
+
+    factors, recipe, about = job.factors, job.recipe, {}
+    if factors.arm == "base":
+        lm, tokenizer = model.load(factors.model, quantization=recipe.quantization)
+    else:
+        below = _tuned(job, *job.under).out if job.under else None
+        made = _tuned(job, factors, recipe, below)
+        lm, tokenizer = made.load()
+        about = {"mixture": made.mixture["digest"], "tuning": made.cost}
+    about["device"] = devices.name_of(next(lm.parameters()).device.type)
+    return lm, tokenizer, about
+
+
+def _tuned(job: Job, factors: Factors, recipe: Recipe, adapter: Path | None = None) -> Any:
+    """The finished run of those settings, tuned now if it is not there."""
+    from flanlib import mixture as mixtures
+    from flanlib import tune
+
+    job.tell("mixing")
+    rows = job.rows or None
+    mixture = mixtures.of_run(
+        factors, recipe, rows, collection=job.collection, limit=job.train_limit
+    )
+    return tune.tune(
+        factors,
+        recipe,
+        out=job.runs / run_id(factors, recipe),
+        mixture=mixture,
+        adapter=adapter,
+        progress=job.tell,
+    )
+
+
+def make_rehearsal_model(name: str) -> None:
+    """A tiny random GPT-NeoX below build/models/, unless it is there."""
+    from flanlib import model
+
+    if not (paths.BUILD / "models" / name).is_dir():
+        model.random_neox(paths.BUILD / "models" / name)

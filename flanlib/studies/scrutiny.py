@@ -1,0 +1,335 @@
+"""Whether a gain is real: leaks, order of options, sureness, habits, seeds.
+
+Leaks are counted in the rows themselves; everything else is computed from
+records. All tables have the columns of an axis, `group` naming the question;
+cluster `all` is the mean over clusters, an empty dataset that over datasets.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+
+from flanlib import results, sources
+from flanlib.catalogue import Catalogue, Task
+from flanlib.errors import MissingResultError
+from flanlib.mixture import mixture
+from flanlib.prompts import overlap
+from flanlib.results import Record
+from flanlib.studies import estimates
+from flanlib.studies.estimates import ALL, DRAWS, Estimate, by, generator
+
+COLUMNS = "group arm x cluster dataset value low high n seeds source".split()
+BARRED, KEPT = "not tuned on", "tuned on"
+SWAPPED = "turned - given"
+FEWEST = 10  # examples that a point of the reliability curve rests on
+Measure = Callable[[Sequence[Record]], dict[str, Estimate]]
+
+
+def leaks(
+    catalogue: Catalogue,
+    groups: Sequence[Sequence[str]],
+    *,
+    seed: int,
+    rows: str = "",
+    limit: int = 0,
+) -> pd.DataFrame:
+    """Train rows that share text with evaluation rows: barred, and tuned on.
+
+    Text is shared when the whole of it is the same, or 13 words in a row.
+    The rows tuned on are read back from the very mixture and compared once
+    more; the barred ones show that the comparison finds what there is.
+
+    Parameters
+    ----------
+    groups
+        Clusters held out together, a mixture each.
+    limit
+        Train rows read per task; 0 is the cap of 30 000.
+
+    Returns
+    -------
+    Arms `BARRED` and `KEPT` per cluster evaluated, and of all together (rows
+    of several mixtures are counted in each): `value` rows shared of `n` rows;
+    x `similar` counts rows that the mixtures dropped. Counts of all rows, so
+    there is no interval.
+    """
+    found = [row for g in groups for row in _leaks_of(catalogue, g, seed, rows, limit)]
+    counted = pd.DataFrame(found).groupby(["arm", "x", "cluster"], sort=False, as_index=False)
+    table = _frame("leaks", counted.sum().assign(dataset="", seeds=0).to_dict("records"))
+    return table.assign(source="counted")
+
+
+def _leaks_of(
+    catalogue: Catalogue, clusters: Sequence[str], seed: int, rows: str, limit: int
+) -> Iterator[dict]:
+    """Counts of one group's mixture."""
+    held = "+".join(clusters)
+    mixed = mixture(catalogue, held, seed=seed, rows=rows or None, limit=limit or None)
+    known = {key: _texts(catalogue, key, rows) for key in clusters}
+    tuned = {task.key for task in catalogue.held_out(held).tuning}
+    barred = [task for task in catalogue.tasks.values() if task.key not in tuned]
+    counts = {
+        BARRED: _shared(_train(catalogue, barred, rows, limit), known),
+        KEPT: _shared((mixed.store[i] for i in range(len(mixed.store))), known),
+    }
+    for arm, (n, shared) in counts.items():
+        for key, value in shared.items():
+            yield {"arm": arm, "x": "shared", "cluster": key, "value": value, "n": n}
+    read, dropped = (sum(getattr(t, name) for t in mixed.tasks) for name in ("n_read", "n_similar"))
+    yield {"arm": KEPT, "x": "similar", "cluster": ALL, "value": dropped, "n": read}
+
+
+def order(records: Iterable[Record], groups: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    """Score with the OPTIONS as given and turned, and the paired difference.
+
+    x is `given`, `turned`, or `turned - given`, in percent points.
+    """
+    plain = list(records)
+    scores = estimates.table(plain, groups, naming=lambda r: f"{r.factors.arm}\t{_x(r)}")
+    swaps = estimates.table(_swaps(plain), groups, naming=lambda r: f"{r.factors.arm}\t{SWAPPED}")
+    table = pd.concat([scores, swaps], ignore_index=True)
+    names = table["arm"].str.split("\t", expand=True)
+    return _frame("order", table.assign(arm=names[0], x=names[1]).to_dict("records"))
+
+
+def calibration(records: Iterable[Record]) -> pd.DataFrame:
+    """Expected calibration error, percent: base, tuned, and the difference.
+
+    Its interval is over examples, each counted once however many templates
+    it was asked in.
+    """
+    return _measured("calibration", records, _calibration)
+
+
+def habit(records: Iterable[Record]) -> pd.DataFrame:
+    """How far the answers chosen are from the right ones' shares, percent.
+
+    Total variation distance: the share of answers that would have to be
+    others for each option to be chosen as often as it is right.
+    """
+    return _measured("habit", records, _habit)
+
+
+def seeds(records: Iterable[Record], groups: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    """Share of examples on which two tuning seeds agree, percent.
+
+    An example's outcome is whether most templates get it right. Arms are
+    `tuned`, `chance` (what seeds as good as these, but independent, would
+    share) and their difference; no rows where there is one seed.
+    """
+    tuned = [r for r in records if r.factors.arm == "tuned"]
+    return _measured("seeds", tuned, lambda found: _seeds(found, groups))
+
+
+def reliability(records: Iterable[Record]) -> pd.DataFrame:
+    """Accuracy against confidence, over all tasks, templates and seeds.
+
+    Bins with fewer than `FEWEST` examples are left out.
+
+    Returns
+    -------
+    x is the mean confidence of a bin, `value` the share right, in percent,
+    `n` prompts; the interval (Wilson) counts each example once.
+    """
+    found = []
+    for arm, mine in by(_given(records), lambda r: r.factors.arm).items():
+        bins: dict[int, list[tuple[int, float, float, float]]] = {}
+        n_seeds = len({r.factors.seed for r in mine})
+        for record in mine:
+            for n, sure, right in record.answering["sure"]:
+                once = n / (len(record.templates) * n_seeds)
+                bins.setdefault(min(int(sure // 10), 9), []).append((n, sure, right, once))
+        for _, parts in sorted(bins.items()):
+            n, sure, right, once = np.array(parts).T
+            if once.sum() < FEWEST:
+                continue
+            share = float(np.average(right, weights=n))
+            low, high = wilson(share, float(once.sum()))
+            mean = f"{np.average(sure, weights=n):.2f}"
+            row = {"cluster": ALL, "dataset": "", "arm": arm, "x": mean, "value": share}
+            seeds = 0 if arm == "base" else n_seeds
+            found.append({**row, "low": low, "high": high, "n": int(n.sum()), "seeds": seeds})
+    return _frame("reliability", found)
+
+
+def wilson(percent: float, n: float) -> tuple[float, float]:
+    """The 95 % interval of a share of independent trials.
+
+    Parameters
+    ----------
+    percent
+        The share, from 0 to 100.
+    n
+        Trials.
+
+    Returns
+    -------
+    Its ends, in percent.
+    """
+    p, z = percent / 100, 1.959964
+    middle, scale = (p + z * z / (2 * n)), 1 + z * z / n
+    half = z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    return 100 * float((middle - half) / scale), 100 * float((middle + half) / scale)
+
+
+def _texts(catalogue: Catalogue, cluster: str, rows: str) -> overlap.Texts:
+    """Texts of a cluster's dev and evaluation rows."""
+    found = overlap.Texts()
+    for task in catalogue.of_cluster(cluster):
+        for part in ("dev", "eval"):
+            try:
+                found.add(sources.examples(catalogue, task, part, rows=rows or None))
+            except MissingResultError:
+                continue  # the mixture's own account names tasks that could not be read
+    return found
+
+
+def _train(catalogue: Catalogue, tasks: Iterable[Task], rows: str, limit: int) -> Iterator:
+    for task in tasks:
+        try:
+            yield from sources.examples(
+                catalogue, task, "train", rows=rows or None, limit=limit or None
+            )
+        except MissingResultError:
+            continue
+
+
+def _shared(examples: Iterable, known: Mapping[str, overlap.Texts]) -> tuple[int, dict[str, int]]:
+    """How many examples there are, and how many share text with each cluster, and with any."""
+    n, found = 0, dict.fromkeys([*known, ALL], 0)
+    for example in examples:
+        n += 1
+        hits = [
+            k for k, texts in known.items() if texts.repeats(example) or texts.resembles(example)
+        ]
+        for key in [*hits, *([ALL] if hits else [])]:
+            found[key] += 1
+    return n, found
+
+
+def _measured(group: str, records: Iterable[Record], measure: Measure) -> pd.DataFrame:
+    """A measure per dataset, cluster and over all, and the difference of its two arms."""
+    rows, whole = [], []
+    for cluster, members in by(_given(records), lambda r: r.cluster).items():
+        datasets = {
+            dataset: _mean([measure(part) for part in by(mine, lambda r: r.task).values()])
+            for dataset, mine in by(members, lambda r: r.dataset).items()
+        }
+        whole.append(_mean(list(datasets.values())))
+        for dataset, arms in {**datasets, "": whole[-1]}.items():
+            rows += _rows(cluster, dataset, arms)
+    return _frame(group, rows + (_rows(ALL, "", _mean(whole)) if len(whole) > 1 else []))
+
+
+def _rows(cluster: str, dataset: str, arms: dict[str, Estimate]) -> list[dict]:
+    names = list(arms)
+    if len(names) == 2:
+        arms = {**arms, f"{names[1]} - {names[0]}": arms[names[1]].minus(arms[names[0]])}
+    return [
+        {
+            **{"cluster": cluster, "dataset": dataset, "arm": arm, "x": "", "value": e.value},
+            **{"low": e.interval[0], "high": e.interval[1], "n": e.n, "seeds": e.seeds},
+        }
+        for arm, e in arms.items()
+    ]
+
+
+def _mean(parts: Sequence[dict[str, Estimate]]) -> dict[str, Estimate]:
+    shared = [name for name in parts[0] if all(name in part for part in parts)]
+    return {name: estimates.mean([part[name] for part in parts]) for name in shared}
+
+
+def _calibration(records: Sequence[Record]) -> dict[str, Estimate]:
+    return _by_arm(records, lambda r: r.answering["calibration_error"], _calibration_draws)
+
+
+def _calibration_draws(record: Record, rng: np.random.Generator) -> np.ndarray:
+    prompts, sure, right = np.array(record.answering["sure"]).T
+    drawn = rng.multinomial(record.n, prompts / prompts.sum(), size=DRAWS)
+    hits = rng.binomial(drawn, right / 100)
+    return 100 * np.abs(hits - drawn * sure / 100).sum(axis=1) / record.n
+
+
+def _habit(records: Sequence[Record]) -> dict[str, Estimate]:
+    def distance(record: Record) -> float:
+        chosen, gold = (np.array(record.answering[name]) for name in ("chosen", "gold"))
+        return float(np.abs(chosen - gold).sum() / 2)
+
+    return _by_arm(records, distance, _habit_draws)
+
+
+def _habit_draws(record: Record, rng: np.random.Generator) -> np.ndarray:
+    chosen, gold = (np.array(record.answering[name]) for name in ("chosen", "gold"))
+    drawn = rng.multinomial(record.n, chosen / chosen.sum(), size=DRAWS)
+    return np.abs(100 * drawn / record.n - gold).sum(axis=1) / 2
+
+
+def _swaps(records: Sequence[Record]) -> list[Record]:
+    """Turned less given as records, so that both examples and seeds are paired."""
+    given = {(r.run_id, r.task): r for r in _given(records)}
+    pairs = [(r, given[r.run_id, r.task]) for r in records if r.scoring.turned]
+    return [
+        replace(
+            new,
+            value=new.value - old.value,
+            templates={k: v - old.templates[k] for k, v in new.templates.items()},
+            scores=tuple(a - b for a, b in zip(new.scores, old.scores, strict=True)),
+        )
+        for new, old in pairs
+    ]
+
+
+def _by_arm(records: Sequence[Record], value: Callable, draw: Callable) -> dict[str, Estimate]:
+    """Means over seeds; draws are centred, since noise alone makes both measures larger."""
+    found = {}
+    for arm, mine in sorted(by(records, lambda r: r.factors.arm).items()):
+        values = [value(r) for r in mine]
+        draws = [draw(r, generator(r.task)) for r in mine]
+        centred = [np.clip(v + d - d.mean(), 0, 100) for v, d in zip(values, draws, strict=True)]
+        n_seeds = 0 if arm == "base" else len(mine)
+        found[arm] = Estimate(float(np.mean(values)), np.mean(centred, axis=0), mine[0].n, n_seeds)
+    return found
+
+
+def _seeds(records: Sequence[Record], groups: Mapping[str, Sequence[str]]) -> dict[str, Estimate]:
+    """Agreement of all pairs of seeds, examples resampled by their group."""
+    if len(records) < 2:
+        return {}
+    right = np.array([np.asarray(r.scores) > 50 for r in records], dtype=float)
+    codes, names = pd.factorize(np.asarray(groups[records[0].data], dtype=object))
+    even = np.full(len(names), 1 / len(names))
+    weights = generator(records[0].task).multinomial(len(names), even, size=DRAWS)
+    draws = np.vstack([np.ones(len(codes)), weights[:, codes]])
+    draws = draws / draws.sum(axis=1, keepdims=True)
+    shares = draws @ right.T
+    equal, chance = [], []
+    for one, other in combinations(range(len(records)), 2):
+        equal.append(draws @ (right[one] == right[other]))
+        p, q = shares[:, one], shares[:, other]
+        chance.append(p * q + (1 - p) * (1 - q))
+    means = {"chance": 100 * np.mean(chance, axis=0), "tuned": 100 * np.mean(equal, axis=0)}
+    return {
+        arm: Estimate(float(m[0]), m[1:], records[0].n, len(records)) for arm, m in means.items()
+    }
+
+
+def _given(records: Iterable[Record]) -> list[Record]:
+    """Records whose options stood as given; `MissingResultError` if one says not how it answers."""
+    found = [r for r in records if not r.scoring.turned]
+    if silent := [r for r in found if not r.answering]:
+        raise MissingResultError(
+            f"{len(silent)} records have no `answering`, the first being"
+            f" {results.describe(silent[0].cell)}; delete their lines and compute them again"
+        )
+    return found
+
+
+def _x(record: Record) -> str:
+    return "turned" if record.scoring.turned else "given"
+
+
+def _frame(group: str, rows: Iterable[dict]) -> pd.DataFrame:
+    return pd.DataFrame(list(rows), columns=COLUMNS).assign(group=group, source="recorded")

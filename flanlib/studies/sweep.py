@@ -1,0 +1,145 @@
+"""A sweep: the runs of figures worked off one by one, anywhere, then put together.
+
+Each run keeps its records in a folder of its own, so that machines share no
+file they write to; merging adds the folders to the records of the collection.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from flanlib import results
+from flanlib.config import digest, run_id
+from flanlib.errors import MissingResultError, ParameterError
+from flanlib.figures import open_for
+from flanlib.profiles import Settings
+from flanlib.reporting import batch
+from flanlib.results import Cell
+from flanlib.studies import runs
+from flanlib.studies.plans import PLANS
+from flanlib.study import Study
+
+MAIN = "fig5_zero_shot_gains"
+
+
+def studies(settings: Settings, only: Sequence[str] = ()) -> list[Study]:
+    """What the figures compute: the main study, and the axes of the others.
+
+    Parameters
+    ----------
+    only
+        Figures, by name or its beginning; empty means all of them.
+
+    Raises
+    ------
+    ParameterError
+        If there is no such figure, or none of those computes anything.
+    """
+    given, stems = asdict(settings), batch.stems(only)
+    found = [open_for(stem, **given) for stem in stems if stem in (MAIN, *PLANS)]
+    if not found:
+        raise ParameterError(
+            f"{', '.join(stems)}: computes nothing; there are {', '.join([MAIN, *PLANS])}"
+        )
+    return found
+
+
+def grid(studies: Sequence[Study]) -> list[dict[str, Any]]:
+    """The runs that studies of one collection need; one that several need, once.
+
+    Returns
+    -------
+    Per run its id, factors, the tasks it scores, how many scores that makes
+    and how many of them are on record; in `needs` the id of the tuned model
+    under it (empty: none), in `asks` a digest of the scores.
+    """
+    known = {record.key for record in results.load(studies[0].at)}
+    lines: dict[str, dict[str, Any]] = {}
+    for cell in _cells(studies):
+        factors, recipe, _, task = cell
+        run = run_id(factors, recipe)
+        line = lines.setdefault(
+            run,
+            {
+                "run": run,
+                "arm": factors.arm,
+                "held_out": factors.held_out,
+                "seed": factors.seed,
+                "model": factors.model,
+                "form": factors.form,
+                "tasks": [],
+                "scores": 0,
+                "recorded": 0,
+                "needs": factors.under,
+                "asks": "",
+            },
+        )
+        line["tasks"] += [task] if task not in line["tasks"] else []
+        line["scores"] += 1
+        line["recorded"] += results.key_of(cell) in known
+        line["asks"] = digest([line["asks"], results.key_of(cell)])
+    return list(lines.values())
+
+
+def work(studies: Sequence[Study], run: str, at: Path | None = None) -> dict[str, Any]:
+    """Tune and score one run, as far as it is not on record.
+
+    A run that was stopped goes on from its checkpoint, and scored tasks are
+    not scored again.
+
+    Parameters
+    ----------
+    run
+        Run id, as `grid` lists it.
+    at
+        Folder for the run's records; without it, the studies' own. What they
+        have on record of this run is copied there.
+
+    Raises
+    ------
+    ParameterError
+        If no study has such a run.
+    """
+    home = studies[0].at
+    at = at or home
+    cells = [cell for cell in _cells(studies) if run_id(*cell[:2]) == run]
+    if not cells:
+        raise ParameterError(f"run {run!r}: `flanlib grid` with the same settings lists the runs")
+    if at != home:
+        results.take([r for r in results.load(home) if r.run_id == run], home, at)
+    absent = results.missing(results.load(at), cells)
+    for study in studies:
+        mine = set(study.cells())
+        missing = [c for c in results.missing(results.load(at), cells) if c in mine]
+        if missing and study.settings.profile == "rehearsal":
+            runs.make_rehearsal_model(study.settings.model)
+        runs.run([replace(job, at=at) for job in study.jobs(missing, home)])
+    results.require(results.load(at), cells)
+    return {"run": run, "scores": len(cells), "computed": len(absent), "records": str(at)}
+
+
+def merge(studies: Sequence[Study], folders: Sequence[Path]) -> dict[str, Any]:
+    """Add the records of folders to the studies', and check that none is missing.
+
+    Parameters
+    ----------
+    folders
+        Folders of records, as `work` filled them.
+
+    Raises
+    ------
+    MissingResultError
+        If a folder is not there; or, after what there is was added, naming
+        each cell that is not on record.
+    """
+    if absent := [folder for folder in folders if not folder.is_dir()]:
+        raise MissingResultError(f"{absent[0]}: no such folder of records")
+    at, cells = studies[0].at, _cells(studies)
+    new = sum(results.take(results.load(folder), folder, at) for folder in folders)
+    results.require(results.load(at), cells)
+    return {"scores": len(cells), "new": new, "records": str(at)}
+
+
+def _cells(studies: Sequence[Study]) -> list[Cell]:
+    return list(dict.fromkeys(cell for study in studies for cell in study.cells()))

@@ -1,0 +1,1 @@
+"""What tuning is made of: packing, trainer, checkpoints, memory, cards."""

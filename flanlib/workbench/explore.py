@@ -1,0 +1,349 @@
+"""A base model and the same model tuned, side by side, for trying by hand.
+
+`Bench` holds the two and asks them through the same scoring that the study
+uses; `widgets.Panel` puts controls in front of it. The tuned model is one that kept a
+cluster out of tuning, so that what it does there can be looked at.
+"""
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from flanlib import paths, profiles, templates
+from flanlib.catalogue import Task
+from flanlib.config import run_id
+from flanlib.errors import ParameterError
+from flanlib.progress import span
+from flanlib.rows.adapters import Example
+from flanlib.scoring import asking
+from flanlib.studies import runs
+from flanlib.studies.runs import Job
+from flanlib.study import ASKED, Study, open_study
+from flanlib.templates import Prompt, Template
+
+MEANINGS = {
+    **profiles.MEANINGS,
+    "held_out": "cluster that the tuned model was not tuned on",
+    "adapter": "folder of a tuned adapter; empty: tuned here once, then reused",
+    "steps": "tuning steps; 0: the profile's",
+    "template": "template shown, by its id; empty: the first",
+    "instruction": "an instruction of your own",
+    "options": "answers to choose from, with | between; empty: it writes freely",
+}
+EXAMPLES = 100
+MODELS = ("base", "tuned")
+COLOURS = {"base": "#8a93a0", "tuned": "#2f6db5"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answers:
+    """What base and tuned model make of one prompt.
+
+    Attributes
+    ----------
+    written
+        Model -> what it writes, greedily.
+    table
+        One row per option: `option`, `right`, and per model its probability
+        among the options (`base`, `tuned`) and its summed log-likelihood in
+        nats (`base_ll`, `tuned_ll`). No rows for a prompt without options.
+    """
+
+    prompt: Prompt
+    written: dict[str, str]
+    table: pd.DataFrame
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th style='text-align:left;width:40%'>{name}</th>" for name in MODELS)
+        wrote = "".join(
+            f"<td style='text-align:left'>writes: {_shown(self.written[name])}</td>"
+            for name in MODELS
+        )
+        lines = [
+            f"<tr><td style='text-align:left'>{html.escape(row.option)}{' ✓' * bool(row.right)}"
+            f"</td>{_bar(row.base, 'base')}{_bar(row.tuned, 'tuned')}</tr>"
+            for row in self.table.itertuples()
+        ]
+        right = f"<p>Right: {html.escape(self.prompt.target)}</p>" if self.prompt.target else ""
+        return (
+            "<table class='flanlib-answers' style='width:100%;max-width:60em;text-align:left'>"
+            f"<thead><tr><th></th>{head}</tr></thead><tbody><tr style='text-align:left'>"
+            f"<td></td>{wrote}</tr>{''.join(lines)}</tbody></table>{right}"
+        )
+
+
+def _shown(text: str) -> str:
+    return f"<code>{html.escape(text)}</code>" if text else "<em>nothing</em>"
+
+
+def _bar(p: float, name: str) -> str:
+    bar = f"width:{70 * p:.1f}%;background:{COLOURS[name]};height:.8em;display:inline-block"
+    return f"<td style='text-align:left'><span style='{bar}'></span> {100 * p:.1f} %</td>"
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A base and a tuned model, and the collection's questions.
+
+    Attributes
+    ----------
+    study
+        What the settings describe, one cluster held out.
+    adapter
+        Folder of an adapter; empty tunes one, or takes that of the study.
+    steps
+        Tuning steps; 0 is the profile's recipe.
+    """
+
+    study: Study
+    adapter: str = ""
+    steps: int = 0
+
+    @cached_property
+    def job(self) -> Job:
+        """The run that makes the tuned model; it scores nothing."""
+        found = self.study.jobs(self.study.cells(), self.study.at)[0]
+        recipe = replace(found.recipe, steps=self.steps or found.recipe.steps)
+        return replace(found, recipe=recipe, asked=())
+
+    @property
+    def folder(self) -> Path:
+        """Where the tuned adapter is, or will be."""
+        return Path(self.adapter or self.job.runs / run_id(self.job.factors, self.job.recipe))
+
+    def plan(self) -> str:
+        """What `models` will do, and how long it takes."""
+        model, cluster = self.study.settings.model, self.job.factors.held_out
+        if self.adapter:
+            return f"{model} and the adapter {self.folder} will be loaded."
+        kept = f"run {self.folder.name}"
+        if self.folder.is_dir():
+            return f"{model} was tuned with {cluster} held out ({kept}); it will be loaded."
+        recipe = self.job.recipe
+        how_long = "how long it takes is told after the first steps"
+        if (paths.MODELS / model).is_dir():
+            how_long = f"about {span(self.job.expected_s)} for a micro model on one CPU core"
+        return (
+            f"{model} will be tuned with {cluster} held out, once: {recipe.steps} steps of"
+            f" {recipe.examples_per_step} examples ({kept}); {how_long}."
+        )
+
+    @cached_property
+    def models(self) -> dict[str, tuple[Any, Any]]:
+        """`base` and `tuned` -> model and tokenizer; tunes where it has to.
+
+        Raises
+        ------
+        ParameterError
+            If the adapter belongs to another model.
+        """
+        from flanlib import model, tune
+
+        settings = self.study.settings
+        if settings.profile == "rehearsal":
+            runs.make_rehearsal_model(settings.model)
+        if not self.adapter and not self._fresh():
+            runs.compute(self.job)
+        quantization = self.job.recipe.quantization
+        base = model.load(settings.model, quantization=quantization)
+        if not (self.folder / tune.RUN).is_file():
+            laid = model.load(settings.model, quantization=quantization, adapter=self.folder)
+            return {"base": base, "tuned": laid}
+        made = tune.TuneResult.read(self.folder)
+        if made.base != settings.model:
+            raise ParameterError(
+                f"adapter: {self.folder} was tuned on {made.base}, not on {settings.model};"
+                f" give model {made.base!r} as well"
+            )
+        return {"base": base, "tuned": made.load()}
+
+    def _fresh(self) -> bool:
+        """Whether the run is there, on the base as it is now."""
+        from flanlib import model, tune
+
+        if not (self.folder / tune.RUN).is_file():
+            return False
+        base = model.fingerprint(self.study.settings.model)
+        return tune.TuneResult.read(self.folder).base_digest == base
+
+    def ready(self) -> str:
+        """Load both models, tuning one where it has to be; what there is now."""
+        from flanlib import tune
+
+        _ = self.models
+        if not (self.folder / tune.RUN).is_file():
+            return f"{self.folder}: an adapter of unknown making, over {self.study.settings.model}."
+        made = tune.TuneResult.read(self.folder)
+        n, last = len(made.losses), made.losses[-20:]
+        return (
+            f"{made.base}, tuned with {made.factors.held_out} held out: {n} steps,"
+            f" {made.progress.n_target} target tokens, loss {made.losses[0]:.2f} to"
+            f" {sum(last) / len(last):.2f} nats, {span(made.progress.wall_s)} on {made.device}."
+        )
+
+    def tasks(self, cluster: str) -> tuple[Task, ...]:
+        """A cluster's tasks whose rows are here."""
+        every = self.study.catalogue.of_cluster(cluster)
+        return tuple(task for task in every if task.key not in self.study.left_out)
+
+    def find(self, cluster: str, dataset: str = "") -> Task:
+        """A task by its own or its dataset's key; the cluster's first if empty."""
+        every = self.tasks(cluster)
+        chosen = [task for task in every if dataset in ("", task.key, task.dataset)]
+        if not chosen:
+            raise ParameterError(
+                f"dataset: {dataset!r} is none of cluster {cluster} with rows here; there are"
+                f" {', '.join(task.dataset for task in every) or 'none'}"
+            )
+        return chosen[0]
+
+    def examples(self, task: Task) -> list[Example]:
+        """The first evaluation examples of a task."""
+        scoring = replace(ASKED, max_examples=EXAMPLES)
+        return asking.examples_of(self.study.catalogue, task, scoring, self.study.settings.rows)
+
+    def templates(self, task: Task) -> tuple[Template, ...]:
+        """All templates of a task, inverted ones last."""
+        every = templates.of_task(self.study.catalogue, task)
+        return tuple(sorted(every, key=lambda template: template.inverted))
+
+    def prompt(self, cluster: str, dataset: str = "", template: str = "", n: int = 0) -> Prompt:
+        """A question of the collection.
+
+        Parameters
+        ----------
+        template
+            Id of a template; empty is the first.
+        n
+            Which evaluation example, from 0.
+        """
+        task = self.find(cluster, dataset)
+        every = {one.id: one for one in self.templates(task)}
+        if template and template not in every:
+            raise ParameterError(f"template: {template!r} is none of {', '.join(every)}")
+        examples = self.examples(task)
+        chosen = every[template or next(iter(every))]
+        return templates.render(examples[n % len(examples)], chosen)
+
+    def seen(self, task: Task) -> str:
+        """Whether the tuned model was tuned on a task, in words."""
+        from flanlib import tune
+
+        held_out = self.job.factors.held_out
+        if self.adapter:
+            if not (self.folder / tune.RUN).is_file():
+                return "what this adapter was tuned on is not known"
+            factors = tune.TuneResult.read(self.folder).factors
+            if factors.collection != self.study.catalogue.name or factors.tasks:
+                return f"tuned on {factors.collection}: {', '.join(factors.tasks) or 'its tasks'}"
+            held_out = factors.held_out
+        split = self.study.catalogue.held_out(held_out)
+        if task in split.evaluation:
+            return f"not seen in tuning: {task.cluster} was held out"
+        if why := split.removed.get(task.key):
+            return f"not seen in tuning: {why}"
+        return "seen in tuning: other examples of this dataset were tuned on"
+
+    def ask(self, prompt: Prompt) -> Answers:
+        """Both models' answers to a prompt, scored as the study scores."""
+        from flanlib import score
+        from flanlib.scoring import choices
+
+        recipe, written = self.job.recipe, {}
+        table = pd.DataFrame(
+            {
+                "option": prompt.options,
+                "right": [k == prompt.gold for k in range(len(prompt.options))],
+            }
+        )
+        for name, (lm, tokenizer) in self.models.items():
+            longest = recipe.max_input_tokens
+            wrote = score.generate(
+                lm,
+                tokenizer,
+                [prompt],
+                max_new_tokens=recipe.max_target_tokens,
+                max_input_tokens=longest,
+            )
+            written[name] = str(wrote["prediction"].iloc[0])
+            if prompt.options:
+                ranked = score.rank(
+                    lm, tokenizer, [prompt], calibrate=False, max_input_tokens=longest
+                )
+                values = choices.compared(ranked, ASKED.choice).to_numpy()
+                mass = np.exp(values - values.max())
+                table[name], table[f"{name}_ll"] = mass / mass.sum(), values
+        return Answers(prompt=prompt, written=written, table=table)
+
+
+def open_bench(
+    *, held_out: str = "nli", adapter: str = "", steps: int = 0, **given: object
+) -> Bench:
+    """The models and questions that parameters describe; nothing is loaded.
+
+    Parameters
+    ----------
+    held_out
+        The one cluster that the tuned model was not tuned on.
+    adapter
+        Folder of an adapter tuned elsewhere; empty tunes or reuses one.
+    steps
+        Tuning steps; 0 is the profile's.
+    given
+        What `profiles.settings` takes: profile, collection, model, seed, rows.
+
+    Raises
+    ------
+    ParameterError
+        If `held_out` is not one cluster, or the adapter is no folder.
+    """
+    study = open_study(held_out=held_out, **given)
+    if len(study.clusters) != 1:
+        raise ParameterError(f"held_out: {held_out!r}; give one of {', '.join(study.clusters)}")
+    if adapter and not Path(adapter).is_dir():
+        raise ParameterError(f"adapter: {adapter!r} is no folder; give one, or leave it empty")
+    return Bench(study, adapter, steps)
+
+
+def typed(text: str, options: str | Sequence[str] = "") -> Prompt:
+    """A prompt of one's own, with the OPTIONS block where there are options.
+
+    Parameters
+    ----------
+    text
+        What to do, in words.
+    options
+        Answers to choose from: a list, or text with `|` or line breaks.
+
+    Examples
+    --------
+    >>> print(typed("is snow white?", "yes | no").input)
+    is snow white?
+    OPTIONS:
+    - yes
+    - no
+    """
+    if isinstance(options, str):
+        options = options.replace("|", "\n").splitlines()
+    chosen = tuple(dict.fromkeys(part.strip() for part in options if part.strip()))
+    if not text.strip():
+        raise ParameterError("instruction: it is empty; type what the models should do")
+    if len(chosen) == 1:
+        raise ParameterError(f"options: only {chosen[0]!r}; give two or more, or none")
+    block = [templates.options_block(chosen)] if chosen else []
+    return Prompt(
+        input="\n".join([text.strip(), *block]),
+        target="",
+        options=chosen,
+        gold=None,
+        references=(),
+        task="own",
+        template="typed",
+        example="0",
+    )
