@@ -64,7 +64,7 @@ def test_full_disk_keeps_what_was_there(tmp_path):
     code = f"""
 import resource, signal
 from pathlib import Path
-from flanlib import checkpoint
+from flanlib.training import checkpoint
 path = Path({str(tmp_path)!r})
 checkpoint.save(path, 1, lambda f: (f / "weights").write_text("small"))
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
