@@ -140,9 +140,16 @@ class Axis(Study):
         """Every task of the group at hand, cluster by cluster."""
         return [task for c in self.groups[self.at_hand] for task in self.tasks.get(c, ())]
 
-    def split(self, cluster: str) -> pd.DataFrame:
-        """What holding out a cluster's group does to every task, counted by cluster."""
-        return super().split(next("+".join(g) for g in self.groups if cluster in g))
+    def split(self, cluster: str = "") -> pd.DataFrame:
+        """What holding out each group does to every task, counted by cluster.
+
+        Parameters
+        ----------
+        cluster
+            Shows its group alone; empty shows all groups.
+        """
+        held = ["+".join(group) for group in self.groups if not cluster or cluster in group]
+        return pd.concat([Study.split(self, key).assign(held_out=key) for key in held])
 
     def points(self, seed: int | None = None) -> list[Point]:
         """This figure's points for a seed, the groups put together.
