@@ -183,6 +183,20 @@ def test_turned_records_enter_only_the_order(table):
         assert measure(turned).empty
 
 
+def test_seeds_that_differ_widen_the_interval():
+    alike = list(made_up({"rte": "nli"}, seeds=(1, 2, 3)))
+    apart = [
+        replace(r, answering={**r.answering, "calibration_error": 5.0 + 20 * (r.factors.seed == 3)})
+        for r in alike
+    ]
+    one, other = (
+        value(scrutiny.calibration(r), "calibration", "tuned", cluster="nli")
+        for r in (alike, apart)
+    )
+    assert other.high - other.low > one.high - one.low + 5
+    assert other.value == pytest.approx(5 + 20 / 3)
+
+
 def test_reliability_pools_tasks_and_counts_examples_once(table):
     part = table[(table["group"] == "reliability") & (table["arm"] == "tuned")]
     assert part["x"].tolist() == ["75.00", "95.00"] and part["value"].tolist() == [70, 90]

@@ -178,7 +178,7 @@ def notes(table: pd.DataFrame) -> list[str]:
         "a: text is shared when the whole of it is the same, or 13 words in a row; not tuned"
         f" on: the held-out clusters and their neighbours; of {similar.n:,.0f} other rows,"
         f" {similar.value:,.0f} were dropped for sharing. All rows are counted: no interval.",
-        "b to e: 95 % intervals over examples, in c also over seeds; b and d count an"
+        "b to e: 95 % intervals over examples, in b to d also over seeds; b and d count an"
         f" example once; b: points of {scrutiny.FEWEST} examples or more; tuned: mean of"
         f" {_seeds(table)}. d: share of answers that would have to be"
         " others for each option to be chosen as often as it is right. e: right with most"

@@ -99,7 +99,7 @@ def calibration(records: Iterable[Record]) -> pd.DataFrame:
     """Expected calibration error, percent: base, tuned, and the difference.
 
     Its interval is over examples, each counted once however many templates
-    it was asked in.
+    it was asked in, and over seeds.
     """
     return _measured("calibration", records, _calibration)
 
@@ -283,14 +283,20 @@ def _swaps(records: Sequence[Record]) -> list[Record]:
 
 
 def _by_arm(records: Sequence[Record], value: Callable, draw: Callable) -> dict[str, Estimate]:
-    """Means over seeds; draws are centred, since noise alone makes both measures larger."""
+    """Means over seeds, which are resampled, the same draw for every task.
+
+    Draws over examples are centred, since noise alone makes both measures
+    larger.
+    """
     found = {}
     for arm, mine in sorted(by(records, lambda r: r.factors.arm).items()):
         values = [value(r) for r in mine]
         draws = [draw(r, generator(r.task)) for r in mine]
         centred = [np.clip(v + d - d.mean(), 0, 100) for v, d in zip(values, draws, strict=True)]
+        picks = generator("seeds").integers(len(mine), size=(DRAWS, len(mine)))
+        drawn = np.stack(centred)[picks, np.arange(DRAWS)[:, None]].mean(axis=1)
         n_seeds = 0 if arm == "base" else len(mine)
-        found[arm] = Estimate(float(np.mean(values)), np.mean(centred, axis=0), mine[0].n, n_seeds)
+        found[arm] = Estimate(float(np.mean(values)), drawn, mine[0].n, n_seeds)
     return found
 
 
