@@ -16,7 +16,7 @@ from flanlib.figures import lines, style
 from flanlib.studies import estimates
 
 ROW = 0.165  # inches
-STACKED, REACH = 0.105, 0.72  # inches per dot of a stack; rows from its first to its last
+STACKED, REACH = 0.096, 0.74  # inches per dot of a stack; rows from its first to its last
 TITLES, UNDER = 0.3, 0.44  # inches above and below a panel
 PAIR = 0.19  # rows that two dots of one row stand off its middle
 SAYS = {"higher": "above 0", "lower": "below 0", "undecided": "not decided"}

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from flanlib.studies.axes import Axis
 
 STEM = "fig12_audit"
-ROWS, BARS = 0.2, 0.3  # inches of a dataset's row, and of a cluster's two bars
+ROWS, BARS = 0.18, 0.26  # inches of a dataset's row, and of a cluster's two bars
 MARKS = {"base": ("o", "white"), "tuned": ("D", "")}
 LEAKS = {scrutiny.BARRED: "#D9D9D9", scrutiny.KEPT: style.INK}
 QUESTIONS = {
@@ -176,7 +176,7 @@ def notes(table: pd.DataFrame) -> list[str]:
     similar = _row(table, "leaks", ALL, arm=scrutiny.KEPT, x="similar")
     return [
         "a: text is shared when the whole of it is the same, or 13 words in a row; not tuned"
-        f" on: the held-out clusters and their neighbours; of {similar.n:,.0f} other rows,"
+        f" on: the held-out clusters and their neighbours; of {similar.n:,.0f} other rows in all mixtures,"
         f" {similar.value:,.0f} were dropped for sharing. All rows are counted: no interval.",
         "b to e: 95 % intervals over examples, in b to d also over seeds; b and d count an"
         f" example once; b: points of {scrutiny.FEWEST} examples or more; tuned: mean of"
