@@ -27,7 +27,7 @@ class Factors:
     Attributes
     ----------
     collection
-        Folder name below `data/`.
+        Name below `data/`, or a folder (with a `/` in it).
     model
         Name below `data/models/`, a folder, or a hub id.
     held_out

@@ -20,6 +20,18 @@ from flanlib.errors import ParameterError
 Name = Literal["micro", "gpu", "rehearsal"]
 
 
+GROUPS = (
+    ("nli", "closed_book_qa", "commonsense"),
+    (
+        "struct_to_text",
+        "reading_comprehension",
+        "reading_comprehension_commonsense",
+        "coreference",
+    ),
+    ("sentiment", "paraphrase", "translation"),
+)
+
+
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Profile:
     """What a profile stands for.
@@ -38,6 +50,9 @@ class Profile:
         Groups of clusters that ablations hold out, one group after the
         other: first the one of the paper's Figure 6, then two that cover
         the other clusters, neighbours kept together where they can be.
+        Figures of `plans.ONE_GROUP` stop after the first.
+    n_groups
+        How many of them are gone through; 0 is all.
     train_limit
         Most train rows read per task; 0 is FLAN's cap of 30 000.
     results
@@ -54,22 +69,13 @@ class Profile:
     soft: Recipe
     ladder: tuple[str, ...]
     shots: int
-    together: tuple[tuple[str, ...], ...]
+    together: tuple[tuple[str, ...], ...] = GROUPS
+    n_groups: int = 0
     train_limit: int = 0
     results: Path = paths.RESULTS
     note: str = ""
 
 
-GROUPS = (
-    ("nli", "closed_book_qa", "commonsense"),
-    (
-        "struct_to_text",
-        "reading_comprehension",
-        "reading_comprehension_commonsense",
-        "coreference",
-    ),
-    ("sentiment", "paraphrase", "translation"),
-)
 MICRO = Recipe(steps=800, examples_per_step=16, max_input_tokens=400, max_target_tokens=48)
 GPU = Recipe(steps=3000, learning_rate=2e-4, dropout=0.05)
 TINY = Recipe(
@@ -91,7 +97,6 @@ PROFILES: dict[str, Profile] = {
         max_examples=120,
         ladder=("micro-300k", "micro-600k", "micro-1m", "micro-2m", "micro-6m"),
         shots=3,
-        together=GROUPS,
     ),
     "gpu": Profile(
         collection="flan",
@@ -104,7 +109,6 @@ PROFILES: dict[str, Profile] = {
             f"EleutherAI/pythia-{size}" for size in ("160m", "410m", "1.4b", "2.8b", "6.9b")
         ),
         shots=16,
-        together=GROUPS,
     ),
     "rehearsal": Profile(
         collection="flan",
@@ -115,7 +119,7 @@ PROFILES: dict[str, Profile] = {
         max_examples=4,
         ladder=("rehearsal",),
         shots=2,
-        together=GROUPS[:1],
+        n_groups=1,
         train_limit=40,
         results=paths.BUILD / "rehearsal" / "results",
         note="REHEARSAL: tiny random model, a few rows; the numbers mean nothing",
@@ -173,7 +177,10 @@ MEANINGS = {
     "model": "folder below data/models/, a path, or a hub id; empty: the profile's",
     "seed": "tuning seed made sure of; other seeds on record are drawn too",
     "rows": "folder of local rows; empty: the collection's own source",
-    "held_out": "clusters shown, with commas between; empty: all ten",
+    "held_out": (
+        "clusters held out, with commas between (figure 5: one by one; others: together);"
+        " empty: the figure's own"
+    ),
     "recompute": "clusters tuned and scored again, with commas between, or all",
     "cluster": "cluster shown",
     "dataset": "dataset shown, by its key in the catalogue",

@@ -20,7 +20,7 @@ def toys(tmp_path, monkeypatch):
         monkeypatch.setattr(paths, name, tmp_path / name.lower())
     profile = Profile(
         collection=str(folder), model="tiny", recipe=RECIPE, alone=RECIPE, soft=RECIPE,
-        max_examples=3, ladder=("tiny",), shots=2, together=(("weather",),), results=tmp_path / "results",
+        max_examples=3, ladder=("tiny",), shots=2, together=(("weather",),), n_groups=1, results=tmp_path / "results",
     )  # fmt: skip
     monkeypatch.setitem(profiles.PROFILES, "micro", profile)
     return study.open_study(held_out="food, weather")

@@ -79,7 +79,7 @@ def test_several_clusters_are_held_out_together(toys):
 
 @pytest.fixture
 def two_groups(real, monkeypatch):
-    micro = replace(profiles.PROFILES["micro"], together=(("weather",), ("food",)))
+    micro = replace(profiles.PROFILES["micro"], together=(("weather",), ("food",)), n_groups=2)
     monkeypatch.setitem(profiles.PROFILES, "micro", micro)
 
 
@@ -111,6 +111,42 @@ def test_a_task_that_two_groups_ask_about_is_asked_once():
         assert len(tasks) == len(set(tasks))
     assert axes.open_axis("fig6_clusters").clusters == ("weather",)
     assert axes.open_axis("fig8_instructions", held_out="food").groups == (("food",),)
+
+
+def test_a_cluster_in_no_group_is_held_out_alone(real, monkeypatch):
+    def groups(*together, stem="fig8_instructions"):
+        micro = replace(profiles.PROFILES["micro"], together=together, n_groups=0)
+        monkeypatch.setitem(profiles.PROFILES, "micro", micro)
+        return axes.open_axis(stem).groups
+
+    assert groups(("sky", "weather")) == (("weather", "sky"), ("food",))
+    assert groups(("nli",)) == (("weather",), ("sky",), ("food",))
+    assert groups(("nli",), ("food", "sky"), stem="fig6_clusters") == (("sky", "food"),)
+    monkeypatch.setattr(axes.Axis, "left_out", {"spell": "no rows"})
+    assert groups(("sky", "weather", "food")) == (("weather",), ("sky",), ("food",)), "none left"
+
+
+def test_a_cluster_that_is_not_held_out_is_named():
+    with pytest.raises(ParameterError, match="'letters' is not held out here; there are weather"):
+        axes.open_axis("fig8_instructions").split("letters")
+
+
+def test_points_that_share_one_seed_of_two_keep_all_of_theirs():
+    axis = axes.open_axis("fig6_clusters")
+    axis.ensure(jobs=1)
+    axis.with_seed(2).ensure(jobs=1)
+    both = axes.open_axis("fig6_clusters")
+    (record,) = [r for p, mine in both.labelled() if p.label == ("paper's order", "1")
+                 for r in mine if r.factors.seed == 1]  # fmt: skip
+    first, second = (plans.Point(arm=arm, x="1", cells=()) for arm in "ab")
+    other = replace(record, factors=replace(record.factors, seed=2), value=0.0,
+                    run_id=run_id(replace(record.factors, seed=2), record.recipe),
+                    templates=dict.fromkeys(record.templates, 0.0))  # fmt: skip
+    points = [(first, [record, other]), (second, [record])]
+    table = axes._table(points, results.groups(axis.at))
+    means = table[table["dataset"] == ""].set_index("arm")
+    assert means.loc["a", "seeds"] == 2 and means.loc["b", "seeds"] == 1
+    assert means.loc["a", "value"] == pytest.approx(record.value / 2)
 
 
 def test_an_unknown_axis_is_refused():

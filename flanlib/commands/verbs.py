@@ -82,23 +82,23 @@ def list_(
         print(listing.table(one, count))
 
 
-def fetch(*, collection: str = "flan", task: tuple[str, ...] = ()) -> int:
+def fetch(*, collection: str = "flan", tasks: tuple[str, ...] = ()) -> int:
     """Download rows from the hub, or verify those that are there.
 
     Parameters
     ----------
     collection
         Name below data/, or a folder.
-    task
+    tasks
         Task keys; without them, all tasks.
     """
     from flanlib import catalogue
     from flanlib.rows import hub
 
     found = catalogue.load(collection)
-    result = hub.fetch(found, task, progress=say)
+    result = hub.fetch(found, tasks, progress=say)
     show(result)
-    required = {k for k in result if task or found.task(k).source.route != "manual"}
+    required = {k for k in result if tasks or found.task(k).source.route != "manual"}
     return 3 if any(result[key] for key in required) else 0
 
 

@@ -5,6 +5,7 @@ of clusters that are held out together; an axis makes sure of them, puts
 groups and seeds together, and estimates values and differences.
 """
 
+import copy
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -54,16 +55,23 @@ class Axis(Study):
     def groups(self) -> tuple[tuple[str, ...], ...]:
         """Clusters held out together, one group after the other.
 
-        Those of the profile; where clusters are named, these are the one
-        group. A collection that has none of the profile's holds out its first
-        cluster.
+        Those of the profile, then each other cluster of the collection alone;
+        a group that would leave nothing to tune on is split up. Where clusters
+        are named, these are the one group.
         """
-        named = self.settings.clusters
+        named, profile = self.settings.clusters, self.settings.behind
         if self.settings.held_out:
             return (named,)
-        usual = (tuple(c for c in named if c in g) for g in self.settings.behind.together)
-        found = tuple(group for group in usual if group) or (named[:1],)
-        return found[:1] if self.stem in ONE_GROUP else found
+        usual = [tuple(c for c in named if c in group) for group in profile.together]
+        parts = [part for group in usual if group for part in self._apart(group)]
+        parts += [(c,) for c in named if not any(c in part for part in parts)]
+        return tuple(parts[:1] if self.stem in ONE_GROUP else parts[: profile.n_groups or None])
+
+    def _apart(self, group: tuple[str, ...]) -> list[tuple[str, ...]]:
+        """The group, or its clusters one by one if it leaves nothing to tune on."""
+        left = self.catalogue.held_out("+".join(group)).tuning
+        enough = any(task.key not in self.left_out for task in left)
+        return [group] if enough else [(cluster,) for cluster in group]
 
     @property
     def clusters(self) -> tuple[str, ...]:
@@ -147,8 +155,17 @@ class Axis(Study):
         ----------
         cluster
             Shows its group alone; empty shows all groups.
+
+        Raises
+        ------
+        ParameterError
+            If no group has that cluster.
         """
         held = ["+".join(group) for group in self.groups if not cluster or cluster in group]
+        if not held:
+            raise ParameterError(
+                f"cluster {cluster!r} is not held out here; there are {', '.join(self.clusters)}"
+            )
         return pd.concat([Study.split(self, key).assign(held_out=key) for key in held])
 
     def points(self, seed: int | None = None) -> list[Point]:
@@ -238,6 +255,8 @@ class Axis(Study):
         <x> - <other x>`; chance has rows of its own, with an empty x; arm
         `<arm>, spread over templates` is a standard deviation.
         """
+        if not self.seeds:
+            results.require(results.load(self.at), self.cells())
         points, marks = self.labelled(), results.groups(self.at)
         parts = []
         for group in dict.fromkeys(point.group for point, _ in points):
@@ -261,23 +280,27 @@ def _table(points: Sequence[tuple[Point, list[Record]]], marks: dict) -> pd.Data
     """
     first: dict[tuple, str] = {}
     names: dict[Label, str] = {}
-    for point, records in points:
+    naming: dict[int, str] = {}
+    copies: list[Record] = []  # a run may stand in several points
+    for point, mine in points:
         name = "\t".join(point.label)
-        names[point.label] = first.setdefault(tuple(sorted(r.key for r in records)), name)
-    naming = {key: name for keys, name in first.items() for key in keys}
-    records = list({r.key: r for _, mine in points for r in mine}.values())
+        names[point.label] = first.setdefault(tuple(sorted(r.key for r in mine)), name)
+        if names[point.label] == name:
+            own = [copy.copy(record) for record in mine]
+            copies += own
+            naming |= {id(record): name for record in own}
     pairs = {
         (point.label, other): (names[point.label], names[other])
         for point, _ in points
         for other in point.against
     }
     gains = {f"{new}\t-\t{old}": (new, old) for new, old in pairs.values()}
-    found = estimates.table(records, marks, gains, lambda record: naming[record.key])
+    found = estimates.table(copies, marks, gains, lambda record: naming[id(record)])
     labels = list(names.items())
     labels += [(_difference(new, old), f"{a}\t-\t{b}") for (new, old), (a, b) in pairs.items()]
     rows = [found[found["arm"] == name].assign(arm=label[0], x=label[1]) for label, name in labels]
     rows += [_spread(point, mine) for point, mine in points]
-    return pd.concat([*rows, estimates.chance(records).assign(x="")], ignore_index=True)
+    return pd.concat([*rows, estimates.chance(copies).assign(x="")], ignore_index=True)
 
 
 def _difference(new: Label, old: Label) -> Label:
