@@ -146,3 +146,9 @@ def test_tuned_arms_of_the_same_seeds_are_paired_by_seed():
     assert (more.value, more.low, more.high) == pytest.approx((5.0, 5.0, 5.0))
     tuned = pick(table, "nli", "", "tuned")
     assert tuned.high - tuned.low > 30
+
+
+def test_seeds_are_drawn_alike_for_clusters_and_arms():
+    one, same, other = (estimates.seed_draws(seeds) for seeds in ([1, 2, 3], [3, 1, 2], [4, 5, 6]))
+    assert (one == same).all() and not (one == other).all()
+    assert one.shape == (estimates.DRAWS, 3) and set(one.ravel()) == {0, 1, 2}

@@ -284,7 +284,10 @@ def test_intervals_are_drawn(table):
 
 def test_words_come_from_the_numbers(table):
     reading = fig12_audit.reading(table)
-    assert "0 of 9,000 rows tuned on share text" in reading and "no leak was found" in reading
+    assert (
+        "0 of 9,000 rows tuned on, counted once per mixture, share text" in reading
+        and "no leak was found" in reading
+    )
     assert "base -20.0" in reading and "tuning makes it smaller" in reading
     assert "interval off 0 in 3 of 3 datasets" in reading
     assert "nothing to agree with" in reading

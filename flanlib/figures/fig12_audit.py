@@ -176,9 +176,9 @@ def notes(table: pd.DataFrame) -> list[str]:
     similar = _row(table, "leaks", ALL, arm=scrutiny.KEPT, x="similar")
     return [
         "a: text is shared when the whole of it is the same, or 13 words in a row; not tuned"
-        f" on: the held-out clusters and their neighbours; of {similar.n:,.0f} other rows in all mixtures,"
+        f" on: the held-out clusters and their neighbours; of {similar.n:,.0f} other rows, counted once per mixture,"
         f" {similar.value:,.0f} were dropped for sharing. All rows are counted: no interval.",
-        "b to e: 95 % intervals over examples, in b to d also over seeds; b and d count an"
+        "b to e: 95 % intervals over examples, below in b to d also over seeds; b and d count an"
         f" example once; b: points of {scrutiny.FEWEST} examples or more; tuned: mean of"
         f" {_seeds(table)}. d: share of answers that would have to be"
         " others for each option to be chosen as often as it is right. e: right with most"
@@ -239,8 +239,8 @@ def _on_leaks(table: pd.DataFrame) -> str:
     )
     clean = "no leak was found" if not kept.value else "**these are leaks**"
     return (
-        f"Leaks: {kept.value:,.0f} of {kept.n:,.0f} rows tuned on share text with an evaluation"
-        f" row: {clean}. Of the {barred.n:,.0f} rows that the held-out rule bars,"
+        f"Leaks: {kept.value:,.0f} of {kept.n:,.0f} rows tuned on, counted once per mixture, share text"
+        f" with an evaluation row: {clean}. Of the {barred.n:,.0f} rows that the held-out rule bars,"
         f" {barred.value:,.0f} do."
     )
 

@@ -1,7 +1,7 @@
 """Figure 7: base and tuned models over the ladder of sizes.
 
-Held-out clusters were never tuned on; held-in ones were, and are asked about
-rows that were not. The published values were read off a plot by eye, so that
+A held-out cluster was never tuned on by the model asked; a held-in one was, and
+is asked about rows that were not. The published values were read off a plot by eye, so that
 only the sign of their difference means anything.
 """
 

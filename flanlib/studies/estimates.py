@@ -172,13 +172,8 @@ def _cluster(
     cluster: str, records: Sequence[Record], groups, naming
 ) -> dict[str, dict[str, Estimate]]:
     """Dataset (empty: the cluster) -> arm -> estimate, arms in all datasets."""
-    picks = generator(cluster)
     seeds = _seeds(cluster, records, naming)
-    drawn: dict[tuple[int, ...], np.ndarray] = {}
-    chosen = {}
-    for name, of_arm in seeds.items():
-        pick = picks.integers(len(of_arm), size=(DRAWS, len(of_arm)))
-        chosen[name] = drawn.setdefault(tuple(of_arm), pick)  # arms of the same seeds are paired
+    chosen = {name: seed_draws(of_arm) for name, of_arm in seeds.items()}
     tasks: dict[str, dict[str, Estimate]] = {}
     dataset_of: dict[str, list[str]] = {}
     for task, members in by(records, lambda r: r.task).items():
@@ -282,6 +277,20 @@ def by(items: Iterable, key: Callable) -> dict[Any, list]:
     for item in items:
         found.setdefault(key(item), []).append(item)
     return found
+
+
+def seed_draws(seeds: Sequence[int]) -> np.ndarray:
+    """Which seeds each draw takes: the same for all arms and clusters that have these.
+
+    One tuned model answers for several clusters, so that its luck is theirs
+    in common.
+
+    Returns
+    -------
+    int64 array, shape (DRAWS, number of seeds): places in `seeds`.
+    """
+    picks = generator(f"seeds {sorted(seeds)}")
+    return picks.integers(len(seeds), size=(DRAWS, len(seeds)))
 
 
 def generator(name: str) -> np.random.Generator:

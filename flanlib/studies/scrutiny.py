@@ -19,7 +19,7 @@ from flanlib.mixture import mixture
 from flanlib.prompts import overlap
 from flanlib.results import Record
 from flanlib.studies import estimates
-from flanlib.studies.estimates import ALL, DRAWS, Estimate, by, generator
+from flanlib.studies.estimates import ALL, DRAWS, Estimate, by, generator, seed_draws
 
 COLUMNS = "group arm x cluster dataset value low high n seeds source".split()
 BARRED, KEPT = "not tuned on", "tuned on"
@@ -52,7 +52,7 @@ def leaks(
     Returns
     -------
     Arms `BARRED` and `KEPT` per cluster evaluated, and of all together (rows
-    of several mixtures are counted in each): `value` rows shared of `n` rows;
+    of several mixtures are counted once in each): `value` rows shared of `n` rows;
     x `similar` counts rows that the mixtures dropped. Counts of all rows, so
     there is no interval.
     """
@@ -286,17 +286,20 @@ def _by_arm(records: Sequence[Record], value: Callable, draw: Callable) -> dict[
     """Means over seeds, which are resampled, the same draw for every task.
 
     Draws over examples are centred, since noise alone makes both measures
-    larger.
+    larger. All seeds answer the same examples, so a draw takes its noise from
+    one of them. Arms are drawn apart: records keep no measure per example, so
+    the interval of a difference is wider than a paired one.
     """
     found = {}
-    for arm, mine in sorted(by(records, lambda r: r.factors.arm).items()):
-        values = [value(r) for r in mine]
-        draws = [draw(r, generator(r.task)) for r in mine]
-        centred = [np.clip(v + d - d.mean(), 0, 100) for v, d in zip(values, draws, strict=True)]
-        picks = generator("seeds").integers(len(mine), size=(DRAWS, len(mine)))
-        drawn = np.stack(centred)[picks, np.arange(DRAWS)[:, None]].mean(axis=1)
+    for arm, plain in sorted(by(records, lambda r: r.factors.arm).items()):
+        mine = sorted(plain, key=lambda r: r.factors.seed)
+        values = np.array([value(r) for r in mine])
+        noise = np.stack([draw(r, generator(f"{arm} {r.task}")) for r in mine])
+        noise -= noise.mean(axis=1, keepdims=True)
+        picks = seed_draws([r.factors.seed for r in mine])
+        drawn = values[picks].mean(axis=1) + noise[picks[:, 0], np.arange(DRAWS)]
         n_seeds = 0 if arm == "base" else len(mine)
-        found[arm] = Estimate(float(np.mean(values)), drawn, mine[0].n, n_seeds)
+        found[arm] = Estimate(float(values.mean()), np.clip(drawn, 0, 100), mine[0].n, n_seeds)
     return found
 
 
