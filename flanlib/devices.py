@@ -1,7 +1,7 @@
 """Devices: which to use, its name, memory held and left."""
 
 import os
-import resource
+from contextlib import suppress
 from pathlib import Path
 
 GIB = 2**30
@@ -14,13 +14,26 @@ def default() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
+def forget_peak(kind: str) -> None:
+    """Let `peak_memory_gib` count from here; where that cannot be, it counts from the start."""
+    if kind == "cuda":
+        import torch
+
+        torch.cuda.reset_peak_memory_stats()
+        return
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
 def peak_memory_gib(kind: str) -> float:
-    """Most memory held so far, GiB: of the CUDA device, else of the process."""
+    """Most memory held since `forget_peak`, GiB: of the CUDA device, else of the process."""
     if kind == "cuda":
         import torch
 
         return round(torch.cuda.max_memory_allocated() / GIB, 3)
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 3)
+    lines = Path("/proc/self/status").read_text().splitlines()
+    peak = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+    return round(peak / 2**20, 3)
 
 
 def name_of(kind: str) -> str:

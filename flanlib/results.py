@@ -88,8 +88,8 @@ class Record:
         Digests of the examples, of the templates they were asked with, and
         of what the model was tuned on.
     tuning
-        What tuning the model took: `wall_s`, `n_tokens` (prompt and
-        target), `peak_memory_gib`. Empty for a base, and in records older
+        What tuning the model took: `device`, `wall_s`, `n_tokens` (prompt
+        and target), `peak_memory_gib`. Empty for a base, and in records older
         than this field.
     sample
         The first example as asked and as answered; for the eye.
@@ -117,7 +117,7 @@ class Record:
     data: str
     phrasing: str
     mixture: str = ""
-    tuning: dict[str, float] = Field(default_factory=dict)
+    tuning: dict[str, float | str] = Field(default_factory=dict)
     sample: dict[str, Any] = Field(default_factory=dict)
     commit: str
     versions: dict[str, str]

@@ -69,9 +69,10 @@ class TuneResult:
         return self.progress.losses
 
     @property
-    def cost(self) -> dict[str, float]:
-        """Seconds, tokens and memory, as records keep them."""
+    def cost(self) -> dict[str, float | str]:
+        """Device, seconds, tokens and memory, as records keep them."""
         return {
+            "device": self.device,
             "wall_s": round(self.progress.wall_s, 1),
             "n_tokens": self.progress.n_prompt + self.progress.n_target,
             "peak_memory_gib": round(self.peak_memory_gib, 3),
@@ -261,6 +262,7 @@ class Run:
         """
         started = datetime.now(UTC).isoformat(timespec="seconds")
         memory.check(memory.plan(self.factors, self.recipe, device=device))
+        devices.forget_peak(device or devices.default())
         net, tokenizer = models.load(
             self.factors.model,
             quantization=self.quantization,

@@ -151,6 +151,14 @@ def test_costs_are_those_of_records():
     assert (tuning["memory_gib"], tuning["energy_wh"]) == (1.5, 30.0)
 
 
+def test_a_run_scored_on_two_devices_is_tuned_once_where_it_was():
+    spent = {"device": "H100", "wall_s": 3600.0, "n_tokens": 42, "peak_memory_gib": 1.5}
+    found = [make_record(task=t, device=d, tuning=spent) for t, d in (("a", "cpu"), ("b", "H100"))]
+    table = costs.costs(found)
+    tuning = table[table["step"] == "tuning"]
+    assert list(tuning["device"]) == ["H100"] and list(tuning["energy_wh"]) == [costs.GPU_W]
+
+
 def test_hours_on_a_gpu_come_from_records_alone(tmp_path):
     way = {"useful_tokens": 1000, "useful_tokens_per_s": 500.0}
     content = {"device": "x", "shape": "s", "recipe": {"steps": 2, "examples_per_step": 5}}

@@ -35,7 +35,7 @@ NEEDED = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "scancel", "squeue"
 SWEEP = {"models": "micro-300k", "held_out": "nli,sentiment", "seeds": "1,2", "figures": "fig5"}
 KILLS = ("scancel", "kill -9")
 AFTER_STEP = 150  # of 800; checkpoints are 50 steps apart
-CLOCK = ("started", "wall_s")  # what records of equal runs may differ in
+CLOCK = ("started", "wall_s", "tuning")  # what records of equal runs may differ in
 LIMIT_S = 40 * 60
 PLAIN = """
 from flanlib.study import open_study

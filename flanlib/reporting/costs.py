@@ -14,6 +14,7 @@ import pandas as pd
 
 from flanlib import paths, profiles
 from flanlib.results import Record
+from flanlib.studies.estimates import by
 
 CORE_W = 15.0
 GPU_W = 700.0
@@ -52,9 +53,7 @@ def costs(records: Sequence[Record]) -> pd.DataFrame:
     known), minutes, tokens (prompt and target), memory_gib (most), energy_wh.
     Where nothing is known, cells are empty.
     """
-    found = [_scoring(group) for group in _grouped(records)]
-    tuned = [record for record in records if record.factors.arm != "base"]
-    found += [_tuning(group) for group in _grouped(tuned)]
+    found = [*_scoring(records), *_tuning(records)]
     names = "step arm model device runs known minutes tokens memory_gib energy_wh".split()
     return pd.DataFrame(found, columns=names)
 
@@ -77,37 +76,40 @@ def energy_wh(minutes: float, device: str) -> float:
     return minutes / 60 * (CORE_W if device == "cpu" else GPU_W)
 
 
-def _grouped(records: Iterable[Record]) -> list[list[Record]]:
-    groups: dict[tuple, list[Record]] = {}
+def _scoring(records: Sequence[Record]) -> list[tuple]:
+    groups = by(records, lambda r: (r.factors.arm, r.factors.model, r.device))
+    rows = []
+    for about, group in sorted(groups.items()):
+        minutes = sum(record.wall_s for record in group) / 60
+        n = len({record.run_id for record in group})
+        energy = energy_wh(minutes, about[-1])
+        rows.append(("scoring", *about, n, n, minutes, None, None, energy))
+    return rows
+
+
+def _tuning(records: Sequence[Record]) -> list[tuple]:
+    """Each run once, however many of its records say what it took."""
+    runs: dict[str, Record] = {}
     for record in records:
-        key = record.factors.arm, record.factors.model, record.device
-        groups.setdefault(key, []).append(record)
-    return [groups[key] for key in sorted(groups)]
+        if record.factors.arm != "base" and (record.tuning or record.run_id not in runs):
+            runs[record.run_id] = record
+    groups = by(runs.values(), lambda r: (r.factors.arm, r.factors.model, _tuned_on(r)))
+    rows = []
+    for about, group in sorted(groups.items()):
+        spent = [record.tuning for record in group if record.tuning]
+        known = (None, None, None, None)
+        if spent:
+            minutes = sum(one["wall_s"] for one in spent) / 60
+            memory = max(one["peak_memory_gib"] for one in spent)
+            tokens = sum(one["n_tokens"] for one in spent)
+            known = (minutes, tokens, memory, energy_wh(minutes, about[-1]))
+        rows.append(("tuning", *about, len(group), len(spent), *known))
+    return rows
 
 
-def _scoring(group: list[Record]) -> tuple:
-    minutes = sum(record.wall_s for record in group) / 60
-    n = len({record.run_id for record in group})
-    energy = energy_wh(minutes, group[0].device)
-    return ("scoring", *_about(group), n, n, minutes, None, None, energy)
-
-
-def _tuning(group: list[Record]) -> tuple:
-    runs = len({record.run_id for record in group})
-    spent = list({record.run_id: record.tuning for record in group if record.tuning}.values())
-    if not spent:
-        return ("tuning", *_about(group), runs, 0, None, None, None, None)
-    minutes = sum(one["wall_s"] for one in spent) / 60
-    return (
-        *("tuning", *_about(group), runs, len(spent), minutes),
-        sum(one["n_tokens"] for one in spent),
-        max(one["peak_memory_gib"] for one in spent),
-        energy_wh(minutes, group[0].device),
-    )
-
-
-def _about(group: list[Record]) -> tuple[str, str, str]:
-    return group[0].factors.arm, group[0].factors.model, group[0].device
+def _tuned_on(record: Record) -> str:
+    """Device of tuning; older records name that of scoring alone."""
+    return str(record.tuning.get("device", record.device))
 
 
 def benchmarks(folder: Path | None = None) -> list[Benchmark]:
