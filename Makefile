@@ -2,12 +2,16 @@
 # make test      the tests
 # make lint      style of code and notebooks
 # make peers     the tests that compare with lm-evaluation-harness and TRL
-# make study     everything the figures show, from scratch (two hours; goes on where it stopped)
+# make study     everything the figures show that is not on record yet (goes on where it stopped)
+# make rehearsal every notebook on a few real rows, with a tiny random model (ROWS=FOLDER)
+# make install   the environment alone; the others make it where it is missing
+# make lock      write requirements.lock anew from the environment
+# make clean     remove build/: reports, tuned runs, fetched rows
 #
 # Nothing but make, bash and Python 3.11 or newer has to be there. Settings:
 #   PYTHON=python3.12        the Python the environment is made with
 #   SEED=1                   tuning seed that is computed again
-#   RECOMPUTE=nli,sentiment  clusters tuned and scored again (all: every one)
+#   RECOMPUTE=nli,sentiment  clusters tuned and scored again (all: every one); five are usual
 #   SHORT=1                  one cluster only, for a check in minutes
 #   SEEDS="1 2 3"            tuning seeds of `make study`
 #   ROWS=FOLDER              local rows for `make rehearsal`

@@ -2,7 +2,9 @@
 
 What a number passes through stands at the top, one module a step: catalogue,
 sources, templates, mixture, encode, model, tune, score, metrics, results,
-study, report. What a step is made of has a room:
+study, report. Beside them stands what every step uses (errors, paths, config,
+profiles, devices, progress, ...), and the doors (cli, notebook). What a step is
+made of has a room:
 
 rows        from a source's rows to examples
 prompts     from templates to prompts and mixtures

@@ -1,4 +1,4 @@
-"""What README and CONTRIBUTING tell people to type works."""
+"""What the documents tell people to type works."""
 
 import json
 import re
@@ -21,7 +21,7 @@ def blocks(name, language):
 def commands():
     """Every `flanlib ...` line of the documents, without its comment."""
     found = []
-    for name in ("README.md", "CONTRIBUTING.md"):
+    for name in ("README.md", "CONTRIBUTING.md", "workflow/README.md"):
         for line in "".join(blocks(name, "sh")).splitlines():
             if line.startswith("flanlib "):
                 found.append(shlex.split(line.partition(" #")[0])[1:])
@@ -33,6 +33,15 @@ def test_commands_parse(words, monkeypatch):
     called = []
     monkeypatch.setattr(arguments, "call", lambda *given: called.append(given) and 0)
     assert cli.main(words) == 0 and called
+
+
+def test_the_run_of_the_sweep_is_one_of_its_grid():
+    from flanlib.profiles import settings
+    from flanlib.studies import sweep
+
+    work = next(words for words in commands() if words[0] == "work")
+    found = sweep.grid(sweep.studies(settings(seed=int(work[work.index("--seed") + 1])), ["fig5"]))
+    assert work[1] in {line["run"] for line in found}
 
 
 def test_make_targets_exist():

@@ -7,7 +7,8 @@ that means the same everywhere is explained once, in `glossary`.
 
 import ast
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from html import escape
@@ -270,16 +271,29 @@ def _inline(text: str, known: dict[str, str] | None) -> str:
 def addresses(found: dict[str, Module]) -> dict[str, str]:
     """Name such as `study` or `study.Study.ensure` -> address among the pages.
 
-    A module in a room is also known without the room, as prose calls it.
+    What stands in a room's module is also known without the room, as prose
+    calls it, where no two modules share the name.
     """
     known = {}
+    short = Counter(name.rpartition(".")[2] for name in found)
     for name, module in found.items():
-        for called in dict.fromkeys((name, name.rpartition(".")[2])):
-            known.setdefault(called, f"{name}.html")
+        known[name] = f"{name}.html"
+        last = name.rpartition(".")[2]
+        for called in dict.fromkeys((name, last) if short[last] == 1 else (name,)):
             for entry in module.entries:
                 for one in entry.walk():
-                    known.setdefault(f"{called}.{one.name}", f"{name}.html#{one.name}")
+                    known[f"{called}.{one.name}"] = f"{name}.html#{one.name}"
     return known
+
+
+def rooms(found: Mapping[str, Module]) -> dict[str, list[str]]:
+    """Room (empty for the modules at the top) -> names of its modules, itself first."""
+    every = {name.partition(".")[0] for name in found if "." in name}
+    gathered: dict[str, list[str]] = {"": []}
+    for name in sorted(found):
+        room = name.partition(".")[0]
+        gathered.setdefault(room if room in every else "", []).append(name)
+    return gathered
 
 
 def write(out: Path, environment: Any) -> Path:
@@ -305,6 +319,8 @@ def write(out: Path, environment: Any) -> Path:
         page = environment.get_template("module.html").render(module=module, title=name)
         (out / f"{name}.html").write_text(page, encoding="utf-8")
     index = out / "index.html"
-    page = environment.get_template("api.html").render(modules=found, title="API reference")
+    page = environment.get_template("api.html").render(
+        modules=found, rooms=rooms(found), title="API reference"
+    )
     index.write_text(page, encoding="utf-8")
     return index

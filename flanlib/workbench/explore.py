@@ -29,6 +29,7 @@ from flanlib.templates import Prompt, Template
 
 MEANINGS = {
     **profiles.MEANINGS,
+    "seed": "of the adapter tuned here",
     "held_out": "cluster that the tuned model was not tuned on",
     "adapter": "folder of a tuned adapter; empty: tuned here once, then reused",
     "steps": "tuning steps; 0: the profile's",
