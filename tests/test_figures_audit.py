@@ -311,3 +311,8 @@ def test_a_single_cluster_and_a_single_seed_are_drawn_and_said(tmp_path):
     files = style.save(fig, "x", table, fig12_audit.describe(table), tmp_path)
     found = pd.read_csv(files["csv"], keep_default_na=False)
     assert not found.duplicated(["group", "arm", "x", "cluster", "dataset"]).any()
+
+
+def test_clusters_without_options_are_refused():
+    with pytest.raises(MissingResultError, match="no record of a task with options"):
+        scrutiny.order([], GROUPS)

@@ -86,8 +86,18 @@ def order(records: Iterable[Record], groups: Mapping[str, Sequence[str]]) -> pd.
     """Score with the OPTIONS as given and turned, and the paired difference.
 
     x is `given`, `turned`, or `turned - given`, in percent points.
+
+    Raises
+    ------
+    MissingResultError
+        If there are no records.
     """
     plain = list(records)
+    if not plain:
+        raise MissingResultError(
+            "no record of a task with options, which is what the audit is about; choose clusters"
+            " that have some with held_out"
+        )
     scores = estimates.table(plain, groups, naming=lambda r: f"{r.factors.arm}\t{_x(r)}")
     swaps = estimates.table(_swaps(plain), groups, naming=lambda r: f"{r.factors.arm}\t{SWAPPED}")
     table = pd.concat([scores, swaps], ignore_index=True)
