@@ -31,7 +31,7 @@ training.folding training.memory training.trainer tune
 score scoring.shards scoring.choices scoring.answers scoring.counts metrics
 micro.probes micro.pretrain
 provenance results scoring.asking prompts.exemplars scoring.sheets
-studies.estimates studies.agreement studies.ledger studies.scrutiny
+studies.estimates studies.agreement studies.ledger studies.scrutiny studies.leaks
 studies.plans
 studies.runs study studies.axes
 figures.style figures.boxes figures.* figures

@@ -13,7 +13,7 @@ from flanlib.config import Factors
 from flanlib.errors import LeakageError, MissingResultError
 from flanlib.figures import fig12_audit, lines, style
 from flanlib.results import Scoring
-from flanlib.studies import scrutiny
+from flanlib.studies import leaks, scrutiny
 from flanlib.studies.estimates import ALL
 
 N = 40
@@ -66,21 +66,21 @@ def made_up(tasks=TASKS, seeds=(1, 2)):
 
 
 def counted(kept=0):
-    """Leaks as `scrutiny.leaks` has them, without reading rows."""
+    """Leaks as `leaks.count` has them, without reading rows."""
     rows = [
         {"arm": arm, "x": "shared", "cluster": cluster, "value": value, "n": n}
-        for arm, value, n in ((scrutiny.BARRED, 130, 2000), (scrutiny.KEPT, kept, 9000))
+        for arm, value, n in ((leaks.BARRED, 130, 2000), (leaks.KEPT, kept, 9000))
         for cluster in ("nli", "closed_book_qa", ALL)
     ]
-    rows.append({"arm": scrutiny.KEPT, "x": "similar", "cluster": ALL, "value": 3, "n": 9003})
+    rows.append({"arm": leaks.KEPT, "x": "similar", "cluster": ALL, "value": 3, "n": 9003})
     table = pd.DataFrame(rows, columns=scrutiny.COLUMNS)
     return table.assign(group="leaks", dataset="", seeds=0, source="counted")
 
 
-def whole(records, leaks=None):
+def whole(records, shared=None):
     records = list(records)
     parts = [
-        counted() if leaks is None else leaks,
+        counted() if shared is None else shared,
         scrutiny.order(records, GROUPS),
         scrutiny.reliability(records),
         scrutiny.calibration(records),
@@ -112,10 +112,10 @@ def counts(found):
 
 
 def test_rows_without_shared_text_are_counted_as_such(toys):
-    found = counts(scrutiny.leaks(toys, [["weather"]], seed=1))
-    assert found[scrutiny.BARRED, "shared", "weather"] == (0, 70), "rain, and stars its neighbour"
-    assert found[scrutiny.KEPT, "shared", "weather"] == (0, 85)
-    assert found[scrutiny.KEPT, "similar", ALL] == (0, 85)
+    found = counts(leaks.count(toys, [["weather"]], seed=1))
+    assert found[leaks.BARRED, "shared", "weather"] == (0, 70), "rain, and stars its neighbour"
+    assert found[leaks.KEPT, "shared", "weather"] == (0, 85)
+    assert found[leaks.KEPT, "similar", ALL] == (0, 85)
 
 
 def test_shared_text_is_found_where_it_is_barred_and_dropped(toys, monkeypatch):
@@ -127,10 +127,10 @@ def test_shared_text_is_found_where_it_is_barred_and_dropped(toys, monkeypatch):
         return example
 
     patch(monkeypatch, change)
-    found = counts(scrutiny.leaks(toys, [["weather"]], seed=1))
-    assert found[scrutiny.BARRED, "shared", "weather"] == (2, 70)
-    assert found[scrutiny.KEPT, "shared", "weather"] == (0, 84), "the dropped one is not tuned on"
-    assert found[scrutiny.KEPT, "similar", ALL] == (1, 85)
+    found = counts(leaks.count(toys, [["weather"]], seed=1))
+    assert found[leaks.BARRED, "shared", "weather"] == (2, 70)
+    assert found[leaks.KEPT, "shared", "weather"] == (0, 84), "the dropped one is not tuned on"
+    assert found[leaks.KEPT, "similar", ALL] == (1, 85)
 
 
 def test_clusters_held_out_together_are_counted_apart(toys, monkeypatch):
@@ -139,10 +139,10 @@ def test_clusters_held_out_together_are_counted_apart(toys, monkeypatch):
         return reworded(example, f"{task} eval 1") if own and task != "spell" else example
 
     patch(monkeypatch, change)
-    found = counts(scrutiny.leaks(toys, [["weather", "food"]], seed=1))
-    assert found[scrutiny.BARRED, "shared", "weather"] == (1, 150)
-    assert found[scrutiny.BARRED, "shared", "food"] == (2, 150)
-    assert found[scrutiny.BARRED, "shared", ALL] == (3, 150)
+    found = counts(leaks.count(toys, [["weather", "food"]], seed=1))
+    assert found[leaks.BARRED, "shared", "weather"] == (1, 150)
+    assert found[leaks.BARRED, "shared", "food"] == (2, 150)
+    assert found[leaks.BARRED, "shared", ALL] == (3, 150)
 
 
 def test_an_evaluation_text_in_tuning_is_refused(toys, monkeypatch):
@@ -152,7 +152,7 @@ def test_an_evaluation_text_in_tuning_is_refused(toys, monkeypatch):
 
     patch(monkeypatch, change)
     with pytest.raises(LeakageError, match="soup"):
-        scrutiny.leaks(toys, [["weather"]], seed=1)
+        leaks.count(toys, [["weather"]], seed=1)
 
 
 # Measures
@@ -255,8 +255,8 @@ def texts(fig):
 
 def test_every_number_of_the_table_is_drawn(table):
     fig = fig12_audit.draw(table)
-    leaks, curves, *questions = fig.axes
-    assert {round(bar.get_width()) for bar in leaks.patches} == {0, 130}
+    bars, curves, *questions = fig.axes
+    assert {round(bar.get_width()) for bar in bars.patches} == {0, 130}
     assert {"0 of 9,000 tuned on", "130 of 2,000 not tuned on"} <= set(texts(fig))
     right = {line.get_ydata()[0] for line in curves.lines if line.get_marker() in "oD"}
     assert {40, 60, 70, 90} <= right

@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from flanlib import results
 from flanlib.figures import lines, style
 from flanlib.figures.fig5_zero_shot_gains import Reading
-from flanlib.studies import scrutiny
+from flanlib.studies import leaks, scrutiny
 from flanlib.studies.estimates import ALL
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 STEM = "fig12_audit"
 ROWS, BARS = 0.18, 0.26  # inches of a dataset's row, and of a cluster's two bars
 MARKS = {"base": ("o", "white"), "tuned": ("D", "")}
-LEAKS = {scrutiny.BARRED: "#D9D9D9", scrutiny.KEPT: style.INK}
+LEAKS = {leaks.BARRED: "#D9D9D9", leaks.KEPT: style.INK}
 QUESTIONS = {
     "calibration": ("Calibration error, percent", ""),
     "order": ("Score change when options are turned, percent points", scrutiny.SWAPPED),
@@ -36,7 +36,7 @@ QUESTIONS = {
 def collect(study: "Axis") -> pd.DataFrame:
     """Leaks counted in the rows, and the rest from records."""
     study.load()
-    counted = scrutiny.leaks(
+    counted = leaks.count(
         study.catalogue,
         study.groups,
         seed=study.settings.seed,
@@ -173,7 +173,7 @@ def rows_of(table: pd.DataFrame) -> list[tuple[str, str]]:
 
 def notes(table: pd.DataFrame) -> list[str]:
     """Footnotes: what was counted, and what the marks and intervals are."""
-    similar = _row(table, "leaks", ALL, arm=scrutiny.KEPT, x="similar")
+    similar = _row(table, "leaks", ALL, arm=leaks.KEPT, x="similar")
     return [
         "a: text is shared when the whole of it is the same, or 13 words in a row; not tuned"
         f" on: the held-out clusters and their neighbours; of {similar.n:,.0f} other rows, counted once per mixture,"
@@ -235,7 +235,7 @@ def reading(table: pd.DataFrame) -> Reading:
 
 def _on_leaks(table: pd.DataFrame) -> str:
     barred, kept = (
-        _row(table, "leaks", ALL, arm=arm, x="shared") for arm in (scrutiny.BARRED, scrutiny.KEPT)
+        _row(table, "leaks", ALL, arm=arm, x="shared") for arm in (leaks.BARRED, leaks.KEPT)
     )
     clean = "no leak was found" if not kept.value else "**these are leaks**"
     return (
