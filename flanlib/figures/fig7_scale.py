@@ -33,7 +33,7 @@ SERIES = (
     Series(arm=BASE, name="base", marker="o", line="--", fill="#333333"),
     Series(arm=TUNED, name="instruction-tuned", marker="D", shift=0.03),
 )
-GAINS = (Series(arm=GAIN, name="difference", marker="D", written="+.1f"),)
+GAINS = (Series(arm=GAIN, name="difference", marker="D", written="+.0f"),)
 OLD_SERIES = tuple(
     Series(arm=arm, name=arm, marker=one.marker, line=one.line)
     for arm, one in zip(OLD.values(), SERIES, strict=True)
