@@ -46,7 +46,9 @@ def test_the_mean_gain_over_every_base_is_told():
 def test_every_interval_told_is_one_of_a_tracked_figure(name):
     """Or of a remedy: a value with its interval, of either sign (a loss is told as a loss)."""
     remedies = json.loads((BENCHMARKS / "remedies.json").read_text(encoding="utf-8"))["remedies"]
-    rows = [row for r in remedies.values() for arms in r["scores"].values() for row in arms.values()]
+    rows = [
+        row for r in remedies.values() for arms in r["scores"].values() for row in arms.values()
+    ]
     known = {(row["value"], row["low"], row["high"]) for row in rows}
     known |= {(-row["value"], -row["high"], -row["low"]) for row in rows}
     for path in FIGURES.glob("*.csv"):
