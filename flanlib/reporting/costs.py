@@ -27,7 +27,7 @@ ASSUMED = (
 
 @dataclass(frozen=True, kw_only=True)
 class Benchmark:
-    """One tracked record of a side-by-side measurement.
+    """One tracked record of a measurement that is no figure.
 
     Attributes
     ----------
