@@ -24,7 +24,6 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 from typing import Any
 
 from flanlib import paths, provenance, results
@@ -35,7 +34,6 @@ RECORD = paths.BENCHMARKS / "remedies.json"
 AT = paths.BUILD / "remedies"
 SEEDS = (1, 2, 3)
 OTHER_BASE = "micro-2m-seed1"
-NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +48,7 @@ class Remedy:
         Number of the group of clusters held out together.
     clusters
         Those of the group that are scored.
-    factors, recipe, scoring
+    factors, recipe
         What the remedy changes.
     with_base
         Whether it changes the base too, which is then scored as well.
@@ -61,7 +59,6 @@ class Remedy:
     clusters: tuple[str, ...]
     factors: Mapping[str, Any] = field(default_factory=dict)
     recipe: Mapping[str, Any] = field(default_factory=dict)
-    scoring: Mapping[str, Any] = field(default_factory=dict)
     with_base: bool = False
 
 
@@ -135,7 +132,7 @@ def tried(remedy: Remedy, jobs: int = 0) -> dict[str, Any]:
     groups = results.groups(axis.at) | results.groups(AT)
     table = estimates.table([known[key] for key in arms], groups, gains, lambda r: arms[r.key])
     means = table[table["dataset"] == ""]
-    changes = {name: getattr(remedy, name) for name in ("factors", "recipe", "scoring")}
+    changes = {name: getattr(remedy, name) for name in ("factors", "recipe")}
     return {
         "missing": remedy.missing,
         "changed": {name: dict(change) for name, change in changes.items() if change},
@@ -152,12 +149,12 @@ def cells(remedy: Remedy, *, changed: bool) -> Iterator[tuple[str, Cell]]:
     for seed in SEEDS:
         axis = axes.open_axis("fig7_scale").with_seed(seed).each_group[remedy.group]
         tasks = [task for task in axis.held_out_tasks if task.cluster in remedy.clusters]
-        factors = replace(axis.tuned(), **(remedy.factors if changed else NOTHING))
-        recipe = replace(axis.recipe, **(remedy.recipe if changed else NOTHING))
-        for cell in axis.asked(factors, recipe, tasks, **remedy.scoring):
+        factors = replace(axis.tuned(), **(remedy.factors if changed else {}))
+        recipe = replace(axis.recipe, **(remedy.recipe if changed else {}))
+        for cell in axis.asked(factors, recipe, tasks):
             yield ("remedy" if changed else "usual"), cell
         if remedy.with_base and seed == SEEDS[0]:
-            for cell in axis.base(tasks, factors.model, **remedy.scoring):
+            for cell in axis.base(tasks, factors.model):
                 yield ("new base" if changed else "base"), cell
 
 

@@ -20,6 +20,7 @@ from flanlib.errors import ParameterError
 Name = Literal["micro", "gpu", "rehearsal"]
 
 
+# Clusters held out together; why these: LOG.md, entry 18.
 GROUPS = (
     ("nli", "closed_book_qa", "commonsense"),
     (

@@ -9,7 +9,17 @@ import torch
 
 from flanlib import catalogue, templates
 from flanlib.errors import ParameterError
-from flanlib.micro import asking, corpus, lexicon, pretrain, probes, tasks, tokenizer, world
+from flanlib.micro import (
+    asking,
+    batches,
+    corpus,
+    lexicon,
+    pretrain,
+    probes,
+    tasks,
+    tokenizer,
+    world,
+)
 from flanlib.rows.adapters import adapt
 
 N_PAGES = 8_000
@@ -129,7 +139,7 @@ def test_any_text_comes_back(words, text):
 
 
 def test_answers_and_only_answers_are_weighted(words):
-    ids, weights = pretrain.encode(words, f"is it red?\n{asking.OPEN}yes{asking.CLOSE}. so", 9.0)
+    ids, weights = batches.encode(words, f"is it red?\n{asking.OPEN}yes{asking.CLOSE}. so", 9.0)
     heavy = [words.decode([i]) for i, w in zip(ids, weights, strict=True) if w == 9.0]
     assert [h.strip() for h in heavy] == ["yes"]
     assert weights[0] == 0 and ids[-1] == words.eos_token_id
@@ -145,7 +155,7 @@ def test_probes_ask_every_skill_and_a_random_model_is_at_chance(words):
 
 def test_packed_documents_do_not_see_each_other(words):
     texts = [asking.PAGES["several"](random.Random(i), world.world(0)) for i in range(6)]
-    row = next(pretrain.rows(words, iter(texts * 9), 1.0))
+    row = next(batches.rows(words, iter(texts * 9), 1.0))
     torch.manual_seed(0)
     model = pretrain.build(pretrain.Size(32, 2, 2, 64), len(words), 0, 1).eval()
     tensors = [torch.tensor([part]) for part in row]

@@ -236,15 +236,18 @@ class Axis(Study):
 
     def labelled(self) -> list[tuple[Point, list[Record]]]:
         """Points, seeds put together, each with its records in catalogue order."""
-        rank = {key: n for n, key in enumerate(self.catalogue.tasks)}
-        ordered = sorted(self.records(self.at), key=lambda record: rank[record.task])
+        rank = list(self.catalogue.tasks).index
+        known = {record.key: record for record in self.records(self.at)}
         found: dict[tuple[str, Label], tuple[Point, dict[tuple, Record]]] = {}
         for seed in self.seeds:
             for point in self.points(seed):
                 _, mine = found.setdefault((point.group, point.label), (point, {}))
-                keys = {results.key_of(cell) for cell in point.cells}
-                mine |= {record.key: record for record in ordered if record.key in keys}
-        return [(point, list(mine.values())) for point, mine in found.values()]
+                keys = [results.key_of(cell) for cell in point.cells]
+                mine |= {key: known[key] for key in keys}
+        return [
+            (point, sorted(mine.values(), key=lambda record: rank(record.task)))
+            for point, mine in found.values()
+        ]
 
     def table(self, again: Sequence[str] = ()) -> pd.DataFrame:
         """Points and differences of all seeds on record.

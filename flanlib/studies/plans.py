@@ -21,6 +21,7 @@ import numpy as np
 
 from flanlib.config import run_id
 from flanlib.results import Cell
+from flanlib.studies.estimates import by
 
 ALONE = (8, 32, 128, 512, 0)  # examples of a single task; 0 is all of them
 BASE = ("base", "")
@@ -141,7 +142,7 @@ def few_shot(axis: Any) -> Iterator[Point]:
 
 def prompt_tuning(axis: Any) -> Iterator[Point]:
     """A soft prompt for one task per cluster, on the base and on the tuned model."""
-    tasks = list({task.cluster: task for task in reversed(axis.held_out_tasks)}.values())[::-1]
+    tasks = [mine[0] for mine in by(axis.held_out_tasks, lambda task: task.cluster).values()]
     yield Point(arm="base", x="none", cells=axis.base(tasks))
     yield Point(arm="tuned", x="none", cells=axis.asked(axis.tuned(), tasks=tasks))
     under = run_id(axis.tuned(), axis.recipe)
