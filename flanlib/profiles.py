@@ -51,7 +51,6 @@ class Profile:
         Groups of clusters that ablations hold out, one group after the
         other: first the one of the paper's Figure 6, then two that cover
         the other clusters, neighbours kept together where they can be.
-        Figures of `plans.ONE_GROUP` stop after the first.
     n_groups
         How many of them are gone through; 0 is all.
     train_limit

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,15 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from flanlib import catalogue, figures, published
 from flanlib.config import Factors
-from flanlib.figures import fig6_clusters, fig7_scale, fig11_templates, lines, sizes, style
+from flanlib.figures import (
+    fig6_clusters,
+    fig7_scale,
+    fig11_templates,
+    lines,
+    orders,
+    sizes,
+    style,
+)
 from flanlib.studies.plans import Point
 
 HELD_OUT = ("nli", "commonsense", "closed_book_qa")
@@ -136,6 +145,8 @@ def test_two_seed_counts_are_told_as_a_span():
 
 
 ORDER = ("summarization", "translation", "reading_comprehension")
+GROUP = "+".join(HELD_OUT)
+OTHER = "sentiment+paraphrase"
 MORE = {
     ("base", "0"): 44.0,
     **{("paper's order", x): v for x, v in zip("123", (48.0, 53.0, 51.0), strict=True)},
@@ -145,25 +156,54 @@ MORE = {
 }
 
 
+SHARED = {
+    (arm, {"2": "half", "3": "all"}.get(x, x)): value + 1
+    for (arm, x), value in MORE.items()
+    if " - " not in arm
+} | {
+    ("paper's order - base", "1"): 4.5,
+    ("paper's order - base", "all"): 7.0,
+    ("paper's order, all - half", "all"): -2.0,
+    ("paper's order, all - 1", "all"): 5.0,
+}
+
+
+@dataclass(frozen=True)
 class Order:
     """As much of an axis as Figure 6 asks for."""
 
+    held_out: str = GROUP
+    groups: tuple = (GROUP, OTHER)
     tuning_clusters = ORDER
-    held_out = "nli+commonsense+closed_book_qa"
     left_out = ()
     catalogue = catalogue.load("micro")
     seeds = (1, 2, 3)
 
+    @property
+    def each_group(self):
+        return [replace(self, held_out=group) for group in self.groups]
+
     def points(self, seed):
-        """Two drawn orders in three seeds."""
-        for x, clusters in (("1", ORDER[seed // 2 :][:1]), ("3", ())):
-            cell = (Factors(clusters=clusters), None, None, "rte")
-            yield Point(arm="shuffled order", x=x, cells=(cell,))
+        """Two drawn orders in three seeds, for each group."""
+        for group in self.groups:
+            for x, clusters in (("1", ORDER[seed // 2 :][:1]), ("3", ())):
+                cell = (Factors(clusters=clusters), None, None, "rte")
+                yield Point(group=group, arm="shuffled order", x=x, cells=(cell,))
+
+
+def ordered(*tables, groups=(GROUP, OTHER)):
+    """Tables put together, with what was added in each step."""
+    return orders.with_order(pd.concat(tables, ignore_index=True), Order(groups=groups))
 
 
 @pytest.fixture
 def clusters():
-    return fig6_clusters.with_published(fig6_clusters.with_order(made_up(MORE), Order()))
+    table = ordered(
+        made_up(SHARED, clusters=(*HELD_OUT, *OTHER.split("+"))),
+        made_up(MORE, GROUP),
+        made_up(MORE, OTHER, OTHER.split("+")),
+    )
+    return orders.with_published(table)
 
 
 def titled(fig, start):
@@ -178,7 +218,7 @@ def names(ax):
 
 def test_fig6_draws_both_orders_from_none_to_all(clusters):
     fig = fig6_clusters.draw(clusters)
-    main = titled(fig, "Measured here: mean of clusters, n = 360")
+    main = titled(fig, "Measured here:\nmean of the first group, n = 360")
     assert plotted(main, "o") == [(0, 44)]
     assert plotted(main, "D") == [(1, 48), (2, 53), (3, 51)]
     assert [y for _, y in plotted(main, "s")] == [50, 51]
@@ -192,65 +232,86 @@ def test_fig6_draws_both_orders_from_none_to_all(clusters):
     assert all(ax.get_xlabel() and "percent" in fig.axes[0].get_ylabel() for ax in fig.axes)
 
 
+def test_fig6_draws_the_mean_of_all_groups_and_a_row_for_each(clusters):
+    fig = fig6_clusters.draw(clusters)
+    whole = titled(fig, "Measured here:\nmean of clusters, n = 600")
+    assert plotted(whole, "o") == [(0, 45)] and names(whole) == ["none", "1", "half", "all"]
+    assert plotted(whole, "D") == [(1, 49), (2, 54), (3, 52)]
+    rows = [text.get_text() for text in fig.texts if "Held out together" in text.get_text()]
+    assert rows == [
+        "Held out together: NLI, Commonsense, Closed-book QA",
+        "Held out together: Sentiment, Paraphrase",
+    ]
+    assert plotted(titled(fig, "Paraphrase, n = 120"), "D")[0] == (1, 49)
+
+
 def test_fig6_counts_the_datasets_tuned_on(clusters):
-    steps = clusters[clusters["arm"] == "cluster added"]
+    steps = clusters[(clusters["arm"] == "cluster added") & (clusters["group"] == GROUP)]
     micro = Order.catalogue
     counted = [len({t.dataset for c in ORDER[:n] for t in micro.of_cluster(c)}) for n in (1, 2, 3)]
     assert list(steps["cluster"]) == list(ORDER) and list(steps["n"]) == counted
     drawn = clusters[clusters["arm"] == "clusters drawn, by seed"]
+    assert set(drawn["group"]) == {GROUP, OTHER}
+    drawn = drawn[drawn["group"] == GROUP]
     assert list(drawn["seeds"]) == [1, 1, 2, 2, 3, 3]
     assert list(drawn["cluster"][::2]) == [ORDER[0] if n // 2 == 0 else ORDER[1] for n in (1, 2, 3)]
     assert list(drawn["n"][1::2]) == [counted[-1]] * 3
     assert "over examples and 3 tuning seeds" in fig6_clusters.notes(clusters)[0]
 
 
-def test_fig6_says_which_clusters_the_drawn_orders_held(clusters):
-    found = fig6_clusters.reading(clusters)
-    assert "1: Summarization (seed 1); 1: Translation (seed 2, 3)." in found
-    assert "Natural language inference +5.0 with Translation; Commonsense +5.0 with" in found
-
-
 def test_fig6_shows_every_published_mean_beside(clusters):
     points = published.points("fig6").set_index(["series", "x"])["y"]
     beside = titled(fig6_clusters.draw(clusters), "Published")
-    means = [float(points[fig6_clusters.HELD_OUT, str(n)]) for n in range(1, 8)]
+    means = [float(points[orders.HELD_OUT, str(n)]) for n in range(1, 8)]
     assert plotted(beside, "D") == [(n, y) for n, y in enumerate(means, 1)]
     assert names(beside)[4] == f"data to text, {points['number of datasets', '5']}"
-    assert not {y for _, y in plotted(titled(fig6_clusters.draw(clusters), "Measured"), "D")} & {
-        *means
-    }
+    here = titled(fig6_clusters.draw(clusters), "Measured here:\nmean of the first group")
+    assert not {y for _, y in plotted(here, "D")} & {*means}
 
 
-def test_fig6_works_without_published_rows_and_with_one_cluster():
-    one = fig6_clusters.with_order(made_up(MORE, clusters=("nli",)), Order())
+@pytest.mark.parametrize("held_out", [("nli",), HELD_OUT])
+def test_fig6_of_one_group_has_no_second_mean(held_out):
+    group = "+".join(held_out)
+    tables = made_up(SHARED, clusters=held_out), made_up(MORE, group, held_out)
+    one = ordered(*tables, groups=(group,))
     fig = fig6_clusters.draw(one)
-    assert len(fig.axes) == 2 and titled(fig, "Measured here: NLI, n = 120")
+    assert len(fig.axes) == 2 + (len(held_out) if len(held_out) > 1 else 0)
+    named = "NLI, n = 120" if len(held_out) == 1 else "mean of clusters, n = 360"
+    assert titled(fig, f"Measured here:\n{named}")
     assert [t.get_text() for t in titled(fig, "Published").texts] == ["not found"]
     assert "Beside the paper" not in fig6_clusters.reading(one)
     assert "Natural language inference" in fig6_clusters.describe(one)
+    assert len(fig6_clusters.summary(one)) == 4
 
 
 def test_fig6_says_its_numbers(clusters):
     words = fig6_clusters.describe(clusters)
-    assert "Mean over clusters" in words and "paper's order 1: 48.0, 2: 53.0, 3: 51.0" in words
+    assert "Mean over clusters, percent by number of tuning clusters: base 0: 45.0" in words
+    assert "Mean over Sentiment, Paraphrase" in words
+    assert "paper's order 1: 48.0, 2: 53.0, 3: 51.0" in words
     assert "shuffled order 1: 50.0, 3: 51.0" in words and "7: 63.5" in words
     found = fig6_clusters.reading(clusters)
-    assert "1 cluster (Summarization): 48.0 [45.0, 51.0], on 3 clusters: 51.0" in found
+    assert "1 cluster: 49.0 [46.0, 52.0], on half of the clusters: 54.0" in found
     assert "with 1 cluster: +4.5 [+0.5, +8.5] points: higher" in found
+    assert "all against 1 cluster +5.0 [+1.0, +9.0] points: higher; against half of the" in found
+    assert "of the clusters -2.0 [-6.0, +2.0] points: undecided" in found
     assert (
-        "1 of 2 steps go up; the largest, +5.0, is the one to 2; the highest mean, 53.0," in found
+        "Sentiment, Paraphrase held out: 1 of 2 steps go up; the largest, +5.0, is the one to 2;"
+        " the highest mean, 53.0," in found
     )
-    assert "from 49.9 to 63.5 (+13.6), here from 48.0 to 51.0 (+3.0)" in found
-    assert "the direction is the same" in found and "1 cluster 50.0 against 48.0" in found
-    summary = fig6_clusters.summary(clusters).set_index("tuning clusters")
-    assert summary.loc[0, "paper's order"] == "44.0 [41.0, 47.0]"
-    assert summary.loc[2, "added"] == "Translation" and summary.loc[2, "published"] == "55.0"
-
-
-def test_fig6_tells_a_paired_difference_where_there_is_one(clusters):
-    paired = made_up({("paper's order, 3 - 1", "3"): -6.0})
-    found = fig6_clusters.reading(lines.together(clusters, paired[paired["arm"] != "chance"]))
-    assert "against the first one:** -6.0 [-10.0, -2.0] points: lower" in found
+    assert "from 49.9 to 63.5 (+13.6), here, with NLI, Commonsense" in found
+    assert "from 48.0 to 51.0 (+3.0): the direction is the same" in found
+    assert "1 cluster 51.0 against 49.0" in found
+    assert "Natural language inference +5.0 with Translation; Commonsense +5.0 with" in found
+    summary = fig6_clusters.summary(clusters).set_index(["held out", "tuning clusters"])
+    first = "NLI, Commonsense, Closed-book QA"
+    assert summary.loc[(first, "0"), "paper's order"] == "44.0 [41.0, 47.0]"
+    assert summary.loc[(first, "2"), "added"] == "Translation"
+    assert summary.loc[(first, "2"), "published"] == "55.0"
+    assert summary.loc[("Sentiment, Paraphrase", "2"), "published"] == ""
+    assert summary.loc[("each group in turn, mean of all", "all"), "paper's order"].startswith(
+        "52.0"
+    )
 
 
 # Figure 7

@@ -20,7 +20,7 @@ from flanlib.config import Factors, Recipe, run_id
 from flanlib.errors import ParameterError
 from flanlib.results import Cell, Record
 from flanlib.studies import estimates
-from flanlib.studies.plans import ONE_GROUP, PLANS, Label, Point
+from flanlib.studies.plans import PLANS, Label, Point
 from flanlib.studies.runs import Job
 from flanlib.study import ASKED, Study, base_run
 
@@ -65,7 +65,7 @@ class Axis(Study):
         usual = [tuple(c for c in named if c in group) for group in profile.together]
         parts = [part for group in usual if group for part in self._apart(group)]
         parts += [(c,) for c in named if not any(c in part for part in parts)]
-        return tuple(parts[:1] if self.stem in ONE_GROUP else parts[: profile.n_groups or None])
+        return tuple(parts[: profile.n_groups or None])
 
     def _apart(self, group: tuple[str, ...]) -> list[tuple[str, ...]]:
         """The group, or its clusters one by one if it leaves nothing to tune on."""

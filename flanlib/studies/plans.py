@@ -1,11 +1,10 @@
 """What each figure beyond the main result varies: points, and the cells behind them.
 
 Ablations hold several clusters out together, as Figure 6 of the paper does,
-group after group until each cluster was held out; those of `ONE_GROUP` stop
-after the paper's own group. All start from the same tuned models, so that a
-run which several figures need is made once. Each plan takes an `axes.Axis`
-with one group at hand, whose `asked` and `base` make cells, and yields the
-points of its seed.
+group after group until each cluster was held out. All start from the same
+tuned models, so that a run which several figures need is made once. Each plan
+takes an `axes.Axis` with one group at hand, whose `asked` and `base` make
+cells, and yields the points of its seed.
 
 Source
 ------
@@ -19,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from flanlib.catalogue import Task
 from flanlib.config import run_id
 from flanlib.results import Cell
 from flanlib.studies.estimates import by
@@ -63,33 +63,58 @@ class Point:
 
 
 def paradigms(axis: Any) -> Iterator[Point]:
-    """One task alone, with ever more examples; the base with exemplars; tuned on others."""
-    task = [axis.held_out_tasks[0]]
+    """Tasks alone, with ever more examples; the base with exemplars; tuned on others."""
+    tasks, goal = _firsts(axis), ("instruction-tuned", "0")
     for n in ALONE:
-        factors = axis.tuned(
-            arm="single-task", tasks=(task[0].key,), n_examples=n, held_out=task[0].cluster
+        cells = tuple(
+            cell
+            for task in tasks
+            for cell in axis.asked(
+                axis.tuned(
+                    arm="single-task", tasks=(task.key,), n_examples=n, held_out=task.cluster
+                ),
+                axis.settings.behind.alone,
+                [task],
+            )
         )
-        cells = axis.asked(factors, axis.settings.behind.alone, task)
-        yield Point(arm="single-task", x=str(n or "all"), cells=cells)
+        yield Point(arm="single-task", x=str(n or "all"), cells=cells, against=(goal,))
     for shots in dict.fromkeys((0, 1, axis.settings.behind.shots)):
-        yield Point(arm="few-shot base", x=str(shots), cells=axis.base(task, shots=shots))
-    yield Point(arm="instruction-tuned", x="0", cells=axis.asked(axis.tuned(), tasks=task))
+        cells = axis.base(tasks, shots=shots)
+        yield Point(arm="few-shot base", x=str(shots), cells=cells, against=(goal,))
+    yield Point(arm=goal[0], x=goal[1], cells=axis.asked(axis.tuned(), tasks=tasks))
 
 
 def clusters(axis: Any) -> Iterator[Point]:
-    """Ever more tuning clusters: in the paper's order, and in one drawn by the seed."""
-    every, base = axis.tuning_clusters, ("base", "0")
-    yield Point(arm="base", x="0", cells=axis.base())
+    """Ever more tuning clusters: in the paper's order, and in one drawn by the seed.
+
+    Each group held out leaves clusters of its own to tune on, and so has
+    points of its own; those that every group has are there together as well.
+    """
+    every, fewest = axis.tuning_clusters, min(len(g.tuning_clusters) for g in axis.each_group)
     order = np.random.default_rng(axis.settings.seed).permutation(len(every))
-    halves = {1, 2, (len(every) + 1) // 2, len(every)}
-    for name, chosen, places in (
-        ("paper's order", every, range(1, len(every) + 1)),
-        ("shuffled order", [every[i] for i in order], sorted(halves)),
+    orders = {"paper's order": every, "shuffled order": [every[i] for i in order]}
+    shared = {"1": 1, "2": 2, "half": (len(every) + 1) // 2, "all": len(every)}
+    shared = {x: n for x, n in shared.items() if x != "2" or fewest > 1}
+    for group, places in (
+        (axis.held_out, {str(n): n for n in range(1, len(every) + 1)}),
+        ("", shared),
     ):
-        for n in places:
-            some = tuple(c for c in axis.catalogue.clusters if c in chosen[:n])
-            factors = axis.tuned(clusters=some if n < len(every) else ())
-            yield Point(arm=name, x=str(n), cells=axis.asked(factors), against=(base,))
+        yield Point(group=group, arm="base", x="0", cells=axis.base())
+        middle = next(x for x, n in places.items() if n == shared["half"])
+        for arm, chosen in orders.items():
+            for x, n in places.items():
+                if arm == "shuffled order" and n not in shared.values():
+                    continue
+                some = tuple(c for c in axis.catalogue.clusters if c in chosen[:n])
+                factors = axis.tuned(clusters=some if n < len(every) else ())
+                before = dict.fromkeys(("1", middle)) if n == len(every) else ()
+                yield Point(
+                    group=group,
+                    arm=arm,
+                    x=x,
+                    cells=axis.asked(factors),
+                    against=(("base", "0"), *((arm, y) for y in before if y != x)),
+                )
 
 
 def scale(axis: Any) -> Iterator[Point]:
@@ -142,7 +167,7 @@ def few_shot(axis: Any) -> Iterator[Point]:
 
 def prompt_tuning(axis: Any) -> Iterator[Point]:
     """A soft prompt for one task per cluster, on the base and on the tuned model."""
-    tasks = [mine[0] for mine in by(axis.held_out_tasks, lambda task: task.cluster).values()]
+    tasks = _firsts(axis)
     yield Point(arm="base", x="none", cells=axis.base(tasks))
     yield Point(arm="tuned", x="none", cells=axis.asked(axis.tuned(), tasks=tasks))
     under = run_id(axis.tuned(), axis.recipe)
@@ -181,8 +206,11 @@ def audit(axis: Any) -> Iterator[Point]:
         yield Point(arm="tuned", x=x, cells=axis.asked(axis.tuned(), tasks=ranked, turned=turned))
 
 
-# Of one task (2), as in the paper (6), or too dear to go round (10, 11).
-ONE_GROUP = ("fig2_paradigms", "fig6_clusters", "fig10_prompt_tuning", "fig11_templates")
+def _firsts(axis: Any) -> list[Task]:
+    """One task per cluster: its first."""
+    return [mine[0] for mine in by(axis.held_out_tasks, lambda task: task.cluster).values()]
+
+
 PLANS: dict[str, Callable[[Any], Iterator[Point]]] = {
     "fig2_paradigms": paradigms,
     "fig6_clusters": clusters,

@@ -1,0 +1,98 @@
+"""Orders in which clusters are added to tuning: rows and steps of Figure 6's table.
+
+Groups held out leave different clusters to tune on. The table has the steps
+of each group under its name, and under `""` those that all groups have, put
+together: 1, 2, half and all.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+from flanlib import published
+from flanlib.figures import lines
+from flanlib.studies import estimates
+from flanlib.studies.axes import Axis
+
+BASE, PAPER, SHUFFLED = "base", "paper's order", "shuffled order"
+ADDED, DRAWN = "cluster added", "clusters drawn, by seed"
+FLAN, FLAN_ADDED = "published FLAN 137B", "published, cluster added"
+HELD_OUT = "held-out average (NLI; closed-book QA; commonsense)"
+
+
+def with_order(table: pd.DataFrame, axis: Axis) -> pd.DataFrame:
+    """Add which clusters each step was tuned on.
+
+    For each group held out one row a step of the paper's order, with the
+    cluster added; one a step and seed of the drawn orders, with all its
+    clusters. `n` counts datasets.
+    """
+    rows = []
+    for part in axis.each_group:
+        every, split = part.tuning_clusters, part.catalogue.held_out(part.held_out)
+        tuning = [task for task in split.tuning if task.key not in part.left_out]
+        known = {c: {t.dataset for t in tuning if t.cluster == c} for c in every}
+        rows += [
+            _row(part.held_out, ADDED, x, cluster, _n_datasets(known, every[:x]))
+            for x, cluster in enumerate(every, 1)
+        ]
+        for seed in axis.seeds:
+            for point in axis.points(seed):
+                if (point.group, point.arm) == (part.held_out, SHUFFLED):
+                    drawn = point.cells[0][0].clusters or every
+                    n = _n_datasets(known, drawn)
+                    row = _row(part.held_out, DRAWN, point.x, "+".join(drawn), n)
+                    rows.append(row | {"seeds": seed})
+    return lines.together(table, pd.DataFrame(rows))
+
+
+def with_published(table: pd.DataFrame) -> pd.DataFrame:
+    """Add the published means and the clusters the paper added."""
+    found = published.points("fig6")
+    means = lines.published_rows(found, {HELD_OUT: FLAN})
+    sizes = found[found["series"] == "number of datasets"].set_index("x")["y"].astype(int)
+    steps = found[found["series"] == ADDED]
+    rows = [
+        _row("", FLAN_ADDED, p.x, p.y, sizes[p.x], source=f"published, {p.status}")
+        for p in steps.itertuples()
+    ]
+    return lines.together(table, means.assign(n=means["x"].map(sizes)), pd.DataFrame(rows))
+
+
+def groups(table: pd.DataFrame) -> list[str]:
+    """What was held out together, group after group, as the table has it."""
+    return [group for group in dict.fromkeys(table.loc[table["arm"] == PAPER, "group"]) if group]
+
+
+def steps(table: pd.DataFrame, group: str = "") -> list[str]:
+    """Numbers of tuning clusters in the paper's order, as the table has them."""
+    mine = table[(table["arm"] == PAPER) & (table["group"] == group)]
+    return sorted(set(mine["x"]), key=_rank)
+
+
+def added(table: pd.DataFrame, arm: str, group: str = "") -> list[tuple[str, str, int]]:
+    """Steps of an order: x, cluster, datasets up to it."""
+    mine = table[(table["arm"] == arm) & (table["group"] == group)]
+    return [(r.x, r.cluster, int(r.n)) for r in mine.itertuples()]
+
+
+def points(table: pd.DataFrame, arm: str, cluster: str = estimates.ALL, group: str = "") -> list:
+    """(x, row) of an arm, by x."""
+    xs = sorted({x for x in table.loc[table["arm"] == arm, "x"] if x}, key=_rank)
+    found = [(x, lines.row(table, arm, x, cluster, group=group)) for x in xs]
+    return [(x, r) for x, r in found if r is not None]
+
+
+def _rank(x: str) -> tuple[int, int]:
+    """Numbers, then half, then all."""
+    return (0, int(x)) if x.isdigit() else (1, x == "all")
+
+
+def _row(group: str, arm: str, x: object, cluster: str, n: int, source: str = "catalogue") -> dict:
+    values = (group, arm, str(x), cluster, "", np.nan, np.nan, np.nan, n, 0, source)
+    return dict(zip(lines.COLUMNS, values, strict=True))
+
+
+def _n_datasets(known: dict[str, set[str]], clusters: Iterable[str]) -> int:
+    return len(set().union(*(known[cluster] for cluster in clusters)))
