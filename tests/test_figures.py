@@ -274,26 +274,36 @@ FIG2 = {
 }
 
 
-def paradigms(**changed):
-    """An axis table of Figure 2, intervals 4 points to either side."""
+def paradigms(tasks=(("nli", "snli"),), **changed):
+    """An axis table of Figure 2, intervals 4 points to either side; each task 2 above the last."""
     values = {way: dict(points) for way, points in FIG2.items()}
     for way, points in changed.items():
         values[way.replace("_", "-")].update(points)
-    rows = [
-        ("", way, x, "nli", dataset, v, v - 4, v + 4, N, 0 if "base" in way else 3, "recorded")
-        for way, points in {**values, "chance": {"": 33.0}}.items()
-        for x, v in points.items()
-        for dataset in ("snli", "")
-    ]
+    (goal,) = values["instruction-tuned"].values()
+    for way in ("single-task", "few-shot base"):
+        less = {x: v - goal for x, v in values[way].items()}
+        values[f"{way} - instruction-tuned"] = less
+    levels = [(c, d, 2 * n) for n, (c, name) in enumerate(tasks) for d in (name, "")]
+    levels += [("all", "", 1)] if len(tasks) > 1 else []
+    rows = []
+    for way, points in {**values, "chance": {"": 33.0}}.items():
+        seeds = 0 if way == "few-shot base" else 3
+        for x, v in points.items():
+            for c, d, more in levels:
+                at = v if " - " in way else v + more
+                rows.append(("", way, x, c, d, at, at - 4, at + 4, N, seeds, "recorded"))
     return pd.DataFrame(rows, columns=lines.COLUMNS)
+
+
+def marks(ax):
+    return [line.get_ydata()[0] for line in ax.lines if line.get_marker() == "D"]
 
 
 def test_fig2_draws_every_point_with_its_interval_on_one_scale():
     fig = fig2_paradigms.draw(paradigms())
     page, *panels = fig.axes
     for ax, (way, points) in zip(panels, FIG2.items(), strict=True):
-        marks = [x for x in ax.lines if x.get_marker() == "D"]
-        assert [line.get_ydata()[0] for line in marks] == list(points.values())
+        assert marks(ax) == list(points.values())
         assert [t.get_text() for t in ax.get_xticklabels()] == list(points)
         spans = [tuple(line.get_ydata()) for line in ax.lines]
         assert all((v - 4, v + 4) in spans for v in points.values())
@@ -303,16 +313,38 @@ def test_fig2_draws_every_point_with_its_interval_on_one_scale():
     assert any("snli" in text for text in texts(fig)), page
 
 
+def test_fig2_of_several_tasks_has_their_mean_and_a_panel_each():
+    tasks = (("nli", "snli"), ("commonsense", "copa"))
+    fig = fig2_paradigms.draw(paradigms(tasks))
+    _, *large, nli, commonsense = fig.axes
+    for ax, points in zip(large, FIG2.values(), strict=True):
+        assert marks(ax) == [v + 1 for v in points.values()]
+    for ax, more, name in ((nli, 0, "NLI"), (commonsense, 2, "Commonsense")):
+        assert marks(ax) == [v + more for v in FIG2["single-task"].values()]
+        across = {x.get_ydata()[0] for x in ax.lines if x.get_linestyle() == "--"}
+        assert across == {FIG2["few-shot base"]["3"] + more}
+        assert ax.get_title("left").startswith(name)
+    assert any("mean of 2 datasets" in text for text in texts(fig))
+    found = fig2_paradigms.reading(paradigms(tasks))
+    assert "Natural language inference (snli) 128, Commonsense (copa) 128" in found
+    never = fig2_paradigms.reading(paradigms(tasks, instruction_tuned={"0": 95.0}))
+    assert "(snli) none" in never
+    assert "Commonsense, copa, percent: single-task 8: 42.0" in fig2_paradigms.describe(
+        paradigms(tasks)
+    )
+
+
 def test_fig2_says_how_many_examples_are_needed():
     found = fig2_paradigms.reading(paradigms())
     assert "reaches that with 128 examples: 70.0 [66.0, 74.0] percent" in found
+    assert "+10.0 [+6.0, +14.0] points against instruction tuning: higher" in found
     assert "best with 0 solved examples, 45.0 [41.0, 49.0] percent" in found
     assert "more examples raise it, intervals apart" in found
     never = fig2_paradigms.reading(paradigms(instruction_tuned={"0": 95.0}))
     assert "does not reach that" in never and "its best is 90.0" in never
     at_once = fig2_paradigms.reading(paradigms(single_task={"8": 61.0}))
     assert "reaches that with 8 examples" in at_once
-    assert "interval overlaps with that of instruction tuning" in at_once
+    assert "+1.0 [-3.0, +5.0] points against instruction tuning: undecided" in at_once
 
 
 def test_fig2_words_and_summary_come_from_the_numbers():
@@ -321,6 +353,7 @@ def test_fig2_words_and_summary_come_from_the_numbers():
     assert "60.0 [56.0, 64.0] percent at 0 solved examples" in words
     summary = fig2_paradigms.summary(paradigms())
     assert len(summary) == sum(map(len, FIG2.values())) and summary["n"].unique() == [N]
+    assert summary["less instruction tuning"].iloc[[0, -1]].tolist() == ["-20.0 [-24.0, -16.0]", ""]
 
 
 def test_fig3_counts_62_datasets_in_12_clusters():

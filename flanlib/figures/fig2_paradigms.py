@@ -1,8 +1,9 @@
 """Figure 2: fine-tuning, prompting and instruction tuning, side by side.
 
 The diagrams say what each way needs; the panels below show what each way
-reached on the same dataset, with the same base model. The paper draws the
-ways and measures none of them, so nothing published stands beside.
+reached on the same tasks, one per cluster, with the same base model: their
+mean, then task by task. The paper draws the ways and measures none of them,
+so nothing published stands beside.
 """
 
 from typing import TYPE_CHECKING
@@ -41,6 +42,7 @@ WAYS = {
     ),
 }  # fmt: skip
 PANEL, LEFT, GAP = 1.45, 0.5, 0.12  # inches
+SMALL, ROW, SIDE_BY_SIDE = 0.95, 1.9, 5
 
 
 def collect(study: "Axis") -> pd.DataFrame:
@@ -49,15 +51,15 @@ def collect(study: "Axis") -> pd.DataFrame:
 
 
 def draw(table: pd.DataFrame) -> Figure:
-    """The whole figure: three diagrams, three panels."""
+    """The whole figure: three diagrams, three panels, and a panel per task."""
     words = [x for text in notes(table) for x in boxes.wrap(text, style.WIDTH - 0.2, lines.SMALL)]
+    large, small = lines.panels_of(table, TUNED)
+    rows = [small[n : n + SIDE_BY_SIDE] for n in range(0, len(small), SIDE_BY_SIDE)]
     below = 0.62 + boxes.height_of(len(words), lines.SMALL)
-    height = 2.72 + PANEL + below
+    height = 2.72 + PANEL + ROW * len(rows) + below
     with style.look():
         fig, page = boxes.page(style.WIDTH, height)
-        cluster, dataset = about(table)
-        head = f"Three ways to a task, on one base model ({dataset}, {style.title(cluster)})"
-        boxes.put(page, 0.1, height - 0.08, [head], 9, weight="bold")
+        boxes.put(page, 0.1, height - 0.08, [heading(table)], 9, weight="bold")
         width = (style.WIDTH - 0.4) / 3
         for n, way in enumerate(WAYS):
             draw_way(way, page, 0.1 + n * (width + 0.1), height - 0.36, width)
@@ -65,11 +67,19 @@ def draw(table: pd.DataFrame) -> Figure:
         first, *others = lines.panels(fig, 2.72, PANEL, spans)
         for ax, way in zip((first, *others), WAYS, strict=True):
             draw_measured(table, way, ax)
-        low, high = scale(table)
+        low, high = scale(table, large)
         for ax in (first, *others):
             ax.set_ylim(low, high)
             ax.tick_params(labelleft=ax is first)
         first.set_ylabel("score, percent")
+        for n, row in enumerate(rows):
+            spans = lines.columns(max(len(row), 3), left=LEFT, gap=GAP)[: len(row)]
+            at = 2.72 + PANEL + 0.9 + ROW * n
+            for i, ax in enumerate(lines.panels(fig, at, SMALL, spans, alike=True)):
+                draw_task(table, row[i], ax)
+                if i:
+                    ax.tick_params(labelleft=False)
+                    ax.set_ylabel("")
         boxes.put(page, 0.1, 0.2 + boxes.height_of(len(words), lines.SMALL), words, lines.SMALL)
     return fig
 
@@ -111,14 +121,12 @@ def draw_measured(table: pd.DataFrame, way: str, ax: Axes) -> Axes:
     way
         Key of `WAYS`, which is an arm of the table.
     """
-    cluster, _ = about(table)
-    mine = measured(table, way)
+    large, _ = lines.panels_of(table, TUNED)
+    mine = measured(table, way, large)
     places = {row.x: float(n) for n, row in enumerate(mine)}
-    tuned = measured(table, TUNED)[0]
-    ax.axhspan(tuned.low, tuned.high, color="#E4E4E4", lw=0, zorder=0)
-    ax.axhline(tuned.value, color=lines.GREY, lw=0.8, zorder=1)
+    _draw_goal(table, large, ax)
     series = lines.Series(arm=way, name=way, marker="D", written=".1f")
-    lines.draw(table, ax, [series], places, cluster, labelled=True)
+    lines.draw(table, ax, [series], places, large, labelled=True)
     lines.ticks(ax, places, {})
     n, seeds = int(mine[0].n), int(mine[0].seeds)
     ax.set_title(f"n = {n}" + (f", {seeds} seeds" if seeds > 1 else ""), size=7, weight="normal")
@@ -126,101 +134,168 @@ def draw_measured(table: pd.DataFrame, way: str, ax: Axes) -> Axes:
     return ax
 
 
-def measured(table: pd.DataFrame, way: str) -> list:
+def draw_task(table: pd.DataFrame, cluster: str, ax: Axes) -> Axes:
+    """Figure 2, below: one task, fine-tuned alone; the other two ways as lines across."""
+    alone, few = (measured(table, way, cluster) for way in (ALONE, FEW))
+    places = {row.x: float(n) for n, row in enumerate(alone)}
+    _draw_goal(table, cluster, ax)
+    ax.axhline(few[-1].value, color=lines.GREY, ls="--", lw=0.9, zorder=1)
+    lines.draw(table, ax, [lines.Series(arm=ALONE, name=ALONE, marker="D")], places, cluster)
+    lines.ticks(ax, places, {})
+    ax.tick_params(axis="x", labelsize=6.5)
+    name = style.title(cluster, short=True)
+    lines.narrow(ax, f"{name}\n{datasets(table)[cluster]} (n = {int(alone[0].n)})")
+    ax.set(xlabel="examples tuned on", ylabel="score, percent")
+    return ax
+
+
+def measured(table: pd.DataFrame, way: str, cluster: str) -> list:
     """The points of a `way`, an arm of the table, in the order of the axis."""
-    part = table[(table["arm"] == way) & (table["dataset"] == "")]
+    part = table[(table["arm"] == way) & (table["dataset"] == "") & (table["cluster"] == cluster)]
     return list(part.dropna(subset=["value"]).itertuples())
 
 
-def about(table: pd.DataFrame) -> tuple[str, str]:
-    """The cluster and the dataset that all three ways were asked about."""
+def datasets(table: pd.DataFrame) -> dict[str, str]:
+    """Cluster -> the dataset of it that all three ways were asked about."""
     part = table[(table["arm"] == TUNED) & (table["dataset"] != "")]
-    return part["cluster"].iloc[0], part["dataset"].iloc[0]
+    return dict(zip(part["cluster"], part["dataset"], strict=True))
 
 
-def scale(table: pd.DataFrame) -> tuple[float, float]:
-    """Ends of the axis that the panels share, percent."""
-    shown = table[table["arm"].isin([*WAYS, "chance"])]
+def about(table: pd.DataFrame) -> str:
+    """What the large panels show: a dataset, or how many."""
+    known = datasets(table)
+    if len(known) > 1:
+        return f"mean of {len(known)} datasets, one per cluster"
+    ((cluster, dataset),) = known.items()
+    return f"{dataset}, {style.title(cluster)}"
+
+
+def heading(table: pd.DataFrame) -> str:
+    """What the figure shows, in a line."""
+    return f"Three ways to a task, on one base model ({about(table)})"
+
+
+def scale(table: pd.DataFrame, cluster: str) -> tuple[float, float]:
+    """Ends of the axis that the large panels share, percent."""
+    shown = table[table["arm"].isin([*WAYS, "chance"]) & (table["cluster"] == cluster)]
     low, high = shown[["value", "low"]].min().min(), shown[["value", "high"]].max().max()
     room = 0.08 * (high - low) + 1
     return max(0.0, low - room), high + 2.5 * room
 
 
+def _draw_goal(table: pd.DataFrame, cluster: str, ax: Axes) -> None:
+    (tuned,) = measured(table, TUNED, cluster)
+    ax.axhspan(tuned.low, tuned.high, color="#E4E4E4", lw=0, zorder=0)
+    ax.axhline(tuned.value, color=lines.GREY, lw=0.8, zorder=1)
+
+
 def notes(table: pd.DataFrame) -> list[str]:
     """Footnotes: what marks, band and dotted line are."""
+    large, small = lines.panels_of(table, TUNED)
+    most = measured(table, FEW, large)[-1].x
+    across = f" Dashed: base, {most} solved examples in the prompt." if small else ""
     return [
         "Mean over templates; bars: 95 % interval over examples and, where tuned, seeds. Band and"
-        " line across: instruction-tuned, zero-shot, its interval. Dotted: chance. The paper"
-        " measures none of these curves."
+        f" line across: instruction-tuned, zero-shot, its interval.{across} Dotted: chance. The"
+        " paper measures none of these curves."
     ]
 
 
 def describe(table: pd.DataFrame) -> str:
     """The figure in words."""
-    cluster, dataset = about(table)
-    parts = [f"Three ways to {dataset} ({style.title(cluster)}), as diagrams."]
+    large, small = lines.panels_of(table, TUNED)
+    parts = [f"{heading(table)}, as diagrams."]
     for way, (name, steps, needs, axis) in WAYS.items():
         chain = ", then ".join(step for step in steps if step)
         values = "; ".join(
-            f"{lines.spelled(row)} percent at {row.x} {axis}" for row in measured(table, way)
+            f"{lines.spelled(row)} percent at {row.x} {axis}" for row in measured(table, way, large)
         )
         parts.append(f"{name}: {chain}; {needs}. Measured: {values}.")
+    for cluster in small:
+        told = "; ".join(
+            f"{way} {', '.join(f'{row.x}: {row.value:.1f}' for row in measured(table, way, cluster))}"
+            for way in WAYS
+        )
+        parts.append(f"{style.title(cluster)}, {datasets(table)[cluster]}, percent: {told}.")
     return " ".join(parts)
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
     """One row per point: way, what it was given, score with interval, n."""
+    large, _ = lines.panels_of(table, TUNED)
+    rows = [(way, row) for way in WAYS for row in measured(table, way, large)]
     return pd.DataFrame(
         {
             "way": WAYS[way][0],
             "given": f"{row.x} {WAYS[way][3]}",
             "score, percent": lines.spelled(row),
+            "less instruction tuning": lines.spelled(less, signed=True) if less else "",
             "n": int(row.n),
             "seeds": int(row.seeds),
         }
-        for way in WAYS
-        for row in measured(table, way)
+        for way, row in rows
+        for less in (_less(table, row),)
     )
 
 
 def reading(table: pd.DataFrame) -> Reading:
     """What the numbers say; nothing by hand."""
-    tuned, alone, few = (measured(table, way) for way in (TUNED, ALONE, FEW))
+    large, small = lines.panels_of(table, TUNED)
+    tuned, alone, few = (measured(table, way, large) for way in (TUNED, ALONE, FEW))
     goal, best = tuned[0], max(few, key=lambda row: row.value)
     found = [
-        f"Instruction tuning, zero-shot: {lines.spelled(goal)} percent.",
-        _needed(alone, goal),
-        f"Prompting: best with {best.x} solved examples, {lines.spelled(best)} percent;"
-        f" {_beside(best, goal)}.",
+        f"Instruction tuning, zero-shot: {lines.spelled(goal)} percent ({about(table)}).",
+        _needed(table, alone, goal),
+        f"Prompting: best with {best.x} solved examples, {lines.spelled(best)} percent,"
+        f" {_beside(table, best)}.",
         _shape(alone),
+        *([_each(table, small)] if small else ()),
         "Beside the paper: it draws the three ways and measures none, so there is no number to"
-        f" agree with. Limits: one dataset ({about(table)[1]}), and one recipe for each way.",
+        " agree with. Limits: one dataset per cluster, and one recipe for each way.",
     ]
     return Reading("\n".join(f"- {line}" for line in found))
 
 
-def _needed(alone: list, goal) -> str:
+def _needed(table: pd.DataFrame, alone: list, goal) -> str:
     """From how many examples on fine-tuning reaches a score."""
     reached = [row for row in alone if row.value >= goal.value]
     if not reached:
         top = max(alone, key=lambda row: row.value)
         return (
             "Fine-tuning on the task alone does not reach that with any number of examples tried;"
-            f" its best is {lines.spelled(top)} percent with {top.x} examples; {_beside(top, goal)}."
+            f" its best is {lines.spelled(top)} percent with {top.x} examples,"
+            f" {_beside(table, top)}."
         )
     first = reached[0]
     return (
         f"Fine-tuning on the task alone reaches that with {first.x} examples:"
-        f" {lines.spelled(first)} percent; {_beside(first, goal)}."
+        f" {lines.spelled(first)} percent, {_beside(table, first)}."
     )
 
 
-def _beside(row, goal) -> str:
-    if row.low > goal.high:
-        return "its interval lies above that of instruction tuning"
-    if row.high < goal.low:
-        return "its interval lies below that of instruction tuning"
-    return "its interval overlaps with that of instruction tuning"
+def _less(table: pd.DataFrame, row):
+    """A point less the instruction-tuned one, paired; None for that one itself."""
+    return lines.row(table, f"{row.arm} - {TUNED}", row.x, row.cluster)
+
+
+def _beside(table: pd.DataFrame, row) -> str:
+    less = _less(table, row)
+    return (
+        f"{lines.spelled(less, signed=True)} points against instruction tuning:"
+        f" {lines.verdict(less)}"
+    )
+
+
+def _each(table: pd.DataFrame, clusters: list[str]) -> str:
+    """Task by task, from how many examples on fine-tuning reaches instruction tuning."""
+    told = []
+    for cluster in clusters:
+        (goal,) = measured(table, TUNED, cluster)
+        enough = [row.x for row in measured(table, ALONE, cluster) if row.value >= goal.value]
+        told.append(
+            f"{style.title(cluster)} ({datasets(table)[cluster]}) {(enough or ['none'])[0]}"
+        )
+    return f"Task by task, fewest examples with which fine-tuning reaches it: {', '.join(told)}."
 
 
 def _shape(alone: list) -> str:
