@@ -9,7 +9,6 @@ models, other data.
 
 from itertools import pairwise
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -28,6 +27,7 @@ SERIES = (
     Series(arm=SHUFFLED, name="tuned, orders drawn by the seed", marker="s", line="--",
            fill="white", shift=0.16),
 )  # fmt: skip
+ARMS = tuple(one.arm for one in SERIES)
 ROW = 2.05  # inches of a group's row of panels
 
 
@@ -155,22 +155,12 @@ def describe(table: pd.DataFrame) -> str:
     for group in ("", *orders.groups(table)):
         large, small = lines.panels_of(table, PAPER, group)
         for cluster in (large, *(small if group else ())):
-            found = [
-                f"{arm} {', '.join(told)}"
-                for arm in (BASE, PAPER, SHUFFLED)
-                if (
-                    told := [
-                        f"{x}: {r.value:.1f}" for x, r in orders.points(table, arm, cluster, group)
-                    ]
-                )
-            ]
-            parts.append(
-                f"{_whose(cluster, group)}, percent by number of tuning clusters:"
-                f" {'; '.join(found)}."
-            )
+            arms = {arm: orders.points(table, arm, cluster, group) for arm in ARMS}
+            found = "; ".join(f"{arm} {_listed(mine)}" for arm, mine in arms.items() if mine)
+            name = _whose(cluster, group)
+            parts.append(f"{name}, percent by number of tuning clusters: {found}.")
     if old := orders.points(table, FLAN):
-        told = ", ".join(f"{x}: {r.value:.1f}" for x, r in old)
-        parts.append(f"Published FLAN 137B, mean: {told}.")
+        parts.append(f"Published FLAN 137B, mean: {_listed(old)}.")
     return " ".join(parts)
 
 
@@ -202,10 +192,11 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
 def reading(table: pd.DataFrame) -> Reading:
     """What the numbers say beside the paper's; nothing by hand."""
     large, small = lines.panels_of(table, PAPER)
-    base, first, last = lines.row(table, BASE, "0", large), *np.take(orders.steps(table), [0, -1])
+    base, mine = lines.row(table, BASE, "0", large), orders.points(table, PAPER, large)
+    (first, _), (last, every) = mine[0], mine[-1]
+    tuned = ", on ".join(f"{_clusters(x)}: {spelled(r)}" for x, r in mine)
     told = [
-        f"- **Effect.** Base {spelled(base)} percent. Tuned on"
-        f" {', on '.join(f'{_clusters(x)}: {spelled(r)}' for x, r in orders.points(table, PAPER, large))}.",
+        f"- **Effect.** Base {spelled(base)} percent. Tuned on {tuned}.",
         *(_gains(table, x, large) for x in dict.fromkeys((first, last))),
         *_later(table, large),
     ]
@@ -219,8 +210,8 @@ def reading(table: pd.DataFrame) -> Reading:
     told.append("- **Steps in the paper's order.**")
     for group in orders.groups(table):
         whole, _ = lines.panels_of(table, PAPER, group)
-        mine = orders.points(table, PAPER, whole, group)
-        told.append(f"    - {_held_out(group)} held out: {_rises(mine)}.")
+        steps = _rises(orders.points(table, PAPER, whole, group))
+        told.append(f"    - {_held_out(group)} held out: {steps}.")
     if small:
         each = [(c, lines.row(table, f"{PAPER} - {BASE}", last, c)) for c in small]
         gains = "; ".join(f"{style.title(c)} {spelled(r, signed=True)}" for c, r in each if r)
@@ -230,8 +221,8 @@ def reading(table: pd.DataFrame) -> Reading:
         told.append(_beside(table, old))
     told.append(
         "- **Limits.** In one order, the number of clusters and which they are cannot be told"
-        f" apart; the drawn orders are as many as seeds ({int(lines.row(table, PAPER, last, large).seeds)}) for"
-        " each group, too few to stand for all. Steps have no interval of their own; the"
+        f" apart; the drawn orders are as many as seeds ({int(every.seeds)}) for each"
+        " group, too few to stand for all. Steps have no interval of their own; the"
         " intervals shown are of each score."
     )
     return Reading("\n".join(told))
@@ -291,7 +282,8 @@ def _beside(table: pd.DataFrame, old: list[tuple]) -> str:
     """The course of the first group's mean, and of the published one."""
     group = orders.groups(table)[0]
     large, _ = lines.panels_of(table, PAPER, group)
-    (_, one), *_, (_, every) = orders.points(table, PAPER, large, group)
+    mine = orders.points(table, PAPER, large, group)
+    one, every = mine[0][1], mine[-1][1]
     here, there = every.value - one.value, old[-1][1].value - old[0][1].value
     return (
         f"- **Beside the paper.** There the mean goes from {old[0][1].value:.1f} to"
@@ -327,6 +319,10 @@ def _whose(cluster: str, group: str) -> str:
     if cluster != estimates.ALL:
         return style.title(cluster)
     return f"Mean over {_held_out(group)}" if group else "Mean over clusters"
+
+
+def _listed(found: list[tuple]) -> str:
+    return ", ".join(f"{x}: {r.value:.1f}" for x, r in found)
 
 
 def _clusters(x: str) -> str:

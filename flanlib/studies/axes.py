@@ -91,7 +91,10 @@ class Axis(Study):
 
     @cached_property
     def tuning_clusters(self) -> tuple[str, ...]:
-        """Clusters left for tuning, in the order in which the paper adds them."""
+        """Clusters left for tuning, in the order in which the paper adds them.
+
+        Those that the paper's own figure holds out come last, in catalogue order.
+        """
         split = self.catalogue.held_out(self.held_out)
         left = dict.fromkeys(t.cluster for t in split.tuning if t.key not in self.left_out)
         known = [c for c in ORDER if c in left]
