@@ -28,7 +28,7 @@ SERIES = (
            fill="white", shift=0.16),
 )  # fmt: skip
 ARMS = tuple(one.arm for one in SERIES)
-ROW = 2.05  # inches of a group's row of panels
+ROW = 2.15  # inches of a group's row of panels
 
 
 def collect(axis: Axis) -> pd.DataFrame:
@@ -44,7 +44,7 @@ def draw(table: pd.DataFrame) -> Figure:
     rows = ({first: small} if small else {}) | rows
     spans = [(0.5, 4.35), (4.95, style.WIDTH - 0.1)]
     if others:
-        spans = [(0.5, 2.0), (2.42, 4.75), (5.2, style.WIDTH - 0.1)]
+        spans = [(0.5, 2.05), (2.55, 4.75), (5.2, style.WIDTH - 0.1)]
     with style.look():
         fig, top = lines.sheet(
             heading(table), lines.legend(SERIES), notes(table), 3.5 + ROW * len(rows)
@@ -58,7 +58,7 @@ def draw(table: pd.DataFrame) -> Figure:
             means[-1].set_title(f"Measured here:\n{name.replace('clusters', 'the first group')}")
             means[-1].set_ylabel("")
         for n, (group, clusters) in enumerate(rows.items()):
-            _draw_row(table, fig, top + 3.87 + ROW * n, group, clusters)
+            _draw_row(table, fig, top + 3.97 + ROW * n, group, clusters)
     return fig
 
 
@@ -66,12 +66,12 @@ def _draw_row(table: pd.DataFrame, fig: Figure, at: float, group: str, clusters:
     """A row of panels for clusters held out together."""
     names = ", ".join(style.title(cluster, short=True) for cluster in clusters)
     words = f"Held out together: {names}" if len(clusters) > 1 else "Held out alone"
-    fig.text(lines.EDGE, 1 - (at - 0.36) / fig.get_figheight(), words, size=8)
+    fig.text(lines.EDGE, 1 - (at - 0.47) / fig.get_figheight(), words, size=8)
     spans = lines.columns(max(len(clusters), 3))[: len(clusters)]
     for i, ax in enumerate(lines.panels(fig, at, 1.1, spans, alike=True)):
         draw_measured(table, ax, clusters[i], group)
         if len(clusters) > 3:
-            ax.set_title(ax.get_title("left"), size=7.5)
+            ax.set_title(ax.get_title("left").replace(", n", "\nn"), size=7.5)
         if i:
             ax.set_ylabel("")
             ax.tick_params(labelleft=False)
