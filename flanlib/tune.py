@@ -170,22 +170,23 @@ def tune(
         raise ParameterError("arm 'base' is not tuned; give tuned, finetuned or another arm")
     if adapter is not None and factors.arm != "prompt-tuned":
         raise ParameterError(f"arm {factors.arm!r} starts from a base; found adapter {adapter}")
-    with checkpoint.locked(checkpoint.folder(out)) as folder:
-        source = mixtures.of_run(factors, recipe, rows) if mixture is None else mixture
-        data = described(source)
-        identity = {
-            "run_id": run_id(factors, recipe),
-            "mixture": data["digest"],
-            "base": models.fingerprint(factors.model, adapter),
-        }
-        if (done := _finished(out, identity)) is not None:
-            tell(f"{out}: run {done.run_id} is there already")
-            shutil.rmtree(folder)
-            return done
+    source = mixtures.of_run(factors, recipe, rows) if mixture is None else mixture
+    data, folder = described(source), checkpoint.folder(out)
+    identity = {
+        "run_id": run_id(factors, recipe),
+        "mixture": data["digest"],
+        "base": models.fingerprint(factors.model, adapter),
+    }
+    # Several may read a finished run at a time, so that asks for no lock.
+    if (done := _finished(out, identity)) is not None:
+        tell(f"{out}: run {done.run_id} is there already")
+        checkpoint.drop(folder)
+        return done
+    with checkpoint.locked(folder):
         run = Run(factors, recipe, out, folder, adapter, tell, checkpoint_every)
-        result = run.go(source, data, identity, device, dtype)
+        done = _finished(out, identity) or run.go(source, data, identity, device, dtype)
         shutil.rmtree(folder)
-        return result
+        return done
 
 
 def described(source: Any) -> dict[str, Any]:

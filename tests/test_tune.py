@@ -343,6 +343,15 @@ def test_finished_run_is_read_not_repeated(go):
     assert again == made and "is there already" in lines[0]
 
 
+def test_finished_run_is_read_while_another_process_reads_it(go):
+    made = go()
+    folder = checkpoint.folder(made.out)
+    with checkpoint.locked(folder):
+        assert go() == made
+        assert folder.exists(), "not taken away under the other's feet"
+    assert go() == made and not folder.exists()
+
+
 def test_folder_of_another_run_is_refused(go, base):
     go()
     with pytest.raises(RunError, match="holds another run"):

@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -44,6 +44,13 @@ def locked(path: Path) -> Iterator[Path]:
         yield path
     finally:
         lock.close()
+
+
+def drop(path: Path) -> None:
+    """Take checkpoints away, unless a process holds them."""
+    if path.exists():
+        with suppress(RunError), locked(path):
+            shutil.rmtree(path)
 
 
 def _lock(path: Path) -> TextIO:
