@@ -18,7 +18,6 @@ from flanlib.study import Study
 
 STEM = "fig11_templates"
 BASE, TUNED, SPREAD = "base", "tuned", "spread over templates"
-SIDE_BY_SIDE = 5
 LEVELS = "published, templates per dataset"
 SERIES = (
     Series(arm=BASE, name="base, not tuned", marker="o", fill="#333333", written=".1f"),
@@ -45,10 +44,10 @@ def with_published(table: pd.DataFrame) -> pd.DataFrame:
 def draw(table: pd.DataFrame) -> Figure:
     """The whole figure: score and spread of the mean above, clusters below."""
     large, small = lines.panels_of(table, TUNED)
-    n_rows = -(-len(small) // SIDE_BY_SIDE)
+    rows = style.in_rows(small)
     with style.look():
         fig, top = lines.sheet(
-            heading(table), lines.legend(SERIES), notes(table), 2.5 + 3.0 * n_rows
+            heading(table), lines.legend(SERIES), notes(table), 2.5 + 3.0 * len(rows)
         )
         left, right = (0.5, 4.0), (4.6, style.WIDTH - 0.1)
         (main,) = lines.panels(fig, top + 0.2, 1.75, [left])
@@ -57,8 +56,7 @@ def draw(table: pd.DataFrame) -> Figure:
         main.set_title(f"Measured here: {main.get_title('left')}")
         draw_spread(table, spread, large, large=True)
         spread.set_title("Spread over templates")
-        for n in range(n_rows):
-            some = small[SIDE_BY_SIDE * n :][:SIDE_BY_SIDE]
+        for n, some in enumerate(rows):
             spans = lines.columns(max(3, len(some)))[: len(some)]
             at = top + 2.8 + 3.0 * n
             above = lines.panels(fig, at, 1.15, spans, alike=True)
@@ -74,8 +72,7 @@ def draw(table: pd.DataFrame) -> Figure:
                     lines.narrow(above[i], above[i].get_title("left"))
                 if i:
                     for ax in (above[i], below[i]):
-                        ax.tick_params(labelleft=False)
-                        ax.set_ylabel("")
+                        style.inner(ax)
             _from_zero(below[0])
         _from_zero(spread)
     return fig

@@ -42,7 +42,7 @@ WAYS = {
     ),
 }  # fmt: skip
 PANEL, LEFT, GAP = 1.45, 0.5, 0.12  # inches
-SMALL, ROW, SIDE_BY_SIDE = 0.95, 1.9, 5
+TASK, ROW = 0.95, 1.9  # a task's panel, and its row with all that is written
 
 
 def collect(study: "Axis") -> pd.DataFrame:
@@ -54,7 +54,7 @@ def draw(table: pd.DataFrame) -> Figure:
     """The whole figure: three diagrams, three panels, and a panel per task."""
     words = [x for text in notes(table) for x in boxes.wrap(text, style.WIDTH - 0.2, lines.SMALL)]
     large, small = lines.panels_of(table, TUNED)
-    rows = [small[n : n + SIDE_BY_SIDE] for n in range(0, len(small), SIDE_BY_SIDE)]
+    rows = style.in_rows(small)
     below = 0.62 + boxes.height_of(len(words), lines.SMALL)
     height = 2.72 + PANEL + ROW * len(rows) + below
     with style.look():
@@ -75,11 +75,10 @@ def draw(table: pd.DataFrame) -> Figure:
         for n, row in enumerate(rows):
             spans = lines.columns(max(len(row), 3), left=LEFT, gap=GAP)[: len(row)]
             at = 2.72 + PANEL + 0.9 + ROW * n
-            for i, ax in enumerate(lines.panels(fig, at, SMALL, spans, alike=True)):
+            for i, ax in enumerate(lines.panels(fig, at, TASK, spans, alike=True)):
                 draw_task(table, row[i], ax)
                 if i:
-                    ax.tick_params(labelleft=False)
-                    ax.set_ylabel("")
+                    style.inner(ax)
         boxes.put(page, 0.1, 0.2 + boxes.height_of(len(words), lines.SMALL), words, lines.SMALL)
     return fig
 
@@ -258,7 +257,7 @@ def reading(table: pd.DataFrame) -> Reading:
 
 def _needed(table: pd.DataFrame, alone: list, goal) -> str:
     """From how many examples on fine-tuning reaches a score."""
-    reached = [row for row in alone if row.value >= goal.value]
+    reached = _reached(alone, goal)
     if not reached:
         top = max(alone, key=lambda row: row.value)
         return (
@@ -271,6 +270,10 @@ def _needed(table: pd.DataFrame, alone: list, goal) -> str:
         f"Fine-tuning on the task alone reaches that with {first.x} examples:"
         f" {lines.spelled(first)} percent, {_beside(table, first)}."
     )
+
+
+def _reached(alone: list, goal) -> list:
+    return [row for row in alone if row.value >= goal.value]
 
 
 def _less(table: pd.DataFrame, row):
@@ -291,10 +294,9 @@ def _each(table: pd.DataFrame, clusters: list[str]) -> str:
     told = []
     for cluster in clusters:
         (goal,) = measured(table, TUNED, cluster)
-        enough = [row.x for row in measured(table, ALONE, cluster) if row.value >= goal.value]
-        told.append(
-            f"{style.title(cluster)} ({datasets(table)[cluster]}) {(enough or ['none'])[0]}"
-        )
+        reached = _reached(measured(table, ALONE, cluster), goal)
+        fewest = reached[0].x if reached else "none"
+        told.append(f"{style.title(cluster)} ({datasets(table)[cluster]}) {fewest}")
     return f"Task by task, fewest examples with which fine-tuning reaches it: {', '.join(told)}."
 
 

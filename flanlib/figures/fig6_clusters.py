@@ -40,8 +40,11 @@ def draw(table: pd.DataFrame) -> Figure:
     """The whole figure: mean of all, first group and published above, clusters below."""
     first, *others = orders.groups(table)
     large, small = lines.panels_of(table, PAPER, first)
-    rows = {group: lines.clusters_of(table, PAPER, group) for group in others}
-    rows = ({first: small} if small else {}) | rows
+    rows = {
+        group: lines.clusters_of(table, PAPER, group)
+        for group in (first, *others)
+        if group != first or small
+    }
     spans = [(0.5, 4.35), (4.95, style.WIDTH - 0.1)]
     if others:
         spans = [(0.5, 2.05), (2.55, 4.75), (5.2, style.WIDTH - 0.1)]
@@ -73,8 +76,7 @@ def _draw_row(table: pd.DataFrame, fig: Figure, at: float, group: str, clusters:
         if len(clusters) > 3:
             ax.set_title(ax.get_title("left").replace(", n", "\nn"), size=7.5)
         if i:
-            ax.set_ylabel("")
-            ax.tick_params(labelleft=False)
+            style.inner(ax)
 
 
 def draw_mean(table: pd.DataFrame, ax: Axes) -> Axes:
@@ -206,7 +208,10 @@ def reading(table: pd.DataFrame) -> Reading:
             for x, r in drawn
             if (own := lines.row(table, PAPER, x, large)) is not None
         )
-        told.append(f"- **Order.** Drawn orders against the paper's order: {beside} percent.")
+        told.append(
+            f"- **Order.** Drawn orders against the paper's order: {beside} percent."
+            f" Which clusters were drawn stands in the CSV, as `{orders.DRAWN}`."
+        )
     told.append("- **Steps in the paper's order.**")
     for group in orders.groups(table):
         whole, _ = lines.panels_of(table, PAPER, group)

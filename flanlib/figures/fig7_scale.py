@@ -5,7 +5,7 @@ is asked about rows that were not. The published values were read off a plot by 
 only the sign of their difference means anything.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -40,7 +40,6 @@ OLD_SERIES = tuple(
 )
 BESIDE = {"higher": "above", "lower": "below", "undecided": "neither above nor below"}
 UNITS = {"M": 1e6, "B": 1e9}
-SIDE_BY_SIDE = 5
 
 
 def collect(axis: Axis) -> pd.DataFrame:
@@ -71,7 +70,7 @@ def with_published(table: pd.DataFrame) -> pd.DataFrame:
 def draw(table: pd.DataFrame) -> Figure:
     """The whole figure: means and published, then the clusters one by one."""
     below = 0.7 if _scale(table).named else 0.0
-    rows = [(group, some) for group in GROUPS for some in _chunks(table, group)]
+    rows = [(group, some) for group in GROUPS for some in _rows(table, group)]
     step = 1.85 + below
     with style.look():
         fig, top = lines.sheet(
@@ -109,8 +108,7 @@ def _draw_row(table: pd.DataFrame, group: str, clusters: list[str], fig: Figure,
             ax.set_xlabel(ax.get_xlabel().removesuffix(", log scale"))
             lines.narrow(ax, name)
         if i:
-            ax.tick_params(labelleft=False)
-            ax.set_ylabel("")
+            style.inner(ax)
 
 
 def _bare(ax: Axes) -> None:
@@ -283,10 +281,9 @@ def _gains(table: pd.DataFrame, arm: str, group: str, cluster: str) -> list[tupl
     return [(x, r) for x, r in rows if r is not None]
 
 
-def _chunks(table: pd.DataFrame, group: str) -> Iterable[list[str]]:
-    """Clusters of a group, as many as fit side by side."""
-    _, small = lines.panels_of(table, TUNED, group)
-    return [small[n : n + SIDE_BY_SIDE] for n in range(0, len(small), SIDE_BY_SIDE)]
+def _rows(table: pd.DataFrame, group: str) -> list[Sequence[str]]:
+    """Clusters of a group by rows of panels."""
+    return style.in_rows(lines.panels_of(table, TUNED, group)[1])
 
 
 def _row(arm: str, x: str, n: int, source: str) -> dict:

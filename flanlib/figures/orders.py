@@ -28,7 +28,7 @@ def with_order(table: pd.DataFrame, axis: Axis) -> pd.DataFrame:
     cluster added; one a step and seed of the drawn orders, with all its
     clusters. `n` counts datasets.
     """
-    rows = []
+    rows, points = [], [(seed, point) for seed in axis.seeds for point in axis.points(seed)]
     for part in axis.each_group:
         every, split = part.tuning_clusters, part.catalogue.held_out(part.held_out)
         tuning = [task for task in split.tuning if task.key not in part.left_out]
@@ -37,13 +37,12 @@ def with_order(table: pd.DataFrame, axis: Axis) -> pd.DataFrame:
             _row(part.held_out, ADDED, x, cluster, _n_datasets(known, every[:x]))
             for x, cluster in enumerate(every, 1)
         ]
-        for seed in axis.seeds:
-            for point in axis.points(seed):
-                if (point.group, point.arm) == (part.held_out, SHUFFLED):
-                    drawn = point.cells[0][0].clusters or every
-                    n = _n_datasets(known, drawn)
-                    row = _row(part.held_out, DRAWN, point.x, "+".join(drawn), n)
-                    rows.append(row | {"seeds": seed})
+        for seed, point in points:
+            if (point.group, point.arm) == (part.held_out, SHUFFLED):
+                drawn = point.cells[0][0].clusters or every
+                n = _n_datasets(known, drawn)
+                row = _row(part.held_out, DRAWN, point.x, "+".join(drawn), n)
+                rows.append(row | {"seeds": seed})
     return lines.together(table, pd.DataFrame(rows))
 
 

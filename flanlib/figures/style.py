@@ -5,7 +5,7 @@ readers who confuse red and green; every coloured mark is labelled
 or has a shape of its own as well, so that a grey print loses nothing.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from xml.sax.saxutils import escape
 
 import matplotlib as mpl
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from flanlib import paths
@@ -87,6 +88,17 @@ def title(cluster: str, short: bool = False) -> str:
     if cluster in CLUSTERS:
         return CLUSTERS[cluster][1 if short else 0]
     return cluster.replace("_", " ").capitalize()
+
+
+def in_rows(clusters: Sequence[str]) -> list[Sequence[str]]:
+    """Clusters by rows of panels, five in a row."""
+    return [clusters[n : n + 5] for n in range(0, len(clusters), 5)]
+
+
+def inner(ax: Axes) -> None:
+    """Leave y to the panel on the left."""
+    ax.tick_params(labelleft=False)
+    ax.set_ylabel("")
 
 
 @contextmanager

@@ -12,14 +12,14 @@ Wei et al. 2022, sections 4.1 to 4.5 and appendix: order of the clusters,
 forms of instructions, exemplars, soft prompts of length 10.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from flanlib.catalogue import Task
-from flanlib.config import run_id
+from flanlib.config import Factors, Recipe, run_id
 from flanlib.results import Cell
 from flanlib.studies.estimates import by
 
@@ -66,17 +66,11 @@ def paradigms(axis: Any) -> Iterator[Point]:
     """Tasks alone, with ever more examples; the base with exemplars; tuned on others."""
     tasks, goal = _firsts(axis), ("instruction-tuned", "0")
     for n in ALONE:
-        cells = tuple(
-            cell
-            for task in tasks
-            for cell in axis.asked(
-                axis.tuned(
-                    arm="single-task", tasks=(task.key,), n_examples=n, held_out=task.cluster
-                ),
-                axis.settings.behind.alone,
-                [task],
-            )
-        )
+        runs = [
+            axis.tuned(arm="single-task", tasks=(t.key,), n_examples=n, held_out=t.cluster)
+            for t in tasks
+        ]
+        cells = _each_its_own(axis, runs, axis.settings.behind.alone, tasks)
         yield Point(arm="single-task", x=str(n or "all"), cells=cells, against=(goal,))
     for shots in dict.fromkeys((0, 1, axis.settings.behind.shots)):
         cells = axis.base(tasks, shots=shots)
@@ -174,18 +168,11 @@ def prompt_tuning(axis: Any) -> Iterator[Point]:
     for n in (32, 0):
         x = str(n or "all")
         for arm, run in (("on base", ""), ("on tuned", under)):
-            cells = tuple(
-                cell
-                for task in tasks
-                for cell in axis.asked(
-                    axis.tuned(
-                        arm="prompt-tuned", form="none", tasks=(task.key,), n_examples=n, under=run
-                    ),
-                    axis.settings.behind.soft,
-                    [task],
-                    form="none",
-                )
-            )
+            runs = [
+                axis.tuned(arm="prompt-tuned", form="none", tasks=(t.key,), n_examples=n, under=run)
+                for t in tasks
+            ]
+            cells = _each_its_own(axis, runs, axis.settings.behind.soft, tasks, form="none")
             against = (("on base", x),) if run else ()
             yield Point(arm=arm, x=x, cells=cells, against=against)
 
@@ -210,6 +197,14 @@ def audit(axis: Any) -> Iterator[Point]:
 def _firsts(axis: Any) -> list[Task]:
     """One task per cluster: its first."""
     return [mine[0] for mine in by(axis.held_out_tasks, lambda task: task.cluster).values()]
+
+
+def _each_its_own(
+    axis: Any, runs: Sequence[Factors], recipe: Recipe, tasks: Sequence[Task], **scoring: object
+) -> tuple[Cell, ...]:
+    """Each task asked of the run that is its own."""
+    pairs = zip(runs, tasks, strict=True)
+    return tuple(cell for run, task in pairs for cell in axis.asked(run, recipe, [task], **scoring))
 
 
 PLANS: dict[str, Callable[[Any], Iterator[Point]]] = {
