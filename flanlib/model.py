@@ -8,7 +8,6 @@ the time, and without the repacking to bfloat16 that bitsandbytes does on
 some processors when a model is not in training.
 """
 
-import hashlib
 import json
 import os
 from collections.abc import Sequence
@@ -32,41 +31,15 @@ from transformers import (
     set_seed,
 )
 
-from flanlib import devices, paths
+from flanlib import devices
 from flanlib.config import Arm, Quantization, Recipe
 from flanlib.errors import DataError, ParameterError, RunError
 from flanlib.quiet import quiet
 from flanlib.rehearsal import random_neox as random_neox
+from flanlib.weights import fingerprint as fingerprint
+from flanlib.weights import locate as locate
 
 PADS = ("<|padding|>", "<pad>", "[PAD]", "<|pad|>", "<|finetune_right_pad_id|>")
-
-
-def locate(model: str | Path) -> tuple[str, str | None]:
-    """Folder or hub id of a model, and the hub revision asked for.
-
-    A name below data/models/ comes first, then one below build/models/ (made
-    on the spot), then a folder, then a hub id;
-    `owner/name@revision` pins a hub model.
-
-    Raises
-    ------
-    DataError
-        If it is no name, no folder with a model, and no hub id.
-    """
-    text = str(model)
-    for folder in (paths.MODELS / text, paths.BUILD / "models" / text, Path(text)):
-        if text and folder.is_dir():
-            if not (folder / "config.json").is_file():
-                raise DataError(f"{folder}: no config.json; give a folder saved by transformers")
-            return str(folder), None
-    if text.startswith(("/", ".", "~")) or text.count("/") != 1:
-        known = sorted(p.parent.name for p in paths.MODELS.glob("*/config.json"))
-        raise DataError(
-            f"model {text!r}: no such folder; give one of {known}, a folder, or a hub id"
-            " such as EleutherAI/pythia-70m"
-        )
-    name, _, revision = text.partition("@")
-    return name, revision or None
 
 
 def load(
@@ -226,25 +199,6 @@ def config_of(model: str | Path) -> Any:
     """A model's configuration, without its weights."""
     name, revision = locate(model)
     return _read(AutoConfig, name, revision)
-
-
-def fingerprint(model: str | Path, adapter: str | Path | None = None) -> str:
-    """Twelve hex digits over the weights that tuning starts from.
-
-    The content of a folder's safetensors or PyTorch files, or a hub model's
-    commit; an adapter's files count as well. A base that was pretrained
-    anew under the same name is another base.
-    """
-    found = hashlib.sha256()
-    name, _ = locate(model)
-    folders = [Path(name)] if Path(name).is_dir() else []
-    if not folders:
-        found.update(f"{name}@{config_of(model)._commit_hash}".encode())
-    for folder in [*folders, *([Path(adapter)] if adapter else [])]:
-        for file in sorted([*folder.glob("*.safetensors"), *folder.glob("*.bin")]):
-            with file.open("rb") as opened:
-                found.update(hashlib.file_digest(opened, "sha256").digest())
-    return found.hexdigest()[:12]
 
 
 def attach(model: Any, recipe: Recipe, seed: int, arm: Arm = "tuned") -> Any:

@@ -15,7 +15,7 @@ LONGEST_PROSE = 750  # the micro world's modules are sentences rather than logic
 # A module imports only from what stands before it, in whatever room it is. A
 # new module is put where its imports allow.
 ORDER = """
-errors paths progress storage
+errors paths progress storage weights
 documents prompts.language
 config
 catalogue published profiles
@@ -45,7 +45,7 @@ commands.arguments commands.doctor commands.verbs commands.verbs_study commands.
 TORCH_FREE = """
 commands.arguments cli commands.verbs commands.verbs_study commands.verbs_sweep commands.doctor
 reporting.batch notebook figures study studies.axes studies.runs results studies.estimates
-studies.ledger prompts.rendering mixture report studies.sweep prompts.export prompts.exemplars
+studies.ledger weights prompts.rendering mixture report studies.sweep prompts.export prompts.exemplars
 scoring.sheets rows.hub
 """.split()
 
