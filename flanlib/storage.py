@@ -1,28 +1,66 @@
 """Files that are written whole or not at all, locks, and JSON that is checked.
 
-Every file that flanlib writes and reads back goes through here. A file is
-written under a name of its own beside its place and renamed when it is
-complete, so a kill, a full disk or a second process leaves the old one. Links
-are followed; a pipe or a device is written into and never replaced. A lock
-lies beside what it guards, so that two processes that share nothing but the
-folder still wait for each other.
+Every file that flanlib writes and reads back goes through here; folders that
+are whole or absent are in `folders`. A file is written under a name of its own
+beside its place and renamed when it is complete, so a kill, a full disk or a
+second process leaves the old one. Links are followed; a pipe or a device is
+written into and never replaced. A lock lies beside what it guards, so that two
+processes that share nothing but the folder still wait for each other.
 """
 
+import errno
 import json
 import os
 import shutil
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
-from uuid import uuid4
 
 from filelock import FileLock
 
+from flanlib import parts
 from flanlib.errors import DataError, ParameterError
 
 LOCK = ".lock"
+
+
+@contextmanager
+def together() -> Iterator[Callable[..., IO[Any]]]:
+    """Open files that come into their places together, once all are complete.
+
+    Yields
+    ------
+    A function that takes a path and a mode, as `writing` does, and gives the
+    open file.
+
+    Raises
+    ------
+    ParameterError, OSError
+        As `writing` does; then none of the files is changed.
+    """
+    files: list[_File] = []
+
+    def new(path: str | Path, mode: str = "w") -> IO[Any]:
+        with parts.naming(path):
+            files.append(_File(path, mode))
+            return files[-1].open()
+
+    try:
+        try:
+            yield new
+        except Exception as error:
+            if files:
+                parts.name(error, files[-1].path)
+            raise
+        for step in (_File.complete, _File.place):
+            for file in files:
+                with parts.naming(file.path):
+                    step(file)
+    finally:
+        for file in files:
+            file.drop()
 
 
 @contextmanager
@@ -44,25 +82,8 @@ def writing(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
         If the disk does not take it; its `filename` is the path that was given,
         and what stood there before is kept.
     """
-    target = _target(path)
-    text: dict[str, Any] = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
-    if target.exists() and not stat.S_ISREG(target.stat().st_mode):
-        with _named(path), target.open(mode, **text) as file:
-            yield file
-        return
-    part = target.with_name(f".{target.name[:200]}.{uuid4().hex[:12]}.part")
-    try:
-        with _named(path):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with part.open(mode.replace("w", "x"), **text) as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            if target.exists():
-                shutil.copymode(target, part)
-            os.replace(part, target)
-    finally:
-        part.unlink(missing_ok=True)
+    with together() as new:
+        yield new(path, mode)
 
 
 def write(path: str | Path, content: str | bytes) -> None:
@@ -77,6 +98,20 @@ def write(path: str | Path, content: str | bytes) -> None:
     """
     with writing(path, "w" if isinstance(content, str) else "wb") as file:
         file.write(content)
+
+
+def special(path: str | Path) -> bool:
+    """Whether a path is a pipe, a device, or an open file of a process.
+
+    It is written into; nothing is put in its place or beside it.
+    """
+    try:
+        mode, where = os.stat(path).st_mode, os.path.realpath(Path(path).parent)
+    except (OSError, ValueError):
+        return False
+    if stat.S_ISREG(mode):
+        return where == "/dev" or where.startswith("/proc/")
+    return not stat.S_ISDIR(mode)
 
 
 @contextmanager
@@ -126,29 +161,56 @@ def read_json(path: str | Path, remedy: str, kind: type = dict) -> Any:
     return content
 
 
+class _File:
+    """One file on its way to its place."""
+
+    def __init__(self, path: str | Path, mode: str) -> None:
+        self.path, self.mode, self.special = path, mode, special(path)
+        self.target = Path(path) if self.special else _target(path)
+        self.part: Path | None = None
+        self.file: IO[Any] | None = None
+
+    def open(self) -> IO[Any]:
+        text: dict[str, Any] = {} if "b" in self.mode else {"encoding": "utf-8", "newline": "\n"}
+        if self.special:
+            # To an output that the shell sent into a file, lines are added as by a pipe.
+            to_file = stat.S_ISREG(self.target.stat().st_mode)
+            self.file = self.target.open(self.mode.replace("w", "a" if to_file else "w"), **text)
+            return self.file
+        if self.target.exists() and not os.access(self.target, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self.path))
+        self.target.parent.mkdir(parents=True, exist_ok=True)
+        parts.sweep(self.target, "part")
+        self.part = parts.beside(self.target, "part")
+        self.file = self.part.open(self.mode.replace("w", "x"), **text)
+        return self.file
+
+    def complete(self) -> None:
+        if not self.file.closed:
+            self.file.flush()
+            if self.part:
+                os.fsync(self.file.fileno())
+            self.file.close()
+
+    def place(self) -> None:
+        if self.part:
+            if self.target.exists():
+                shutil.copymode(self.target, self.part)
+            os.replace(self.part, self.target)
+
+    def drop(self) -> None:
+        if self.file:
+            with suppress(OSError):  # a full disk, told already
+                self.file.close()
+        if self.part:
+            self.part.unlink(missing_ok=True)
+
+
 def _target(path: str | Path) -> Path:
     """The file behind a path, links followed."""
     if not Path(path).name or str(path).endswith(os.sep):
         raise ParameterError(f"{str(path)!r} is not the name of a file; give one")
-    try:
-        target = Path(os.path.realpath(path))
-        folder, loop = target.is_dir(), target.is_symlink()
-    except (OSError, ValueError) as error:  # a loop of links, a zero byte
-        raise ParameterError(f"{str(path)!r} cannot be a file ({error}); give another") from None
-    if folder:
+    target, is_folder = parts.real(path)
+    if is_folder:
         raise ParameterError(f"{path}: is a folder; give the name of a file in it")
-    if loop:
-        raise ParameterError(f"{path}: is a link that leads round to itself; give another")
     return target
-
-
-@contextmanager
-def _named(path: str | Path) -> Iterator[None]:
-    """Let a system error tell the path that the user gave."""
-    try:
-        yield
-    except OSError as error:
-        hidden = error.filename is None or ".part" in str(error.filename)
-        if hidden and not isinstance(error, BrokenPipeError):
-            error.filename = str(path)
-        raise

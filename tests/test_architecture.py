@@ -15,7 +15,9 @@ LONGEST_PROSE = 750  # the micro world's modules are sentences rather than logic
 # A module imports only from what stands before it, in whatever room it is. A
 # new module is put where its imports allow.
 ORDER = """
-errors paths progress storage weights
+errors paths progress
+parts storage folders
+weights
 documents prompts.language
 config
 catalogue published profiles
@@ -23,7 +25,7 @@ micro.*
 rows.cleaners rows.shapes rows.columns rows.adapters rows.files rows.cuts
 sources rows.hub
 templates micro.tokenizer
-prompts.audit prompts.overlap prompts.stream mixture prompts.rendering prompts.export commands.listing
+prompts.audit prompts.overlap prompts.stream mixture prompts.rendering prompts.harness prompts.export commands.listing
 encode training.packing
 quiet devices rehearsal training.checkpoint training.card model
 scoring.tree scoring.opened scoring.likelihood scoring.generate
