@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
+from flanlib import parts, storage
 from flanlib.commands.arguments import like
 from flanlib.errors import ParameterError
 from flanlib.progress import say
@@ -25,17 +26,13 @@ def show(value: Any) -> None:
 @contextmanager
 def output(path: Path | None) -> Iterator[TextIO]:
     """A file, there whole or not at all, or standard output."""
-    if path is None:
-        yield sys.stdout
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with part.open("w", encoding="utf-8", newline="\n") as file:
+    if path is not None:
+        with storage.writing(path) as file:
             yield file
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+        return
+    with parts.naming("standard output"):
+        yield sys.stdout
+        sys.stdout.flush()
 
 
 def doctor() -> int:
@@ -194,7 +191,7 @@ def mix(
         Examples to write; 0 writes as many as the mixture draws from.
     out
         File to write, with `.audit.json` beside it and the audit printed;
-        without it, standard output, and the audit on standard error.
+        without it, or into a pipe, the audit goes to standard error alone.
     model
         Whose tokenizer counts tokens for the audit; without it, none does.
     rows
@@ -202,25 +199,23 @@ def mix(
     """
     from flanlib import catalogue, mixture
     from flanlib.prompts import rendering
+    from flanlib.prompts.export import write_mixture
 
     say("reading rows ...")
     mixed = mixture.mixture(catalogue.load(collection), held_out, seed=seed, **given)
     total = n or len(mixed.store)
     say(f"{len(mixed.store)} examples of {len(mixed.parts)} tasks; writing {total}")
-    with output(out) as file:
-        rendering.write(islice(mixed, total), file)
     tokenizer = None
     if model:
         from flanlib.model import load_tokenizer
 
         tokenizer = load_tokenizer(model)
-    audit = mixed.audit(tokenizer)
-    if out is None:
-        say(audit.table())
+    if out is None or storage.special(out):
+        with output(out) as file:
+            rendering.write(islice(mixed, total), file)
+        say(mixed.audit(tokenizer).table())
         return
-    with output(out.with_suffix(".audit.json")) as file:
-        file.write(json.dumps(audit.to_dict(), indent=2, sort_keys=True) + "\n")
-    print(audit.table())
+    print(write_mixture(mixed, total, out, tokenizer).table())
 
 
 @like("flanlib.prompts.export:export", form=FORMS)

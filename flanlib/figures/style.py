@@ -5,6 +5,7 @@ readers who confuse red and green; every coloured mark is labelled
 or has a shape of its own as well, so that a grey print loses nothing.
 """
 
+import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from flanlib import paths
+from flanlib import paths, storage
 from flanlib.errors import DataError
 
 WIDTH = 7.1  # inches
@@ -138,7 +139,8 @@ def save(
     """Write a figure as SVG and PNG, and what it draws as CSV.
 
     The same figure gives the same bytes. The alternative text goes into the
-    SVG (`title`, `desc`) and the PNG (`Description`).
+    SVG (`title`, `desc`) and the PNG (`Description`). The three files come into
+    their places together.
 
     Returns
     -------
@@ -152,19 +154,19 @@ def save(
     if not alt.strip() or table.empty:
         raise DataError(f"{stem}: a figure needs a description and a table; one is empty")
     folder = folder or paths.FIGURES
-    folder.mkdir(parents=True, exist_ok=True)
     found = {suffix: folder / f"{stem}.{suffix}" for suffix in ("svg", "png", "csv")}
-    with look():
-        fig.savefig(found["svg"], metadata={"Date": None, "Creator": None, "Title": stem})
-        fig.savefig(found["png"], metadata={"Software": None, "Title": stem, "Description": alt})
-    _describe(found["svg"], stem, alt)
-    table.to_csv(found["csv"], index=False, float_format="%.4f", lineterminator="\n")
+    svg, about = io.StringIO(), {"Title": stem, "Description": alt}
+    with look(), storage.together() as new:
+        fig.savefig(svg, format="svg", metadata={"Date": None, "Creator": None, "Title": stem})
+        new(found["svg"]).write(_described(svg.getvalue(), stem, alt))
+        fig.savefig(new(found["png"], "wb"), format="png", metadata={"Software": None, **about})
+        csv = new(found["csv"])
+        table.to_csv(csv, index=False, float_format="%.4f", lineterminator="\n")
     return found
 
 
-def _describe(path: Path, stem: str, alt: str) -> None:
-    """Give an SVG its role, title and description, for those who listen."""
-    text = path.read_text(encoding="utf-8")
+def _described(text: str, stem: str, alt: str) -> str:
+    """An SVG with its role, title and description, for those who listen."""
     start = text.index("<svg ")
     end = text.index(">", start)
     head = f'{text[:end]} role="img" aria-labelledby="{stem}-title {stem}-desc">'
@@ -173,4 +175,4 @@ def _describe(path: Path, stem: str, alt: str) -> None:
         f'\n <desc id="{stem}-desc">{escape(alt)}</desc>'
     )
     lines = (line.rstrip() for line in f"{head}{words}{text[end + 1 :]}".split("\n"))
-    path.write_text("\n".join(lines), encoding="utf-8")
+    return "\n".join(lines)

@@ -5,7 +5,7 @@ others get a mixture to tune on.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -14,32 +14,17 @@ from typing import Any, Literal, get_args
 import yaml
 
 from flanlib import catalogue as catalogues
-from flanlib import sources, templates
-from flanlib.catalogue import Catalogue, Task
-from flanlib.errors import MissingResultError, ParameterError
+from flanlib import folders, storage
+from flanlib.catalogue import Catalogue
+from flanlib.errors import ParameterError
 from flanlib.mixture import Mixture, mixture
-from flanlib.prompts import rendering
+from flanlib.prompts import harness, rendering
 from flanlib.prompts.audit import Audit
-from flanlib.templates import Prompt, Template
+from flanlib.templates import Prompt
 
 Target = Literal["lm-eval", "jsonl", "trl", "axolotl", "llama-factory"]
 
-MAX_NEW_TOKENS = 256
-CORPUS_METRICS = ("bleu", "rouge")
-
-LOADER = '''"""Rows of these tasks, read from beside this file."""
-
-import json
-from pathlib import Path
-
-import datasets
-
-
-def load(file, **_):
-    text = (Path(__file__).parent / file).read_text(encoding="utf-8")
-    rows = [json.loads(line) for line in text.split("\\n") if line]
-    return datasets.DatasetDict(test=datasets.Dataset.from_list(rows))
-'''
+MANIFEST = "manifest.json"  # names the files of an export, so that another may replace it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +109,8 @@ def export(
         `lm-eval` for evaluation tasks; `jsonl`, `trl`, `axolotl` or
         `llama-factory` for a mixture.
     out
-        Folder to write; made if absent.
+        Folder to write, whole or not at all. An earlier export there is
+        replaced as a whole.
     tasks
         Task keys; empty means all whose rows are there.
     held_out, seed, n
@@ -141,19 +127,31 @@ def export(
     Raises
     ------
     ParameterError
-        If there is no such target.
+        If there is no such target, or the folder holds what no export wrote.
+    DataError
+        If two parts of it would have the same file.
     """
     if to not in get_args(Target):
         raise ParameterError(f"export: no target {to!r}; there are {', '.join(get_args(Target))}")
     found = collection if isinstance(collection, Catalogue) else catalogues.load(collection)
-    out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
-    if to == "lm-eval":
-        _evaluation(found, out, rows, tasks, form, limit)
-    else:
-        mixed = mixture(found, held_out, seed=seed, form=form, tasks=tasks, rows=rows, limit=limit)
-        _mixture(found, mixed, FORMATS[to], out, n)
-    return out
+    with folders.filling(out, owned=_exported(Path(out)).__contains__) as part:
+        if to == "lm-eval":
+            harness.write(found, part, rows, tasks, form, limit)
+        else:
+            settings = {"seed": seed, "form": form, "tasks": tasks, "rows": rows, "limit": limit}
+            _mixture(found, mixture(found, held_out, **settings), FORMATS[to], part, n)
+        content = {"export": to, "files": [*folders.files(part), MANIFEST]}
+        folders.new_text(part / MANIFEST, _json(content))
+    return Path(out)
+
+
+def _exported(out: Path) -> set[str]:
+    """The files of the export in a folder; none where there is none."""
+    if not (out / MANIFEST).is_file():
+        return set()
+    found = storage.read_json(out / MANIFEST, "delete the folder, or give another")
+    files = found.get("files") if "export" in found else None
+    return {str(name) for name in files} if isinstance(files, list) else set()
 
 
 def mix(
@@ -182,167 +180,48 @@ def mix(
         What `mixture` takes: `seed`, `rows`, `form`, `clusters` and so on.
     """
     found = collection if isinstance(collection, Catalogue) else catalogues.load(collection)
-    mixed, out = mixture(found, held_out, **settings), Path(out)
-    write_rows(map(rendering.record, islice(mixed, n)), out)
-    measure = None
+    mixed, out, measure = mixture(found, held_out, **settings), Path(out), None
     if tokenizer:
         from transformers import AutoTokenizer
 
         measure = AutoTokenizer.from_pretrained(tokenizer)
-    audit = mixed.audit(measure)
-    _write_json(out.with_suffix(".audit.json"), audit.to_dict())
+    return write_mixture(mixed, n, out, measure)
+
+
+def write_mixture(mixed: Mixture, n: int, out: Path, tokenizer: Any = None) -> Audit:
+    """Write examples and, beside them, their audit: both or neither.
+
+    Parameters
+    ----------
+    mixed
+        What the examples are drawn from.
+    out
+        See `mix`.
+    n
+        Examples.
+    tokenizer
+        Counts tokens for the audit; None counts none.
+    """
+    with storage.together() as new:
+        rendering.write(islice(mixed, n), new(out))
+        audit = mixed.audit(tokenizer)
+        new(out.with_suffix(".audit.json")).write(_json(audit.to_dict()))
     return audit
 
 
 def _mixture(catalogue: Catalogue, mixed: Mixture, shape: Format, out: Path, n: int) -> None:
-    write_rows(map(shape.row, islice(mixed, n)), out / "train.jsonl")
-    _write_json(out / "audit.json", mixed.audit().to_dict())
+    folders.new_lines(map(shape.row, islice(mixed, n)), out / "train.jsonl")
+    folders.new_text(out / "audit.json", _json(mixed.audit().to_dict()))
     separators = {part.separator for part in mixed.parts}
     for name, content in shape.settings(catalogue.name, separators.pop()).items():
-        _write(out / name, content)
+        folders.new_text(out / name, content)
     settings = ", ".join(f"{k}={v!r}" for k, v in mixed.settings.items() if v)
-    _write(
+    folders.new_text(
         out / "README.md",
         f"# {catalogue.title}\n\n{n} examples in `train.jsonl`, mixed with {settings}."
         f" `audit.json` says what is in them and what was left out.\n\n{shape.use}\n",
     )
 
 
-def _evaluation(
-    catalogue: Catalogue,
-    out: Path,
-    rows: str | Path | None,
-    tasks: Sequence[str],
-    form: str,
-    limit: int | None,
-) -> None:
-    """Task files of lm-evaluation-harness, their rows, and their groups."""
-    clusters: dict[str, list[str]] = {}
-    skipped: dict[str, str] = {}
-    for task in [catalogue.task(key) for key in tasks] or catalogue.tasks.values():
-        asked = templates.of_task(catalogue, task, form)
-        if task.kind == "rank":
-            asked = templates.rankable(asked)
-        asked = [t for t in asked if not t.inverted]
-        try:
-            examples = list(sources.examples(catalogue, task, "eval", rows=rows, limit=limit))
-        except MissingResultError as error:
-            skipped[task.key] = str(error)
-            continue
-        group = f"{catalogue.name}_{task.key}"
-        names = []
-        for template in asked:
-            prompts = [rendering.phrase(example, template, form) for example in examples]
-            names.append(_evaluation_task(group, task, template, prompts, out))
-        metrics = [m["metric"] for m in _metrics(task)]
-        _write_yaml(out / f"{group}.yaml", _group(group, names, metrics))
-        clusters.setdefault(task.cluster, []).append(group)
-    if not clusters:
-        raise MissingResultError(
-            f"{catalogue.name}: no task to export: "
-            + "; ".join(f"{key}: {why}" for key, why in skipped.items())
-        )
-    for cluster, groups in clusters.items():
-        name = f"{catalogue.name}_{cluster}"
-        if name not in groups:
-            _write_yaml(out / f"{name}.yaml", {"group": name, "task": groups})
-    _write(out / "rows.py", LOADER)
-    first = next(iter(clusters.values()))[0]
-    lines = [f"- {key}: {why}" for key, why in skipped.items()]
-    _write(
-        out / "README.md",
-        f"# {catalogue.title}\n\nTasks for lm-evaluation-harness: one per task and template, a"
-        " group per task (the mean over its templates) and per cluster.\n\n"
-        f"    lm_eval --include_path . --tasks {first} --model hf --model_args pretrained=MODEL\n"
-        + ("\nWithout rows, so not here:\n\n" + "\n".join(lines) + "\n" if lines else ""),
-    )
-
-
-def _evaluation_task(
-    group: str, task: Task, template: Template, prompts: Sequence[Prompt], out: Path
-) -> str:
-    """Write one task file and its rows; return the task's name."""
-    name = f"{group}_{template.id}"
-    file = f"data/{task.key}/{template.id}.jsonl"
-    ranked = task.kind == "rank"
-    write_rows(
-        (
-            {"query": p.input, "choices": list(p.options), "gold": p.gold}
-            if ranked
-            else {"query": p.input, "target": p.target, "references": list(p.references)}
-            for p in prompts
-        ),
-        out / file,
-    )
-    content = {
-        "task": name,
-        "dataset_kwargs": {"file": file},
-        "test_split": "test",
-        "output_type": "multiple_choice" if ranked else "generate_until",
-        "doc_to_text": "query",
-        "target_delimiter": prompts[0].separator if prompts else templates.SEPARATOR,
-        "metric_list": _metrics(task),
-        "metadata": {"version": 1.0},
-    }
-    if ranked:
-        content |= {"doc_to_choice": "choices", "doc_to_target": "gold"}
-    else:
-        until = ["\n"] if task.stop == "newline" else ["\n\n"]
-        content |= {
-            "doc_to_target": "target" if _by_corpus(task) else "references",
-            "generation_kwargs": {
-                "until": until,
-                "do_sample": False,
-                "max_gen_toks": MAX_NEW_TOKENS,
-            },
-        }
-    _write_yaml(out / f"{name}.yaml", content, "custom_dataset: !function rows.load\n")
-    return name
-
-
-def _by_corpus(task: Task) -> bool:
-    return task.metric.startswith(CORPUS_METRICS)
-
-
-def _metrics(task: Task) -> list[dict[str, Any]]:
-    """What the harness can compute without files of its own to download."""
-    if task.kind == "rank":
-        return [
-            {"metric": name, "aggregation": "mean", "higher_is_better": True}
-            for name in ("acc", "acc_norm")
-        ]
-    if _by_corpus(task):
-        return [
-            {"metric": name, "aggregation": name, "higher_is_better": True}
-            for name in ("bleu", "chrf")
-        ]
-    exact = {"metric": "exact_match", "aggregation": "mean", "higher_is_better": True}
-    return [exact | {"ignore_case": True, "ignore_punctuation": True}]
-
-
-def _group(name: str, tasks: list[str], metrics: Iterable[str]) -> dict[str, Any]:
-    means = [{"metric": m, "aggregation": "mean", "weight_by_size": False} for m in metrics]
-    return {"group": name, "task": tasks, "aggregate_metric_list": means}
-
-
-def write_rows(rows: Iterable[Mapping[str, Any]], path: Path) -> int:
-    """Write JSON lines, making the folder; return how many."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    encode, count = json.JSONEncoder(ensure_ascii=False).encode, 0
-    with path.open("w", encoding="utf-8", newline="\n") as out:
-        for row in rows:
-            out.write(encode(row) + "\n")
-            count += 1
-    return count
-
-
-def _write(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8", newline="\n")
-
-
-def _write_json(path: Path, content: Any) -> None:
-    _write(path, json.dumps(content, indent=2, sort_keys=True) + "\n")
-
-
-def _write_yaml(path: Path, content: Mapping[str, Any], extra: str = "") -> None:
-    _write(path, yaml.safe_dump(dict(content), sort_keys=False, allow_unicode=True) + extra)
+def _json(content: Any) -> str:
+    return json.dumps(content, indent=2, sort_keys=True) + "\n"
