@@ -1,5 +1,6 @@
 """A language model that has learnt nothing, to rehearse and to measure with."""
 
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,8 +14,14 @@ from transformers import (
     set_seed,
 )
 
+from flanlib import folders
 from flanlib.errors import ParameterError
 from flanlib.quiet import quiet
+
+# What transformers writes of a model and its tokenizer.
+MODEL_FILES = re.compile(
+    r"((generation_|tokenizer_)?config|tokenizer|special_tokens_map)\.json|model.*\.safetensors.*"
+)
 
 
 class Shape(NamedTuple):
@@ -75,7 +82,7 @@ def random_neox(
     Parameters
     ----------
     out_dir
-        Folder of the model; made where it is not there.
+        Folder of the model, whole or not at all; a model that is there is replaced.
     size
         A key of `SHAPES`.
 
@@ -86,12 +93,11 @@ def random_neox(
     """
     if size not in SHAPES:
         raise ParameterError(f"size {size!r}: there are {', '.join(SHAPES)}")
-    out = Path(out_dir)
     model = neox(size, seed).to(getattr(torch, dtype))
-    with quiet():
-        model.save_pretrained(out)
-    byte_tokenizer().save_pretrained(out)
-    return out
+    with folders.filling(out_dir, owned=MODEL_FILES.fullmatch) as part, quiet():
+        model.save_pretrained(part)
+        byte_tokenizer().save_pretrained(part)
+    return Path(out_dir)
 
 
 def neox(size: str, seed: int = 1) -> PreTrainedModel:

@@ -18,15 +18,15 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
-from flanlib import devices
+from flanlib import devices, folders, storage
 from flanlib import mixture as mixtures
 from flanlib import model as models
 from flanlib.config import Factors, Recipe, digest, run_id
-from flanlib.errors import ParameterError, RunError
+from flanlib.errors import DataError, ParameterError, RunError
 from flanlib.quiet import quiet
 from flanlib.templates import Prompt
 from flanlib.training import card, checkpoint, folding, memory, packing
-from flanlib.training.trainer import STATE, PackedTrainer, Progress, Steps, Watch, arguments
+from flanlib.training.trainer import PackedTrainer, Progress, Steps, Watch, arguments, progress_at
 
 RUN = "run.json"
 
@@ -89,12 +89,18 @@ class TuneResult:
         """
         path = Path(out) / RUN
         try:
-            found = json.loads(path.read_text(encoding="utf-8"))
+            found = storage.read_json(path, "delete its folder and tune again")
+        except DataError as error:
+            raise RunError(f"no finished run: {error}") from None
+        try:
             kinds = {"factors": Factors, "recipe": Recipe, "progress": Progress}
             parts = {name: kind(**found[name]) for name, kind in kinds.items()}
+            found["mixture"]["digest"]  # what a run is compared by
             return cls(**{**found, **parts, "out": Path(out)})
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise RunError(f"{path}: no finished run ({error}); tune into this folder") from None
+        except (ValueError, TypeError, KeyError) as error:
+            raise RunError(
+                f"{path}: no finished run ({error!s:.100}); delete its folder and tune again"
+            ) from None
 
     def load(self, device: str | None = None, dtype: str | None = None) -> tuple[Any, Any]:
         """The tuned model and its tokenizer; see `model.load`."""
@@ -112,8 +118,7 @@ class TuneResult:
         """Write run.json."""
         found = {**asdict(self), "out": None}
         del found["out"]
-        text = json.dumps(found, indent=1, ensure_ascii=False)
-        (folder / RUN).write_text(text + "\n", encoding="utf-8")
+        storage.write(folder / RUN, json.dumps(found, indent=1, ensure_ascii=False) + "\n")
 
 
 def tell_stderr(line: str) -> None:
@@ -166,6 +171,7 @@ def tune(
         If the arm is `base`, or has an adapter under it and is no soft prompt.
     """
     out, tell = Path(out), progress or (lambda line: None)
+    folders.vacant(out, owned=lambda file: True)  # whose files they are is asked below
     if factors.arm == "base":
         raise ParameterError("arm 'base' is not tuned; give tuned, finetuned or another arm")
     if adapter is not None and factors.arm != "prompt-tuned":
@@ -213,7 +219,8 @@ def prompts_from(source: Any, start: int) -> Iterator[Prompt]:
 
 def _finished(out: Path, identity: dict[str, str]) -> TuneResult | None:
     """The run in a folder; an error if it is another one."""
-    if not out.exists() or not any(out.iterdir()):
+    if not (out / RUN).exists():
+        folders.vacant(out)
         return None
     found = TuneResult.read(out)
     there = {
@@ -295,18 +302,13 @@ class Run:
 
     def _resume(self, identity: dict[str, str]) -> tuple[int, Path | None, Progress]:
         """Steps done, the checkpoint to start from, and what was counted."""
-        note = self.folder / "run.json"
-        if note.is_file() and (found := json.loads(note.read_text())) != identity:
-            raise RunError(
-                f"{self.folder}: checkpoints of another run ({found}, not {identity});"
-                " delete the folder, or give another --out"
-            )
-        checkpoint.note(note, json.dumps(identity))
+        checkpoint.claim(self.folder, identity)
         last = checkpoint.latest(self.folder)
         if last is None:
             return 0, None, Progress()
+        progress = progress_at(*last)
         self.tell(f"{self.out}: going on after step {last[0]}")
-        return *last, Progress(**json.loads((last[1] / STATE).read_text()))
+        return *last, progress
 
     def _save(
         self,
@@ -342,9 +344,7 @@ class Run:
             if self.factors.arm == "finetuned":
                 tokenizer.save_pretrained(staging)
             result.write(staging)
-            (staging / "README.md").write_text(card.text(result), encoding="utf-8")
+            storage.write(staging / checkpoint.CARD, card.text(result))
 
-        if self.out.exists():
-            self.out.rmdir()
-        checkpoint.whole(self.folder / checkpoint.STAGING, self.out, write)
+        checkpoint.whole(self.out, write)
         return result

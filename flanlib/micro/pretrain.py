@@ -10,7 +10,6 @@ Muon: Jordan et al. 2024, as in `torch.optim.Muon`.
 """
 
 import json
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,16 +18,18 @@ from pathlib import Path
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from flanlib import paths
+from flanlib import folders, paths, storage
 from flanlib.errors import ParameterError, RunError
 from flanlib.micro import corpus, probes
 from flanlib.micro import tokenizer as micro_tokenizer
 from flanlib.micro.batches import ROW_TOKENS, batches, n_steps
 from flanlib.micro.world import REPORTED
+from flanlib.rehearsal import MODEL_FILES
 
 MUON_RATE, ADAM_RATE = 5e-3, 3e-3
 WARMUP_STEPS, DECAY_FROM, FLOOR = 50, 0.5, 0.05
 CHECKPOINT_STEPS = 500
+CARDS = ("pretraining.json", "README.md")
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,8 @@ def pretrain(
     name
         A key of `SIZES`.
     out
-        Folder to write; `data/models/<name>` if None.
+        Folder to write, whole or not at all; `data/models/<name>` if None. A
+        model that an earlier call left there is replaced.
     compiled
         Whether torch.compile is used (faster, other rounding).
 
@@ -158,13 +160,16 @@ def pretrain(
     Raises
     ------
     ParameterError
-        If there is no such size.
+        If there is no such size, or the folder holds something else.
     RunError
-        If the loss is not finite.
+        If the loss is not finite, or the checkpoint is damaged.
     """
     if name not in SIZES:
         raise ParameterError(f"no size {name!r}; there are {', '.join(SIZES)}")
     out = out or paths.MODELS / name
+    ours = (out / "pretraining.json").is_file()
+    owned = lambda file: ours and (file in CARDS or bool(MODEL_FILES.fullmatch(file)))  # noqa: E731
+    folders.vacant(out, owned)
     tokenizer = micro_tokenizer.build(micro_tokenizer.vocabulary(world_seed))
     torch.manual_seed(seed)
     model = build(SIZES[name], len(tokenizer), tokenizer.pad_token_id, tokenizer.eos_token_id)
@@ -172,11 +177,7 @@ def pretrain(
     state = {"step": 0, "tokens": 0, "seconds": 0.0, "curve": []}
     checkpoint = paths.RUNS / "pretrain" / f"{name}-w{world_seed}-s{seed}.pt"
     if checkpoint.is_file():
-        saved = torch.load(checkpoint, weights_only=False)
-        state = saved["state"]
-        model.load_state_dict(saved["model"])
-        for opt, value in zip(opts, saved["optimisers"], strict=True):
-            opt.load_state_dict(value)
+        state = _resume(checkpoint, model, opts)
         say(f"{name}: going on from step {state['step']}")
     loss_function = torch.compile(loss_of, dynamic=False) if compiled else loss_of
     total, started, mean = n_steps(phases), time.monotonic() - state["seconds"], []
@@ -221,11 +222,11 @@ def pretrain(
         "torch": torch.__version__, "probes": probes.probe(model, tokenizer, world_seed),
         "curve": state["curve"],
     }  # fmt: skip
-    out.mkdir(parents=True, exist_ok=True)
-    model.to(torch.bfloat16).save_pretrained(out)
-    tokenizer.save_pretrained(out)
-    (out / "pretraining.json").write_text(json.dumps(record) + "\n")
-    (out / "README.md").write_text(card(record))
+    with folders.filling(out, owned) as part:
+        model.to(torch.bfloat16).save_pretrained(part)
+        tokenizer.save_pretrained(part)
+        storage.write(part / "pretraining.json", json.dumps(record) + "\n")
+        storage.write(part / "README.md", card(record))
     checkpoint.unlink(missing_ok=True)
     return record
 
@@ -263,10 +264,21 @@ Probes after pretraining, percent right ({probes.N_QUESTIONS} questions each):
 
 
 def _checkpoint(path: Path, model, opts, state) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    torch.save(
-        {"state": state, "model": model.state_dict(), "optimisers": [o.state_dict() for o in opts]},
-        part,
-    )
-    os.replace(part, path)
+    optimisers = [o.state_dict() for o in opts]
+    with storage.writing(path, "wb") as file:
+        torch.save({"state": state, "model": model.state_dict(), "optimisers": optimisers}, file)
+
+
+def _resume(path: Path, model, opts) -> dict:
+    """Take model and optimisers back to a checkpoint; what was counted until then."""
+    try:
+        saved = torch.load(path, weights_only=True)
+        model.load_state_dict(saved["model"])
+        for opt, value in zip(opts, saved["optimisers"], strict=True):
+            opt.load_state_dict(value)
+        return saved["state"]
+    except Exception as error:  # torch and pickle raise errors of their own kinds
+        why = " ".join(str(error).split())[:100]
+        raise RunError(
+            f"{path}: the checkpoint is damaged ({why}); delete it and pretrain from the beginning"
+        ) from None

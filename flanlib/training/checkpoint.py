@@ -6,27 +6,32 @@ all. The folder stands beside a run's outputs, not inside them, so that a
 workflow that clears its outputs does not clear the way back.
 """
 
-import errno
-import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TextIO
 
-from flanlib.errors import RunError
+from filelock import FileLock, Timeout
+
+from flanlib import folders, parts, storage
+from flanlib.errors import DataError, FlanlibError, RunError
 
 MANIFEST = "manifest.json"
-STAGING = "writing"
+CARD = "README.md"  # meant to be edited, so it is not listed
+HOLDER = "holder"  # number of the process that holds the lock
+PATIENCE_S = 0.2  # for a lock that is about to be let go
+TRIES = 50  # where other runs end and take the folder away
 KEPT = 2
+ADVICE = "delete this folder to go on from the checkpoint before it"
 
 
 def folder(out: str | Path) -> Path:
     """Where the checkpoints of a run that writes to `out` stand."""
-    out = Path(out)
+    out = Path(out).absolute() if Path(out).name in ("", "..") else Path(out)
     return out.with_name(out.name + ".checkpoints")
 
 
@@ -41,9 +46,11 @@ def locked(path: Path) -> Iterator[Path]:
     """
     lock = _lock(path)
     try:
+        with suppress(OSError):  # it only names this process to others
+            storage.write(path / HOLDER, str(os.getpid()))
         yield path
     finally:
-        lock.close()
+        lock.release()
 
 
 def drop(path: Path) -> None:
@@ -53,38 +60,28 @@ def drop(path: Path) -> None:
             shutil.rmtree(path)
 
 
-def _lock(path: Path) -> TextIO:
-    """The folder's lock file, held, with this process's number in it."""
-    while True:
+def _lock(path: Path) -> FileLock:
+    """The folder's lock, held; the folder is made if need be."""
+    lock = FileLock(path / "lock", timeout=PATIENCE_S)
+    for _ in range(TRIES):
         try:
             path.mkdir(parents=True, exist_ok=True)
-            lock = (path / "lock").open("a+", encoding="utf-8")
-        except OSError as error:
-            raise RunError(f"{path}: cannot be written ({error}); give another --out") from None
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            lock.seek(0)
-            holder = lock.read().strip() or "unknown"
-            lock.close()
-            raise RunError(
-                f"{path}: process {holder} is tuning into this folder; wait for it, stop it,"
-                " or give another --out"
-            ) from None
-        # A run that ends takes its folder away; then the file held is no longer the one there.
-        if _there(path / "lock", lock):
-            lock.truncate(0)
-            lock.write(f"{os.getpid()}")
-            lock.flush()
+            lock.acquire()
             return lock
-        lock.close()
-
-
-def _there(file: Path, opened: TextIO) -> bool:
+        except Timeout:
+            break
+        except OSError as error:
+            if isinstance(error, FileNotFoundError) and not path.exists():
+                continue  # a run that ended took its folder away
+            raise RunError(f"{path}: cannot be written ({error}); give another --out") from None
     try:
-        return os.path.samestat(file.stat(), os.fstat(opened.fileno()))
-    except FileNotFoundError:
-        return False
+        holder = (path / HOLDER).read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        holder = "unknown"
+    raise RunError(
+        f"{path}: process {holder} is tuning into this folder; wait for it, stop it, or give"
+        " another --out"
+    )
 
 
 def save(path: Path, step: int, write: Callable[[Path], None]) -> Path:
@@ -105,41 +102,59 @@ def save(path: Path, step: int, write: Callable[[Path], None]) -> Path:
         If the disk does not take it. What was there before is kept.
     """
     final = path / f"step-{step:07d}"
-    whole(path / STAGING, final, write)
+    whole(final, write)
     for old in _steps(path)[:-KEPT]:
         shutil.rmtree(old)
     return final
 
 
-def whole(staging: Path, final: Path, write: Callable[[Path], None]) -> None:
-    """Fill a staging folder, list and flush its files, then rename it.
+def whole(final: Path, write: Callable[[Path], None]) -> None:
+    """Write a folder whole or not at all, with a list of its files.
 
     Parameters
     ----------
-    staging
-        Folder filled first; what an earlier attempt left there is deleted.
     final
-        Where it stands in the end, on the same file system.
+        Where it stands in the end; it must not be there, or be empty.
+    write
+        Fills the folder that it is given.
 
     Raises
     ------
     RunError
         If the disk does not take it.
     """
-    shutil.rmtree(staging, ignore_errors=True)
     try:
-        staging.mkdir(parents=True)
-        write(staging)
-        files = sorted(p for p in staging.rglob("*") if p.is_file())
-        listed = {str(p.relative_to(staging)): _digest(p) for p in files}
-        (staging / MANIFEST).write_text(json.dumps(listed, indent=1) + "\n")
-        for file in (*files, staging / MANIFEST, staging):
-            _flush(file)
-        os.replace(staging, final)
-        _flush(final.parent)
-    except Exception as error:  # torch and safetensors tell of a full disk in ways of their own
-        shutil.rmtree(staging, ignore_errors=True)
+        with folders.filling(final) as part:
+            write(part)
+            listed = {name: _digest(part / name) for name in folders.files(part) if name != CARD}
+            storage.write(part / MANIFEST, json.dumps(listed, indent=1) + "\n")
+    except FlanlibError:
+        raise
+    except Exception as error:  # torch and safetensors tell of a disk in ways of their own
         raise RunError(_untaken(final, error)) from error
+
+
+@contextmanager
+def reading(path: str | Path) -> Iterator[None]:
+    """Tell in one line of a checkpoint that cannot be read.
+
+    Parameters
+    ----------
+    path
+        Its folder.
+
+    Raises
+    ------
+    RunError
+        For whatever a reader raises.
+    """
+    try:
+        yield
+    except RunError:
+        raise
+    except Exception as error:  # torch, pickle and safetensors raise errors of their own
+        why = " ".join(f"{type(error).__name__}: {error}".split())[:100]
+        raise RunError(f"{path}: is damaged ({why}); {ADVICE}") from None
 
 
 def latest(path: Path) -> tuple[int, Path] | None:
@@ -150,11 +165,10 @@ def latest(path: Path) -> tuple[int, Path] | None:
     RunError
         If a file is missing or is not what was written.
     """
-    shutil.rmtree(path / STAGING, ignore_errors=True)
     steps = _steps(path)
     if not steps:
         return None
-    verify(steps[-1], "delete this folder to go on from the checkpoint before it")
+    verify(steps[-1], ADVICE)
     return int(steps[-1].name.removeprefix("step-")), steps[-1]
 
 
@@ -174,38 +188,56 @@ def verify(path: Path, advice: str) -> None:
         Naming the first file that differs.
     """
     try:
-        listed = json.loads((path / MANIFEST).read_text())
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path / MANIFEST}: cannot be read ({error}); {advice}") from None
+        listed = storage.read_json(path / MANIFEST, advice)
+    except DataError as error:
+        raise RunError(str(error)) from None
     for name, digest in listed.items():
         file = path / name
+        if name == CARD:  # older lists have it
+            continue
         if not file.is_file():
             raise RunError(f"{file}: is missing; {advice}")
         if (found := _digest(file)) != digest:
             raise RunError(
-                f"{file}: is damaged (SHA-256 {found[:12]}, written as {digest[:12]}); {advice}"
+                f"{file}: is damaged (SHA-256 {found[:12]}, written as {str(digest)[:12]}); {advice}"
             )
 
 
-def note(file: Path, text: str) -> None:
-    """Write a small `file` whole or not at all.
+def claim(path: Path, identity: dict[str, str]) -> None:
+    """Make a folder of checkpoints one run's, or see that it is.
+
+    Parameters
+    ----------
+    path
+        Folder of the run's checkpoints.
+    identity
+        What tells the run from others.
 
     Raises
     ------
     RunError
-        If the disk does not take it.
+        If it holds checkpoints of another run, cannot be read, or the disk
+        does not take it.
     """
-    beside = file.with_name(file.name + ".new")
+    note = path / "run.json"
     try:
-        beside.write_text(text, encoding="utf-8")
-        _flush(beside)
-        os.replace(beside, file)
+        if note.is_file():
+            found = storage.read_json(note, f"delete {path} and tune from the beginning")
+            if found != identity:
+                raise RunError(
+                    f"{path}: checkpoints of another run ({found!r:.300}, not {identity});"
+                    " delete the folder, or give another --out"
+                )
+        storage.write(note, json.dumps(identity))
+    except DataError as error:
+        raise RunError(str(error)) from None
     except OSError as error:
-        raise RunError(_untaken(file, error)) from error
+        raise RunError(_untaken(note, error)) from error
 
 
 def _steps(path: Path) -> list[Path]:
-    return sorted(p for p in path.glob("step-*") if p.is_dir())
+    found = (p for p in path.glob("step-*") if re.fullmatch(r"step-[0-9]{7,}", p.name))
+    return sorted(p for p in found if p.is_dir())
 
 
 def _digest(file: Path) -> str:
@@ -213,19 +245,11 @@ def _digest(file: Path) -> str:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def _untaken(final: Path, error: Exception) -> str:
     free = shutil.disk_usage(_existing(final)).free
-    why = " ".join(str(error).split())[:200]
-    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    what = "the disk is full" if full or free < 1 << 22 else f"{type(error).__name__}: {why}"
+    full = getattr(error, "errno", None) in parts.FULL or free < 1 << 22
+    why = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+    what = "the disk is full" if full else why
     return (
         f"{final}: cannot be written ({what}; {free / 2**20:.0f} MiB free); make room, then give"
         " the same command: it goes on from the last checkpoint, which is kept"

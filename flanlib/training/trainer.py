@@ -16,10 +16,11 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers import Trainer, TrainerCallback, TrainerState, TrainingArguments
+from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import PrinterCallback
 
-from flanlib import encode
+from flanlib import encode, storage
 from flanlib.config import Recipe
 from flanlib.errors import RunError
 from flanlib.templates import Prompt
@@ -51,6 +52,27 @@ class Progress:
     n_cut: int = 0
     n_cut_targets: int = 0
     wall_s: float = 0.0
+
+
+def progress_at(step: int, folder: Path) -> Progress:
+    """What was counted until a checkpoint.
+
+    Parameters
+    ----------
+    folder
+        Of the checkpoint.
+
+    Raises
+    ------
+    RunError
+        If the checkpoint is damaged.
+    """
+    with checkpoint.reading(folder):
+        TrainerState.load_from_json(str(folder / TRAINER_STATE_NAME))
+        progress = Progress(**storage.read_json(folder / STATE, checkpoint.ADVICE))
+        if len(progress.losses) != step:
+            raise ValueError(f"{STATE} has {len(progress.losses)} losses after {step} steps")
+    return progress
 
 
 class Steps:
@@ -159,14 +181,23 @@ class PackedTrainer(Trainer):
         self._save_optimizer_and_scheduler(str(staging))
         self._save_rng_state(str(staging))
         self.state.save_to_json(str(staging / "trainer_state.json"))
-        (staging / STATE).write_text(json.dumps(asdict(self.progress)))
+        storage.write(staging / STATE, json.dumps(asdict(self.progress)))
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        found = load_file(Path(resume_from_checkpoint) / TRAINABLE)
-        own = dict(self.model.named_parameters())
-        with torch.no_grad():
+        with checkpoint.reading(resume_from_checkpoint), torch.no_grad():
+            found, own = load_file(Path(resume_from_checkpoint) / TRAINABLE), trainable(self.model)
+            if found.keys() != own.keys():
+                raise ValueError(f"{TRAINABLE} has other weights than the model")
             for name, value in found.items():
                 own[name].copy_(value)
+
+    def _load_optimizer_and_scheduler(self, folder: str | None) -> None:
+        with checkpoint.reading(folder):
+            super()._load_optimizer_and_scheduler(folder)
+
+    def _load_rng_state(self, folder: str | None) -> None:
+        with checkpoint.reading(folder):
+            super()._load_rng_state(folder)
 
 
 def trainable(model: Any) -> dict[str, torch.Tensor]:
