@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from flanlib import paths, profiles
+from flanlib import folders, paths, profiles
 from flanlib.errors import ParameterError, RunError
 
 READERS = {
@@ -138,7 +138,7 @@ def run(
 
     path, values = find(notebook), check(notebook, given or {})
     out = Path(out) if out else paths.BUILD / "notebooks" / path.name
-    out.parent.mkdir(parents=True, exist_ok=True)
+    folders.make(out.parent)
     began = time.monotonic()
     _say(f"{path.stem}: {', '.join(f'{k}={v!r}' for k, v in values.items()) or 'defaults'}")
     try:

@@ -16,8 +16,8 @@ from typing import Any
 
 import pandas as pd
 
-from flanlib import figures, notebook, paths, provenance, results
-from flanlib.errors import MissingResultError
+from flanlib import figures, folders, notebook, paths, provenance, results, storage
+from flanlib.errors import DataError, MissingResultError
 from flanlib.profiles import Settings
 from flanlib.prompts.audit import columns
 from flanlib.reporting import batch, costs, reference
@@ -106,8 +106,7 @@ def write(settings: Settings, out: Path | None = None) -> Report:
     MissingResultError
         If no figure of these settings has been drawn.
     """
-    out = out or paths.REPORT
-    out.mkdir(parents=True, exist_ok=True)
+    out = folders.make(out or paths.REPORT)
     given = batch.given(settings)
     study = open_study(**given)
     sections = [s for stem in batch.stems() if (s := _section(stem, given, out)) is not None]
@@ -142,9 +141,9 @@ def write(settings: Settings, out: Path | None = None) -> Report:
         )
     )
     index = out / "index.html"
-    index.write_text(page, encoding="utf-8")
-    folders = tuple(dict.fromkeys(section.folder for section in sections))
-    return Report(index=index, figures=folders, agreement=agreement, verdict=sentence)
+    storage.write(index, page)
+    taken = tuple(dict.fromkeys(section.folder for section in sections))
+    return Report(index=index, figures=taken, agreement=agreement, verdict=sentence)
 
 
 def compared(study: Study) -> pd.DataFrame:
@@ -182,7 +181,7 @@ def _section(stem: str, given: dict[str, Any], out: Path) -> Section | None:
     svg = at / f"{stem}.svg"
     if not svg.is_file():
         return None
-    text = svg.read_text(encoding="utf-8")
+    text, table = _drawn(svg)
     words = (figures.module(stem).__doc__ or "").strip().split("\n\n", 1)
     alt = re.search(r"<desc[^>]*>(.*?)</desc>", text, re.S)
     return Section(
@@ -191,11 +190,28 @@ def _section(stem: str, given: dict[str, Any], out: Path) -> Section | None:
         caption=" ".join(words[1].split()) if len(words) > 1 else "",
         image="data:image/svg+xml;base64," + base64.b64encode(text.encode()).decode(),
         alt=unescape(alt[1]) if alt else "",
-        table=pd.read_csv(at / f"{stem}.csv", keep_default_na=False),
+        table=table,
         about=_about(study),
         page=_page(stem, study.settings.profile, out),
         folder=at,
     )
+
+
+def _drawn(svg: Path) -> tuple[str, pd.DataFrame]:
+    """A figure as SVG, and the table beside it."""
+    path = svg
+    try:
+        text = svg.read_text(encoding="utf-8")
+        if not text.rstrip().endswith("</svg>"):
+            raise ValueError("its end is missing")
+        path = svg.with_suffix(".csv")
+        return text, pd.read_csv(path, keep_default_na=False)
+    except (OSError, ValueError) as error:  # pandas' errors are ValueErrors
+        why = getattr(error, "strerror", None) or " ".join(str(error).split())[:100]
+        raise DataError(
+            f"{path}: cannot be shown ({why}); draw it again with `flanlib figures --only"
+            f" {svg.stem}`, or with `flanlib run` and the same settings"
+        ) from None
 
 
 def _about(study: Study) -> str:
@@ -212,13 +228,18 @@ def _page(stem: str, profile: str, out: Path) -> str:
     import nbformat
     from nbconvert import HTMLExporter
 
-    content = nbformat.read(source, as_version=4)
+    try:
+        content = nbformat.read(source, as_version=4)
+    except Exception as error:  # nbformat and jsonschema raise errors of their own
+        raise DataError(
+            f"{source}: not a notebook ({type(error).__name__}); delete it, or run it again with"
+            f" `flanlib run --only {stem}`"
+        ) from None
     content.metadata.pop("widgets", None)
     body, _ = HTMLExporter(template_name="basic").from_notebook_node(content)
     target = out / "notebooks" / f"{stem}.html"
-    target.parent.mkdir(exist_ok=True)
     page = _environment().get_template("notebook.html").render(title=stem, body=body)
-    target.write_text(page, encoding="utf-8")
+    storage.write(target, page)
     return f"notebooks/{target.name}"
 
 

@@ -1,14 +1,20 @@
 """A run that is killed ends with the same table."""
 
+import os
+import shutil
+import subprocess
+import sys
+
 import pandas as pd
+import pyarrow.parquet
 import pytest
 from small_models import byte_tokenizer, prompt, random_model
 
-from flanlib import score
-from flanlib.errors import ParameterError, RunError
+from flanlib import parts, score
+from flanlib.errors import DataError, ParameterError, RunError
 from flanlib.scoring import shards
 
-WORDS = byte_tokenizer()
+WORDS, LM = byte_tokenizer(), random_model("llama")
 PROMPTS = [prompt("word " * (n % 5 + 1), example=str(n)) for n in range(11)]
 
 
@@ -45,11 +51,60 @@ def test_killed_and_resumed_equals_unbroken(tmp_path, monkeypatch, kind):
 def test_a_partial_file_is_not_taken_for_a_shard(tmp_path):
     lm = random_model("llama")
     whole = shards.run(lm, WORDS, PROMPTS, out=tmp_path, kind="rank", shard_prompts=4)
-    (tmp_path / "00001.parquet").rename(tmp_path / "00001.part")
-    (tmp_path / "00001.part").write_bytes(b"half")
+    (tmp_path / "00001.parquet").unlink()
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    left = f".00001.parquet.{parts.MACHINE}-{ended.pid}-0123456789ab.part"
+    (tmp_path / left).write_bytes(b"half")
     found = shards.run(lm, WORDS, PROMPTS, out=tmp_path, kind="rank", shard_prompts=4)
     pd.testing.assert_frame_equal(found, whole, check_exact=True)
-    assert not list(tmp_path.glob("*.part"))
+    assert not list(tmp_path.glob(".*.part"))
+
+
+def cut(path):
+    os.truncate(path, 100)
+
+
+def flip(path):
+    """One bit of a log-likelihood, in a file that reads as well as before."""
+    about = pyarrow.parquet.ParquetFile(path).metadata.row_group(0)
+    column = next(c for c in map(about.column, range(99)) if c.path_in_schema == "ll")
+    content = bytearray(path.read_bytes())
+    start = column.dictionary_page_offset or column.data_page_offset
+    content[start + column.total_compressed_size - 3] ^= 1
+    path.write_bytes(content)
+
+
+def swap(path):
+    shutil.copy(path.with_name("00000.parquet"), path)
+
+
+@pytest.mark.parametrize("damage", [cut, flip, swap])
+def test_a_damaged_shard_is_named_before_anything_is_scored(tmp_path, monkeypatch, damage):
+    given = {"out": tmp_path, "kind": "rank", "shard_prompts": 4}
+    whole = shards.run(LM, WORDS, PROMPTS, **given)
+    damage(tmp_path / "00001.parquet")
+    (tmp_path / "00002.parquet").unlink()
+    with monkeypatch.context() as patched, pytest.raises(RunError, match=r"00001\.parquet: is dam"):
+        patched.setattr(score, "rank", None)
+        shards.run(LM, WORDS, PROMPTS, **given)
+    (tmp_path / "00001.parquet").unlink()
+    pd.testing.assert_frame_equal(shards.run(LM, WORDS, PROMPTS, **given), whole, check_exact=True)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "null", "\0"])
+def test_a_damaged_manifest_is_named(tmp_path, content):
+    shards.run(LM, WORDS, PROMPTS, out=tmp_path, kind="rank")
+    (tmp_path / shards.MANIFEST).write_text(content)
+    with pytest.raises(DataError, match=r"manifest\.json: .*; delete the folder .* and score"):
+        shards.run(LM, WORDS, PROMPTS, out=tmp_path, kind="rank")
+
+
+def test_shards_without_a_manifest_are_nobodys(tmp_path):
+    shards.run(LM, WORDS, PROMPTS, out=tmp_path, kind="rank")
+    (tmp_path / shards.MANIFEST).unlink()
+    with pytest.raises(DataError, match=r"manifest\.json: cannot be read"):
+        shards.run(random_model("llama", seed=1), WORDS, PROMPTS, out=tmp_path, kind="rank")
 
 
 def test_another_run_in_the_same_folder_is_refused(tmp_path):

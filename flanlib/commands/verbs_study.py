@@ -196,9 +196,11 @@ def score(
     token_budget
         Tokens in one forward pass; without it, what fits the device.
     """
+    from flanlib import folders
     from flanlib import model as models
     from flanlib.scoring import sheets
 
+    folders.make(out)  # what is no place for scores shows before a model is read
     quantized = quantization or _quantization(adapter)
     lm, tokenizer = models.load(
         model,

@@ -6,7 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from flanlib import paths
+from flanlib import paths, storage
+from flanlib.errors import DataError
+
+REMEDY = "give a folder saved by transformers"
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,10 @@ def n_parameters(model: str) -> int:
     for folder in (paths.MODELS / model, paths.BUILD / "models" / model, Path(model)):
         record = folder / "pretraining.json"
         if record.is_file():
-            return int(json.loads(record.read_text(encoding="utf-8"))["n_parameters"])
+            found = storage.read_json(record, REMEDY).get("n_parameters")
+            if not isinstance(found, int) or found < 1:
+                raise DataError(f"{record}: n_parameters is {found!r:.40}; {REMEDY}")
+            return found
         if files := sorted(folder.glob("*.safetensors")):
             return sum(map(_n_stored, files))
     return 0
@@ -72,6 +78,10 @@ def _short(number: float) -> str:
 
 def _n_stored(file: Path) -> int:
     """Numbers in a safetensors file, from its head alone."""
-    with file.open("rb") as stream:
-        head = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
-    return sum(math.prod(v["shape"]) for k, v in head.items() if k != "__metadata__")
+    try:
+        with file.open("rb") as stream:
+            size = min(int.from_bytes(stream.read(8), "little"), file.stat().st_size)
+            head = json.loads(stream.read(size))
+        return sum(math.prod(v["shape"]) for k, v in head.items() if k != "__metadata__")
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
+        raise DataError(f"{file}: not a safetensors file; {REMEDY}") from None

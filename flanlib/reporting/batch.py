@@ -7,8 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from flanlib import notebook, paths
-from flanlib.errors import FlanlibError, ParameterError
+from flanlib import folders, notebook, paths, storage
+from flanlib.errors import DataError, FlanlibError, ParameterError
 from flanlib.profiles import Settings
 from flanlib.progress import say
 
@@ -120,8 +120,8 @@ def run(
     Notebook -> what went wrong, of those that failed; each is kept as far as
     it came.
     """
-    book = out / "times.json"
-    times = json.loads(book.read_text()) if book.is_file() else {}
+    book = folders.make(out) / "times.json"
+    times = _times(book)
     failed: dict[str, str] = {}
     for number, (stem, values) in enumerate(parameters.items(), 1):
         rest = sum(
@@ -138,8 +138,17 @@ def run(
             say(f"flanlib: {error}")
             continue
         times[_key(stem, values)] = round(time.monotonic() - began, 1)
-        book.write_text(json.dumps(times, indent=1) + "\n")
+        storage.write(book, json.dumps(times, indent=1) + "\n")
     return failed
+
+
+def _times(book: Path) -> dict[str, float]:
+    """Seconds that notebooks took; what cannot be read is not known."""
+    try:
+        found = storage.read_json(book, "")
+    except DataError:
+        return {}
+    return {k: v for k, v in found.items() if isinstance(v, int | float) and 0 <= v < 1e7}
 
 
 def _key(stem: str, values: Mapping[str, Any]) -> str:

@@ -4,7 +4,6 @@ All of it stands in the records. Those made before they kept what tuning took
 are counted, and their cost is not guessed.
 """
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from flanlib import paths, profiles
+from flanlib import paths, profiles, storage
 from flanlib.results import Record
 from flanlib.studies.estimates import by
 
@@ -122,7 +121,7 @@ def benchmarks(folder: Path | None = None) -> list[Benchmark]:
     """
     found = []
     for path in sorted((folder or paths.BENCHMARKS).glob("*.json")):
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = storage.read_json(path, "restore it with git")
         about = {name: str(content.pop(name, "")) for name in ("command", "device")}
         date = str(content.pop("started", content.pop("date", "")))
         table = pd.DataFrame(list(leaves(content)), columns=["what", "value"])
@@ -175,7 +174,7 @@ def gpu_hours(folder: Path | None = None) -> pd.DataFrame:
     """
     recipe, rows = profiles.PROFILES["gpu"].recipe, []
     for path in sorted((folder or paths.BENCHMARKS).glob("tuning*.json")):
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = storage.read_json(path, "restore it with git")
         way = content.get("ways", {}).get("flanlib-nf4", {})
         if "peak_device_gib" not in way:
             continue

@@ -15,7 +15,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from flanlib import paths
+from flanlib import paths, storage
 from flanlib.reporting.glossary import TERMS
 
 PACKAGE = paths.PACKAGE
@@ -310,17 +310,16 @@ def write(out: Path, environment: Any) -> Path:
     -------
     The index.
     """
-    out.mkdir(parents=True, exist_ok=True)
     found = modules()
     known = addresses(found)
     environment.filters["prose"] = lambda text: prose(text, known)
     environment.filters["definitions"] = definitions
     for name, module in found.items():
         page = environment.get_template("module.html").render(module=module, title=name)
-        (out / f"{name}.html").write_text(page, encoding="utf-8")
+        storage.write(out / f"{name}.html", page)
     index = out / "index.html"
     page = environment.get_template("api.html").render(
         modules=found, rooms=rooms(found), title="API reference"
     )
-    index.write_text(page, encoding="utf-8")
+    storage.write(index, page)
     return index

@@ -6,13 +6,13 @@ fetch goes on where it stopped. No code from the hub is ever run.
 """
 
 import json
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from flanlib import storage
 from flanlib.catalogue import Catalogue, Task
 from flanlib.errors import DataError, FlanlibError
 from flanlib.rows import files
@@ -79,7 +79,6 @@ def _fetch(task: Task, where: Path) -> Iterator[str]:
             yield f"there already, in {where}"
             return
         raise DataError(f"not on the hub: {remedy(task, where)}")
-    where.mkdir(parents=True, exist_ok=True)
     source = _identity(task)
     known = _manifest(where)
     names = dict.fromkeys(text.partition("[")[0] for text in task.source.splits.values())
@@ -98,8 +97,9 @@ def _fetch(task: Task, where: Path) -> Iterator[str]:
         except DataError:
             path.unlink()
             raise
-        known[base] = {"source": source, "n": n, "sha256": files.sha256(path)}
-        _write(where / MANIFEST, json.dumps(known, indent=1, sort_keys=True).encode() + b"\n")
+        entry = {"source": source, "n": n, "sha256": files.sha256(path)}
+        known = {**_manifest(where), base: entry}  # another process may have added to it
+        storage.write(where / MANIFEST, json.dumps(known, indent=1, sort_keys=True) + "\n")
         of = f" of {n_source}" if n_source not in (None, n) else ""
         yield f"{base}: {n} rows{of}, {path.stat().st_size / 2**20:.1f} MiB"
 
@@ -110,11 +110,11 @@ def _identity(task: Task) -> dict[str, Any]:
 
 
 def _manifest(where: Path) -> dict[str, dict[str, Any]]:
+    """What is known of the files; an entry that is not one counts as absent."""
     path = where / MANIFEST
-    try:
-        return json.loads(path.read_bytes()) if path.is_file() else {}
-    except ValueError:
-        raise DataError(f"{path}: not JSON; remove it and fetch again") from None
+    found = storage.read_json(path, "remove it and fetch again") if path.is_file() else {}
+    wanted = {"source", "n", "sha256"}
+    return {k: v for k, v in found.items() if isinstance(v, dict) and wanted <= set(v)}
 
 
 def _open(task: Task, name: str) -> Any:
@@ -145,20 +145,16 @@ def _save(task: Task, name: str, path: Path) -> tuple[int | None, int]:
     elif n_source > POOL:
         found = found.shuffle(seed=SHUFFLE_SEED).select(range(POOL))
     schema = found.features.arrow_schema if found.features else None
-    part = path.with_name(f".{path.name}.part")
     writer, n = None, 0
-    try:
+    with storage.writing(path, "wb") as file:
         for batch in found.iter(batch_size=BATCH):
             table = pyarrow.Table.from_pydict(dict(batch), schema=schema)
-            writer = writer or pyarrow.parquet.ParquetWriter(part, table.schema, compression="zstd")
+            writer = writer or pyarrow.parquet.ParquetWriter(file, table.schema, compression="zstd")
             writer.write_table(table)
             n += len(table)
         if writer is None:
             raise DataError(f"task {task.key}: the hub's {name} split has no rows")
         writer.close()
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
     return n_source, n
 
 
@@ -168,9 +164,3 @@ def _look(task: Task, path: Path) -> None:
         adapt_all(row, task, f"{path.stem}-{index}")
         if index == BATCH:
             return
-
-
-def _write(path: Path, data: bytes) -> None:
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(data)
-    os.replace(part, path)

@@ -15,15 +15,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
+import pyarrow
 import torch
 
-from flanlib import score
+from flanlib import score, storage
 from flanlib.config import digest
 from flanlib.errors import ParameterError, RunError
 from flanlib.templates import Prompt
 
 MANIFEST = "manifest.json"
 SHARD_PROMPTS = 2_000
+NAMES = ("task", "template", "example")
 
 
 def run(
@@ -57,7 +59,8 @@ def run(
     Raises
     ------
     RunError
-        If the folder holds shards of other prompts, settings or weights.
+        If the folder holds shards of other prompts, settings or weights, or
+        one that is damaged.
     ParameterError
         If a shard would hold no prompt.
     """
@@ -67,20 +70,43 @@ def run(
     _claim(out, lm, prompts, [kind, shard_prompts, kept])
     act = {"rank": score.rank, "generate": score.generate}[kind]
     starts = range(0, len(prompts), shard_prompts)
-    began, fresh = time.monotonic(), 0
-    for number, first in enumerate(starts):
-        path, part = out / f"{number:05}.parquet", prompts[first : first + shard_prompts]
-        if path.is_file():
+    shards = [
+        (out / f"{number:05}.parquet", prompts[first : first + shard_prompts])
+        for number, first in enumerate(starts)
+    ]
+    # Those that are there are read first, so that damage shows before hours of scoring.
+    tables = {path: _read(path, part) for path, part in shards if path.is_file()}
+    began, done, fresh = time.monotonic(), 0, 0
+    for path, part in shards:
+        done += len(part)
+        if path in tables:
             continue
-        partial = path.with_suffix(".part")
-        act(lm, tokenizer, part, **settings).to_parquet(partial, index=False)
-        partial.replace(path)
+        with storage.writing(path, "wb") as file:
+            table = act(lm, tokenizer, part, **settings)
+            table.to_parquet(file, index=False, write_page_checksum=True)
+        tables[path] = _read(path, part)
         fresh += len(part)
-        say(_line(first + len(part), len(prompts), fresh / (time.monotonic() - began)))
-    return pd.concat(
-        [pd.read_parquet(out / f"{number:05}.parquet") for number in range(len(starts))],
-        ignore_index=True,
-    )
+        say(_line(done, len(prompts), fresh / (time.monotonic() - began)))
+    return pd.concat([tables[path] for path, _ in shards], ignore_index=True)
+
+
+def _read(path: Path, prompts: Sequence[Prompt]) -> pd.DataFrame:
+    """A shard, which has to hold its prompts."""
+    try:
+        table = pd.read_parquet(path, page_checksum_verification=True)
+        found = list(dict.fromkeys(zip(*(table[name] for name in NAMES), strict=True)))
+        why = "" if found == _names(prompts) else "it holds other prompts"
+    except (pyarrow.ArrowException, OSError, ValueError, KeyError) as error:
+        why = " ".join(str(error).split())[:100]
+    if why:
+        raise RunError(
+            f"{path}: is damaged ({why}); delete it, and the same command makes it again"
+        )
+    return table
+
+
+def _names(prompts: Sequence[Prompt]) -> list[tuple[str, ...]]:
+    return list(dict.fromkeys((p.task, p.template, p.example) for p in prompts))
 
 
 def _line(done: int, total: int, rate: float) -> str:
@@ -98,18 +124,15 @@ def _claim(out: Path, lm: Any, prompts: Sequence[Prompt], settings: list) -> Non
         "settings": digest(settings),
     }
     path = out / MANIFEST
-    if path.is_file():
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if other := [name for name, value in content.items() if found.get(name) != value]:
-            raise RunError(
-                f"{out}: holds shards of another run (other {', '.join(other)}); give another"
-                " folder, or delete this one"
-            )
-        return
-    out.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".part")
-    partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    partial.replace(path)
+    with storage.locked(out):
+        if not path.exists() and not any(out.glob("*.parquet")):
+            storage.write(path, json.dumps(content, indent=1) + "\n")
+    found = storage.read_json(path, f"delete the folder {out} and score again")
+    if other := [name for name, value in content.items() if found.get(name) != value]:
+        raise RunError(
+            f"{out}: holds shards of another run (other {', '.join(other)}); give another"
+            " folder, or delete this one"
+        )
 
 
 def fingerprint(lm: torch.nn.Module) -> str:

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from flanlib import folders, storage
 from flanlib.catalogue import Catalogue, Task
 from flanlib.errors import DataError, MissingResultError
 from flanlib.prompts import exemplars
@@ -71,7 +72,8 @@ def score_tasks(
     from flanlib import score
     from flanlib.scoring import shards
 
-    out.mkdir(parents=True, exist_ok=True)
+    folders.make(out)
+    _lines(out)  # a damaged one shows before anything is scored
     chosen = list(tasks)
     for number, task in enumerate(chosen, 1):
         head = f"[{number}/{len(chosen)}] {task.key}"
@@ -138,18 +140,29 @@ def _measured(task: Task, table: Any, examples: Sequence[Example], asked: Asked)
 
 def _write(out: Path, measured: Mapping[str, Any]) -> None:
     """Put a task's line among those of the other tasks."""
-    path = out / RESULTS
-    lines = []
-    if path.is_file():
+    with storage.locked(out), storage.writing(out / RESULTS) as file:
+        others = [line for line in _lines(out) if line["task"] != measured["task"]]
+        for line in (*others, measured):
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def _lines(out: Path) -> list[dict[str, Any]]:
+    """What is on record of the tasks that were scored into a folder."""
+    path, found = out / RESULTS, []
+    if not path.is_file():
+        return found
+    for number, text in enumerate(path.read_bytes().split(b"\n"), 1):
+        if not text.strip():
+            continue
         try:
-            lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        except ValueError as error:
-            raise DataError(f"{path}: not JSON lines ({error}); delete it") from None
-    lines = [line for line in lines if line["task"] != measured["task"]]
-    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in [*lines, measured])
-    part = path.with_name(f".{RESULTS}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+            line = json.loads(text.decode("utf-8"))
+            found.append({"task": line["task"], **line})
+        except (ValueError, TypeError, KeyError, RecursionError):
+            raise DataError(
+                f"{path}:{number}: not what was measured of a task; delete the file and give the"
+                " same command: what was scored is kept beside it"
+            ) from None
+    return found
 
 
 def score_file(
@@ -176,17 +189,15 @@ def score_file(
     from flanlib import score
 
     lines = _prompts(path)
+    folders.make(out)
     requests = [(line["input"], line["options"]) for line in lines]
     found = score.loglikelihoods(
         lm, tokenizer, requests, option_prefix=option_prefix, token_budget=token_budget
     )
-    out.mkdir(parents=True, exist_ok=True)
-    part = out / ".scores.jsonl.part"
-    with part.open("w", encoding="utf-8") as file:
+    with storage.writing(out / "scores.jsonl") as file:
         for line, options in zip(lines, found, strict=True):
             columns = {key: [o[key] for o in options] for key in ("ll", "n_tokens", "n_bytes")}
             file.write(json.dumps({"id": line["id"], **columns}, ensure_ascii=False) + "\n")
-    part.replace(out / "scores.jsonl")
     if any(line.get("gold") is None for line in lines):
         return len(lines), None
     best = [max(range(len(o)), key=lambda k, o=o: o[k]["ll"]) for o in found]

@@ -8,13 +8,14 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from flanlib import catalogue, paths, provenance, results
+from flanlib import catalogue, paths, provenance, results, storage
 from flanlib.catalogue import Catalogue, Task
 from flanlib.config import Factors, Recipe, run_id
 from flanlib.progress import Board, say
@@ -75,8 +76,8 @@ class Job:
         if not self.quiet:
             say(f"  {line}")
             return
-        self.status.parent.mkdir(parents=True, exist_ok=True)
-        self.status.write_text(line, encoding="utf-8")
+        with suppress(OSError):  # a run does not end for want of a word on it
+            storage.write(self.status, line)
 
     @property
     def title(self) -> str:
@@ -261,7 +262,8 @@ def processes() -> int:
 
     if devices.default() == "cuda":
         return 1
-    return max(1, min(4, len(os.sched_getaffinity(0))))
+    here = getattr(os, "sched_getaffinity", None)  # not on every system
+    return max(1, min(4, len(here(0)) if here else os.cpu_count() or 1))
 
 
 def _model(job: Job) -> tuple[Any, Any, dict[str, Any]]:
