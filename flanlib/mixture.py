@@ -77,7 +77,10 @@ def mixture(
         If tuning and evaluation would share a dataset or an example's text.
     MissingResultError
         If no task has train rows.
+    ParameterError
+        If there is no such form.
     """
+    templates.check_form(form)
     settings = {
         "held_out": held_out or "",
         "seed": seed,
@@ -270,7 +273,7 @@ def _read(
     )
     if not len(found):
         return None, replace(audit, excluded="no train row is left" if n_read else "no train row")
-    separator = " " if settings["form"] == "cloze" else templates.SEPARATOR
+    separator = templates.separator_of(settings["form"])
     part = Part(
         task=task, templates=chosen, separator=separator, rows=found, uneven=uneven, rate=0.0
     )

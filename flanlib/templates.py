@@ -14,135 +14,44 @@ Source
 Wei et al. 2022, section 2.1 and 2.3 ("classification with options").
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass as plain_dataclass
-from functools import cache, cached_property, lru_cache
+from collections.abc import Iterable, Iterator
+from functools import cache, lru_cache
 from pathlib import Path
-from typing import Annotated, Literal
-
-from pydantic import ConfigDict, Field
-from pydantic.dataclasses import dataclass
+from typing import Literal
 
 from flanlib import documents
 from flanlib.catalogue import Catalogue, Task
 from flanlib.errors import TemplateError
 from flanlib.prompts import language
-from flanlib.prompts.language import Renderer, renderer
+from flanlib.prompts.template import (
+    FORMS,
+    SEPARATOR,
+    Prompt,
+    Template,
+    TemplateSet,
+    check_form,
+    separator_of,
+)
 from flanlib.rows.adapters import Example
 
+__all__ = [
+    "FORMS",
+    "OPTIONS_HEAD",
+    "SEPARATOR",
+    "Prompt",
+    "Template",
+    "TemplateSet",
+    "check_form",
+    "fields_used",
+    "load",
+    "of_task",
+    "options_block",
+    "rankable",
+    "render",
+    "separator_of",
+]
+
 OPTIONS_HEAD = "OPTIONS:"
-SEPARATOR = "\n"
-
-
-@plain_dataclass(frozen=True, slots=True)
-class Prompt:
-    """A rendered example: what the model reads and what it should write.
-
-    Attributes
-    ----------
-    input
-        Request without trailing whitespace.
-    target
-        The right answer; what is trained on.
-    options
-        Answers to rank, in label order; empty when the task generates or
-        the template may not be ranked.
-    gold
-        Index of the right option.
-    references
-        Acceptable targets, the first equals `target`.
-    task, template, example
-        Key of the task, ids of the template and of the example.
-    inverted
-        Whether the template turns the task round.
-    separator
-        Stands between input and target, tokenised on its own.
-    """
-
-    input: str
-    target: str
-    options: tuple[str, ...]
-    gold: int | None
-    references: tuple[str, ...]
-    task: str
-    template: str
-    example: str
-    inverted: bool = False
-    separator: str = SEPARATOR
-
-
-@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
-class Template:
-    """One way to ask.
-
-    Attributes
-    ----------
-    id
-        Unique in its file; part of every record, so it never changes.
-    input, target
-        Jinja2 text over the dataset's fields.
-    inverted
-        The task turned round: the answer is given, something else is asked.
-    options
-        Whether the OPTIONS block follows (rank tasks) and the template may
-        be ranked.
-    answers
-        Replaces the task's option words, in label order (cloze prompts).
-    """
-
-    id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
-    input: Annotated[str, Field(min_length=1)]
-    target: str = "{{ answer }}"
-    inverted: bool = False
-    options: bool = True
-    answers: tuple[str, ...] = ()
-
-    @cached_property
-    def renderers(self) -> tuple[Renderer, Renderer]:
-        """Functions from fields to the input's and the target's text."""
-        return renderer(self.input), renderer(self.target)
-
-    @cached_property
-    def asked(self) -> frozenset[str]:
-        """Fields the target names."""
-        return fields_used(self, "target")
-
-    def applies(self, example: Example) -> bool:
-        """Whether an example has something in every field the target names."""
-        return all(example.fields[name].strip() for name in self.asked)
-
-
-@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
-class TemplateSet:
-    """All ways to ask for one dataset.
-
-    Attributes
-    ----------
-    fields
-        Names the adapter provides besides `answer`; templates use no other.
-    name
-        What the `dataset-name` form puts before the input.
-    plain
-        The bare input of the `dataset-name` and `none` forms.
-    cloze
-        Plain continuations for an untuned model (GPT-3 style).
-    """
-
-    dataset: str
-    name: str
-    fields: Annotated[tuple[str, ...], Field(min_length=1)]
-    plain: str
-    templates: Annotated[tuple[Template, ...], Field(min_length=1)]
-    cloze: tuple[Template, ...] = ()
-
-    def form(self, form: Literal["instruction", "dataset-name", "none", "cloze"]):
-        """Templates of one form of asking."""
-        if form == "instruction":
-            return self.templates
-        if form == "cloze":
-            return self.cloze
-        text = self.plain if form == "none" else f"{self.name}\n{self.plain}"
-        return (Template(id=form, input=text),)
 
 
 @cache
@@ -171,25 +80,48 @@ def load(catalogue_root: Path, stem: str) -> TemplateSet:
 
 def _check(path: Path, content: TemplateSet) -> None:
     if content.dataset != path.stem:
-        raise TemplateError(f"{path}: dataset: {content.dataset!r} is not the file's name")
-    if "answer" in content.fields or len(set(content.fields)) < len(content.fields):
         raise TemplateError(
-            f"{path}: fields: {', '.join(content.fields)}; each stands once, and 'answer', which"
+            f"{path}: dataset: {language.shown(content.dataset)} is not the file's name"
+        )
+    names = content.fields
+    if "answer" in names or len(set(names)) < len(names):
+        raise TemplateError(
+            f"{path}: fields: {language.shown(names)}; each stands once, and 'answer', which"
             " is always there, never"
         )
+    for name in names:
+        if name in language.RESERVED or not name.isidentifier():
+            raise TemplateError(
+                f"{path}: fields: {language.shown(name)} cannot be named in a template; a field is"
+                " letters, digits and _, and no word of Jinja2's"
+            )
     seen: set[str] = set()
+    for where, text, known in _texts(content):
+        try:
+            language.check(text, known)
+        except ValueError as error:
+            raise TemplateError(f"{path}: {where}: {error}") from None
     for template in (*content.templates, *content.cloze, *content.form("none")):
         if template.id in seen:
-            raise TemplateError(f"{path}: template {template.id!r} stands twice")
+            raise TemplateError(f"{path}: template {language.shown(template.id)} stands twice")
         seen.add(template.id)
-        for part, text in (("input", template.input), ("target", template.target)):
-            try:
-                language.check(text, (*content.fields, "answer"))
-            except ValueError as error:
-                where = "plain" if template.id == "none" else f"template {template.id!r}, {part}"
-                raise TemplateError(f"{path}: {where}: {error}") from None
         if problem := _misused(template):
-            raise TemplateError(f"{path}: template {template.id!r}, {problem}")
+            raise TemplateError(f"{path}: {_place(template, problem)}")
+
+
+def _texts(content: TemplateSet) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """Every text that is rendered: where it stands, and the fields that it may name."""
+    known = (*content.fields, "answer")
+    yield "name", content.name, ()
+    yield "plain", content.plain, known
+    for template in (*content.templates, *content.cloze):
+        for part in ("input", "target"):
+            yield _place(template, part), getattr(template, part), known
+
+
+def _place(template: Template, part: str) -> str:
+    """Where a template's part stands in its file."""
+    return f"template {language.shown(template.id)}, {part}"
 
 
 def _misused(template: Template) -> str:
@@ -203,8 +135,15 @@ def _misused(template: Template) -> str:
         return "input: names no field, so it asks the same of every row"
     if OPTIONS_HEAD in template.input:
         return f"input: has {OPTIONS_HEAD!r} in it; the options follow by themselves"
-    if len(set(template.answers)) < len(template.answers) or len(template.answers) == 1:
-        return f"answers: {', '.join(template.answers)} are not distinct"
+    if not template.target.strip():
+        return "target: is empty"
+    words = [word.strip() for word in template.answers]
+    if "" in words:
+        return "answers: one of them is empty"
+    if len(set(words)) < len(words) or len(words) == 1:
+        return f"answers: {language.line(', '.join(template.answers))} are not distinct"
+    if marked := [word for word in words if any(mark in word for mark in ("{{", "{%", "{#"))]:
+        return f"answers: {language.shown(marked[0])} is shown as it stands; write it without {{}}"
     return ""
 
 
@@ -215,7 +154,10 @@ def of_task(catalogue: Catalogue, task: Task, form: str = "instruction") -> tupl
     ------
     TemplateError
         If a template has another number of answers than the task has options.
+    ParameterError
+        If there is no such form.
     """
+    check_form(form)
     found = load(catalogue.root, task.template_set).form(form)
     for template in found:
         if task.options and template.answers and len(template.answers) != len(task.options):
@@ -259,8 +201,8 @@ def render(
     if template.answers and options:
         options = template.answers
         fields = {**fields, "answer": options[example.gold]}
-    write_input, write_target = template.renderers
     try:
+        write_input, write_target = template.renderers
         text, target = write_input(fields).strip(), write_target(fields).strip()
     except language.FAILURES as error:
         raise TemplateError(

@@ -24,7 +24,7 @@ catalogue published profiles
 micro.*
 rows.cleaners rows.shapes rows.columns rows.adapters rows.files rows.cuts
 sources rows.hub
-templates micro.tokenizer
+prompts.template templates micro.tokenizer
 prompts.audit prompts.overlap prompts.stream mixture prompts.rendering prompts.harness prompts.export commands.listing
 encode training.packing
 quiet devices rehearsal training.checkpoint training.card model

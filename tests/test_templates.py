@@ -1,10 +1,13 @@
 """Template files: what they may say, and errors that name file, id and field."""
 
 import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from flanlib import templates
+from flanlib import mixture, paths, templates
 from flanlib.catalogue import Task
-from flanlib.errors import DataError, TemplateError
+from flanlib.errors import DataError, ParameterError, TemplateError
 from flanlib.prompts import language
 from flanlib.rows.adapters import Example
 from flanlib.templates import Template
@@ -54,10 +57,140 @@ def problem(folder, content):
         "{% macro f() %}{% endmacro %}{{ text }}",
         "{% if text is nope %}x{% endif %}",
         "{{ text | nope }}",
+        "{{ text['ljust'](999999999) }}",
+        "{{ text['zfill'](999999999) }}",
+        "{{ text['encode']() }}",
+        "{{ {'x': text}['get']('x') }}",
+        "{{ text['format_map'](title) }}",
+        "{{ text[title] }}",
+        "{{ (text if title else title)() }}",
+        "{{ text.split(*title) }}",
+        "{{ text.upper }}",
+        "{{ self }} {{ text }}",
+        "{{ text | indent(999999999) }}",
+        "{{ text | join(',', '__class__') }}",
+        "{{ '%999999999d' | format(1) }} {{ text }}",
+        "{{ text | batch(999999999) }}",
+        "{% filter upper %}{{ text }}{% endfilter %}",
     ],
 )
 def test_nothing_reaches_out_of_a_template(tmp_path, text):
     assert "template 'ask', input: " in problem(tmp_path, one(text))
+
+
+BOMBS = {
+    "nested if": "{% if text %}" * 300 + "x" + "{% endif %}" * 300,
+    "nested brackets": "{{ " + "(" * 900 + "text" + ")" * 900 + " }}",
+    "nested lists": "{{ " + "[" * 90 + "text" + "]" * 90 + " }}",
+    "not": "{{ " + "not " * 900 + "text }}",
+    "else": "{{ " + "text if text else " * 300 + "text }}",
+    "filters": "{{ text" + " | lower" * 300 + " }}",
+    "and": "{{ text" + " and text" * 300 + " }}",
+    "parts": "{{ text }}" * 600,
+    "length": "{{ text }}" + "x" * 20_000,
+    "replace": "{{ text" + " | replace('x', 'xxxxxxxxxx')" * 10 + " }}",
+    "replace a constant": "{{ 'x'" + " | replace('x', 'xxxxxxxxxx')" * 10 + " }}{{ text }}",
+    "replace by its method": "{{ text" + ".replace('x', 'xxxxxxxxxx')" * 10 + " }}",
+    "join": "{{ text" + " | join(text)" * 6 + " }}",
+    "in a condition": "{% if text" + " | join(text)" * 6 + " %}a{% endif %}{{ text }}",
+    "number": "{{ " + "9" * 5_000 + " }}",
+    "half a character": "{{ '\\ud800' }}{{ text }}",
+}
+
+
+@pytest.mark.parametrize("kind", BOMBS)
+def test_a_text_without_bound_is_refused_when_it_is_loaded(tmp_path, kind):
+    said = problem(tmp_path, one(BOMBS[kind]))
+    assert "template 'ask', input: " in said and len(said.split("input: ")[1]) < 300
+
+
+@pytest.mark.parametrize("place", ["name", "plain", "target"])
+@pytest.mark.parametrize(
+    "text", ["{{ 'x' * 20000000000 }}", "{% for a in 'ab' %}{{ a }}{% endfor %}", "{{ nope }}"]
+)
+def test_every_text_that_is_rendered_is_checked(tmp_path, place, text):
+    content = yaml.safe_load(one("{{ text }}"))
+    (content["templates"][0] if place == "target" else content)[place] = text
+    where = "template 'ask', target: " if place == "target" else f"{place}: "
+    assert where in problem(tmp_path, yaml.safe_dump(content))
+
+
+def test_a_long_row_makes_no_longer_prompt_than_the_bound():
+    ask = Template(id="ask", input="{{ text }}{{ text | replace('x', 'xxxx') }}")
+    for n, fits in ((1_000, True), (language.LONGEST // 2, False)):
+        example = Example("toy", "r1", {"text": "x" * n, "answer": "y"}, (), None, ("y",))
+        if fits:
+            assert templates.render(example, ask).input == "x" * 5 * n
+        else:
+            with pytest.raises(TemplateError, match="'ask', example r1: more than 10,000,000"):
+                templates.render(example, ask)
+    with pytest.raises(ValueError, match="more than 10,000,000"):
+        language.renderer("{{ text }}" * 3)({"text": "x" * (language.LONGEST // 2)})
+
+
+PIECES = """{{ }} {% %} {# #} ( ) [ ] { } text title answer none 'x' "y" 9 999999999 1e9 | . , ~ + * ** //
+ % - not and or if else elif endif for in endfor set macro endmacro is raw endraw replace join
+ center upper split ljust format get __class__ attr : = == < loop self range \n \\""".split(" ")
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.sampled_from(PIECES), max_size=40).map(" ".join)
+    | st.lists(st.sampled_from(PIECES), max_size=12).map(lambda p: "{{ " + " ".join(p) + " }}")
+    | st.tuples(st.sampled_from(PIECES), st.integers(1, 3_000)).map(lambda p: "{{ " + p[0] * p[1])
+    | st.text(max_size=60)
+)
+def test_any_text_renders_or_is_refused_in_a_line(text):
+    known = ("text", "title", "answer")
+    try:
+        language.check(text, known)
+        assert isinstance(language.renderer(text)(dict.fromkeys(known, "a b")), str)
+    except language.FAILURES as error:
+        assert len(str(error).splitlines()) <= 1 and len(str(error)) < 400
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(PIECES) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.dictionaries(st.sampled_from("dataset name fields plain templates cloze x".split()), VALUES),
+    st.dictionaries(st.sampled_from("id input target inverted options answers".split()), VALUES),
+)
+def test_any_file_loads_or_is_refused_in_a_line(tmp_path_factory, changed, template):
+    content = yaml.safe_load(one("{{ text }}"))
+    content["templates"] += [{"id": "other", "input": "{{ title }}"} | template]
+    try:
+        load(tmp_path_factory.mktemp("c"), yaml.safe_dump(content | changed))
+    except TemplateError as error:
+        assert "toy.yaml" in str(error) and len(str(error).splitlines()) == 1
+        assert len(str(error)) < 1_000
+
+
+@pytest.mark.parametrize("form", ["instructions", "Instruction", "", "none ", None, 3, ["none"]])
+def test_a_form_that_is_none_is_refused(tmp_path, form):
+    content = load(tmp_path, one("{{ text }}"))
+    for ask in (
+        content.form,
+        templates.separator_of,
+        lambda form: templates.of_task(None, None, form),
+        lambda form: mixture.mixture(None, "c", seed=1, form=form),
+    ):
+        with pytest.raises(ParameterError, match="is none of instruction, dataset-name, none,"):
+            ask(form)
+    assert content.form("dataset-name")[0].input == "Toy\n{{ text }}"
+
+
+def test_every_shipped_template_loads():
+    found = [
+        templates.load(path.parents[1], path.stem)
+        for path in sorted(paths.DATA.glob("*/templates/*.yaml"))
+    ]
+    assert sum(len(one.templates) for one in found if one.dataset) > 900
 
 
 @pytest.mark.parametrize("name", ["range", "dict", "lipsum", "namespace", "joiner"])
@@ -71,7 +204,7 @@ def test_what_jinja_offers_is_no_field(tmp_path, name):
         ("{{ txt }}", "input: unknown field 'txt'; there are answer, text, title"),
         ("{% if titel %}x{% endif %}{{ text }}", "input: unknown field 'titel'"),
         ("{{ text ", "input: unexpected end of template"),
-        ("{{ text() }}", "input: does not render: 'str' object is not callable"),
+        ("{{ text() }}", "input: 'call' of 'name' has no place; a call is one of endswith"),
         ("{{ text }} {{ answer }}", "input: shows the answer, so it must be marked inverted"),
         ("Say something.", "input: names no field"),
         ("{{ text }}\nOPTIONS:\n- a", "input: has 'OPTIONS:' in it"),
@@ -89,6 +222,9 @@ def test_a_mistake_in_a_text_names_file_template_and_field(tmp_path, text, said)
         ("    options: true\n    options: false\n", ":8: not YAML: key 'options' stands twice"),
         ("    answers: [yes, no]\n", "template 'ask', answers.0: Input should be a valid string"),
         ('    answers: ["a", "a"]\n', "template 'ask', answers: a, a are not distinct"),
+        ('    answers: ["a", " "]\n', "template 'ask', answers: one of them is empty"),
+        ('    answers: ["a", "{{ text }}"]\n', "answers: '{{ text }}' is shown as it stands"),
+        ('    target: " "\n', "template 'ask', target: is empty"),
         ('    target: "{{ titel }}"\n', "template 'ask', target: unknown field 'titel'"),
     ],
 )
@@ -107,6 +243,8 @@ def test_a_mistake_in_a_field_names_file_template_and_field(tmp_path, more, said
         (HEAD, "templates: "),
         (one("{{ text }}").replace("dataset: toy", "dataset: boy"), "dataset: 'boy' is not"),
         (one("{{ text }}").replace("[text, title]", "[text, text]"), "each stands once"),
+        (one("{{ text }}").replace("[text, title]", "[text, loop]"), "'loop' cannot be named"),
+        (one("{{ text }}").replace("[text, title]", "[text, a b]"), "'a b' cannot be named"),
         (one("{{ text }}").replace("name: Toy\n", ""), "name: missing"),
         (one("{{ text }}").replace('"{{ text }}"', '"{{ tex }}"'), "plain: unknown field 'tex'"),
         (one("{{ text }}") + '  - {id: ask, input: "{{ title }}"}\n', "'ask' stands twice"),

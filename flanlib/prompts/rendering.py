@@ -13,9 +13,8 @@ from flanlib.catalogue import Catalogue, Task
 from flanlib.errors import MissingResultError, TemplateError
 from flanlib.prompts.audit import columns
 from flanlib.rows.adapters import Example
-from flanlib.templates import Prompt, Template
+from flanlib.templates import FORMS, Prompt, Template
 
-FORMS = ("instruction", "dataset-name", "none", "cloze")
 SHOWN = 5
 NULLS = ("None", "nan", "NaN")
 
@@ -103,8 +102,7 @@ def render(
 
 def phrase(example: Example, template: Template, form: str) -> Prompt:
     """A prompt with the separator of its form."""
-    separator = " " if form == "cloze" else templates.SEPARATOR
-    return templates.render(example, template, separator=separator)
+    return templates.render(example, template, separator=templates.separator_of(form))
 
 
 @dataclass(kw_only=True)

@@ -65,7 +65,7 @@ def prompts_of(
     examples: Sequence[Example], asked: Sequence[Template], scoring: Scoring
 ) -> Iterator[Prompt]:
     """Every example in every template, examples outermost."""
-    separator = " " if scoring.form == "cloze" else templates.SEPARATOR
+    separator = templates.separator_of(scoring.form)
     for example in examples:
         for template in asked:
             yield templates.render(

@@ -1,0 +1,169 @@
+"""One template, all templates of a dataset, and the prompt that comes of one."""
+
+from dataclasses import dataclass as plain_dataclass
+from functools import cached_property
+from typing import Annotated, get_args
+
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+from flanlib.config import Form
+from flanlib.errors import ParameterError
+from flanlib.prompts import language
+from flanlib.prompts.language import Renderer, renderer
+from flanlib.rows.adapters import Example
+
+FORMS: tuple[str, ...] = get_args(Form)
+SEPARATOR = "\n"
+
+
+@plain_dataclass(frozen=True, slots=True)
+class Prompt:
+    """A rendered example: what the model reads and what it should write.
+
+    Attributes
+    ----------
+    input
+        Request without trailing whitespace.
+    target
+        The right answer; what is trained on.
+    options
+        Answers to rank, in label order; empty when the task generates or
+        the template may not be ranked.
+    gold
+        Index of the right option.
+    references
+        Acceptable targets, the first equals `target`.
+    task, template, example
+        Key of the task, ids of the template and of the example.
+    inverted
+        Whether the template turns the task round.
+    separator
+        Stands between input and target, tokenised on its own.
+    """
+
+    input: str
+    target: str
+    options: tuple[str, ...]
+    gold: int | None
+    references: tuple[str, ...]
+    task: str
+    template: str
+    example: str
+    inverted: bool = False
+    separator: str = SEPARATOR
+
+
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+class Template:
+    """One way to ask.
+
+    Attributes
+    ----------
+    id
+        Unique in its file; part of every record, so it never changes.
+    input, target
+        Jinja2 text over the dataset's fields.
+    inverted
+        The task turned round: the answer is given, something else is asked.
+    options
+        Whether the OPTIONS block follows (rank tasks) and the template may
+        be ranked.
+    answers
+        Replaces the task's option words, in label order (cloze prompts).
+    """
+
+    id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    input: Annotated[str, Field(min_length=1)]
+    target: str = "{{ answer }}"
+    inverted: bool = False
+    options: bool = True
+    answers: tuple[str, ...] = ()
+
+    @cached_property
+    def renderers(self) -> tuple[Renderer, Renderer]:
+        """Functions from fields to the input's and the target's text."""
+        return renderer(self.input), renderer(self.target)
+
+    @cached_property
+    def asked(self) -> frozenset[str]:
+        """Fields the target names."""
+        return language.fields(self.target)
+
+    def applies(self, example: Example) -> bool:
+        """Whether an example has something in every field the target names."""
+        return all(example.fields[name].strip() for name in self.asked)
+
+
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+class TemplateSet:
+    """All ways to ask for one dataset.
+
+    Attributes
+    ----------
+    fields
+        Names the adapter provides besides `answer`; templates use no other.
+    name
+        What the `dataset-name` form puts before the input.
+    plain
+        The bare input of the `dataset-name` and `none` forms.
+    cloze
+        Plain continuations for an untuned model (GPT-3 style).
+    """
+
+    dataset: str
+    name: str
+    fields: Annotated[tuple[str, ...], Field(min_length=1)]
+    plain: str
+    templates: Annotated[tuple[Template, ...], Field(min_length=1)]
+    cloze: tuple[Template, ...] = ()
+
+    def form(self, form: str) -> tuple[Template, ...]:
+        """Templates of one form of asking.
+
+        Parameters
+        ----------
+        form
+            One of `FORMS`.
+
+        Raises
+        ------
+        ParameterError
+            If it is none of them.
+        """
+        check_form(form)
+        if form == "instruction":
+            return self.templates
+        if form == "cloze":
+            return self.cloze
+        text = self.plain if form == "none" else f"{self.name}\n{self.plain}"
+        return (Template(id=form, input=text),)
+
+
+def check_form(form: str) -> None:
+    """Refuse a form of asking that does not exist.
+
+    Parameters
+    ----------
+    form
+        What was asked for.
+
+    Raises
+    ------
+    ParameterError
+        Naming the forms.
+    """
+    if form not in FORMS:
+        raise ParameterError(f"form: {language.shown(form)} is none of {', '.join(FORMS)}")
+
+
+def separator_of(form: str) -> str:
+    """What stands between input and target in a form of asking: a cloze goes on in its line.
+
+    Parameters
+    ----------
+    form
+        One of `FORMS`; another is refused as by `check_form`.
+    """
+    check_form(form)
+    return " " if form == "cloze" else SEPARATOR
