@@ -1,8 +1,9 @@
 """Devices: which to use, its name, memory held and left."""
 
-import os
 from contextlib import suppress
 from pathlib import Path
+
+import psutil
 
 GIB = 2**30
 
@@ -31,9 +32,19 @@ def peak_memory_gib(kind: str) -> float:
         import torch
 
         return round(torch.cuda.max_memory_allocated() / GIB, 3)
-    lines = Path("/proc/self/status").read_text().splitlines()
-    peak = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
-    return round(peak / 2**20, 3)
+    return round(_peak_bytes() / GIB, 3)
+
+
+def _peak_bytes() -> int:
+    """Most memory this process held: since `forget_peak` on Linux, since its start elsewhere."""
+    with suppress(OSError):
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+    with suppress(ImportError):  # macOS counts bytes there
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return psutil.Process().memory_info().peak_wset  # Windows
 
 
 def name_of(kind: str) -> str:
@@ -51,12 +62,16 @@ def available_gib(kind: str) -> float:
         import torch
 
         return torch.cuda.mem_get_info()[0] / GIB
-    lines = Path("/proc/meminfo").read_text().splitlines()
-    free = next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
-    return free / 2**20 + resident_gib()
+    return psutil.virtual_memory().available / GIB + resident_gib()
 
 
 def resident_gib() -> float:
     """GiB that this process holds now."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / GIB
+    return psutil.Process().memory_info().rss / GIB
+
+
+def cores() -> int:
+    """Cores that this process may use; all of the machine's where that is not told."""
+    here = psutil.Process()
+    allowed = here.cpu_affinity() if hasattr(here, "cpu_affinity") else None
+    return len(allowed) if allowed else psutil.cpu_count() or 1

@@ -9,11 +9,11 @@ some processors when a model is not in training.
 """
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 from peft import (
     LoraConfig,
@@ -168,7 +168,7 @@ def unfold(model: PreTrainedModel, dtype: torch.dtype) -> None:
 
     found = {n: m for n, m in model.named_modules() if isinstance(m, bnb.nn.Linear4bit)}
     size = sum(m.in_features * m.out_features for m in found.values()) * dtype.itemsize
-    if size > 0.5 * os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"):
+    if size > 0.5 * psutil.virtual_memory().available:
         for module in found.values():
             module.support_avx512bf16_for_cpu = False
         return

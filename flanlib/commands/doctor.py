@@ -1,6 +1,5 @@
 """What works on this machine, on one screen, and the next command."""
 
-import os
 import platform
 import shutil
 import sys
@@ -8,10 +7,10 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 
 from flanlib import devices, paths
 from flanlib.prompts.audit import columns
+from flanlib.rows import files
 
 LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes", "datasets", "papermill", "matplotlib")
 HUB_WAIT_S = 4.0
@@ -35,19 +34,20 @@ class Check:
     name: str
     ok: bool
     found: str
-    needed: bool = True
+    needed: bool
 
 
 def examine(say: Callable[[str], None] = lambda line: None) -> list[Check]:
     """Look at everything the study needs; takes a few seconds."""
     found = []
-    for look in (_python, _libraries, _device, _nf4, _hub, _cache, _disk, _models, _records):
-        say(f"looking at {look.__name__.strip('_')} ...")
+    for look, needed in LOOKS.items():
+        name = look.__name__.strip("_")
+        say(f"looking at {name} ...")
         try:
-            found.append(look())
+            ok, text = look()
         except Exception as error:  # a doctor reports whatever fails
-            text = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
-            found.append(Check(name=look.__name__.strip("_"), ok=False, found=text))
+            ok, text = False, f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
+        found.append(Check(name=name, ok=ok, found=text, needed=needed))
     return found
 
 
@@ -73,14 +73,13 @@ def advice(found: Sequence[Check]) -> str:
     return "`make figures` (the micro study), or `flanlib figures` (redraw from records)"
 
 
-def _python() -> Check:
+def _python() -> tuple[bool, str]:
     version = platform.python_version()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    text = f"{version} in {sys.prefix}, {platform.machine()}, {cores} cores"
-    return Check(name="python", ok=sys.version_info >= (3, 11), found=text)
+    text = f"{version} in {sys.prefix}, {platform.machine()}, {devices.cores()} cores"
+    return sys.version_info >= (3, 11), text
 
 
-def _libraries() -> Check:
+def _libraries() -> tuple[bool, str]:
     found, missing = [], []
     for name in LIBRARIES:
         try:
@@ -88,23 +87,21 @@ def _libraries() -> Check:
         except metadata.PackageNotFoundError:
             missing.append(name)
     text = ", ".join(found) + (f"; not installed: {', '.join(missing)}" if missing else "")
-    return Check(name="libraries", ok=not missing, found=text)
+    return not missing, text
 
 
-def _device() -> Check:
+def _device() -> tuple[bool, str]:
     import torch
 
     if not torch.cuda.is_available():
-        return Check(name="device", ok=True, found=f"cpu, {torch.get_num_threads()} threads")
+        return True, f"cpu, {torch.get_num_threads()} threads"
     free, total = (n / 2**30 for n in torch.cuda.mem_get_info())
     name = torch.cuda.get_device_name()
-    text = (
-        f"cuda: {name}, {free:.0f} of {total:.0f} GiB free, bf16 {torch.cuda.is_bf16_supported()}"
-    )
-    return Check(name="device", ok=True, found=text)
+    bf16 = torch.cuda.is_bf16_supported()
+    return True, f"cuda: {name}, {free:.0f} of {total:.0f} GiB free, bf16 {bf16}"
 
 
-def _nf4() -> Check:
+def _nf4() -> tuple[bool, str]:
     """Quantise a small matrix and take it back."""
     import bitsandbytes.functional as quantiser
     import torch
@@ -113,49 +110,56 @@ def _nf4() -> Check:
     plain = torch.randn(128, 128, generator=torch.Generator().manual_seed(0)).to(device)
     packed, state = quantiser.quantize_4bit(plain, quant_type="nf4", compress_statistics=True)
     error = (quantiser.dequantize_4bit(packed, state) - plain).abs().mean().item()
-    return Check(name="nf4", ok=error < 0.1, found=f"on {device}, mean error {error:.3f} of 0.80")
+    return error < 0.1, f"on {device}, mean error {error:.3f} of 0.80"
 
 
-def _hub() -> Check:
-    if os.environ.get("HF_HUB_OFFLINE", "") not in ("", "0"):
-        return Check(name="hub", ok=False, needed=False, found="offline, as HF_HUB_OFFLINE asks")
+def _hub() -> tuple[bool, str]:
+    """Whether the hub answers, by the settings that its own library has read."""
     import urllib.error
     import urllib.request
 
-    url = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        return False, "offline, as HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE asks"
+    url = constants.ENDPOINT
     try:
         urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=HUB_WAIT_S)
     except urllib.error.HTTPError:
         pass
     except OSError as error:
         text = f"not reachable ({getattr(error, 'reason', error)}); the micro study needs none"
-        return Check(name="hub", ok=False, needed=False, found=text)
-    return Check(name="hub", ok=True, needed=False, found=f"{url} answers")
+        return False, text
+    except ValueError:
+        return False, f"HF_ENDPOINT is {url!r}, no address such as https://huggingface.co"
+    return True, f"{url} answers"
 
 
-def _cache() -> Check:
-    found = sorted(p.name for p in (paths.CACHE / "rows").glob("*/*") if p.is_dir())
-    home = os.environ.get("HF_HOME", Path.home() / ".cache" / "huggingface")
-    text = f"{len(found)} tasks fetched in {paths.CACHE}; hub cache {home}"
-    return Check(name="cache", ok=bool(found), needed=False, found=text)
+def _cache() -> tuple[bool, str]:
+    """Tasks with rows; a folder that a failed fetch left behind has none."""
+    from huggingface_hub import constants
+
+    found = [path for path in (paths.CACHE / "rows").glob("*/*") if files.splits(path)]
+    text = f"{len(found)} tasks fetched in {paths.CACHE}; hub cache {constants.HF_HOME}"
+    return bool(found), text
 
 
-def _disk() -> Check:
+def _disk() -> tuple[bool, str]:
     paths.BUILD.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=paths.BUILD):
         free = shutil.disk_usage(paths.BUILD).free / 2**30
-    return Check(name="disk", ok=free > ROOM_GIB, found=f"{free:.0f} GiB free at {paths.BUILD}")
+    return free > ROOM_GIB, f"{free:.0f} GiB free at {paths.BUILD}"
 
 
-def _models() -> Check:
+def _models() -> tuple[bool, str]:
     found = sorted(p.parent.name for p in paths.MODELS.glob("*/config.json"))
-    return Check(name="models", ok=bool(found), found=", ".join(found) or f"none in {paths.MODELS}")
+    return bool(found), ", ".join(found) or f"none in {paths.MODELS}"
 
 
-def _records() -> Check:
+def _records() -> tuple[bool, str]:
     found = {
         path.name: sum(
-            sum(1 for _ in file.open(encoding="utf-8"))
+            sum(1 for _ in file.open("rb"))
             for file in path.glob("*.jsonl")
             if file.name != "examples.jsonl"
         )
@@ -163,4 +167,18 @@ def _records() -> Check:
         if path.is_dir()
     }
     text = ", ".join(f"{name} {n}" for name, n in found.items())
-    return Check(name="records", ok=bool(found), needed=False, found=text or "none")
+    return bool(found), text or "none"
+
+
+# What is looked at, in order, and whether nothing works without it.
+LOOKS: dict[Callable[[], tuple[bool, str]], bool] = {
+    _python: True,
+    _libraries: True,
+    _device: True,
+    _nf4: True,
+    _hub: False,
+    _cache: False,
+    _disk: True,
+    _models: True,
+    _records: False,
+}

@@ -262,8 +262,7 @@ def processes() -> int:
 
     if devices.default() == "cuda":
         return 1
-    here = getattr(os, "sched_getaffinity", None)  # not on every system
-    return max(1, min(4, len(here(0)) if here else os.cpu_count() or 1))
+    return max(1, min(4, devices.cores()))
 
 
 def _model(job: Job) -> tuple[Any, Any, dict[str, Any]]:
