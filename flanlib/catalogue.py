@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from flanlib import documents, paths
+from flanlib import documents, naming, paths
 from flanlib.errors import DataError, LeakageError, ParameterError
 
 STRICT = ConfigDict(extra="forbid")
@@ -260,7 +260,10 @@ def load(collection: str | Path) -> Catalogue:
     path = root / "catalogue.yaml"
     if not path.is_file():
         known = sorted(p.parent.name for p in paths.DATA.glob("*/catalogue.yaml"))
-        raise DataError(f"{path}: no such collection; there are {known}, or give a folder")
+        raise DataError(
+            f"{path}: no such collection{naming.alternatives(root.name, known)};"
+            " or give a folder, with a / in it"
+        )
     content = documents.read(path, _File, DataError)
     clusters = _unique(path, "cluster", content.clusters)
     tasks = _unique(path, "task", content.tasks)
@@ -289,5 +292,19 @@ def _unique(path: Path, what: str, items: Iterable[Any]) -> dict[str, Any]:
 
 def _get(table: dict[str, Any], key: str, what: str, name: str) -> Any:
     if key not in table:
-        raise ParameterError(f"{name}: no {what} {key!r}; there are {', '.join(table)}")
+        aliases = {key: _known_as(found) for key, found in table.items()}
+        remedy = f"flanlib list --collection {name} --count code"
+        raise ParameterError(
+            f"{name}: no {what} {naming.shown(key)}"
+            + naming.alternatives(key, table, aliases, remedy)
+        )
     return table[key]
+
+
+def _known_as(found: Cluster | Task) -> tuple[str, ...]:
+    """Other names of a cluster or task: title, dataset, and the hub's names."""
+    if isinstance(found, Cluster):
+        return (found.title,)
+    source = found.source
+    hub = f"{source.hub_id}/{source.config}"
+    return tuple(filter(None, (found.title, found.dataset, source.hub_id, source.config, hub)))

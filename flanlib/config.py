@@ -7,10 +7,26 @@ their canonical JSON, so that equal settings are the same run everywhere.
 import hashlib
 import json
 from dataclasses import asdict
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
+
+from flanlib.bounds import (
+    Count,
+    Dropout,
+    Exemplars,
+    InputTokens,
+    NonNegativeFloat,
+    PackTokens,
+    PositiveFloat,
+    PositiveInt,
+    Rank,
+    Seed,
+    Share,
+    Templates,
+    Tokens,
+)
 
 STRICT = ConfigDict(extra="forbid", strict=False)
 
@@ -61,10 +77,10 @@ class Factors:
     form: Form = "instruction"
     clusters: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()
-    n_templates: Annotated[int, Field(ge=0, le=10)] = 0
-    n_examples: Annotated[int, Field(ge=0)] = 0
+    n_templates: Templates = 0
+    n_examples: Count = 0
     under: str = ""
-    seed: Annotated[int, Field(ge=0)] = 1
+    seed: Seed = 1
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -104,23 +120,23 @@ class Recipe:
         See `exemplar_share`.
     """
 
-    steps: Annotated[int, Field(ge=1)] = 200
-    examples_per_step: Annotated[int, Field(ge=1)] = 32
-    learning_rate: Annotated[float, Field(gt=0)] = 2e-3
-    warmup: Annotated[float, Field(ge=0)] = 0.05
+    steps: PositiveInt = 200
+    examples_per_step: PositiveInt = 32
+    learning_rate: PositiveFloat = 2e-3
+    warmup: NonNegativeFloat = 0.05
     schedule: Schedule = "cosine"
-    rank: Annotated[int, Field(ge=1)] = 16
-    alpha: Annotated[int, Field(ge=1)] = 32
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    max_gradient_norm: Annotated[float, Field(gt=0)] = 1.0
-    max_input_tokens: Annotated[int, Field(ge=8)] = 1024
-    max_target_tokens: Annotated[int, Field(ge=1)] = 256
-    pack_tokens: Annotated[int, Field(ge=16)] = 2048
+    rank: Rank = 16
+    alpha: PositiveInt = 32
+    dropout: Dropout = 0.0
+    weight_decay: NonNegativeFloat = 0.0
+    max_gradient_norm: PositiveFloat = 1.0
+    max_input_tokens: InputTokens = 1024
+    max_target_tokens: Tokens = 256
+    pack_tokens: PackTokens = 2048
     quantization: Quantization = "nf4"
-    prompt_tokens: Annotated[int, Field(ge=1)] = 10
-    exemplar_share: Annotated[float, Field(ge=0, le=1)] = 0.0
-    max_exemplars: Annotated[int, Field(ge=1)] = 3
+    prompt_tokens: Tokens = 10
+    exemplar_share: Share = 0.0
+    max_exemplars: Exemplars = 3
 
 
 def digest(value: object, n: int = 12) -> str:

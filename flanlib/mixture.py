@@ -16,9 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from flanlib import sources, templates
+from flanlib import naming, sources, templates
+from flanlib.bounds import Count, Exemplars, PositiveInt, Seed, Share, Templates, checked
 from flanlib.catalogue import TRAIN_CAP, Catalogue, Split, Task, load
-from flanlib.config import Factors, Recipe
+from flanlib.config import Factors, Form, Recipe
 from flanlib.errors import LeakageError, MissingResultError, ParameterError
 from flanlib.prompts import overlap
 from flanlib.prompts.audit import EvaluationAudit, TaskAudit
@@ -30,20 +31,21 @@ __all__ = ["RATE_CAP", "Mixture", "few_shot", "mixture", "of_run"]
 RATE_CAP = 3_000
 
 
+@checked
 def mixture(
     catalogue: Catalogue,
     held_out: str | None,
     *,
-    seed: int,
-    form: str = "instruction",
+    seed: Seed,
+    form: Form = "instruction",
     clusters: Sequence[str] = (),
     tasks: Sequence[str] = (),
-    n_templates: int = 0,
-    n_examples: int = 0,
+    n_templates: Templates = 0,
+    n_examples: Count = 0,
     rows: str | Path | None = None,
-    limit: int | None = None,
-    exemplar_share: float = 0.0,
-    max_exemplars: int = 3,
+    limit: PositiveInt | None = None,
+    exemplar_share: Share = 0.0,
+    max_exemplars: Exemplars = 3,
 ) -> Mixture:
     """What a model is tuned on when one cluster is held out.
 
@@ -66,13 +68,15 @@ def mixture(
     rows
         Local folder of rows; None lets the source decide.
     limit
-        Train rows read per task; never more than 30 000.
+        Most train rows read per task; without it, and at most, 30 000.
     exemplar_share
         Share of examples with one to `max_exemplars` solved exemplars of the
         same task and template in front.
 
     Raises
     ------
+    ParameterError
+        If a number or a form is not what the types allow.
     LeakageError
         If tuning and evaluation would share a dataset or an example's text.
     MissingResultError
@@ -106,8 +110,7 @@ def mixture(
         reasons = [f"{key}: {audit.excluded}" for key, audit in audits.items()]
         raise MissingResultError(
             f"{catalogue.name}: no task to tune on while {held_out or 'nothing'!r} is held out: "
-            + ("; ".join(reasons[:3]) or "none is left")
-            + (f"; and {len(reasons) - 3} more" if len(reasons) > 3 else "")
+            + (naming.few(reasons) or "none is left")
         )
     total = sum(min(len(part.rows), RATE_CAP) for part in parts.values())
     for key, part in parts.items():

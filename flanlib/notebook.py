@@ -4,7 +4,7 @@ Papermill itself only warns of a parameter that a notebook does not have, and
 passes on whatever type it is given.
 """
 
-import re
+import ast
 import sys
 import time
 from collections.abc import Mapping
@@ -12,14 +12,11 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from flanlib import folders, paths, profiles
+from flanlib import bounds, catalogue, folders, naming, paths, profiles
 from flanlib.errors import ParameterError, RunError
 
-READERS = {
-    "int": lambda text: int(text) if re.fullmatch(r"[+-]?\d+", text) else None,
-    "float": lambda text: float(text) if _is_number(text) else None,
-    "bool": lambda text: {"true": True, "false": False}.get(text.lower()),
-}
+READERS = {"int": bounds.whole, "float": bounds.real, "bool": lambda text: BOOLS[text.lower()]}
+BOOLS = {"true": True, "false": False}
 
 
 @dataclass(frozen=True)
@@ -41,6 +38,14 @@ class Parameter:
     default: str
     meaning: str
 
+    @property
+    def default_value(self) -> Any:
+        """The default itself; None where it is no literal."""
+        try:
+            return ast.literal_eval(self.default)
+        except (ValueError, SyntaxError):
+            return None
+
 
 def find(notebook: str | Path) -> Path:
     """A notebook's file: a path, or a stem below notebooks/.
@@ -54,8 +59,11 @@ def find(notebook: str | Path) -> Path:
     if path.suffix != ".ipynb":
         path = paths.NOTEBOOKS / f"{notebook}.ipynb"
     if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in paths.NOTEBOOKS.glob("*.ipynb")))
-        raise ParameterError(f"notebook {str(notebook)!r}: no such file; there are {known}")
+        known = sorted(p.stem for p in paths.NOTEBOOKS.glob("*.ipynb"))
+        raise ParameterError(
+            f"notebook {naming.shown(str(notebook))}: no such file"
+            + naming.alternatives(str(notebook), known)
+        )
     return path
 
 
@@ -102,12 +110,28 @@ def check(notebook: str | Path, given: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in given.items():
         if name not in known:
             raise ParameterError(
-                f"{stem}: no parameter {name!r}; there are {', '.join(known) or 'none'}"
+                f"{stem}: no parameter {naming.shown(name)}{naming.alternatives(name, known)}"
             )
         checked[name] = _read(stem, known[name], value)
     shared = {field.name for field in fields(profiles.Settings)}
-    profiles.settings(**{name: value for name, value in checked.items() if name in shared})
+    settings = profiles.settings(**{n: v for n, v in checked.items() if n in shared})
+    own = {n: v for n, v in checked.items() if n not in shared and v != known[n].default_value}
+    _check_own(stem, settings, own)
     return checked
+
+
+def _check_own(stem: str, settings: profiles.Settings, given: Mapping[str, Any]) -> None:
+    """Refuse a cluster, dataset or number of steps that there is not."""
+    found = catalogue.load(settings.collection)
+    if "cluster" in given and given["cluster"] not in settings.clusters:
+        raise ParameterError(
+            f"{stem}: cluster {naming.shown(given['cluster'])} is not held out here"
+            + naming.alternatives(given["cluster"], settings.clusters)
+        )
+    if "dataset" in given and given["dataset"] not in found.datasets():
+        found.task(given["dataset"])
+    if "steps" in given:
+        bounds.check("steps", bounds.Count, given["steps"])
 
 
 def run(
@@ -171,19 +195,15 @@ def _read(stem: str, parameter: Parameter, value: Any) -> Any:
     right = isinstance(value, kinds[parameter.type])
     if right and not (isinstance(value, bool) and parameter.type in ("int", "float")):
         return float(value) if parameter.type == "float" else value
-    read = None
-    if isinstance(value, str):
-        read = READERS[parameter.type](value)
-    if read is None:
-        raise ParameterError(
-            f"{stem}: parameter {parameter.name!r} is {parameter.type}"
-            f" ({parameter.meaning}); found {value!r}"
-        )
-    return read
-
-
-def _is_number(text: str) -> bool:
-    return re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", text) is not None
+    try:
+        if isinstance(value, str) and parameter.type in READERS:
+            return READERS[parameter.type](value)
+    except (ValueError, KeyError):
+        pass
+    raise ParameterError(
+        f"{stem}: parameter {parameter.name!r} is {parameter.type}"
+        f" ({parameter.meaning}); found {naming.shown(value)}"
+    )
 
 
 def _mark(out: Path, text: str) -> None:

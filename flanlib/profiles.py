@@ -6,14 +6,14 @@ the one place where the parameters of notebooks and commands have their
 types, defaults and meanings.
 """
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal, get_type_hints
 
-from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from flanlib import catalogue, paths
+from flanlib import bounds, catalogue, naming, paths
+from flanlib.bounds import Seed
 from flanlib.config import STRICT, Recipe
 from flanlib.errors import ParameterError
 
@@ -134,7 +134,7 @@ class Settings:
     profile: Name = "micro"
     collection: str = ""
     model: str = ""
-    seed: Annotated[int, Field(ge=0)] = 1
+    seed: Seed = 1
     rows: str = ""
     held_out: str = ""
     recompute: str = ""
@@ -157,16 +157,24 @@ class Settings:
         return self._listed("recompute", self.recompute)
 
     @property
-    def _evaluable(self) -> tuple[str, ...]:
+    def _titles(self) -> dict[str, str]:
+        """Cluster that can be held out -> its title."""
         known = catalogue.load(self.collection).clusters
-        return tuple(key for key, cluster in known.items() if cluster.evaluable)
+        return {key: cluster.title for key, cluster in known.items() if cluster.evaluable}
+
+    @property
+    def _evaluable(self) -> tuple[str, ...]:
+        return tuple(self._titles)
 
     def _listed(self, name: str, text: str) -> tuple[str, ...]:
         chosen = [part.strip() for part in text.split(",") if part.strip()]
+        if text and not chosen:
+            raise ParameterError(f"{name}: {naming.shown(text)} names no cluster")
         if strange := [key for key in chosen if key not in self._evaluable]:
+            titles = {key: (title,) for key, title in self._titles.items()}
             raise ParameterError(
-                f"{name}: {strange[0]!r} is no cluster to hold out; there are"
-                f" {', '.join(self._evaluable)}"
+                f"{name}: {naming.shown(strange[0])} is no cluster to hold out"
+                f"{naming.alternatives(strange[0], self._evaluable, titles)}"
             )
         return tuple(key for key in self._evaluable if key in chosen)
 
@@ -195,25 +203,22 @@ def settings(**given: Any) -> Settings:
     ParameterError
         Naming the parameter, what was given, and what is allowed.
     """
-    names = [f.name for f in fields(Settings)]
-    try:
-        plain = TypeAdapter(Settings).validate_python(given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = str(first["loc"][0]) if first["loc"] else "settings"
-        if first["type"] in {"unexpected_keyword_argument", "extra_forbidden"}:
-            allowed = f"there are {', '.join(names)}"
-        else:
-            allowed = f"{first['msg']} ({MEANINGS.get(where, '')})"
-        raise ParameterError(f"{where}: given {first['input']!r}; {allowed}") from None
+    kinds = get_type_hints(Settings, include_extras=True)
+    for name in given:
+        if name not in kinds:
+            raise ParameterError(f"{name}: no such parameter{naming.alternatives(name, kinds)}")
+    checked = {n: bounds.check(n, kinds[n], v, MEANINGS[n]) for n, v in given.items()}
+    plain = Settings(**checked)
     profile = PROFILES[plain.profile]
-    values = {name: getattr(plain, name) for name in names}
+    values = {name: getattr(plain, name) for name in kinds}
     values["collection"] = plain.collection or profile.collection
     values["model"] = plain.model or profile.model
     if plain.rows and not Path(plain.rows).is_dir():
-        raise ParameterError(f"rows: {plain.rows!r} is no folder; give one, or leave it empty")
+        raise ParameterError(
+            f"rows: {naming.shown(plain.rows)} is no folder; give one, or leave it empty"
+        )
     if plain.profile == "rehearsal" and not plain.rows:
         raise ParameterError("rows: a rehearsal needs a folder of local rows; give one")
-    checked = Settings(**values)
-    _ = checked.clusters, checked.again
-    return checked
+    found = Settings(**values)
+    _ = found.clusters, found.again
+    return found

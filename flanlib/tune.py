@@ -9,7 +9,6 @@ and weights differ by rounding from run to run.
 
 import json
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -21,14 +20,17 @@ from typing import Any
 from flanlib import devices, folders, storage
 from flanlib import mixture as mixtures
 from flanlib import model as models
+from flanlib.bounds import Device, Dtype, PositiveInt, checked
 from flanlib.config import Factors, Recipe, digest, run_id
 from flanlib.errors import DataError, ParameterError, RunError
+from flanlib.progress import say
 from flanlib.quiet import quiet
 from flanlib.templates import Prompt
 from flanlib.training import card, checkpoint, folding, memory, packing
 from flanlib.training.trainer import PackedTrainer, Progress, Steps, Watch, arguments, progress_at
 
 RUN = "run.json"
+tell_stderr = say
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,11 +123,7 @@ class TuneResult:
         storage.write(folder / RUN, json.dumps(found, indent=1, ensure_ascii=False) + "\n")
 
 
-def tell_stderr(line: str) -> None:
-    """Write one line of progress."""
-    print(line, file=sys.stderr, flush=True)
-
-
+@checked
 def tune(
     factors: Factors,
     recipe: Recipe,
@@ -134,9 +132,9 @@ def tune(
     rows: str | Path | None = None,
     mixture: Any = None,
     adapter: str | Path | None = None,
-    device: str | None = None,
-    dtype: str | None = None,
-    checkpoint_every: int = 50,
+    device: Device | None = None,
+    dtype: Dtype | None = None,
+    checkpoint_every: PositiveInt = 50,
     progress: Callable[[str], None] | None = tell_stderr,
 ) -> TuneResult:
     """Tune as the factors and the recipe say, and leave the result in `out`.

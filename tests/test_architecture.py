@@ -15,7 +15,7 @@ LONGEST_PROSE = 750  # the micro world's modules are sentences rather than logic
 # A module imports only from what stands before it, in whatever room it is. A
 # new module is put where its imports allow.
 ORDER = """
-errors paths progress
+errors paths progress naming bounds
 parts storage folders
 weights
 documents prompts.language

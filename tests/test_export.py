@@ -52,7 +52,7 @@ def read(path):
 
 
 def test_an_unknown_target_is_refused(toys, tmp_path):
-    with pytest.raises(ParameterError, match="no target 'parrot'; there are lm-eval, jsonl"):
+    with pytest.raises(ParameterError, match="to: 'parrot' is not lm-eval, jsonl"):
         export(toys, "parrot", tmp_path / "out")
 
 

@@ -97,7 +97,13 @@ def test_papermill_lists_every_parameter(path):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"sead": 1}, r"no parameter 'sead'; there are profile, collection"),
+        ({"sead": 1}, r"'sead' \(did you mean 'seed'\?\); there are profile, collection"),
+        ({"seed": "١"}, r"'seed' is int .*found '١'"),
+        ({"seed": "1_0"}, r"'seed' is int"),
+        ({"seed": "9" * 5_000}, r"'seed' is int"),
+        ({"seed": 10**5_000}, r"seed: a number of 16610 bits is not a whole number from 0"),
+        ({"seed": 2**32}, r"seed: 4294967296 is not"),
+        ({"seed": "-1"}, r"seed: -1 is not"),
         ({"seed": "one"}, r"'seed' is int .*found 'one'"),
         ({"seed": 1.5}, r"'seed' is int"),
         ({"seed": True}, r"'seed' is int"),

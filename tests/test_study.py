@@ -135,8 +135,10 @@ def test_time_left_follows_the_pace(monkeypatch, tmp_path):
     [
         ({"profile": "tiny"}, "micro"),
         ({"sead": 1}, r"sead: .*there are profile"),
-        ({"seed": -1}, "greater than or equal to 0"),
-        ({"seed": "one"}, "valid integer"),
+        ({"seed": -1}, "seed: -1 is not a whole number from 0 to 4294967295"),
+        ({"seed": "one"}, "seed: 'one' is not a whole number"),
+        ({"seed": True}, "seed: True is not a whole number"),
+        ({"held_out": ","}, "held_out: ',' names no cluster"),
         ({"held_out": "letters"}, r"'letters' is no cluster to hold out; there are weather"),
         ({"recompute": "nowhere"}, r"recompute: 'nowhere'"),
         ({"rows": "/no/such/folder"}, "no folder"),

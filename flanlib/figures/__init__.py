@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from flanlib import paths, profiles
+from flanlib import naming, paths, profiles
 from flanlib.errors import ParameterError
 from flanlib.figures import style
 
@@ -64,7 +64,7 @@ class Shown:
 def module(stem: str) -> ModuleType:
     """The module of a figure; `ParameterError` names the others."""
     if stem not in STEMS:
-        raise ParameterError(f"figure {stem!r}: there are {', '.join(STEMS)}")
+        raise ParameterError(f"no figure {stem!r}{naming.alternatives(stem, STEMS)}")
     return import_module(f"flanlib.figures.{stem}")
 
 

@@ -18,7 +18,8 @@ from pathlib import Path
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from flanlib import folders, paths, storage
+from flanlib import folders, naming, paths, storage
+from flanlib.bounds import Seed, checked
 from flanlib.errors import ParameterError, RunError
 from flanlib.micro import corpus, probes
 from flanlib.micro import tokenizer as micro_tokenizer
@@ -129,12 +130,13 @@ def optimisers(model) -> list[torch.optim.Optimizer]:
     ]
 
 
+@checked
 def pretrain(
     name: str,
     *,
     out: Path | None = None,
-    world_seed: int = REPORTED,
-    seed: int = 0,
+    world_seed: Seed = REPORTED,
+    seed: Seed = 0,
     compiled: bool = True,
     phases=corpus.PHASES,
     say: Callable[[str], None] = print,
@@ -165,7 +167,7 @@ def pretrain(
         If the loss is not finite, or the checkpoint is damaged.
     """
     if name not in SIZES:
-        raise ParameterError(f"no size {name!r}; there are {', '.join(SIZES)}")
+        raise ParameterError(f"no size {naming.shown(name)}{naming.alternatives(name, SIZES)}")
     out = out or paths.MODELS / name
     ours = (out / "pretraining.json").is_file()
     owned = lambda file: ours and (file in CARDS or bool(MODEL_FILES.fullmatch(file)))  # noqa: E731

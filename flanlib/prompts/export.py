@@ -9,14 +9,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import yaml
 
 from flanlib import catalogue as catalogues
 from flanlib import folders, storage
+from flanlib.bounds import Count, PositiveInt, Seed, checked
 from flanlib.catalogue import Catalogue
-from flanlib.errors import ParameterError
+from flanlib.config import Form
 from flanlib.mixture import Mixture, mixture
 from flanlib.prompts import harness, rendering
 from flanlib.prompts.audit import Audit
@@ -88,6 +89,7 @@ FORMATS: dict[str, Format] = {
 }
 
 
+@checked
 def export(
     collection: str | Path | Catalogue,
     to: Target,
@@ -96,10 +98,10 @@ def export(
     rows: str | Path | None = None,
     tasks: Sequence[str] = (),
     held_out: str = "",
-    seed: int = 0,
-    form: str = "instruction",
-    n: int = 10_000,
-    limit: int | None = None,
+    seed: Seed = 0,
+    form: Form = "instruction",
+    n: Count = 10_000,
+    limit: PositiveInt | None = None,
 ) -> Path:
     """Write a collection for another tool.
 
@@ -115,9 +117,9 @@ def export(
         Task keys; empty means all whose rows are there.
     held_out, seed, n
         Of the mixture: cluster left out with its neighbours ("" leaves
-        nothing out), seed, examples.
+        nothing out), seed, examples (0 writes as many as it draws from).
     limit
-        Rows read per task; None reads all.
+        Most rows read per task; without it, all of them.
 
     Returns
     -------
@@ -127,19 +129,19 @@ def export(
     Raises
     ------
     ParameterError
-        If there is no such target, or the folder holds what no export wrote.
+        If there is no such target, a number is not what the types allow, or the
+        folder holds what no export wrote.
     DataError
         If two parts of it would have the same file.
     """
-    if to not in get_args(Target):
-        raise ParameterError(f"export: no target {to!r}; there are {', '.join(get_args(Target))}")
     found = collection if isinstance(collection, Catalogue) else catalogues.load(collection)
     with folders.filling(out, owned=_exported(Path(out)).__contains__) as part:
         if to == "lm-eval":
             harness.write(found, part, rows, tasks, form, limit)
         else:
             settings = {"seed": seed, "form": form, "tasks": tasks, "rows": rows, "limit": limit}
-            _mixture(found, mixture(found, held_out, **settings), FORMATS[to], part, n)
+            mixed = mixture(found, held_out, **settings)
+            _mixture(found, mixed, FORMATS[to], part, n or mixed.n_examples)
         content = {"export": to, "files": [*folders.files(part), MANIFEST]}
         folders.new_text(part / MANIFEST, _json(content))
     return Path(out)

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from flanlib import folders, sources, templates
+from flanlib import folders, naming, sources, templates
 from flanlib.catalogue import Catalogue, Task
 from flanlib.errors import MissingResultError
 from flanlib.prompts import rendering
@@ -77,7 +77,7 @@ def write(
     if not clusters:
         raise MissingResultError(
             f"{catalogue.name}: no task to export: "
-            + "; ".join(f"{key}: {why}" for key, why in skipped.items())
+            + naming.few(f"{key}: {why}" for key, why in skipped.items())
         )
     for cluster, groups in clusters.items():
         name = f"{catalogue.name}_{cluster}"

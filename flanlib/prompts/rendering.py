@@ -6,10 +6,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Literal, TextIO
 
-from flanlib import sources, templates
+from flanlib import naming, sources, templates
+from flanlib.bounds import PositiveInt, checked
 from flanlib.catalogue import Catalogue, Task
+from flanlib.config import Form
 from flanlib.errors import MissingResultError, TemplateError
 from flanlib.prompts.audit import columns
 from flanlib.rows.adapters import Example
@@ -47,15 +49,16 @@ def write(prompts: Iterable[Prompt], out: TextIO) -> int:
     return n
 
 
+@checked
 def render(
     catalogue: Catalogue,
     *,
     tasks: Sequence[str] = (),
-    split: str = "eval",
-    form: str = "instruction",
+    split: Literal["train", "dev", "eval"] = "eval",
+    form: Form = "instruction",
     template: str = "",
     rows: str | Path | None = None,
-    limit: int | None = None,
+    limit: PositiveInt | None = None,
 ) -> Iterator[Prompt]:
     """Every example of a split under every template.
 
@@ -68,7 +71,7 @@ def render(
     template
         Id of the one template wanted; empty means all of the form.
     limit
-        Examples per task.
+        Most examples per task; without it, all of them.
 
     Raises
     ------
@@ -94,10 +97,17 @@ def render(
     if absent and len(absent) == len(chosen):
         raise absent[0]
     if not found:
+        known = [t.id for task in chosen for t in templates.of_task(catalogue, task, form)]
         raise TemplateError(
-            f"{catalogue.root / 'templates'}: no template {template!r} of form {form!r} in"
-            f" {', '.join(t.template_set for t in chosen)}"
+            f"{catalogue.root / 'templates'}: {_files(chosen)}: no template"
+            f" {naming.shown(template)} of form {form}"
+            + naming.alternatives(template, dict.fromkeys(known))
         )
+
+
+def _files(tasks: Sequence[Task]) -> str:
+    """The template files of tasks; the first of many."""
+    return naming.few(dict.fromkeys(f"{task.template_set}.yaml" for task in tasks), between=", ")
 
 
 def phrase(example: Example, template: Template, form: str) -> Prompt:
@@ -192,15 +202,16 @@ def _why(task: TaskCheck) -> str:
     return "; ".join([*parts, task.missing] if task.missing else parts)
 
 
+@checked
 def check(
     catalogue: Catalogue,
     rows: str | Path | None = None,
     tasks: Sequence[str] = (),
-    limit: int | None = None,
+    limit: PositiveInt | None = None,
 ) -> Check:
     """Render every row under every template and say what is wrong.
 
-    Rows are those of all files that are there, uncut; `limit` per task.
+    Rows are those of all files that are there, uncut; at most `limit` per task.
 
     Wrong is: an empty input or target; a `None`, `nan` or brace that the row
     does not have; equal options; a right answer that is no option.

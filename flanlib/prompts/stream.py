@@ -110,6 +110,11 @@ class Mixture:
     def __iter__(self) -> Iterator[Prompt]:
         return self.stream()
 
+    @property
+    def n_examples(self) -> int:
+        """Examples that are drawn from, over all tasks."""
+        return sum(len(part.rows) for part in self.parts)
+
     def stream(self, start: int = 0) -> Iterator[Prompt]:
         """Prompts from a position on; reaching it costs no rendering."""
         seen = np.zeros(len(self.parts), dtype=np.int64)

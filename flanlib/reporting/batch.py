@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from flanlib import folders, notebook, paths, storage
+from flanlib import folders, naming, notebook, paths, storage
 from flanlib.errors import DataError, FlanlibError, ParameterError
 from flanlib.profiles import Settings
 from flanlib.progress import say
@@ -31,7 +31,10 @@ def stems(only: Sequence[str] = ()) -> list[str]:
     known = sorted((p.stem for p in paths.NOTEBOOKS.glob("fig*.ipynb")), key=number)
     for name in only:
         if not any(_means(name, stem) for stem in known):
-            raise ParameterError(f"notebook {name!r}: there are {', '.join(known)}")
+            names = {stem: stem.split("_", 1) for stem in known}
+            raise ParameterError(
+                f"notebook {naming.shown(name)}: no such name{naming.alternatives(name, known, names)}"
+            )
     chosen = [s for s in known if not only or any(_means(name, s) for name in only)]
     return sorted(chosen, key=lambda stem: "recompute" not in notebook.parameters(stem))
 
@@ -65,7 +68,11 @@ def given(settings: Settings, more: Sequence[str] = ()) -> dict[str, Any]:
     for text in more:
         name, sign, value = text.partition("=")
         if not sign:
-            raise ParameterError(f"--set {text!r}: NAME=VALUE is wanted, such as cluster=nli")
+            raise ParameterError(
+                f"--set: {naming.shown(text)} is not NAME=VALUE, such as cluster=nli"
+            )
+        if name in found:
+            raise ParameterError(f"{name}: given twice; give it once")
         found[name] = value
     return found
 
@@ -90,7 +97,9 @@ def for_each(chosen: Sequence[str], values: Mapping[str, Any]) -> dict[str, dict
     for name in values:
         if not any(name in parameters for parameters in known.values()):
             every = dict.fromkeys(n for parameters in known.values() for n in parameters)
-            raise ParameterError(f"no parameter {name!r}; there are {', '.join(every)}")
+            raise ParameterError(
+                f"no parameter {naming.shown(name)}{naming.alternatives(name, every)}"
+            )
     return {
         stem: notebook.check(stem, {k: v for k, v in values.items() if k in parameters})
         for stem, parameters in known.items()

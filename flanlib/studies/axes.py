@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from flanlib import profiles, results
+from flanlib import naming, profiles, results
 from flanlib.catalogue import Task
 from flanlib.config import Factors, Recipe, run_id
 from flanlib.errors import ParameterError
@@ -167,7 +167,8 @@ class Axis(Study):
         held = ["+".join(group) for group in self.groups if not cluster or cluster in group]
         if not held:
             raise ParameterError(
-                f"cluster {cluster!r} is not held out here; there are {', '.join(self.clusters)}"
+                f"cluster {cluster!r} is not held out here"
+                + naming.alternatives(cluster, self.clusters)
             )
         return pd.concat([Study.split(self, key).assign(held_out=key) for key in held])
 
@@ -276,7 +277,7 @@ class Axis(Study):
 def open_axis(stem: str, **given: object) -> Axis:
     """The runs of a figure; `ParameterError` if there is no such axis."""
     if stem not in PLANS:
-        raise ParameterError(f"axis {stem!r}: there are {', '.join(PLANS)}")
+        raise ParameterError(f"no axis {stem!r}{naming.alternatives(stem, PLANS)}")
     return Axis(profiles.settings(**given), stem)
 
 

@@ -15,6 +15,7 @@ import torch
 from transformers import AttentionInterface, AutoModelForCausalLM
 
 from flanlib import devices, encode, model
+from flanlib.bounds import Device, PositiveFloat, checked
 from flanlib.config import Factors, Recipe
 from flanlib.errors import RunError
 from flanlib.templates import Prompt
@@ -96,12 +97,13 @@ class Plan:
         return [*found, self.advice] if self.advice else found
 
 
+@checked
 def plan(
     factors: Factors,
     recipe: Recipe,
     *,
-    device: str | None = None,
-    available_gib: float | None = None,
+    device: Device | None = None,
+    available_gib: PositiveFloat | None = None,
     prompts: Iterable[Prompt] | None = None,
 ) -> Plan:
     """Predict what tuning will take.

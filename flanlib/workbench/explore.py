@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from flanlib import paths, profiles, templates
+from flanlib import bounds, naming, paths, profiles, templates
 from flanlib.catalogue import Task
 from flanlib.config import run_id
 from flanlib.errors import ParameterError
@@ -199,8 +199,8 @@ class Bench:
         chosen = [task for task in every if dataset in ("", task.key, task.dataset)]
         if not chosen:
             raise ParameterError(
-                f"dataset: {dataset!r} is none of cluster {cluster} with rows here; there are"
-                f" {', '.join(task.dataset for task in every) or 'none'}"
+                f"dataset: {dataset!r} is none of cluster {cluster} with rows here"
+                + naming.alternatives(dataset, dict.fromkeys(task.dataset for task in every))
             )
         return chosen[0]
 
@@ -309,7 +309,7 @@ def open_bench(
         raise ParameterError(f"held_out: {held_out!r}; give one of {', '.join(study.clusters)}")
     if adapter and not Path(adapter).is_dir():
         raise ParameterError(f"adapter: {adapter!r} is no folder; give one, or leave it empty")
-    return Bench(study, adapter, steps)
+    return Bench(study, adapter, bounds.check("steps", bounds.Count, steps))
 
 
 def typed(text: str, options: str | Sequence[str] = "") -> Prompt:
