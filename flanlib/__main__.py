@@ -2,7 +2,10 @@
 
 import sys
 
-from flanlib.cli import main
-
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        from flanlib.cli import main
+
+        sys.exit(main())
+    except KeyboardInterrupt:  # while Python was still reading the modules
+        sys.exit(130)

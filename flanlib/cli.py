@@ -8,10 +8,12 @@ import argparse
 import ast
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import cache
 from importlib import import_module
+from typing import NoReturn
 
-from flanlib import paths
+from flanlib import naming, paths
 from flanlib.commands import arguments
 from flanlib.errors import FlanlibError, MissingResultError, ParameterError
 
@@ -23,6 +25,21 @@ ORDER = (
 )
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser that tells wrong usage in one line, as every other error is told."""
+
+    def error(self, message: str) -> NoReturn:
+        """Refuse the command line.
+
+        Parameters
+        ----------
+        message
+            What is wrong with it.
+        """
+        raise ParameterError(message.removeprefix("argument "))
+
+
+@cache
 def verbs() -> dict[str, tuple[str, str]]:
     """Verb -> module and summary, read from the source without running it.
 
@@ -42,24 +59,66 @@ def main(words: Sequence[str] | None = None) -> int:
     """Run one command; its exit status."""
     words = list(sys.argv[1:] if words is None else words)
     debug = "--debug" in words
+    if sys.stderr is None:  # closed; what is printed there would go to standard output
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    _encode()
     try:
-        return _main([word for word in words if word != "--debug"])
+        if sys.stdout is None:
+            raise ParameterError("standard output is closed; send it to a file, or to /dev/null")
+        status = _main([word for word in words if word != "--debug"])
+        sys.stdout.flush()
+        return status
     except KeyboardInterrupt:
-        print("flanlib: stopped; the same command goes on", file=sys.stderr)
-        return 130
+        return _failed("stopped; the same command goes on", 130)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 1
-    except FlanlibError as error:
+    except Exception as error:
         if debug:
             raise
-        print(f"flanlib: {error}", file=sys.stderr)
-        return status(error)
-    except OSError as error:
-        if debug:
-            raise
-        print(f"flanlib: {error.filename or 'system'}: {error.strerror}", file=sys.stderr)
-        return 1
+        return _failed(*_told(error))
+
+
+def _encode() -> None:
+    """Text out as UTF-8, whatever the locale says; messages never fail to be written."""
+    for stream, errors in ((sys.stdout, "surrogateescape"), (sys.stderr, "backslashreplace")):
+        if hasattr(stream, "reconfigure"):
+            encoding = {"encoding": "utf-8"} if stream is sys.stdout else {}
+            stream.reconfigure(errors=errors, **encoding)
+
+
+def _told(error: Exception) -> tuple[str, int]:
+    """What to say about an error, and the exit status."""
+    if isinstance(error, FlanlibError):
+        return str(error), status(error)
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename or _place()}: {error.strerror}", 1
+    if isinstance(error, MemoryError):
+        return "there is not enough memory; give smaller numbers, or a smaller model", 1
+    what = " ".join(str(error).split()) or "no message"
+    kind = type(error).__name__
+    return f"{naming.shortened(what)[:400]} (unexpected {kind}; --debug shows where)", 1
+
+
+def _place() -> str:
+    """What a system error without a file is about: standard output, if that fails again."""
+    try:
+        sys.stdout.flush()
+        os.write(sys.stdout.fileno(), b"")
+    except OSError:
+        _drop_output()
+        return "standard output"
+    return "system"
+
+
+def _drop_output() -> None:
+    """Let what is left for standard output go nowhere, so that Python can end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _failed(message: str, status: int) -> int:
+    print(f"flanlib: {naming.shortened(message)}", file=sys.stderr)
+    return status
 
 
 def status(error: FlanlibError) -> int:
@@ -71,7 +130,7 @@ def status(error: FlanlibError) -> int:
 
 def _main(words: Sequence[str]) -> int:
     known = verbs()
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="flanlib",
         description="Instruction tuning as in FLAN, from rows to figures.",
         epilog="`flanlib VERB --help` tells a verb's options; --debug shows where an error arose.",
@@ -81,6 +140,8 @@ def _main(words: Sequence[str]) -> int:
     parser.add_argument("--version", action="store_true", help="print the version")
     inner = parser.add_subparsers(title="verbs", metavar="VERB", dest="verb")
     chosen = next((word for word in words if not word.startswith("-")), "")
+    if chosen and chosen not in known:
+        raise ParameterError(f"no verb {naming.shown(chosen)}{_others(chosen, known)}")
     for name, (module, text) in known.items():
         if name != chosen:
             inner.add_parser(name, help=text, add_help=False)
@@ -91,6 +152,7 @@ def _main(words: Sequence[str]) -> int:
             name, help=text, description=arguments.summary(verb), allow_abbrev=False
         )
         arguments.fill(part, found)
+        _check_options(words, found)
     try:
         space = parser.parse_args(words)
     except SystemExit as stop:
@@ -103,7 +165,33 @@ def _main(words: Sequence[str]) -> int:
     if not space.verb:
         parser.print_help(sys.stderr)
         return 2
+    if space.verb != "doctor":
+        _check_surroundings()
     return arguments.call(verb, found, space) or 0
+
+
+def _check_options(words: Sequence[str], found: Sequence[arguments.Argument]) -> None:
+    """Refuse an unknown option, naming the one that was meant."""
+    known = ["--help", "--version", *(flag for one in found for flag in arguments.flags(one))]
+    options = words[: words.index("--")] if "--" in words else words
+    for word in options:
+        option = word.partition("=")[0]
+        if word.startswith("--") and " " not in word and option not in known:
+            raise ParameterError(f"no option {naming.shown(option)}{_others(option, known)}")
+
+
+def _others(word: str, known: Iterable[str]) -> str:
+    return naming.alternatives(word, known, remedy="--help")
+
+
+def _check_surroundings() -> None:
+    """Refuse environment variables that would fail somewhere deep below."""
+    paths.check()
+    if any(name.startswith("HF_") for name in os.environ):
+        try:
+            import_module("huggingface_hub.constants")
+        except ValueError as error:
+            raise ParameterError(f"an environment variable HF_...: {error}") from None
 
 
 def _find(module: str, name: str):

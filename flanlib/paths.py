@@ -3,8 +3,10 @@
 import os
 from pathlib import Path
 
+from flanlib.errors import ParameterError
+
 PACKAGE = Path(__file__).parent
-ROOT = Path(os.environ.get("FLANLIB_ROOT", Path(__file__).resolve().parents[1]))
+ROOT = Path(os.environ.get("FLANLIB_ROOT") or Path(__file__).resolve().parents[1])
 DATA = ROOT / "data"
 MODELS = DATA / "models"
 RESULTS = DATA / "results"
@@ -12,7 +14,7 @@ PUBLISHED = DATA / "published"
 BENCHMARKS = DATA / "benchmarks"
 FIGURES = ROOT / "figures"
 NOTEBOOKS = ROOT / "notebooks"
-BUILD = Path(os.environ.get("FLANLIB_BUILD", ROOT / "build"))
+BUILD = Path(os.environ.get("FLANLIB_BUILD") or ROOT / "build")
 RUNS = BUILD / "runs"
 CACHE = BUILD / "cache"
 REPORT = BUILD / "report"
@@ -21,3 +23,20 @@ REPORT = BUILD / "report"
 def collection(name: str | Path) -> Path:
     """Folder of a collection: a path (it has a `/`), or a name below data/."""
     return Path(name) if os.sep in str(name) else DATA / name
+
+
+def check() -> None:
+    """Make sure that the folders a user can set are what they have to be.
+
+    Raises
+    ------
+    ParameterError
+        Naming the environment variable, its value, and what is wanted.
+    """
+    if not DATA.is_dir():
+        raise ParameterError(
+            f"FLANLIB_ROOT: {ROOT} has no folder data/; set it to a checkout of flanlib"
+        )
+    there = next(folder for folder in (BUILD, *BUILD.absolute().parents) if folder.exists())
+    if not there.is_dir():
+        raise ParameterError(f"FLANLIB_BUILD: {there} is no folder; set it to one, or unset it")

@@ -1,9 +1,11 @@
 """The command line: quick help, honest exit codes, and every verb on small inputs."""
 
 import json
+import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from toy_collection import toy_catalogue
@@ -301,9 +303,155 @@ def test_run_refuses_before_a_kernel_starts(words, capsys, monkeypatch):
     assert status == 2 and err
 
 
-def test_doctor_reports_and_advises(capsys, monkeypatch):
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+@pytest.fixture
+def offline(monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+
+
+def test_doctor_reports_and_advises(capsys, offline):
     _, out, _ = run(capsys, "doctor")
     for name in ("python", "libraries", "device", "nf4", "hub", "cache", "disk", "models"):
         assert name in out
     assert "offline" in out and out.splitlines()[-1].startswith("Next: ")
+
+
+def test_a_hub_problem_is_never_needed(monkeypatch):
+    from flanlib.commands import doctor
+
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "mirror.example")
+    ok, text = doctor._hub()
+    assert not ok and "HF_ENDPOINT is 'mirror.example'" in text
+    assert not doctor.LOOKS[doctor._hub] and not doctor.LOOKS[doctor._cache]
+
+
+def test_doctor_counts_tasks_that_have_rows(tmp_path, monkeypatch):
+    from flanlib import paths
+    from flanlib.commands import doctor
+
+    monkeypatch.setattr(paths, "CACHE", tmp_path)
+    (tmp_path / "rows" / "flan" / "rte").mkdir(parents=True)
+    assert not doctor._cache()[0] and "0 tasks fetched" in doctor._cache()[1]
+    (tmp_path / "rows" / "flan" / "rte" / "train.jsonl").write_text("{}\n")
+    assert doctor._cache()[0] and "1 tasks fetched" in doctor._cache()[1]
+
+
+def test_devices_are_told_without_linux(monkeypatch):
+    """As on macOS, which has no /proc and no affinity."""
+    from types import SimpleNamespace
+
+    from flanlib import devices
+
+    here = SimpleNamespace(memory_info=lambda: SimpleNamespace(rss=2**30, peak_wset=2**31))
+    monkeypatch.setattr(devices.psutil, "Process", lambda: here)
+    monkeypatch.setattr(devices, "Path", lambda name: Path("/none") / name.strip("/"))
+    devices.forget_peak("cpu")
+    assert devices.cores() >= 1 and devices.resident_gib() == 1
+    assert devices.available_gib("cpu") > 1 and devices.peak_memory_gib("cpu") > 0
+
+
+def command(*words, **environment):
+    """The command in a process of its own, as bytes."""
+    return subprocess.run(
+        [sys.executable, "-m", "flanlib", *words],
+        capture_output=True,
+        env={**os.environ, **environment},
+    )
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"PYTHONIOENCODING": "ascii"},
+        {"PYTHONIOENCODING": "latin-1:strict"},
+        {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"},
+    ],
+)
+def test_data_is_utf8_and_messages_are_written_in_any_locale(environment, tmp_path, monkeypatch):
+    folder = tmp_path / "töys"
+    folder.mkdir()
+    toy_catalogue(folder, monkeypatch)
+    done = command("list", "--collection", str(folder), "--format", "json", **environment)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.decode("utf-8"))["collection"] == "töys"
+    done = command("render", "--task", "Ünï", **environment)
+    assert done.returncode == 2 and b"Traceback" not in done.stderr
+    assert done.stderr.count(b"\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        ("list > /dev/full", 1),
+        ("render --task rte > /dev/full", 1),
+        ("list >&-", 2),
+        ("list 2>&-", 0),
+        ("list --format json | true", 0),
+    ],
+)
+def test_an_output_that_takes_nothing_is_told_in_one_line(words, status):
+    done = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m flanlib {words}"], capture_output=True, text=True
+    )
+    assert done.returncode == status, done.stderr
+    assert done.stderr.count("\n") == (status > 0) and "Traceback" not in done.stderr
+    if status:
+        assert "standard output" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        ({"FLANLIB_ROOT": "/no/such"}, "FLANLIB_ROOT: /no/such has no folder data/"),
+        ({"FLANLIB_BUILD": __file__}, "is no folder"),
+        ({"HF_HUB_DOWNLOAD_TIMEOUT": "abc"}, "HF_"),
+    ],
+)
+def test_surroundings_that_cannot_be_are_told_in_one_line(environment, message):
+    done = command("list", **environment)
+    told = done.stderr.decode()
+    assert done.returncode == 2 and told.count("\n") == 1 and message in told
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (MemoryError(), "not enough memory"),
+        (RecursionError("maximum recursion depth exceeded"), "unexpected RecursionError"),
+        (ValueError("x" * 9_000 + "\n" * 50), "unexpected ValueError; --debug shows where"),
+        (UnicodeEncodeError("utf-8", "\ud800", 0, 1, "no"), "unexpected UnicodeEncodeError"),
+        (AssertionError(), "unexpected AssertionError"),
+        (OSError(28, "No space left on device", "a/b"), "a/b: No space left on device"),
+        (DataError("\n".join("abcdefghijkl")), "more lines"),
+    ],
+)
+def test_whatever_happens_is_told_in_a_few_lines(error, message, monkeypatch, capsys):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr("flanlib.commands.listing.overview", fail)
+    status, out, err = run(capsys, "list")
+    assert status == 1 and not out and message in err
+    assert len(err) < 700 and err.count("\n") <= 10
+    with pytest.raises(type(error)):
+        cli.main(["list", "--debug"])
+
+
+def test_a_mixture_has_as_many_examples_as_it_draws_from(toys, capsys):
+    words = ["mix", "--collection", toys, "--held-out", "weather", "--n-examples", 2]
+    status, out, err = run(capsys, *words)
+    n = len(out.splitlines())
+    assert status == 0 and f"{n} examples of {n // 2} tasks; writing {n}" in err
+
+
+def test_names_are_checked_before_a_model_is_loaded(toys, capsys, monkeypatch):
+    monkeypatch.setattr("flanlib.model.load", None)
+    words = ["score", "--model", "none", "--collection", toys, "--out", "x", "--tasks", "rainn"]
+    status, _, err = run(capsys, *words)
+    assert status == 2 and "did you mean 'rain'" in err
+
+
+def test_an_export_without_rows_is_told_shortly(capsys, tmp_path):
+    words = ["export", "--collection", "flan", "--to", "lm-eval", "--out", tmp_path / "out"]
+    status, _, err = run(capsys, *words, "--rows", tmp_path)
+    assert status == 3 and len(err) < 1_300 and "and 69 more" in err

@@ -19,6 +19,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any
 
+from flanlib import naming
 from flanlib.errors import ParameterError
 
 HIDDEN = {"catalogue", "progress", "say", "mixture", "phases", "adapter_of"}
@@ -77,7 +78,8 @@ def like(source: str, **values: str) -> Callable[[Callable], Callable]:
     return mark
 
 
-def arguments(verb: Callable) -> list[Argument]:
+@cache
+def arguments(verb: Callable) -> Sequence[Argument]:
     """Everything a verb can be told."""
     found: list[Argument] = []
     for parameter in _signature(verb).values():
@@ -206,71 +208,113 @@ def fill(parser: argparse.ArgumentParser, found: Sequence[Argument]) -> None:
 
 
 def _add(group: Any, argument: Argument) -> None:
-    flag = "--" + argument.name.rstrip("_").replace("_", "-")
-    words = argument.help.replace("%", "%%")
-    words += _shown(argument.default)
+    words = (argument.help + _shown(argument)).replace("%", "%%")
     if _plain(argument.type) is bool:
         action = argparse.BooleanOptionalAction if argument.default is True else "store_true"
-        group.add_argument(
-            flag, dest=argument.destination, action=action, default=argument.default, help=words
-        )
+        names, settings = flags(argument)[:1], {"action": action, "default": argument.default}
+        group.add_argument(*names, dest=argument.destination, help=words, **settings)
         return
-    settings: dict[str, Any] = {"help": words, "type": _reader(argument.type)}
+    settings: dict[str, Any] = {"help": words, "type": _reader(argument)}
     settings["metavar"] = _metavar(argument)
     if argument.positional:
         several = {"nargs": "*"} if argument.several else {}
         group.add_argument(argument.name, **settings, **several)
         return
-    if argument.several:
-        settings |= {"nargs": "+", "action": Several}
+    settings |= {"nargs": "+", "action": Several} if argument.several else {"action": Once}
     if argument.default is MISSING:
         settings["required"] = True
     else:
         settings["default"] = argument.default
-    flags = [flag, *([ALIASES[argument.name]] if argument.name in ALIASES else [])]
-    group.add_argument(*flags, dest=argument.destination, **settings)
+    group.add_argument(*flags(argument), dest=argument.destination, **settings)
+
+
+def flags(argument: Argument) -> list[str]:
+    """What an option is called on the command line; nothing for a positional one.
+
+    Parameters
+    ----------
+    argument
+        One that a verb takes.
+    """
+    if argument.positional:
+        return []
+    flag = "--" + argument.name.rstrip("_").replace("_", "-")
+    if _plain(argument.type) is bool and argument.default is True:
+        return [flag, flag.replace("--", "--no-", 1)]
+    return [flag, *([ALIASES[argument.name]] if argument.name in ALIASES else [])]
+
+
+class Once(argparse.Action):
+    """An option with one value; given twice, one of them would not count."""
+
+    given = False
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        if self.given:
+            raise argparse.ArgumentError(self, "given twice; give it once")
+        self.given = True
+        setattr(namespace, self.dest, values)
 
 
 class Several(argparse.Action):
-    """An option that may be given again; the first time replaces the default."""
+    """A list, in words or with commas, given once or more; names count once."""
 
     given: tuple = ()
 
     def __call__(self, parser, namespace, values, option_string=None):
-        self.given = (*self.given, *values)
+        parts = [part for value in values for part in _parts(value)]
+        if not parts:
+            raise argparse.ArgumentError(self, f"{naming.shown(' '.join(values))} names nothing")
+        self.given = tuple(dict.fromkeys((*self.given, *parts)))
         setattr(namespace, self.dest, self.given)
 
 
-def _shown(default: Any) -> str:
-    """A default as help tells it; what is empty is told in words there."""
-    if default is None or default is MISSING or default in ("", ()) or default is False:
-        return ""
+def _parts(value: Any) -> list[Any]:
+    if not isinstance(value, str):
+        return [value]
+    return [part.strip() for part in value.split(",") if part.strip()]
+
+
+def _shown(argument: Argument) -> str:
+    """Range and default as help tells them; what is empty is told in words there."""
+    found, default = [], argument.default
+    if _plain(argument.type) in (int, float) and argument.type != _plain(argument.type):
+        from flanlib import bounds
+
+        found.append(bounds.wanted(argument.type))
     if default is True:
-        return " (default: yes)"
-    text = default if isinstance(default, str) and default.strip() else repr(default)
-    return f" (default: {text})".replace("%", "%%")
+        found.append("default: yes")
+    elif default is not False and default not in (None, MISSING, "", ()):
+        word = isinstance(default, str) and default.strip()
+        found.append(f"default: {default if word else repr(default)}")
+    return f" ({'; '.join(found)})" if found else ""
 
 
 def _metavar(argument: Argument) -> str:
     kind = _plain(argument.type)
     if typing.get_origin(kind) is typing.Literal:
         return "{" + ",".join(str(choice) for choice in typing.get_args(kind) if choice) + "}"
-    names = {int: "N", float: "X", Path: "PATH"}
+    names = {} if argument.positional else {int: "N", float: "X", Path: "PATH"}
     return names.get(kind, argument.name.upper().replace("_", "-"))
 
 
-def _reader(kind: Any) -> Callable[[str], Any]:
+def _reader(argument: Argument) -> Callable[[str], Any]:
     """Text to a checked value; argparse turns the error into a usage line."""
-    if _plain(kind) is str and not hasattr(kind, "__metadata__"):
-        return str
+    kind = argument.type
 
     def read(text: str) -> Any:
-        from pydantic import TypeAdapter, ValidationError
+        from flanlib import bounds
 
+        if "\0" in text:
+            raise argparse.ArgumentTypeError(f"{naming.shown(text)} has a zero byte in it")
+        if kind is Path and not text.strip():
+            raise argparse.ArgumentTypeError(f"{text!r} is no path")
+        if kind in (str, Path):
+            return kind(text)
         try:
-            return TypeAdapter(kind).validate_python(text)
-        except ValidationError as error:
-            raise argparse.ArgumentTypeError(f"{text!r}: {error.errors()[0]['msg']}") from None
+            return bounds.check("", kind, text)
+        except ParameterError as error:
+            raise argparse.ArgumentTypeError(str(error).removeprefix(": ")) from None
 
     return read
 
@@ -286,32 +330,10 @@ def call(verb: Callable, found: Sequence[Argument], space: argparse.Namespace) -
     parts: dict[str, dict[str, Any]] = {}
     for argument in found:
         value = getattr(space, argument.destination)
-        if argument.several:
-            value = tuple(_listed(value or ()))
         parts.setdefault(argument.part, {})[argument.name] = value
     given = parts.pop("", {})
     signature = _signature(verb)
     for name, values in parts.items():
-        given[name] = _built(signature[name].annotation, values)
+        given[name] = signature[name].annotation(**values)
     variable = next((p.name for p in signature.values() if p.kind is p.VAR_POSITIONAL), None)
     return verb(*given.pop(variable), **given) if variable else verb(**given)
-
-
-def _listed(values: Sequence[Any]) -> Iterator[Any]:
-    """Values given apart or with commas between."""
-    for value in values:
-        if isinstance(value, str):
-            yield from (part for part in value.split(",") if part)
-        else:
-            yield value
-
-
-def _built(kind: Any, values: dict[str, Any]) -> Any:
-    from pydantic import ValidationError
-
-    try:
-        return kind(**values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = "--" + "-".join(map(str, first["loc"])).replace("_", "-")
-        raise ParameterError(f"{where}: {first['msg']}; found {first['input']!r}") from None

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, TextIO
 
 from flanlib import parts, storage
+from flanlib.bounds import Count, Seed
 from flanlib.commands.arguments import like
 from flanlib.errors import ParameterError
 from flanlib.progress import say
@@ -175,8 +176,8 @@ def mix(
     *,
     collection: str = "micro",
     held_out: str = "",
-    seed: int = 0,
-    n: int = 0,
+    seed: Seed = 0,
+    n: Count = 0,
     out: Path | None = None,
     model: str = "",
     **given: Any,
@@ -203,8 +204,8 @@ def mix(
 
     say("reading rows ...")
     mixed = mixture.mixture(catalogue.load(collection), held_out, seed=seed, **given)
-    total = n or len(mixed.store)
-    say(f"{len(mixed.store)} examples of {len(mixed.parts)} tasks; writing {total}")
+    total = n or mixed.n_examples
+    say(f"{mixed.n_examples} examples of {len(mixed.parts)} tasks; writing {total}")
     tokenizer = None
     if model:
         from flanlib.model import load_tokenizer

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any, Literal
 
+from flanlib.bounds import Count, Device, Dtype, PositiveFloat, PositiveInt, Seed, Shots, Tokens
 from flanlib.commands.arguments import like
 from flanlib.commands.verbs import show
 from flanlib.config import Factors, Form, Quantization, Recipe
@@ -41,11 +42,11 @@ def tune(
     out: Path | None = None,
     rows: Path | None = None,
     adapter: Path | None = None,
-    device: str = "",
-    dtype: str = "",
-    checkpoint_every: int = 50,
+    device: Device = "",
+    dtype: Dtype = "",
+    checkpoint_every: PositiveInt = 50,
     dry_run: bool = False,
-    available_gib: float | None = None,
+    available_gib: PositiveFloat | None = None,
 ) -> None:
     """Tune a model with one cluster held out; a stopped run goes on.
 
@@ -132,20 +133,20 @@ def score(
     collection: str = "micro",
     tasks: tuple[str, ...] = (),
     rows: Path | None = None,
-    shots: int = 0,
+    shots: Shots = 0,
     form: Form = "instruction",
     show_options: bool = True,
     choice: Literal["sum", "token", "byte", "pmi"] = "sum",
     split: Literal["eval", "dev"] = "eval",
-    max_examples: int = 0,
-    max_new_tokens: int = 256,
-    seed: int = 0,
+    max_examples: Count = 0,
+    max_new_tokens: Tokens = 256,
+    seed: Seed = 0,
     prompts: Path | None = None,
     option_prefix: str = "\n",
     quantization: Literal["", "nf4", "none"] = "",
-    device: str = "",
-    dtype: str = "",
-    token_budget: int | None = None,
+    device: Device = "",
+    dtype: Dtype = "",
+    token_budget: PositiveInt | None = None,
 ) -> None:
     """Score a model on tasks under every template, or on ready-made prompts.
 
@@ -196,6 +197,8 @@ def score(
     token_budget
         Tokens in one forward pass; without it, what fits the device.
     """
+    if prompts is None:
+        found, chosen = _tasks(collection, tasks, rows, split)
     from flanlib import folders
     from flanlib import model as models
     from flanlib.scoring import sheets
@@ -215,7 +218,6 @@ def score(
         )
         show({"prompts": n, "accuracy": right, "scores": str(out / "scores.jsonl")})
         return
-    found, chosen = _tasks(collection, tasks, rows, split)
     asked = sheets.Asked(
         model=model,
         adapter=", ".join(map(str, adapter)),

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from flanlib.bounds import RunId
 from flanlib.commands.verbs import Format, show
 from flanlib.profiles import Settings
 
@@ -29,7 +30,7 @@ def grid(settings: Settings, *, only: tuple[str, ...] = (), format: Format = "ta
 
 
 def work(
-    run_id: str,
+    run_id: RunId,
     settings: Settings,
     *,
     only: tuple[str, ...] = (),
