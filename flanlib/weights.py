@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 
-from flanlib import paths
+from flanlib import naming, paths
 from flanlib.errors import DataError
 
 
@@ -28,8 +28,8 @@ def locate(model: str | Path) -> tuple[str, str | None]:
     if text.startswith(("/", ".", "~")) or text.count("/") != 1:
         known = sorted(p.parent.name for p in paths.MODELS.glob("*/config.json"))
         raise DataError(
-            f"model {text!r}: no such folder; give one of {known}, a folder, or a hub id"
-            " such as EleutherAI/pythia-70m"
+            f"model {naming.shown(text)}: no such folder{naming.alternatives(text, known)};"
+            " or give a folder, or a hub id such as EleutherAI/pythia-70m"
         )
     name, _, revision = text.partition("@")
     return name, revision or None

@@ -63,6 +63,7 @@ def test_nothing_near_is_not_guessed():
         (["tune", "--learning_rate=1"], "--learning-rate"),
         (["score", "--modle", "micro-2m"], "--model"),
         (["list", "--collection", "mirco"], "micro"),
+        (["score", "--model", "micro2m", "--task", "rte", "--out", "x"], "micro-2m"),
         (["list", "--count", "figures"], "figure"),
         (["render", "--task", "rtee"], "rte"),
         (["render", "--form", "instructions"], "instruction"),
