@@ -180,7 +180,7 @@ def test_a_form_that_is_none_is_refused(tmp_path, form):
         lambda form: templates.of_task(None, None, form),
         lambda form: mixture.mixture(None, "c", seed=1, form=form),
     ):
-        with pytest.raises(ParameterError, match="is none of instruction, dataset-name, none,"):
+        with pytest.raises(ParameterError, match="instruction, dataset-name, none"):
             ask(form)
     assert content.form("dataset-name")[0].input == "Toy\n{{ text }}"
 
