@@ -1,5 +1,6 @@
 """Figure 12 and the measures in it: what is counted, plotted and said."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -8,11 +9,13 @@ import pytest
 from records import make_record
 from toy_collection import patch, reworded, toy_catalogue
 
+from flanlib import paths
 from flanlib.catalogue import Catalogue
 from flanlib.config import Factors
 from flanlib.errors import LeakageError, MissingResultError
 from flanlib.figures import fig12_audit, lines, style
 from flanlib.results import Scoring
+from flanlib.scoring.choices import error_of
 from flanlib.studies import leaks, scrutiny
 from flanlib.studies.estimates import ALL
 
@@ -27,7 +30,7 @@ def answering(arm):
     if arm == "base":
         return {
             "calibration_error": 30.0,
-            "sure": [[20, 65.0, 40.0], [60, 95.0, 60.0]],
+            "sure": [[20, 70.0, 40.0], [60, 90.0, 60.0]],
             "chosen": [80.0, 20.0],
             "gold": [50.0, 50.0],
         }
@@ -177,6 +180,26 @@ def test_calibration_and_habit_keep_the_recorded_values(table):
         assert value(table, group, "base").n == 3 * N
 
 
+def test_the_calibration_error_is_that_of_the_bins_its_interval_resamples():
+    other = [
+        replace(r, answering={**r.answering, "calibration_error": 99.0})  # of other bins
+        for r in made_up({"rte": "nli"}, seeds=(1,))
+    ]
+    found = scrutiny.calibration(other)
+    for arm, error in (("base", 30), ("tuned", 5)):
+        row = value(found, "calibration", arm, cluster="nli")
+        assert row.value == pytest.approx(error) and row.low < error < row.high
+
+
+def test_records_and_figure_hold_one_calibration_error():
+    for path in sorted((paths.DATA / "results" / "micro").glob("*.jsonl")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            if found := json.loads(line).get("answering"):
+                assert found["calibration_error"] == pytest.approx(
+                    error_of(found["sure"]), abs=0.006
+                )
+
+
 def test_turned_records_enter_only_the_order(table):
     turned = [r for r in made_up() if r.scoring.turned]
     for measure in (scrutiny.calibration, scrutiny.habit, scrutiny.reliability):
@@ -185,8 +208,9 @@ def test_turned_records_enter_only_the_order(table):
 
 def test_seeds_that_differ_widen_the_interval():
     alike = list(made_up({"rte": "nli"}, seeds=(1, 2, 3)))
+    worse = {"sure": [[40, 75.0, 50.0], [40, 95.0, 70.0]]}
     apart = [
-        replace(r, answering={**r.answering, "calibration_error": 5.0 + 20 * (r.factors.seed == 3)})
+        replace(r, answering={**r.answering, **(worse if r.factors.seed == 3 else {})})
         for r in alike
     ]
     one, other = (

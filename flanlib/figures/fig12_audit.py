@@ -15,6 +15,7 @@ from matplotlib.lines import Line2D
 from flanlib import results
 from flanlib.figures import lines, style
 from flanlib.figures.fig5_zero_shot_gains import Reading
+from flanlib.scoring.choices import BINS
 from flanlib.studies import leaks, scrutiny
 from flanlib.studies.estimates import ALL
 
@@ -179,7 +180,7 @@ def notes(table: pd.DataFrame) -> list[str]:
         f" on: the held-out clusters and their neighbours; of {similar.n:,.0f} other rows, counted once per mixture,"
         f" {similar.value:,.0f} were dropped for sharing. All rows are counted: no interval.",
         "b to e: 95 % intervals over examples, below in b to d also over seeds; b and d count an"
-        f" example once; b: points of {scrutiny.FEWEST} examples or more; tuned: mean of"
+        f" example once; b: {BINS} bins of confidence, points of {scrutiny.FEWEST} examples or more; tuned: mean of"
         f" {_seeds(table)}. d: share of answers that would have to be"
         " others for each option to be chosen as often as it is right. e: right with most"
         " templates, or not; dotted: expected of independent seeds. Nothing published compares.",

@@ -1,5 +1,6 @@
 """Which option a model chooses, how sure it is, and what sways it."""
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -9,6 +10,7 @@ from flanlib.errors import DataError, ParameterError
 
 Choice = Literal["sum", "token", "byte", "pmi"]
 KEYS = ["template", "example"]
+BINS = 10  # of confidence: of the error, of its interval and of the curve; records hold them
 
 
 def compared(table: pd.DataFrame, choice: Choice = "sum") -> pd.Series:
@@ -66,16 +68,31 @@ def close_calls(table: pd.DataFrame, within: float, choice: Choice = "sum") -> f
     return float(100 * (choices(table, choice)["margin"] < within).mean())
 
 
-def calibration_error(table: pd.DataFrame, choice: Choice = "sum", n_bins: int = 15) -> float:
+def calibration_error(table: pd.DataFrame, choice: Choice = "sum", n_bins: int = BINS) -> float:
     """Expected calibration error, percent, over all templates.
 
     Confidence is the softmax of the options' scores; bins are of equal width.
     """
     best = choices(table, choice)
-    bins = np.minimum((best["confidence"] * n_bins).astype(int), n_bins - 1)
     right = (best["option"] == best["gold"]).astype(float)
-    gaps = (right - best["confidence"]).groupby(bins).sum().abs()
+    gaps = (right - best["confidence"]).groupby(_bins(best, n_bins)).sum().abs()
     return float(100 * gaps.sum() / len(best))
+
+
+def error_of(bins: Sequence[Sequence[float]]) -> float:
+    """Expected calibration error, percent, of bins as `answering` gives them.
+
+    Parameters
+    ----------
+    bins
+        Per bin: prompts, mean confidence and accuracy, both in percent.
+    """
+    prompts, sure, right = np.array(bins).T
+    return float((prompts * np.abs(right - sure)).sum() / prompts.sum())
+
+
+def _bins(best: pd.DataFrame, n_bins: int) -> pd.Series:
+    return np.minimum((best["confidence"] * n_bins).astype(int), n_bins - 1)
 
 
 def order_sensitivity(
@@ -107,29 +124,28 @@ def order_sensitivity(
     return {"changed": 100 * float(changed), "accuracy_change": 100 * float(right[1] - right[0])}
 
 
-def answering(table: pd.DataFrame, choice: Choice = "sum", n_bins: int = 10) -> dict[str, Any]:
+def answering(table: pd.DataFrame, choice: Choice = "sum") -> dict[str, Any]:
     """How a model answers, over all templates of a rank table.
 
     Returns
     -------
-    `calibration_error` in percent; `sure`, per bin of equal width over the
-    confidence, `[prompts, mean confidence, accuracy]` in percent, empty bins
-    left out; `chosen` and `gold`, percent of prompts per place of the option.
+    `sure`, per bin (`BINS` of equal width over the confidence) `[prompts,
+    mean confidence, accuracy]` in percent, empty bins left out;
+    `calibration_error` of these bins, in percent; `chosen` and `gold`, percent of prompts per place of the option.
     """
     best = choices(table, choice)
     right = best["option"] == best["gold"]
-    bins = np.minimum((best["confidence"] * n_bins).astype(int), n_bins - 1)
     sure = [
         [
             len(part),
             round(100 * part["confidence"].mean(), 2),
             round(100 * right[part.index].mean(), 2),
         ]
-        for _, part in best.groupby(bins)
+        for _, part in best.groupby(_bins(best, BINS))
     ]
     places = range(int(table["option"].max()) + 1)
     return {
-        "calibration_error": round(calibration_error(table, choice), 2),
+        "calibration_error": round(error_of(sure), 2),
         "sure": sure,
         **{
             name: [round(100 * float((best[column] == place).mean()), 2) for place in places]

@@ -15,6 +15,7 @@ import pandas as pd
 from flanlib import results
 from flanlib.errors import MissingResultError
 from flanlib.results import Record
+from flanlib.scoring.choices import BINS, error_of
 from flanlib.studies import estimates
 from flanlib.studies.estimates import ALL, DRAWS, Estimate, by, generator, seed_draws
 
@@ -50,8 +51,9 @@ def order(records: Iterable[Record], groups: Mapping[str, Sequence[str]]) -> pd.
 def calibration(records: Iterable[Record]) -> pd.DataFrame:
     """Expected calibration error, percent: base, tuned, and the difference.
 
-    Its interval is over examples, each counted once however many templates
-    it was asked in, and over seeds.
+    Value and interval are of the bins that a record holds, and those of the
+    reliability curve. The interval is over examples, each counted once however
+    many templates it was asked in, and over seeds.
     """
     return _measured("calibration", records, _calibration)
 
@@ -93,7 +95,8 @@ def reliability(records: Iterable[Record]) -> pd.DataFrame:
         for record in mine:
             for n, sure, right in record.answering["sure"]:
                 once = n / (len(record.templates) * n_seeds)
-                bins.setdefault(min(int(sure // 10), 9), []).append((n, sure, right, once))
+                place = min(int(sure * BINS // 100), BINS - 1)
+                bins.setdefault(place, []).append((n, sure, right, once))
         for _, parts in sorted(bins.items()):
             n, sure, right, once = np.array(parts).T
             if once.sum() < FEWEST:
@@ -160,7 +163,7 @@ def _mean(parts: Sequence[dict[str, Estimate]]) -> dict[str, Estimate]:
 
 
 def _calibration(records: Sequence[Record]) -> dict[str, Estimate]:
-    return _by_arm(records, lambda r: r.answering["calibration_error"], _calibration_draws)
+    return _by_arm(records, lambda r: error_of(r.answering["sure"]), _calibration_draws)
 
 
 def _calibration_draws(record: Record, rng: np.random.Generator) -> np.ndarray:
