@@ -20,6 +20,7 @@ from pydantic.dataclasses import dataclass
 
 from flanlib import documents, naming, paths
 from flanlib.errors import DataError, LeakageError, ParameterError
+from flanlib.scoring.names import wrong_metric, wrong_setting
 
 STRICT = ConfigDict(extra="forbid")
 
@@ -114,6 +115,9 @@ class Task:
         far fewer is a partial one.
     stop
         Where a written answer ends: at the end token, or also at the first line break.
+    bleu_tokenizer
+        How BLEU finds words, by sacrebleu's name; empty takes what suits the language that
+        `columns.target` names, and else 13a.
     """
 
     key: str
@@ -132,6 +136,7 @@ class Task:
     substitution: str = ""
     n_train: int | None = None
     stop: Literal["end", "newline"] = "end"
+    bleu_tokenizer: Literal["", "13a", "intl", "zh", "char", "ja-mecab", "ko-mecab", "none"] = ""
 
     @property
     def template_set(self) -> str:
@@ -278,6 +283,10 @@ def load(collection: str | Path) -> Catalogue:
             )
         if len(set(task.options)) != len(task.options) or len(task.options) == 1:
             raise DataError(f"{path}: task {task.key}: options {task.options} are not distinct")
+        if wrong := wrong_metric(task.metric, task.kind) or wrong_setting(
+            task.metric, task.bleu_tokenizer, task.columns.get("fields") or ()
+        ):
+            raise DataError(f"{path}: task {task.key}: {wrong}")
     return Catalogue(name=root.name, title=content.title, root=root, clusters=clusters, tasks=tasks)
 
 

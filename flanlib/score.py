@@ -226,8 +226,8 @@ def generate(
     Returns
     -------
     one row per prompt
-        `task, example, template, prediction, references` (list), `n_tokens`,
-        `n_cut`.
+        `task, example, template, prediction, references` (list of texts, or of
+        lists of spans where an answer has several), `n_tokens`, `n_cut`.
     """
     context = context_of(lm)
     after = _room_to_write(max_new_tokens, context)
@@ -256,12 +256,22 @@ def generate(
         progress=progress,
     )
     predictions = [tokenizer.decode(ids, skip_special_tokens=True) for ids in answers]
+    references = _references(prompts)
     rows = [
-        (p.task, p.example, p.template, _cut(text, stop), list(p.references), len(answer), cut)
-        for p, text, answer, (_, cut) in zip(prompts, predictions, answers, fitted, strict=True)
+        (p.task, p.example, p.template, _cut(text, stop), known, len(answer), cut)
+        for p, known, text, answer, (_, cut) in zip(
+            prompts, references, predictions, answers, fitted, strict=True
+        )
     ]
     names = "task example template prediction references n_tokens n_cut"
     return pd.DataFrame(rows, columns=names.split())
+
+
+def _references(prompts: Sequence[Prompt]) -> list[list[str]] | list[list[list[str]]]:
+    """References of one type for all, as a column of a file needs it."""
+    if all(isinstance(r, str) for p in prompts for r in p.references):
+        return [list(p.references) for p in prompts]
+    return [[[r] if isinstance(r, str) else list(r) for r in p.references] for p in prompts]
 
 
 def _cut(text: str, stop: str) -> str:

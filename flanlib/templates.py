@@ -214,6 +214,8 @@ def render(
             f" empty {'input' if not text else 'target'}"
         )
     ranked = bool(options) and template.options and not template.inverted
+    plain = target == example.fields["answer"] and not options
+    first = example.answers[0] if plain else target
     if ranked and show_options and separator == SEPARATOR:
         text = f"{text}\n{options_block(options[::-1] if turned else options)}"
     return Prompt(
@@ -221,7 +223,7 @@ def render(
         target=target,
         options=options if ranked else (),
         gold=example.gold if ranked else None,
-        references=(target, *example.answers[1:]) if not template.inverted else (target,),
+        references=(first, *example.answers[1:]) if not template.inverted else (target,),
         task=example.task,
         template=template.id,
         example=example.id,

@@ -290,16 +290,35 @@ def test_drop_answers():
     several = {**blank, "spans": ["Ann", "Bo"]}
     assert example("drop").answers == ("21",)
     assert example("drop", answer=date).answers == ("4 May 1901",)
-    assert example("drop", answer=several).answers == ("Ann, Bo",)
+    assert example("drop", answer=several).answers == (("Ann", "Bo"),)
+    assert example("drop", answer=several).fields["answer"] == "Ann, Bo"
+    town = {**blank, "spans": ["Washington, D.C."]}
+    assert example("drop", answer=town).answers == ("Washington, D.C.",)
+    twice = example("drop", answer={**blank, "spans": ["Ann", "Ann"]})
+    assert (twice.answers, twice.fields["answer"]) == ((("Ann", "Ann"),), "Ann")
     assert skip_reason("drop", answer=blank) == "empty answer"
     more = {"number": ["", "20"], "date": [{"day": "1"}, {}], "spans": [["x", "y"], []]}
-    assert example("drop", validated_answers=more).answers == ("21", "x, y", "20")
+    assert example("drop", validated_answers=more).answers == ("21", ("x", "y"), "20")
+
+
+@pytest.mark.parametrize("zero", [0, "0", 0.0])
+def test_a_number_that_is_zero_is_an_answer(zero):
+    none = {"day": "", "month": "", "year": ""}
+    found = example("drop", answer={"number": zero, "date": none, "spans": []})
+    assert found.answers == (str(zero),)
+    for absent in (None, float("nan"), ""):
+        dated = {"number": absent, "date": {**none, "year": 1999}, "spans": None}
+        assert example("drop", answer=dated).answers == ("1999",)
 
 
 def test_drop_in_the_layout_of_spans_and_types():
     row = {"passage": "p", "question": "q?", "answers_spans": {"spans": ["a", "b"]}}
     task = FLAN.task("drop")
-    assert adapt({**row}, task, "r").answers == ("a, b",)
+    assert adapt({**row}, task, "r").answers == (("a", "b"),)
+    row["answers_spans"] = {"spans": ["a, b", "3", "a, b"], "types": ["span", "number", "span"]}
+    assert adapt(row, task, "r").answers == ("a, b", "3")
+    row["answers_spans"]["types"] = ["number", "span", "number"]
+    assert adapt(row, task, "r").answers == ("a, b", "3")
     row["answers_spans"] = {"spans": ["3", "4"], "types": ["number", "number"]}
     assert adapt(row, task, "r").answers == ("3", "4")
 
@@ -358,7 +377,7 @@ def test_coqa_as_records_with_additional_answers():
         "answers": {"input_text": ["a"]},
         "additional_answers": {"0": {"input_text": ["b"]}, "1": {"input_text": ["a"]}},
     }
-    assert adapt(row, FLAN.task("coqa"), "r").answers == ("a", "b")
+    assert adapt(row, FLAN.task("coqa"), "r").answers == ("a", "b", "a")
 
 
 def test_coqa_with_a_turn_missing_is_malformed():

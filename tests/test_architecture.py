@@ -20,7 +20,7 @@ parts storage folders
 weights
 documents prompts.language
 config
-catalogue published profiles
+scoring.names catalogue published profiles
 micro.*
 rows.cleaners rows.shapes rows.columns rows.adapters rows.files rows.cuts
 sources rows.hub
@@ -30,7 +30,7 @@ encode training.packing
 quiet devices rehearsal training.checkpoint training.card model
 scoring.tree scoring.opened scoring.likelihood scoring.generate
 training.folding training.memory training.trainer tune
-score scoring.shards scoring.choices scoring.answers scoring.counts metrics
+score scoring.shards scoring.choices scoring.answers scoring.tokens scoring.counts metrics
 micro.probes micro.pretrain
 provenance results scoring.asking prompts.exemplars scoring.sheets
 studies.estimates studies.agreement studies.ledger studies.scrutiny studies.leaks

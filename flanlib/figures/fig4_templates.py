@@ -39,7 +39,7 @@ def collect(study: Study, dataset: str = "snli") -> pd.DataFrame:
     parts = [{"part": "field", "name": k, "text": v} for k, v in example.fields.items()]
     parts = [p for p in parts if p["name"] != "answer"]
     options = f" (of {', '.join(example.options)})" if example.options else ""
-    parts.append({"part": "answer", "name": "answer", "text": example.answers[0] + options})
+    parts.append({"part": "answer", "name": "answer", "text": example.fields["answer"] + options})
     for template in templates.of_task(catalogue, found):
         prompt = templates.render(example, template)
         parts.append(

@@ -10,6 +10,7 @@ from flanlib import folders, naming, sources, templates
 from flanlib.catalogue import Catalogue, Task
 from flanlib.errors import MissingResultError
 from flanlib.prompts import rendering
+from flanlib.rows.adapters import answer_text
 from flanlib.templates import Prompt, Template
 
 MAX_NEW_TOKENS = 256
@@ -104,7 +105,11 @@ def _task(group: str, task: Task, template: Template, prompts: Sequence[Prompt],
         (
             {"query": p.input, "choices": list(p.options), "gold": p.gold}
             if ranked
-            else {"query": p.input, "target": p.target, "references": list(p.references)}
+            else {
+                "query": p.input,
+                "target": p.target,
+                "references": list(map(answer_text, p.references)),
+            }
             for p in prompts
         ),
         out / file,

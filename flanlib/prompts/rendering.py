@@ -14,7 +14,7 @@ from flanlib.catalogue import Catalogue, Task
 from flanlib.config import Form
 from flanlib.errors import MissingResultError, TemplateError
 from flanlib.prompts.audit import columns
-from flanlib.rows.adapters import Example
+from flanlib.rows.adapters import Example, answer_text
 from flanlib.templates import FORMS, Prompt, Template
 
 SHOWN = 5
@@ -245,7 +245,8 @@ def _check_task(
             found.n_rows += 1
             for problem in _example_problems(task, example, natural):
                 found.report(problem)
-            given = _marks(*example.fields.values(), *example.options, *example.answers)
+            answers = map(answer_text, example.answers)
+            given = _marks(*example.fields.values(), *example.options, *answers)
             for form, template in forms:
                 _check_prompt(found, example, template, form, given | own[template.id])
     except MissingResultError as error:

@@ -33,7 +33,8 @@ class Prompt:
     gold
         Index of the right option.
     references
-        Acceptable targets, the first equals `target`.
+        Acceptable targets, the first equals `target`; one of several spans
+        is the tuple of them.
     task, template, example
         Key of the task, ids of the template and of the example.
     inverted
@@ -46,7 +47,7 @@ class Prompt:
     target: str
     options: tuple[str, ...]
     gold: int | None
-    references: tuple[str, ...]
+    references: tuple[str | tuple[str, ...], ...]
     task: str
     template: str
     example: str

@@ -17,7 +17,16 @@ from flanlib.rows.cleaners import visible
 from flanlib.rows.columns import Plan, plan_of, text_of
 from flanlib.rows.shapes import SHAPES, Row, SkipRow
 
-__all__ = ["Example", "Row", "SkipRow", "adapt", "adapt_all", "cut_key", "gold_index"]
+__all__ = [
+    "Example",
+    "Row",
+    "SkipRow",
+    "adapt",
+    "adapt_all",
+    "answer_text",
+    "cut_key",
+    "gold_index",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +38,14 @@ class Example:
     id
         Of its row in the file; `row.k` for the k-th of a row that holds several.
     fields
-        Text by name; `answer` is always there and equals `answers[0]`.
+        Text by name; `answer` is always there and is `answers[0]` as text.
     options
         Possible answers; empty for tasks that generate.
     gold
         Index of the right option; None for tasks that generate.
     answers
-        Acceptable targets; the first is the one trained on.
+        What annotators answered; the first is the one trained on. An answer
+        of several spans is the tuple of them.
     group
         Passage or entity shared with other examples; for intervals.
     """
@@ -45,8 +55,24 @@ class Example:
     fields: Mapping[str, str]
     options: tuple[str, ...]
     gold: int | None
-    answers: tuple[str, ...]
+    answers: tuple[str | tuple[str, ...], ...]
     group: str = ""
+
+
+def answer_text(answer: str | tuple[str, ...]) -> str:
+    """An answer as one text: its spans, each once, with commas between.
+
+    Parameters
+    ----------
+    answer
+        A text, or the tuple of its spans.
+
+    Examples
+    --------
+    >>> answer_text("Ann"), answer_text(("Ann", "Bo"))
+    ('Ann', 'Ann, Bo')
+    """
+    return answer if isinstance(answer, str) else ", ".join(dict.fromkeys(answer))
 
 
 def adapt_all(
@@ -170,11 +196,13 @@ def _example(row: Row, task: Task, plan: Plan, row_id: str) -> Example:
     group = "/".join(_short(get(row)) for get in plan.group)
     more = _answers(plan.more(row), plan) if plan.more else ()
     if task.kind == "generate":
-        found = _answers(plan.answer(row), plan) or more
-        if not found:
+        answers = (*_answers(plan.answer(row), plan), *more)
+        if not answers:
             raise SkipRow("empty answer")
-        answers = tuple(dict.fromkeys((*found, *more)))
-        return Example(task.key, row_id, {**fields, "answer": answers[0]}, (), None, answers, group)
+        if not task.columns.get("repeats"):
+            answers = tuple(dict.fromkeys(answers))
+        fields["answer"] = answer_text(answers[0])
+        return Example(task.key, row_id, fields, (), None, answers, group)
     options = task.options or tuple(_clean(option, plan) for option in plan.options(row))
     options, gold = _choice(row, options, task, plan, row_id)
     answers = tuple(dict.fromkeys((options[gold], *more)))
@@ -223,10 +251,16 @@ def _mapped(label: Any, table: Mapping[str, Any], task: Task, row_id: str) -> An
     return table[str(label)]
 
 
-def _answers(value: Any, plan: Plan) -> tuple[str, ...]:
+def _answers(value: Any, plan: Plan) -> tuple[str | tuple[str, ...], ...]:
+    """Answers that are there; a tuple (a shape's) holds the spans of one."""
     values = value if isinstance(value, list | tuple) else (value,)
-    cleaned = (_clean(one, plan) for one in values)
-    return tuple(dict.fromkeys(text for text in cleaned if text and text != "<unk>"))
+    found: list[str | tuple[str, ...]] = []
+    for one in values:
+        spans = one if isinstance(one, tuple) else (one,)
+        cleaned = tuple(t for t in (_clean(s, plan) for s in spans) if t and t != "<unk>")
+        if cleaned:
+            found.append(cleaned if len(cleaned) > 1 else cleaned[0])
+    return tuple(found)
 
 
 def _clean(value: Any, plan: Plan) -> str:

@@ -45,6 +45,9 @@ class Plan:
     answer, more
         Column with the target (generate): text or list of texts; further
         acceptable answers.
+    repeats
+        Whether an answer that several annotators gave is kept as often as it
+        was given, for metrics that leave one annotator out in turn.
     group
         Column shared by rows that are not independent. Of a list, the first
         is what a cut never splits.
@@ -73,7 +76,7 @@ class Plan:
 
 KNOWN = frozenset(
     {"fields", "optional", "ask", "clean", "label", "names", "first", "map", "keys", "options"}
-    | {"n_options", "answer", "more", "group", "merge"}
+    | {"n_options", "answer", "more", "repeats", "group", "merge"}
     | {"unanswerable", "source", "target", "languages", "remove", "items", "n_items"}  # of shapes
 )
 _PLANS: dict[int, tuple[Task, Plan]] = {}

@@ -17,6 +17,7 @@ from flanlib.rows.cleaners import entities
 Row = Mapping[str, Any]
 Shape = Callable[[Row, Mapping[str, Any]], list[Row]]
 SHAPES: dict[str, Shape] = {}
+CANNOT_ANSWER = "I don't know"  # what QuAC marks with CANNOTANSWER
 
 
 class SkipRow(Exception):
@@ -104,25 +105,32 @@ def squad(row: Row, settings: Mapping[str, Any]) -> list[Row]:
 
 @shape
 def drop(row: Row, settings: Mapping[str, Any]) -> list[Row]:
-    """A number, spans or a date; further annotators' answers follow."""
-    if "answers_spans" in row:
-        spans, types = texts(row["answers_spans"]["spans"]), row["answers_spans"].get("types") or ()
-        numbers = bool(spans) and set(types) == {"number"}
-        answers = spans if numbers else texts([", ".join(spans)])
-        return [{**row, "text": answers, "others": []}]
-    main = _drop_answer(row["answer"])
-    return [{**row, "text": texts([main]), "others": _drop_others(row)}]
+    """A number, spans or a date: the tuple of an annotator's spans; others' answers follow.
+
+    The layout of spans and types does not say whose a span is: a number or
+    date is an annotator's whole answer, all other spans are one answer.
+    """
+    if "answers_spans" not in row:
+        return [{**row, "text": [_drop_answer(row["answer"])], "others": _drop_others(row)}]
+    spans, types = row["answers_spans"]["spans"], row["answers_spans"].get("types") or ()
+    whole = texts(s for s, kind in zip(spans, types, strict=False) if kind in ("number", "date"))
+    rest = tuple(text for text in texts(spans) if text not in whole)
+    own = [(text,) for text in whole]
+    answers = [*own, rest] if texts(spans)[:1] == whole[:1] else [rest, *own]
+    return [{**row, "text": answers, "others": []}]
 
 
-def _drop_answer(answer: Row) -> str:
-    number, spans = str(answer.get("number") or "").strip(), texts(answer.get("spans"))
-    if number or spans:
-        return number or ", ".join(spans)
+def _drop_answer(answer: Row) -> tuple[str, ...]:
+    """The spans of one annotator; a number or a date is one."""
+    for values in ([answer.get("number")], answer.get("spans") or ()):
+        if found := tuple(str(v).strip() for v in values if v == v and texts([v])):
+            return found
     date = answer.get("date") or {}
-    return " ".join(texts(date.get(name) for name in ("day", "month", "year")))
+    parts = (str(date.get(name) or "").strip() for name in ("day", "month", "year"))
+    return (" ".join(filter(None, parts)),)
 
 
-def _drop_others(row: Row) -> list[str]:
+def _drop_others(row: Row) -> list[tuple[str, ...]]:
     others = row.get("validated_answers") or []
     if isinstance(others, Mapping):
         names = [name for name in ("number", "date", "spans") if name in others]
@@ -130,7 +138,7 @@ def _drop_others(row: Row) -> list[str]:
             dict(zip(names, values, strict=True))
             for values in zip(*(_members(others[name]) for name in names), strict=True)
         ]
-    return texts(_drop_answer(other) for other in others)
+    return [_drop_answer(other) for other in others]
 
 
 def _members(column: Any) -> list[Any]:
@@ -175,7 +183,10 @@ def coqa(row: Row, settings: Mapping[str, Any]) -> list[Row]:
 
 @shape
 def quac(row: Row, settings: Mapping[str, Any]) -> list[Row]:
-    """One row per turn; CANNOTANSWER becomes words a person would use."""
+    """One row per turn; CANNOTANSWER becomes words a person would use.
+
+    The answer to train on is one of the annotators', and is counted once.
+    """
     answers = part(row["orig_answers"], "texts")
     others = part(row["answers"], "texts")
     shared = {
@@ -183,13 +194,13 @@ def quac(row: Row, settings: Mapping[str, Any]) -> list[Row]:
         "background": row["background"],
         "section": row["context"].strip().removesuffix("CANNOTANSWER").strip(),
     }
-    known = {"CANNOTANSWER": "I don't know"}
-    return _turns(
-        row["questions"],
-        [known.get(a, a) for a in answers],
-        [[known.get(a, a) for a in turn] for turn in others],
-        shared,
-    )
+    known = {"CANNOTANSWER": CANNOT_ANSWER}
+    more = [[known.get(a, a) for a in turn] for turn in others]
+    answers = [known.get(a, a) for a in answers]
+    for answer, turn in zip(answers, more, strict=False):
+        if answer in turn:
+            turn.remove(answer)
+    return _turns(row["questions"], answers, more, shared)
 
 
 def _turns(questions: list, answers: list, others: list, shared: dict[str, Any]) -> list[Row]:

@@ -1,31 +1,24 @@
 """What each example contributes to a metric, and how sums become percent."""
 
 import re
-from collections.abc import Callable, Mapping
+import reprlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import cache
 
 import numpy as np
 import pandas as pd
 
 from flanlib.catalogue import Task
 from flanlib.errors import DataError, ParameterError
-from flanlib.rows.adapters import Example
-from flanlib.scoring.answers import COMPARISONS, number
+from flanlib.rows.adapters import Example, answer_text
+from flanlib.scoring import tokens
+from flanlib.scoring.answers import COMPARISONS, SIGNATURES, number
+from flanlib.scoring.names import QUESTION, wrong_metric
 
 Finish = Callable[[np.ndarray], np.ndarray]
+_ENDS = re.compile(r"(?<=[.!?]) +|(?<=[。！？।॥؟۔។။]) *")
 ROUGE = {"rouge1": "rouge1", "rouge2": "rouge2", "rouge_l": "rougeL", "rouge_lsum": "rougeLsum"}
-OF_OPTIONS = (
-    "accuracy",
-    "f1",
-    "macro_f1",
-    "pearson",
-    "multirc_f1",
-    "multirc_em",
-    "record_em",
-    "record_f1",
-)
-OF_TEXTS = (*COMPARISONS, *ROUGE, "bleu", "pearson")
 
 
 @dataclass
@@ -67,15 +60,14 @@ def of_options(
     ParameterError
         If the metric does not exist for ranked options.
     """
-    if metric not in OF_OPTIONS:
-        raise ParameterError(
-            f"task {task.key}: no metric {metric!r} for ranked options; there are {OF_OPTIONS}"
-        )
+    if wrong := wrong_metric(metric, "rank"):
+        raise ParameterError(f"task {task.key}: {wrong}")
     work = table[["template", "example", "option", "gold"]].assign(value=value)
+    work = work.sort_values("option", kind="stable", ignore_index=True)
     best = work.loc[work.groupby(["template", "example"], sort=False)["value"].idxmax()]
     rows = list(best[["template", "example", "option", "gold"]].itertuples(index=False, name=None))
     if metric == "accuracy":
-        return _means({(t, e): float(o == g) for t, e, o, g in rows})
+        return _means(task, {(t, e): float(o == g) for t, e, o, g in rows})
     if metric in ("f1", "macro_f1"):
         return _f1(rows, int(table["option"].max()) + 1, positive=metric == "f1")
     if metric.startswith("multirc"):
@@ -96,37 +88,49 @@ def of_texts(metric: str, task: Task, table: pd.DataFrame) -> Counts:
     ParameterError
         If the metric does not exist for written answers.
     """
-    if metric not in OF_TEXTS:
-        raise ParameterError(
-            f"task {task.key}: no metric {metric!r} for written answers; there are {OF_TEXTS}"
-        )
+    if wrong := wrong_metric(metric, "generate"):
+        raise ParameterError(f"task {task.key}: {wrong}")
     columns = table[["template", "example", "prediction", "references"]]
-    rows = list(columns.itertuples(index=False, name=None))
+    known = _spans if metric.startswith("drop_") else _texts
+    rows = [(t, e, p, known(r)) for t, e, p, r in columns.itertuples(index=False, name=None)]
     if metric == "bleu":
         return _bleu(task, rows)
     if metric == "pearson":
         pairs = {(t, e): (number(p), number(r[0])) for t, e, p, r in rows}
         return _pearson(task, pairs)
     if metric in ROUGE:
-        compare = partial(_rouge, ROUGE[metric])
-        signature = f"rouge_score {ROUGE[metric]} f-measure, stemmed, best over references"
-    else:
-        compare, signature = COMPARISONS[metric], ""
-    found = _means({(t, e): compare(p, r) for t, e, p, r in rows})
-    found.signature = signature
-    return found
+        return _rouge(task, ROUGE[metric], rows)
+    shares = {(t, e): COMPARISONS[metric](p, r) for t, e, p, r in rows}
+    return _means(task, shares, SIGNATURES[metric])
 
 
-def _means(shares: Mapping[tuple[str, str], float]) -> Counts:
+def _spans(references: Sequence) -> list[str | tuple[str, ...]]:
+    return [r if isinstance(r, str) else tuple(r) for r in references]
+
+
+def _texts(references: Sequence) -> list[str]:
+    return [answer_text(r) for r in _spans(references)]
+
+
+def _means(
+    task: Task, shares: Mapping[tuple[str, str], float | None], signature: str = ""
+) -> Counts:
+    """Means over examples. A share of None does not count; its example scores the mean."""
+    counted = [share for share in shares.values() if share is not None]
+    if not counted:
+        raise DataError(f"task {task.key}: the metric counts none of the examples ({signature})")
+    mean = float(np.mean(counted))
     return Counts(
         _mean,
-        {key: np.array([share, 1.0]) for key, share in shares.items()},
-        {key: 100 * share for key, share in shares.items()},
+        {key: np.zeros(2) if s is None else np.array([s, 1.0]) for key, s in shares.items()},
+        {key: 100 * (mean if s is None else s) for key, s in shares.items()},
+        signature,
     )
 
 
 def _mean(sums: np.ndarray) -> np.ndarray:
-    return 100 * sums[..., 0] / sums[..., 1]
+    right, counted = sums[..., 0], sums[..., 1]
+    return np.divide(100 * right, counted, out=np.full_like(right, np.nan), where=counted > 0)
 
 
 def _f1(rows: list[tuple], n_labels: int, *, positive: bool) -> Counts:
@@ -163,7 +167,7 @@ def _multirc(task: Task, rows: list[tuple], known: Mapping[str, Example], metric
     questions: dict[tuple[str, tuple], list[tuple[str, bool]]] = {}
     for template, example, option, gold in rows:
         fields = _example(task, known, example).fields
-        question = (template, (fields.get("paragraph"), fields.get("question")))
+        question = (template, tuple(fields.get(name) for name in QUESTION))
         questions.setdefault(question, []).append((example, option == gold))
     found = Counts(_mean)
     for (template, _), parts in questions.items():
@@ -181,8 +185,9 @@ def _option_texts(metric: str, task: Task, rows, known: Mapping[str, Example]) -
     shares = {}
     for template, example, option, _ in rows:
         source = _example(task, known, example)
-        shares[template, example] = COMPARISONS[metric](source.options[option], source.answers)
-    return _means(shares)
+        answers = _texts(source.answers)
+        shares[template, example] = COMPARISONS[metric](source.options[option], answers)
+    return _means(task, shares, SIGNATURES[metric])
 
 
 def _example(task: Task, known: Mapping[str, Example], key: str) -> Example:
@@ -195,27 +200,69 @@ def _example(task: Task, known: Mapping[str, Example], key: str) -> Example:
 
 
 def _pearson(task: Task, pairs: Mapping[tuple[str, str], tuple]) -> Counts:
-    """Correlation of numbers; an answer without a number counts as 0."""
-    found = Counts(_correlation, signature="Pearson; no number is read as 0")
-    for (template, example), (said, true) in pairs.items():
+    """Correlation of numbers; an answer without a number counts as 0.
+
+    Numbers are centred and scaled first, which changes no correlation, so that
+    large ones lose nothing and overflow nothing.
+    """
+    for (_, example), (_, true) in pairs.items():
         if true is None:
             raise DataError(f"task {task.key}, example {example}: the reference is no number")
-        x, y = said or 0.0, true
-        found.vectors[template, example] = np.array([1.0, x, y, x * x, y * y, x * y])
-        found.each[template, example] = 100.0 * (x == y)
+    said, true = (_scaled([x or 0.0 for x in side]) for side in zip(*pairs.values(), strict=True))
+    if not true.any():
+        raise DataError(
+            f"task {task.key}: all references are one number, so that Pearson's correlation is"
+            " undefined; score examples with different references, or choose another metric"
+        )
+    found = Counts(_correlation)
+    for (key, (answer, reference)), x, y in zip(pairs.items(), said, true, strict=True):
+        found.vectors[key] = np.array([1.0, x, y, x * x, y * y, x * y])
+        found.each[key] = 100.0 * ((answer or 0.0) == reference)
+    templates = {template: set() for template, _ in pairs}
+    for (template, _), x in zip(pairs, said, strict=True):
+        templates[template].add(x)
+    constant = sum(len(values) == 1 for values in templates.values())
+    found.signature = "Pearson; no number is read as 0; 1,200 as 1200" + (
+        f"; undefined, and counted as 0, under {constant} of {len(templates)} templates, whose"
+        " answers are all the same"
+        if constant
+        else ""
+    )
     return found
 
 
+def _scaled(numbers: Sequence[float]) -> np.ndarray:
+    """Numbers less their mean, the farthest being 1 or -1; zeros where all are the same."""
+    values = np.array(numbers, dtype=float)
+    values /= max(np.abs(values).max(), np.finfo(float).tiny)
+    if (values == values[0]).all():
+        return np.zeros_like(values)
+    values -= values.mean()
+    return values / np.abs(values).max()
+
+
 def _correlation(sums: np.ndarray) -> np.ndarray:
+    """Percent; 0 where one side does not vary, up to rounding."""
     n, x, y, xx, yy, xy = np.moveaxis(sums, -1, 0)
-    spread = np.sqrt(np.maximum(n * xx - x * x, 0) * np.maximum(n * yy - y * y, 0))
-    return 100 * np.divide(n * xy - x * y, spread, out=np.zeros_like(n), where=spread > 0)
+    left, right = n * xx - x * x, n * yy - y * y
+    varied = (left > 1e-13 * n * xx) & (right > 1e-13 * n * yy)
+    spread = np.sqrt(np.where(varied, left * right, 1.0))
+    return np.clip(np.where(varied, 100 * (n * xy - x * y) / spread, 0.0), -100, 100)
 
 
 def _bleu(task: Task, rows: list[tuple]) -> Counts:
     import sacrebleu
 
-    whole, single = sacrebleu.BLEU(), sacrebleu.BLEU(effective_order=True)
+    named = tokens.bleu_tokenizer(task)
+    whole = sacrebleu.BLEU(tokenize=named)
+    single = sacrebleu.BLEU(tokenize=named, effective_order=True)
+    known = [whole.tokenizer(r) for r in sorted({r for *_, texts in rows for r in texts})]
+    if not named.endswith("mecab") and tokens.unsplit(" ".join(known).split()) > 0.5:
+        raise DataError(
+            f"task {task.key}: the references are in a script without spaces, which BLEU's"
+            f" tokenizer {named} takes for single words; set bleu_tokenizer in the catalogue:"
+            " zh for Chinese, ja-mecab or char for Japanese, char for others"
+        )
     n_references = {len(references) for *_, references in rows}
     found = Counts(_bleu_of_sums)
     for template, example, prediction, references in rows:
@@ -252,18 +299,32 @@ def _bleu_of_sums(sums: np.ndarray) -> np.ndarray:
 def _scorer(kind: str):
     from rouge_score.rouge_scorer import RougeScorer
 
-    return RougeScorer([kind], use_stemmer=True)
+    return RougeScorer([kind], tokenizer=tokens.Words())
 
 
-def _rouge(kind: str, prediction: str, references) -> float:
+def _rouge(task: Task, kind: str, rows: list[tuple]) -> Counts:
     """Best f-measure over references; sentences on lines for rougeLsum."""
     split = _sentences if kind == "rougeLsum" else str
-    scorer = _scorer(kind)
-    return max(scorer.score(split(r), split(prediction))[kind].fmeasure for r in references)
+    scorer, shares = _scorer(kind), {}
+    for template, example, prediction, references in rows:
+        usable = [r for r in references if tokens.has_words(r)]
+        if not usable:
+            raise DataError(
+                f"task {task.key}, example {example}: no reference has a word for ROUGE to count;"
+                f" found {reprlib.repr(references)}; leave the row out, or choose another metric"
+            )
+        found = [scorer.score(split(r), split(prediction))[kind].fmeasure for r in usable]
+        shares[template, example] = max(found)
+    return _means(
+        task,
+        shares,
+        f"rouge_score {kind} f-measure, stemmed, best over references; words by Unicode, single"
+        " signs in scripts without spaces",
+    )
 
 
 @cache
 def _sentences(text: str) -> str:
     if "\n" in text:
         return text
-    return "\n".join(re.split(r"(?<=[.!?]) +", text))
+    return "\n".join(_ENDS.split(text))
