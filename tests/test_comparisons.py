@@ -367,6 +367,24 @@ def test_pearson_of_answers_all_the_same_says_that_it_is_undefined():
     assert "undefined" not in pearson(["1", "2"], ["1", "2"]).signature
 
 
+def test_stsb_is_correlated_with_the_scores_as_given():
+    task = FLAN.task("stsb")
+    given_, chosen = [0.0, 2.6, 3.4, 4.5, 5.0], [1, 2, 3, 5, 4]
+    rows = [
+        {"sentence1": "a", "sentence2": "b", "label": v, "idx": i} for i, v in enumerate(given_)
+    ]
+    known = [adapt(row, task, str(row["idx"])) for row in rows]
+    assert [e.gold for e in known] == [0, 3, 3, 5, 5]
+    cells = [
+        ("t", e.id, k, e.gold, -float(k != chosen[i]))
+        for i, e in enumerate(known)
+        for k in range(6)
+    ]
+    table = pd.DataFrame(cells, columns=["template", "example", "option", "gold", "ll"])
+    found = metrics.evaluate(task, table, examples=known)
+    assert found.value == pytest.approx(100 * np.corrcoef(chosen, given_)[0, 1])
+
+
 def test_pearson_with_references_all_the_same_is_refused():
     with pytest.raises(DataError, match="all references are one number"):
         pearson(["1", "2"], ["3", "3.0"])

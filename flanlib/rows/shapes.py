@@ -67,9 +67,10 @@ def hellaswag(row: Row, settings: Mapping[str, Any]) -> list[Row]:
 
 @shape
 def stsb(row: Row, settings: Mapping[str, Any]) -> list[Row]:
-    """A similarity from 0 to 5, rounded half up; -1 is a hidden label."""
+    """A similarity from 0 to 5, as it is and rounded half up; -1 is a hidden label."""
     value = float(row["label"])
-    return [{**row, "label": str(math.floor(value + 0.5)) if value >= 0 else ""}]
+    label = str(math.floor(value + 0.5)) if value >= 0 else ""
+    return [{**row, "label": label, "similarity": value}]
 
 
 @shape
@@ -183,10 +184,7 @@ def coqa(row: Row, settings: Mapping[str, Any]) -> list[Row]:
 
 @shape
 def quac(row: Row, settings: Mapping[str, Any]) -> list[Row]:
-    """One row per turn; CANNOTANSWER becomes words a person would use.
-
-    The answer to train on is one of the annotators', and is counted once.
-    """
+    """One row per turn; CANNOTANSWER becomes words a person would use."""
     answers = part(row["orig_answers"], "texts")
     others = part(row["answers"], "texts")
     shared = {
@@ -199,7 +197,7 @@ def quac(row: Row, settings: Mapping[str, Any]) -> list[Row]:
     answers = [known.get(a, a) for a in answers]
     for answer, turn in zip(answers, more, strict=False):
         if answer in turn:
-            turn.remove(answer)
+            turn.remove(answer)  # the one trained on is an annotator's, and counts once
     return _turns(row["questions"], answers, more, shared)
 
 

@@ -135,7 +135,11 @@ def _mean(sums: np.ndarray) -> np.ndarray:
 
 def _f1(rows: list[tuple], n_labels: int, *, positive: bool) -> Counts:
     """F1 of label 1, or the mean over labels of F1."""
-    found = Counts(_f1_of_one if positive else _f1_of_all)
+    found = (
+        Counts(_f1_of_one, signature="F1 of option 1; 0 where it is neither right nor chosen")
+        if positive
+        else Counts(_f1_of_all, signature="mean F1 over options that are right or chosen")
+    )
     for template, example, option, gold in rows:
         vector = np.zeros((n_labels, 3))
         vector[option, 1] += 1
@@ -180,8 +184,12 @@ def _multirc(task: Task, rows: list[tuple], known: Mapping[str, Example], metric
 
 def _option_texts(metric: str, task: Task, rows, known: Mapping[str, Example]) -> Counts:
     if metric == "pearson":
-        texts = {(t, e): (_example(task, known, e).options, o, g) for t, e, o, g in rows}
-        return _pearson(task, {k: (number(x[o]), number(x[g])) for k, (x, o, g) in texts.items()})
+        pairs = {}
+        for template, example, option, gold in rows:  # a further answer is the score as given
+            source = _example(task, known, example)
+            given = [source.options[gold], *_texts(source.answers[1:])][-1]
+            pairs[template, example] = number(source.options[option]), number(given)
+        return _pearson(task, pairs)
     shares = {}
     for template, example, option, _ in rows:
         source = _example(task, known, example)
