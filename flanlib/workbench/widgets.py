@@ -1,11 +1,12 @@
 """Controls over an `explore.Bench`: choose or type a prompt, ask, compare."""
 
 import html
+from collections.abc import Callable
 from typing import Any
 
 import ipywidgets as widgets
 
-from flanlib.errors import FlanlibError
+from flanlib.errors import FlanlibError, ParameterError
 from flanlib.templates import Prompt
 from flanlib.workbench.explore import EXAMPLES, Bench, typed
 
@@ -19,6 +20,11 @@ class Panel:
         The two models that are asked, and their study.
     cluster, dataset, template
         What is chosen at first; empty is the held-out cluster's first.
+
+    Raises
+    ------
+    ParameterError
+        If one of them is not there, or has no rows here.
     """
 
     def __init__(self, bench: Bench, cluster: str = "", dataset: str = "", template: str = ""):
@@ -39,16 +45,18 @@ class Panel:
         )
         self.ask = widgets.Button(description="Ask both", button_style="primary")
         self.ask_own = widgets.Button(description="Ask both", button_style="primary")
-        self.cluster.value = cluster or bench.job.factors.held_out
+        _choose(self.cluster, "cluster", cluster or bench.job.factors.held_out)
         self._fill_datasets()
         self.dataset.value = bench.find(self.cluster.value, dataset).key
         self._fill_templates()
-        self.template.value = template or self.template.value
+        _choose(self.template, "template", template or self.template.value)
         self._show()
-        self.cluster.observe(self._fill_datasets, "value")
-        self.dataset.observe(self._fill_templates, "value")
-        for one in (self.template, self.number):
-            one.observe(self._show, "value")
+        for one, follow in (
+            (self.cluster, self._fill_datasets),
+            (self.dataset, self._fill_templates),
+            *((one, self._show) for one in (self.template, self.number)),
+        ):
+            one.observe(lambda _, follow=follow: self._try(follow), "value")
         self.ask.on_click(lambda _: self._answer(self.prompt))
         self.ask_own.on_click(
             lambda _: self._answer(lambda: typed(self.own.value, self.options.value))
@@ -72,17 +80,17 @@ class Panel:
             self.cluster.value, self.dataset.value, self.template.value, self.number.value
         )
 
-    def _fill_datasets(self, _: Any = None) -> None:
+    def _fill_datasets(self) -> None:
         tasks = self.bench.tasks(self.cluster.value)
         _fill(self.dataset, [(task.title, task.key) for task in tasks])
 
-    def _fill_templates(self, _: Any = None) -> None:
+    def _fill_templates(self) -> None:
         if self.dataset.value is None:
             return
         every = self.bench.templates(self.bench.find(self.cluster.value, self.dataset.value))
         _fill(self.template, [(t.id + " (inverted)" * t.inverted, t.id) for t in every])
 
-    def _show(self, _: Any = None) -> None:
+    def _show(self) -> None:
         """The prompt as a model reads it, and whether it is new to the tuned one."""
         if self.template.value is None:
             return
@@ -94,20 +102,50 @@ class Panel:
             f"<small>right: {html.escape(prompt.target)}</small>"
         )
 
-    def _answer(self, prompt: Any) -> None:
+    def _answer(self, prompt: Callable[[], Prompt]) -> None:
         self.result.value = "asking both models …"
         for button in (self.ask, self.ask_own):
             button.disabled = True
         try:
-            self.result.value = self.bench.ask(prompt())._repr_html_()
-        except FlanlibError as error:
-            self.result.value = f"<b>{html.escape(str(error))}</b>"
+            self._try(lambda: self._put(self.bench.ask(prompt())._repr_html_()))
         finally:
             for button in (self.ask, self.ask_own):
                 button.disabled = False
+
+    def _put(self, result: str) -> None:
+        self.result.value = result
+
+    def _try(self, work: Callable[[], None]) -> None:
+        """Do something; whatever goes wrong is told where answers are shown.
+
+        Nobody opens the log that an exception in a callback goes to.
+        """
+        try:
+            work()
+        except (Exception, KeyboardInterrupt) as error:
+            self._put(f"<b>{html.escape(_told(error))}</b>")
+
+
+def _told(error: BaseException) -> str:
+    """An error in one line that any page can show."""
+    if isinstance(error, KeyboardInterrupt):
+        return "stopped"
+    said = " ".join(str(error).split())
+    if not isinstance(error, FlanlibError):
+        said = f"{type(error).__name__}: {said}" if said else type(error).__name__
+    said = said if len(said) <= 600 else f"{said[:600]}…"
+    return said.encode("utf-8", "backslashreplace").decode()
+
+
+def _choose(menu: widgets.Dropdown, name: str, value: str) -> None:
+    """Choose what has to be on a menu."""
+    there = [key for _, key in menu.options]
+    if value not in there:
+        raise ParameterError(f"{name}: {value!r} is none of {', '.join(there) or 'none'}")
+    menu.value = value
 
 
 def _fill(menu: widgets.Dropdown, choices: list[tuple[str, str]]) -> None:
     """Give a menu its (label, value) pairs, and choose the first."""
     menu.options = choices
-    menu.value = choices[0][1]
+    menu.value = choices[0][1] if choices else None
