@@ -81,10 +81,7 @@ def mixture(
         If tuning and evaluation would share a dataset or an example's text.
     MissingResultError
         If no task has train rows.
-    ParameterError
-        If there is no such form.
     """
-    templates.check_form(form)
     settings = {
         "held_out": held_out or "",
         "seed": seed,

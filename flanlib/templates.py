@@ -19,7 +19,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Literal
 
-from flanlib import documents
+from flanlib import documents, naming
 from flanlib.catalogue import Catalogue, Task
 from flanlib.errors import TemplateError
 from flanlib.prompts import language
@@ -81,18 +81,18 @@ def load(catalogue_root: Path, stem: str) -> TemplateSet:
 def _check(path: Path, content: TemplateSet) -> None:
     if content.dataset != path.stem:
         raise TemplateError(
-            f"{path}: dataset: {language.shown(content.dataset)} is not the file's name"
+            f"{path}: dataset: {naming.shown(content.dataset)} is not the file's name"
         )
     names = content.fields
     if "answer" in names or len(set(names)) < len(names):
         raise TemplateError(
-            f"{path}: fields: {language.shown(names)}; each stands once, and 'answer', which"
+            f"{path}: fields: {naming.shown(names)}; each stands once, and 'answer', which"
             " is always there, never"
         )
     for name in names:
         if name in language.RESERVED or not name.isidentifier():
             raise TemplateError(
-                f"{path}: fields: {language.shown(name)} cannot be named in a template; a field is"
+                f"{path}: fields: {naming.shown(name)} cannot be named in a template; a field is"
                 " letters, digits and _, and no word of Jinja2's"
             )
     seen: set[str] = set()
@@ -103,7 +103,7 @@ def _check(path: Path, content: TemplateSet) -> None:
             raise TemplateError(f"{path}: {where}: {error}") from None
     for template in (*content.templates, *content.cloze, *content.form("none")):
         if template.id in seen:
-            raise TemplateError(f"{path}: template {language.shown(template.id)} stands twice")
+            raise TemplateError(f"{path}: template {naming.shown(template.id)} stands twice")
         seen.add(template.id)
         if problem := _misused(template):
             raise TemplateError(f"{path}: {_place(template, problem)}")
@@ -121,7 +121,7 @@ def _texts(content: TemplateSet) -> Iterator[tuple[str, str, tuple[str, ...]]]:
 
 def _place(template: Template, part: str) -> str:
     """Where a template's part stands in its file."""
-    return f"template {language.shown(template.id)}, {part}"
+    return f"template {naming.shown(template.id)}, {part}"
 
 
 def _misused(template: Template) -> str:
@@ -143,7 +143,7 @@ def _misused(template: Template) -> str:
     if len(set(words)) < len(words) or len(words) == 1:
         return f"answers: {language.line(', '.join(template.answers))} are not distinct"
     if marked := [word for word in words if any(mark in word for mark in ("{{", "{%", "{#"))]:
-        return f"answers: {language.shown(marked[0])} is shown as it stands; write it without {{}}"
+        return f"answers: {naming.shown(marked[0])} is shown as it stands; write it without {{}}"
     return ""
 
 

@@ -38,7 +38,7 @@ studies.plans
 studies.runs study studies.axes
 figures.style figures.boxes figures.* figures
 notebook reporting.batch
-workbench.explore workbench.widgets
+workbench.answers workbench.explore workbench.widgets
 reporting.glossary reporting.reference reporting.costs report
 studies.sweep
 commands.arguments commands.doctor commands.verbs commands.verbs_study commands.verbs_sweep cli __main__

@@ -4,10 +4,11 @@ import ast
 
 import nbformat
 import numpy as np
+import pandas as pd
 import pytest
 
 from flanlib import model, notebook, paths, score, tune
-from flanlib.errors import FlanlibError, ParameterError, TemplateError
+from flanlib.errors import FlanlibError, MissingResultError, ParameterError, TemplateError
 from flanlib.scoring import choices
 from flanlib.workbench import explore, widgets
 
@@ -162,6 +163,84 @@ def test_panel_asks_and_tells_errors(bench, monkeypatch):
     monkeypatch.setattr(explore.Bench, "ask", lambda self, prompt: fail(prompt))
     panel.ask.click()
     assert "too &lt;long&gt;" in panel.result.value and not panel.ask.disabled
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [
+        (TypeError("no <b>\n text \ud83d"), "TypeError: no &lt;b&gt; text \\ud83d"),
+        (RuntimeError("CUDA out of memory"), "RuntimeError: CUDA out of memory"),
+        (MemoryError(), "MemoryError"),
+        (KeyboardInterrupt(), "stopped"),
+        (ParameterError("x" * 5_000), "x" * 600 + "…"),
+    ],
+)
+def test_panel_tells_whatever_goes_wrong(bench, monkeypatch, error, shown):
+    panel = widgets.Panel(bench, "food", "soup")
+
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(explore.Bench, "ask", fail)
+    for button in (panel.ask, panel.ask_own):
+        panel.own.value = "what?"
+        panel.result.value = ""
+        button.click()
+        assert panel.result.value == f"<b>{shown}</b>"
+        assert not panel.ask.disabled and not panel.ask_own.disabled
+    monkeypatch.setattr(explore.Bench, "prompt", fail)
+    panel.result.value = ""
+    panel.number.value = 1
+    assert panel.result.value == f"<b>{shown}</b>"
+    monkeypatch.setattr(explore.Bench, "templates", fail)
+    panel.result.value = ""
+    panel.dataset.value = "bread"
+    assert panel.result.value == f"<b>{shown}</b>"
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "said"),
+    [
+        ("half of an emoji \ud83d", "", "instruction: has half a character"),
+        ("which?", "a | \ude00", "options: has half a character"),
+        (" \n\t ", "", "it is empty"),
+        ("which?", " | a |", "two or more"),
+        ("nul \x00 <eos> <b> \u202e", "", ""),
+        ("word " * 5_000, "", "tokens were left out"),
+        ("which?", "<b> | </s>", "&lt;b&gt;"),
+    ],
+)
+def test_panel_answers_or_tells_whatever_is_typed(bench, text, options, said):
+    panel = widgets.Panel(bench, "food", "soup")
+    panel.own.value, panel.options.value = text, options
+    panel.ask_own.click()
+    panel.result.value.encode()
+    assert said in panel.result.value and "asking" not in panel.result.value
+    assert "<b> |" not in panel.result.value and not panel.ask_own.disabled
+
+
+def test_what_was_written_is_shown_as_it_is(bench):
+    found = explore.Answers(
+        prompt=explore.typed("x"), written={"base": "", "tuned": " \n"}, table=bench_table()
+    )
+    assert "<em>nothing</em>" in found._repr_html_()
+    assert "<em>only white space</em>" in found._repr_html_()
+    found.written["base"] = "a\n <i>\ud83d"
+    assert ">a\n &lt;i&gt;\\ud83d</code>" in found._repr_html_()
+
+
+def bench_table():
+    return pd.DataFrame({"option": (), "right": []})
+
+
+def test_a_first_choice_that_is_not_there_is_told(bench, monkeypatch):
+    with pytest.raises(ParameterError, match="cluster: 'rain' is none of weather, "):
+        widgets.Panel(bench, "rain")
+    with pytest.raises(ParameterError, match="template: 'ask-99' is none of ask-0"):
+        widgets.Panel(bench, "food", "soup", "ask-99")
+    monkeypatch.setattr(explore.Bench, "examples", lambda self, task: [])
+    with pytest.raises(MissingResultError, match="soup has no evaluation rows"):
+        widgets.Panel(bench, "food", "soup")
 
 
 def test_notebook_runs_without_hands(tmp_path, monkeypatch):

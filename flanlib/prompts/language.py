@@ -8,7 +8,6 @@ is compiled, and every step that can lengthen a text is counted before it is don
 """
 
 import re
-import reprlib
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from operator import itemgetter
@@ -19,6 +18,8 @@ from jinja2 import StrictUndefined, TemplateError, Undefined, UndefinedError, no
 from jinja2.filters import do_title
 from jinja2.runtime import Context
 from jinja2.sandbox import SandboxedEnvironment
+
+from flanlib.naming import shown
 
 FILTERS = {
     "capitalize": lambda text: str(text).capitalize(),
@@ -63,11 +64,6 @@ _TOO_DEEP = (
 )
 _HALF = re.compile("[\ud800-\udfff]")  # of a pair of surrogates
 _GROWING = f"more than {LONGEST:,} characters come of it"
-
-_short = reprlib.Repr()
-_short.maxstring = _short.maxother = _short.maxlong = 80
-shown = _short.repr
-"""A value as its `repr`, its middle left out where it is long."""
 
 Renderer = Callable[[Mapping[str, str]], str]
 

@@ -7,6 +7,7 @@ from typing import Annotated, get_args
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
+from flanlib import naming
 from flanlib.config import Form
 from flanlib.errors import ParameterError
 from flanlib.prompts import language
@@ -155,7 +156,7 @@ def check_form(form: str) -> None:
         Naming the forms.
     """
     if form not in FORMS:
-        raise ParameterError(f"form: {language.shown(form)} is none of {', '.join(FORMS)}")
+        raise ParameterError(f"form: {naming.shown(form)} is none of {', '.join(FORMS)}")
 
 
 def separator_of(form: str) -> str:

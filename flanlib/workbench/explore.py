@@ -5,8 +5,6 @@ uses; `widgets.Panel` puts controls in front of it. The tuned model is one that 
 cluster out of tuning, so that what it does there can be looked at.
 """
 
-import html
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +16,7 @@ import pandas as pd
 from flanlib import bounds, naming, paths, profiles, templates
 from flanlib.catalogue import Task
 from flanlib.config import run_id
-from flanlib.errors import ParameterError
+from flanlib.errors import MissingResultError, ParameterError, RunError
 from flanlib.progress import span
 from flanlib.rows.adapters import Example
 from flanlib.scoring import asking
@@ -26,6 +24,9 @@ from flanlib.studies import runs
 from flanlib.studies.runs import Job
 from flanlib.study import ASKED, Study, open_study
 from flanlib.templates import Prompt, Template
+from flanlib.workbench.answers import MODELS, Answers, typed
+
+__all__ = ["MODELS", "Answers", "Bench", "open_bench", "typed"]
 
 MEANINGS = {
     **profiles.MEANINGS,
@@ -38,54 +39,6 @@ MEANINGS = {
     "options": "answers to choose from, with | between; empty: it writes freely",
 }
 EXAMPLES = 100
-MODELS = ("base", "tuned")
-COLOURS = {"base": "#8a93a0", "tuned": "#2f6db5"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Answers:
-    """What base and tuned model make of one prompt.
-
-    Attributes
-    ----------
-    written
-        Model -> what it writes, greedily.
-    table
-        One row per option: `option`, `right`, and per model its probability
-        among the options (`base`, `tuned`) and its summed log-likelihood in
-        nats (`base_ll`, `tuned_ll`). No rows for a prompt without options.
-    """
-
-    prompt: Prompt
-    written: dict[str, str]
-    table: pd.DataFrame
-
-    def _repr_html_(self) -> str:
-        head = "".join(f"<th style='text-align:left;width:40%'>{name}</th>" for name in MODELS)
-        wrote = "".join(
-            f"<td style='text-align:left'>writes: {_shown(self.written[name])}</td>"
-            for name in MODELS
-        )
-        lines = [
-            f"<tr><td style='text-align:left'>{html.escape(row.option)}{' ✓' * bool(row.right)}"
-            f"</td>{_bar(row.base, 'base')}{_bar(row.tuned, 'tuned')}</tr>"
-            for row in self.table.itertuples()
-        ]
-        right = f"<p>Right: {html.escape(self.prompt.target)}</p>" if self.prompt.target else ""
-        return (
-            "<table class='flanlib-answers' style='width:100%;max-width:60em;text-align:left'>"
-            f"<thead><tr><th></th>{head}</tr></thead><tbody><tr style='text-align:left'>"
-            f"<td></td>{wrote}</tr>{''.join(lines)}</tbody></table>{right}"
-        )
-
-
-def _shown(text: str) -> str:
-    return f"<code>{html.escape(text)}</code>" if text else "<em>nothing</em>"
-
-
-def _bar(p: float, name: str) -> str:
-    bar = f"width:{70 * p:.1f}%;background:{COLOURS[name]};height:.8em;display:inline-block"
-    return f"<td style='text-align:left'><span style='{bar}'></span> {100 * p:.1f} %</td>"
 
 
 @dataclass(frozen=True)
@@ -229,6 +182,8 @@ class Bench:
         if template and template not in every:
             raise ParameterError(f"template: {template!r} is none of {', '.join(every)}")
         examples = self.examples(task)
+        if not examples:
+            raise MissingResultError(f"dataset: {task.dataset} has no evaluation rows here")
         chosen = every[template or next(iter(every))]
         return templates.render(examples[n % len(examples)], chosen)
 
@@ -256,7 +211,7 @@ class Bench:
         from flanlib import score
         from flanlib.scoring import choices
 
-        recipe, written = self.job.recipe, {}
+        recipe, written, cut = self.job.recipe, {}, 0
         table = pd.DataFrame(
             {
                 "option": prompt.options,
@@ -273,14 +228,17 @@ class Bench:
                 max_input_tokens=longest,
             )
             written[name] = str(wrote["prediction"].iloc[0])
+            cut = max(cut, int(wrote["n_cut"].iloc[0]))
             if prompt.options:
                 ranked = score.rank(
                     lm, tokenizer, [prompt], calibrate=False, max_input_tokens=longest
                 )
                 values = choices.compared(ranked, ASKED.choice).to_numpy()
+                if not np.isfinite(values).all():
+                    raise RunError(f"{name} model: its scores are no numbers; load another")
                 mass = np.exp(values - values.max())
                 table[name], table[f"{name}_ll"] = mass / mass.sum(), values
-        return Answers(prompt=prompt, written=written, table=table)
+        return Answers(prompt=prompt, written=written, table=table, n_cut=cut)
 
 
 def open_bench(
@@ -310,41 +268,3 @@ def open_bench(
     if adapter and not Path(adapter).is_dir():
         raise ParameterError(f"adapter: {adapter!r} is no folder; give one, or leave it empty")
     return Bench(study, adapter, bounds.check("steps", bounds.Count, steps))
-
-
-def typed(text: str, options: str | Sequence[str] = "") -> Prompt:
-    """A prompt of one's own, with the OPTIONS block where there are options.
-
-    Parameters
-    ----------
-    text
-        What to do, in words.
-    options
-        Answers to choose from: a list, or text with `|` or line breaks.
-
-    Examples
-    --------
-    >>> print(typed("is snow white?", "yes | no").input)
-    is snow white?
-    OPTIONS:
-    - yes
-    - no
-    """
-    if isinstance(options, str):
-        options = options.replace("|", "\n").splitlines()
-    chosen = tuple(dict.fromkeys(part.strip() for part in options if part.strip()))
-    if not text.strip():
-        raise ParameterError("instruction: it is empty; type what the models should do")
-    if len(chosen) == 1:
-        raise ParameterError(f"options: only {chosen[0]!r}; give two or more, or none")
-    block = [templates.options_block(chosen)] if chosen else []
-    return Prompt(
-        input="\n".join([text.strip(), *block]),
-        target="",
-        options=chosen,
-        gold=None,
-        references=(),
-        task="own",
-        template="typed",
-        example="0",
-    )

@@ -1,14 +1,13 @@
 """Controls over an `explore.Bench`: choose or type a prompt, ask, compare."""
 
-import html
 from collections.abc import Callable
-from typing import Any
 
 import ipywidgets as widgets
 
 from flanlib.errors import FlanlibError, ParameterError
 from flanlib.templates import Prompt
-from flanlib.workbench.explore import EXAMPLES, Bench, typed
+from flanlib.workbench.answers import escaped, typed
+from flanlib.workbench.explore import EXAMPLES, Bench
 
 
 class Panel:
@@ -96,10 +95,10 @@ class Panel:
             return
         prompt = self.prompt()
         task = self.bench.find(self.cluster.value, self.dataset.value)
-        self.note.value = f"<small>{html.escape(self.bench.seen(task))}</small>"
+        self.note.value = f"<small>{escaped(self.bench.seen(task))}</small>"
         self.question.value = (
-            f"<pre style='white-space:pre-wrap;margin:.3em 0'>{html.escape(prompt.input)}</pre>"
-            f"<small>right: {html.escape(prompt.target)}</small>"
+            f"<pre style='white-space:pre-wrap;margin:.3em 0'>{escaped(prompt.input)}</pre>"
+            f"<small>right: {escaped(prompt.target)}</small>"
         )
 
     def _answer(self, prompt: Callable[[], Prompt]) -> None:
@@ -123,7 +122,7 @@ class Panel:
         try:
             work()
         except (Exception, KeyboardInterrupt) as error:
-            self._put(f"<b>{html.escape(_told(error))}</b>")
+            self._put(f"<b>{escaped(_told(error))}</b>")
 
 
 def _told(error: BaseException) -> str:
@@ -133,8 +132,7 @@ def _told(error: BaseException) -> str:
     said = " ".join(str(error).split())
     if not isinstance(error, FlanlibError):
         said = f"{type(error).__name__}: {said}" if said else type(error).__name__
-    said = said if len(said) <= 600 else f"{said[:600]}…"
-    return said.encode("utf-8", "backslashreplace").decode()
+    return said if len(said) <= 600 else f"{said[:600]}…"
 
 
 def _choose(menu: widgets.Dropdown, name: str, value: str) -> None:
