@@ -197,12 +197,13 @@ def score(
     token_budget
         Tokens in one forward pass; without it, what fits the device.
     """
-    if prompts is None:
-        found, chosen = _tasks(collection, tasks, rows, split)
-    from flanlib import folders
+    from flanlib import devices, folders
     from flanlib import model as models
     from flanlib.scoring import sheets
 
+    devices.checked(device, dtype)
+    if prompts is None:
+        found, chosen = _tasks(collection, tasks, rows, split)
     folders.make(out)  # what is no place for scores shows before a model is read
     quantized = quantization or _quantization(adapter)
     lm, tokenizer = models.load(
@@ -249,11 +250,9 @@ def _scoring(form: str, show_options: bool, choice: str, split: str, max_example
 
 def _quantization(adapters: tuple[Path, ...]) -> Quantization:
     """What an adapter's base was, as its run.json says; none without one."""
-    if not adapters or not (adapters[0] / "run.json").is_file():
-        return "none"
-    from flanlib.tune import TuneResult
+    from flanlib.adapters import quantization_of
 
-    return TuneResult.read(adapters[0]).quantization
+    return (quantization_of(adapters[0]) if adapters else None) or "none"
 
 
 def _tasks(collection: str, tasks: tuple[str, ...], rows: Path | None, split: str) -> Any:

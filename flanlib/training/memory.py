@@ -116,8 +116,15 @@ def plan(
         Memory to plan for; by default what the device has left.
     prompts
         Of the mixture; a sample is tokenised to count tokens.
+
+    Raises
+    ------
+    ParameterError
+        If there is no such device to measure the memory of.
     """
-    kind = torch.device(device).type if device else devices.default()
+    kind = devices.kind_of(device)
+    if available_gib is None:
+        devices.checked(device)
     room = devices.available_gib(kind) if available_gib is None else available_gib
     config = model.config_of(factors.model)
     packing.check_type(config.model_type)
