@@ -1,10 +1,15 @@
 """Where a model's files are, and which weights they hold; needs no torch."""
 
 import hashlib
+from functools import lru_cache
 from pathlib import Path
 
-from flanlib import naming, paths
+from flanlib import naming, paths, storage
 from flanlib.errors import DataError
+
+# What transformers and PEFT look for, in this order; an index names the shards.
+MODEL = ("model.safetensors", "pytorch_model.bin")
+ADAPTER = ("adapter_model.safetensors", "adapter_model.bin")
 
 
 def locate(model: str | Path) -> tuple[str, str | None]:
@@ -40,9 +45,10 @@ def fingerprint(
 ) -> str:
     """Twelve hex digits over the weights that tuning starts from.
 
-    The content of a folder's safetensors or PyTorch files, or a hub model's
-    commit; an adapter's files count as well. A base that was pretrained
-    anew under the same name is another base.
+    The content of the files that are loaded from a folder, or a hub model's
+    commit; an adapter's file counts as well. A base that was pretrained
+    anew under the same name is another base. A file that was read once in
+    this process and has not been written since is not read again.
 
     Parameters
     ----------
@@ -57,18 +63,67 @@ def fingerprint(
     Raises
     ------
     DataError
-        If there is no such model, or its commit cannot be found out.
+        If there is no such model, its weights are not all there, or its
+        commit cannot be found out.
     """
     found = hashlib.sha256()
     name, revision = locate(model)
-    folders = [Path(name)] if Path(name).is_dir() else []
-    if not folders:
+    loaded = files(Path(name)) if Path(name).is_dir() else []
+    if not loaded:
         found.update(f"{name}@{_commit(name, revision, offline)}".encode())
-    for folder in [*folders, *([Path(adapter)] if adapter else [])]:
-        for file in sorted([*folder.glob("*.safetensors"), *folder.glob("*.bin")]):
-            with file.open("rb") as opened:
-                found.update(hashlib.file_digest(opened, "sha256").digest())
+    loaded += files(Path(adapter), ADAPTER) if adapter else []
+    for file in loaded:
+        state = file.stat()
+        found.update(_digest(file.absolute(), state.st_ino, state.st_size, state.st_mtime_ns))
     return found.hexdigest()[:12]
+
+
+def files(folder: Path, names: tuple[str, ...] = MODEL) -> list[Path]:
+    """The files with weights that are loaded from a folder; others count for nothing.
+
+    Parameters
+    ----------
+    folder
+        Of a model or an adapter.
+    names
+        Files looked for, the first that is there being loaded; each may be an
+        index with shards instead.
+
+    Raises
+    ------
+    DataError
+        If there are none, or a shard is missing.
+    """
+    for name in names:
+        if (folder / name).is_file():
+            return [folder / name]
+        index = folder / f"{name}.index.json"
+        if index.is_file():
+            return _shards(index)
+    raise DataError(f"{folder}: holds no weights; looked for {' and '.join(names)}")
+
+
+def _shards(index: Path) -> list[Path]:
+    remedy = "copy the folder again"
+    shards = storage.read_json(index, remedy).get("weight_map")
+    if not isinstance(shards, dict) or not all(isinstance(v, str) for v in shards.values()):
+        raise DataError(f"{index}: has no weight_map from weights to files; {remedy}")
+    found = sorted(set(shards.values()))
+    if foreign := [name for name in found if Path(name).name != name]:
+        raise DataError(f"{index}: {foreign[0]!r} is no file of this folder; {remedy}")
+    if lost := [name for name in found if not (index.parent / name).is_file()]:
+        raise DataError(
+            f"{index.parent}: {len(lost)} of {len(found)} files with weights are missing, first"
+            f" {lost[0]}; {remedy}"
+        )
+    return [index.parent / name for name in found]
+
+
+@lru_cache(maxsize=4096)
+def _digest(file: Path, *state: int) -> bytes:
+    """SHA-256 of a file, read once while its number, size and time of writing stay."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").digest()
 
 
 def _commit(name: str, revision: str | None, offline: bool) -> str:
