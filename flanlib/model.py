@@ -8,7 +8,6 @@ the time, and without the repacking to bfloat16 that bitsandbytes does on
 some processors when a model is not in training.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,18 +21,13 @@ from peft import (
     PromptTuningInit,
     get_peft_model,
 )
-from transformers import (
-    AutoConfig,
-    AutoModelForCausalLM,
-    AutoTokenizer,
-    BitsAndBytesConfig,
-    PreTrainedModel,
-    set_seed,
-)
+from transformers import BitsAndBytesConfig, PreTrainedModel, set_seed
+from transformers.utils import is_bitsandbytes_available
 
-from flanlib import devices
+from flanlib import adapters, devices, loading, tensors
 from flanlib.config import Arm, Quantization, Recipe
-from flanlib.errors import DataError, ParameterError, RunError
+from flanlib.errors import DataError, ParameterError
+from flanlib.loading import config_of as config_of
 from flanlib.quiet import quiet
 from flanlib.rehearsal import random_neox as random_neox
 from flanlib.weights import fingerprint as fingerprint
@@ -56,8 +50,10 @@ def load(
     ----------
     model
         Name below data/models/, folder, or hub id.
+    quantization
+        `nf4` for 4-bit weights, `none` for plain ones.
     dtype
-        Of computing; by default bfloat16 on CUDA, float32 on a CPU.
+        Of computing, one of `devices.DTYPES`; by default bfloat16 on CUDA, float32 on a CPU.
     device
         By default the first CUDA device, or else the CPU.
     adapter
@@ -70,92 +66,83 @@ def load(
 
     Raises
     ------
+    ParameterError
+        If there is no such device, dtype or quantization.
     DataError
-        If model, tokenizer or adapter cannot be read.
+        If model, tokenizer or adapter cannot be read, do not belong together, or are
+        not whole; see `loading.causal_lm` and `adapters.lay`.
     """
-    where = torch.device(device or devices.default())
-    if isinstance(dtype, str):
-        dtype = getattr(torch, dtype)
-    dtype = dtype or (torch.float32 if where.type == "cpu" else torch.bfloat16)
-    name, revision = locate(model)
-    given: dict[str, Any] = {"dtype": dtype, "attn_implementation": "sdpa"}
+    where, numbers = devices.checked(device, dtype)
+    given: dict[str, Any] = {"dtype": numbers}
     if quantization == "nf4":
+        if not is_bitsandbytes_available():
+            raise ParameterError("quantization nf4 needs bitsandbytes; install it, or give none")
         given["quantization_config"] = BitsAndBytesConfig(
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
             bnb_4bit_use_double_quant=True,
-            bnb_4bit_compute_dtype=dtype,
+            bnb_4bit_compute_dtype=numbers,
         )
         given["device_map"] = {"": where}
-    found = _read(AutoModelForCausalLM, name, revision, **given)
+    elif quantization != "none":
+        raise ParameterError(f"quantization is {quantization!r:.40}; give nf4 or none")
+    found = loading.causal_lm(model, **given)
     if quantization == "none":
         found = found.to(where)
     elif where.type == "cpu":
-        unfold(found, dtype)
+        unfold(found, numbers)
+    if bad := tensors.not_finite(found.named_parameters()):
+        raise DataError(
+            f"{model}: {len(bad)} weights hold numbers that are not finite in {numbers}"
+            f" ({tensors.shortened(bad)}); give a sound checkpoint, or another dtype"
+        )
     found.requires_grad_(False)
     tokenizer = load_tokenizer(model)
+    _check_vocabulary(model, tokenizer, found)
+    below = None
     for folder in [adapter] if isinstance(adapter, str | Path) else adapter or []:
-        found = _lay(found, Path(folder))
+        found = adapters.lay(found, Path(folder), model, below)
+        below = Path(folder)
     return found.eval(), tokenizer
 
 
 def load_tokenizer(model: str | Path) -> Any:
-    """A model's tokenizer, with a pad token that is not its end token.
+    """A model's tokenizer; its pad token is not its end token.
+
+    Where it has no token to spare, it has no pad token: nothing here is padded
+    by it, and a word made into one would be left out of what is written.
+
+    Parameters
+    ----------
+    model
+        Name below data/models/, folder, or hub id.
 
     Raises
     ------
     DataError
         If it cannot be read or defines no end token.
     """
-    name, revision = locate(model)
-    tokenizer = _read(AutoTokenizer, name, revision)
+    tokenizer = loading.tokenizer_of(model)
     if tokenizer.eos_token_id is None:
-        raise DataError(f"{name}: the tokenizer has no end token; set eos_token in its folder")
+        raise DataError(f"{model}: the tokenizer has no end token; set eos_token in its folder")
     if tokenizer.pad_token_id in (None, tokenizer.eos_token_id):
         vocabulary = tokenizer.get_vocab()
-        spare = [tokenizer.unk_token, *tokenizer.convert_ids_to_tokens([0, 1])]
-        choices = (t for t in (*PADS, *spare) if t in vocabulary and t != tokenizer.eos_token)
-        tokenizer.pad_token = next(choices)
+        choices = (t for t in (*PADS, tokenizer.unk_token) if t in vocabulary)
+        tokenizer.pad_token = next((t for t in choices if t != tokenizer.eos_token), None)
     tokenizer.padding_side = "right"
     return tokenizer
 
 
-def _read(kind: Any, name: str, revision: str | None, **given: Any) -> Any:
-    """Load by transformers, quietly, its errors told in one line."""
-    try:
-        with quiet():
-            return kind.from_pretrained(name, revision=revision, trust_remote_code=False, **given)
-    except torch.OutOfMemoryError:
-        raise RunError(f"{name}: too large for {given.get('device_map')}; {_SMALLER}") from None
-    except Exception as error:  # the readers below raise errors of their own kinds
-        text = " ".join(str(error).split())[:300]
+def _check_vocabulary(model: str | Path, tokenizer: Any, net: Any) -> None:
+    """Refuse a tokenizer that gives tokens for which the model has no vector."""
+    rows = min(len(e.weight) for e in (net.get_input_embeddings(), net.get_output_embeddings()))
+    beyond = {t: i for t, i in tokenizer.get_vocab().items() if i >= rows}
+    if beyond:
+        first = sorted(beyond, key=beyond.__getitem__)
         raise DataError(
-            f"{name}: {kind.__name__} cannot read it ({type(error).__name__}: {text});"
-            " give a name below data/models/, a folder saved by transformers, or a hub id"
-            " that was downloaded or can be"
-        ) from error
-
-
-_SMALLER = "use a smaller model, or quantization nf4"
-
-
-def _lay(model: Any, folder: Path) -> Any:
-    """Put a saved adapter over a model; one already there stays in place."""
-    if not (folder / "adapter_config.json").is_file():
-        raise DataError(f"{folder}: no adapter_config.json; give a folder written by tune")
-    kind = json.loads((folder / "adapter_config.json").read_text())["peft_type"]
-    if isinstance(model, PeftModel):
-        if kind != "PROMPT_TUNING":
-            raise ParameterError(f"{folder}: only a soft prompt can be laid over an adapter")
-        model = model.get_base_model()
-    try:
-        with quiet():
-            return PeftModel.from_pretrained(model, str(folder)).requires_grad_(False)
-    except Exception as error:  # PEFT, safetensors and torch raise errors of their own
-        text = " ".join(str(error).split())[:300]
-        raise DataError(
-            f"{folder}: cannot be laid over {model.config.model_type}: {text}"
-        ) from error
+            f"{model}: the tokenizer has {len(beyond)} tokens beyond the model's {rows} (first"
+            f" {first[0]!r:.40}, {beyond[first[0]]}); give the tokenizer of this model"
+        )
 
 
 def unfold(model: PreTrainedModel, dtype: torch.dtype) -> None:
@@ -193,12 +180,6 @@ def context(model: Any) -> int | None:
     """Positions a model was trained with, or None where none are stated."""
     config = model if not hasattr(model, "config") else model.config
     return getattr(config.get_text_config(), "max_position_embeddings", None)
-
-
-def config_of(model: str | Path) -> Any:
-    """A model's configuration, without its weights."""
-    name, revision = locate(model)
-    return _read(AutoConfig, name, revision)
 
 
 def attach(model: Any, recipe: Recipe, seed: int, arm: Arm = "tuned") -> Any:
