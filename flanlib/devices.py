@@ -1,16 +1,15 @@
 """Devices: which to use, in which numbers, its name, memory held and left."""
 
-import re
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from flanlib.bounds import Device, Dtype, check
 from flanlib.errors import ParameterError
 
 GIB = 2**30
-DTYPES = ("float32", "bfloat16", "float16")
 
 
 def default() -> str:
@@ -28,8 +27,8 @@ def checked(device: Any = None, dtype: Any = None) -> tuple[Any, Any]:
     device
         `cpu`, `cuda` or `cuda:N`, or a `torch.device`; None or empty is `default()`.
     dtype
-        One of `DTYPES`, or such a `torch.dtype`; None or empty is bfloat16 on CUDA and
-        float32 on a CPU.
+        A name of `bounds.Dtype`, or such a `torch.dtype`; None or empty is bfloat16 on
+        CUDA and float32 on a CPU.
 
     Returns
     -------
@@ -42,37 +41,15 @@ def checked(device: Any = None, dtype: Any = None) -> tuple[Any, Any]:
     """
     import torch
 
-    name = str(device or default())
-    kind, number = kind_of(name), name.partition(":")[2]
+    name = check("device", Device, str(device or "")) or default()
+    kind, _, number = name.partition(":")
+    numbers = check("dtype", Dtype, str(dtype or "").removeprefix("torch."))
     there = torch.cuda.device_count() if kind == "cuda" and torch.cuda.is_available() else 0
     if kind == "cuda" and int(number or 0) >= there:
-        found = f"{there} CUDA device(s)" if there else "no CUDA device"
-        raise ParameterError(f"device {name[:40]!r}: {found} here; give cpu, or leave it out")
+        found = f"{there} CUDA devices" if there else "no CUDA device"
+        raise ParameterError(f"device: {name!r}, and there is {found} here; give cpu")
     usual = "bfloat16" if kind == "cuda" else "float32"
-    numbers = str(dtype or usual).removeprefix("torch.")
-    if numbers not in DTYPES:
-        raise ParameterError(f"dtype {numbers[:40]!r}: give one of {', '.join(DTYPES)}")
-    return torch.device("cpu" if kind == "cpu" else name), getattr(torch, numbers)
-
-
-def kind_of(device: Any) -> str:
-    """`cpu` or `cuda`, whether it is here or not.
-
-    Parameters
-    ----------
-    device
-        As `checked` takes it.
-
-    Raises
-    ------
-    ParameterError
-        If it is the name of neither.
-    """
-    name = str(device or default())
-    found = re.fullmatch(r"(cpu|cuda)(:[0-9]{1,4})?", name)
-    if not found:
-        raise ParameterError(f"device {name[:40]!r}: give cpu, cuda or cuda:N")
-    return found[1]
+    return torch.device(name), getattr(torch, numbers or usual)
 
 
 def forget_peak(kind: str) -> None:

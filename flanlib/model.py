@@ -25,6 +25,7 @@ from transformers import BitsAndBytesConfig, PreTrainedModel, set_seed
 from transformers.utils import is_bitsandbytes_available
 
 from flanlib import adapters, devices, loading, tensors
+from flanlib.bounds import check
 from flanlib.config import Arm, Quantization, Recipe
 from flanlib.errors import DataError, ParameterError
 from flanlib.loading import config_of as config_of
@@ -53,7 +54,7 @@ def load(
     quantization
         `nf4` for 4-bit weights, `none` for plain ones.
     dtype
-        Of computing, one of `devices.DTYPES`; by default bfloat16 on CUDA, float32 on a CPU.
+        Of computing, a name of `bounds.Dtype`; by default bfloat16 on CUDA, float32 on a CPU.
     device
         By default the first CUDA device, or else the CPU.
     adapter
@@ -72,6 +73,7 @@ def load(
         If model, tokenizer or adapter cannot be read, do not belong together, or are
         not whole; see `loading.causal_lm` and `adapters.lay`.
     """
+    check("quantization", Quantization, quantization)
     where, numbers = devices.checked(device, dtype)
     given: dict[str, Any] = {"dtype": numbers}
     if quantization == "nf4":
@@ -84,8 +86,6 @@ def load(
             bnb_4bit_compute_dtype=numbers,
         )
         given["device_map"] = {"": where}
-    elif quantization != "none":
-        raise ParameterError(f"quantization is {quantization!r:.40}; give nf4 or none")
     found = loading.causal_lm(model, **given)
     if quantization == "none":
         found = found.to(where)

@@ -7,120 +7,30 @@ last bit; on CUDA, attention's backward pass adds up in an order of its own,
 and weights differ by rounding from run to run.
 """
 
-import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
-from flanlib import devices, folders, storage
+from flanlib import adapters, devices, folders, storage
 from flanlib import mixture as mixtures
 from flanlib import model as models
 from flanlib.bounds import Device, Dtype, PositiveInt, checked
 from flanlib.config import Factors, Recipe, digest, run_id
-from flanlib.errors import DataError, ParameterError, RunError
+from flanlib.errors import ParameterError, RunError
 from flanlib.progress import say
 from flanlib.quiet import quiet
 from flanlib.templates import Prompt
 from flanlib.training import card, checkpoint, folding, memory, packing
+from flanlib.training.result import RUN as RUN
+from flanlib.training.result import TuneResult
 from flanlib.training.trainer import PackedTrainer, Progress, Steps, Watch, arguments, progress_at
 
-RUN = "run.json"
 tell_stderr = say
-
-
-@dataclass(frozen=True, kw_only=True)
-class TuneResult:
-    """A finished run; the content of its run.json.
-
-    Attributes
-    ----------
-    out
-        PEFT adapter folder, or a model folder for the `finetuned` arm.
-    base, base_digest, quantization, adapters
-        What `out` was tuned on: model, digest of its weights and of the
-        adapters below, how it was loaded, and those adapters.
-    mixture
-        Digest of the prompts, and the settings they came from.
-    """
-
-    out: Path
-    run_id: str
-    factors: Factors
-    recipe: Recipe
-    base: str
-    base_digest: str
-    quantization: str
-    adapters: list[str]
-    mixture: dict[str, Any]
-    n_trainable: int
-    progress: Progress
-    peak_memory_gib: float
-    device: str
-    dtype: str
-    versions: dict[str, str]
-    started: str
-
-    @property
-    def losses(self) -> list[float]:
-        """Mean loss per target token of each step, in nats."""
-        return self.progress.losses
-
-    @property
-    def cost(self) -> dict[str, float | str]:
-        """Device, seconds, tokens and memory, as records keep them."""
-        return {
-            "device": self.device,
-            "wall_s": round(self.progress.wall_s, 1),
-            "n_tokens": self.progress.n_prompt + self.progress.n_target,
-            "peak_memory_gib": round(self.peak_memory_gib, 3),
-        }
-
-    @classmethod
-    def read(cls, out: str | Path) -> "TuneResult":
-        """A run from its folder.
-
-        Raises
-        ------
-        RunError
-            If the folder holds no finished run.
-        """
-        path = Path(out) / RUN
-        try:
-            found = storage.read_json(path, "delete its folder and tune again")
-        except DataError as error:
-            raise RunError(f"no finished run: {error}") from None
-        try:
-            kinds = {"factors": Factors, "recipe": Recipe, "progress": Progress}
-            parts = {name: kind(**found[name]) for name, kind in kinds.items()}
-            found["mixture"]["digest"]  # what a run is compared by
-            return cls(**{**found, **parts, "out": Path(out)})
-        except (ValueError, TypeError, KeyError) as error:
-            raise RunError(
-                f"{path}: no finished run ({error!s:.100}); delete its folder and tune again"
-            ) from None
-
-    def load(self, device: str | None = None, dtype: str | None = None) -> tuple[Any, Any]:
-        """The tuned model and its tokenizer; see `model.load`."""
-        if self.factors.arm == "finetuned":
-            return models.load(self.out, quantization="none", device=device, dtype=dtype)
-        return models.load(
-            self.base,
-            quantization=self.quantization,
-            device=device,
-            dtype=dtype,
-            adapter=[*self.adapters, self.out],
-        )
-
-    def write(self, folder: Path) -> None:
-        """Write run.json."""
-        found = {**asdict(self), "out": None}
-        del found["out"]
-        storage.write(folder / RUN, json.dumps(found, indent=1, ensure_ascii=False) + "\n")
 
 
 @checked
@@ -166,9 +76,11 @@ def tune(
     RunError
         If the run cannot start, go on or be trusted.
     ParameterError
-        If the arm is `base`, or has an adapter under it and is no soft prompt.
+        If the arm is `base`, or has an adapter under it and is no soft prompt; if there
+        is no such device or dtype.
     """
     out, tell = Path(out), progress or (lambda line: None)
+    devices.checked(device, dtype)
     folders.vacant(out, owned=lambda file: True)  # whose files they are is asked below
     if factors.arm == "base":
         raise ParameterError("arm 'base' is not tuned; give tuned, finetuned or another arm")
@@ -337,10 +249,12 @@ class Run:
         )
 
         def write(staging: Path) -> None:
-            with quiet():
-                net.save_pretrained(staging)
             if self.factors.arm == "finetuned":
+                with quiet():
+                    net.save_pretrained(staging)
                 tokenizer.save_pretrained(staging)
+            else:
+                adapters.save(net, staging, self.factors.model)
             result.write(staging)
             storage.write(staging / checkpoint.CARD, card.text(result))
 

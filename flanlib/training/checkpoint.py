@@ -11,7 +11,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -21,7 +21,9 @@ from flanlib import folders, parts, storage
 from flanlib.errors import DataError, FlanlibError, RunError
 
 MANIFEST = "manifest.json"
-CARD = "README.md"  # meant to be edited, so it is not listed
+CARD = "README.md"  # meant to be edited
+CLOCK = "clock.json"  # what differs in equal runs
+UNLISTED = (CARD, CLOCK)  # so that a list says what was tuned, and no more
 HOLDER = "holder"  # number of the process that holds the lock
 PATIENCE_S = 0.2  # for a lock that is about to be let go
 TRIES = 50  # where other runs end and take the folder away
@@ -126,7 +128,8 @@ def whole(final: Path, write: Callable[[Path], None]) -> None:
     try:
         with folders.filling(final) as part:
             write(part)
-            listed = {name: _digest(part / name) for name in folders.files(part) if name != CARD}
+            names = [name for name in folders.files(part) if name not in UNLISTED]
+            listed = {name: _digest(part / name) for name in names}
             storage.write(part / MANIFEST, json.dumps(listed, indent=1) + "\n")
     except FlanlibError:
         raise
@@ -172,7 +175,7 @@ def latest(path: Path) -> tuple[int, Path] | None:
     return int(steps[-1].name.removeprefix("step-")), steps[-1]
 
 
-def verify(path: Path, advice: str) -> None:
+def verify(path: Path, advice: str, loaded: Collection[str] = ()) -> None:
     """Compare a folder's files with its manifest.
 
     Parameters
@@ -181,16 +184,20 @@ def verify(path: Path, advice: str) -> None:
         Folder with a manifest.
     advice
         What to do about it; ends the message of the error.
+    loaded
+        Names of files that have to be listed there.
 
     Raises
     ------
     RunError
-        Naming the first file that differs.
+        Naming the first file that differs, or is not listed.
     """
     try:
         listed = storage.read_json(path / MANIFEST, advice)
     except DataError as error:
         raise RunError(str(error)) from None
+    if lost := sorted(set(loaded) - listed.keys()):
+        raise RunError(f"{path / MANIFEST}: does not list {lost[0]}; {advice}")
     for name, digest in listed.items():
         file = path / name
         if name == CARD:  # older lists have it

@@ -122,9 +122,9 @@ def plan(
     ParameterError
         If there is no such device to measure the memory of.
     """
-    kind = devices.kind_of(device)
     if available_gib is None:
         devices.checked(device)
+    kind = torch.device(device).type if device else devices.default()
     room = devices.available_gib(kind) if available_gib is None else available_gib
     config = model.config_of(factors.model)
     packing.check_type(config.model_type)
