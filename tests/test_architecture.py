@@ -27,9 +27,9 @@ sources rows.hub
 prompts.template templates micro.tokenizer
 prompts.audit prompts.overlap prompts.stream mixture prompts.rendering prompts.harness prompts.export commands.listing
 encode training.packing
-quiet devices rehearsal training.checkpoint training.card model
+devices quiet rehearsal training.checkpoint training.card tensors loading adapter_config adapters model
 scoring.tree scoring.opened scoring.likelihood scoring.generate
-training.folding training.memory training.trainer tune
+training.folding training.memory training.trainer training.result tune
 score scoring.shards scoring.choices scoring.answers scoring.tokens scoring.counts metrics
 micro.probes micro.pretrain
 provenance results scoring.asking prompts.exemplars scoring.sheets
