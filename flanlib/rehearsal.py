@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
     GPTNeoXConfig,
@@ -14,7 +13,7 @@ from transformers import (
     set_seed,
 )
 
-from flanlib import folders
+from flanlib import devices, folders
 from flanlib.errors import ParameterError
 from flanlib.quiet import quiet
 
@@ -85,15 +84,17 @@ def random_neox(
         Folder of the model, whole or not at all; a model that is there is replaced.
     size
         A key of `SHAPES`.
+    dtype
+        One of `devices.DTYPES`.
 
     Raises
     ------
     ParameterError
-        If there is no such size.
+        If there is no such size or dtype.
     """
     if size not in SHAPES:
         raise ParameterError(f"size {size!r}: there are {', '.join(SHAPES)}")
-    model = neox(size, seed).to(getattr(torch, dtype))
+    model = neox(size, seed).to(devices.checked("cpu", dtype)[1])
     with folders.filling(out_dir, owned=MODEL_FILES.fullmatch) as part, quiet():
         model.save_pretrained(part)
         byte_tokenizer().save_pretrained(part)
