@@ -5,6 +5,7 @@ import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from flanlib.templates import Prompt
+from flanlib.tokens import token_ids
 
 PAD, EOS = "<pad>", "<eos>"
 CONTEXT = 160
@@ -89,8 +90,7 @@ def prompt(text: str, options=("yes", "no"), gold=0, **changes) -> Prompt:
 
 def one_by_one(lm, tokenizer, text: str, option: str, soft: int = 0) -> float:
     """Log-likelihood by a plain forward pass over one sequence."""
-    before = tokenizer(text, add_special_tokens=False)["input_ids"]
-    after = tokenizer(option, add_special_tokens=False)["input_ids"]
+    before, after = token_ids(tokenizer, [text, option])
     with torch.inference_mode():
         ids = torch.tensor([before + after])
         logits = lm(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False).logits

@@ -18,11 +18,15 @@ _TWICE = re.compile(
 
 
 def visible(text: str) -> str:
-    """Text without invisible characters.
+    """Text without the invisible characters that a copy left in it.
 
     Bytes of UTF-8 taken for characters are put together again; Windows
-    characters taken for control characters are written as meant; what stays
-    unseen (zero-width spaces, byte-order marks) goes.
+    characters taken for control characters are written as meant; zero-width
+    spaces (U+200B), word joiners (U+2060) and byte-order marks (U+FEFF) go.
+    Everything else that is not seen says something and reaches the tokenizer
+    as it stands: joiners of emoji and scripts (U+200C, U+200D), soft hyphens,
+    marks of direction, NUL, `\\r\\n`, line and paragraph separators. Around a
+    cell, before this, white space is stripped (`columns.text_of`).
     """
     if text.isascii() or not _UNSEEN.search(text):
         return text

@@ -1,0 +1,191 @@
+"""Text to token ids and back: one way for tuning and scoring.
+
+Text is text. What looks like a control token in it (`<eos>`, `<|im_start|>`,
+`[INST]`) is spelled like any other word; control tokens are put in by flanlib
+alone, before a text and after it. Every other character reaches the tokenizer
+as it stands; `rows.cleaners.visible` says what a row loses before that.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from reprlib import repr as shortened
+from typing import Any
+from uuid import uuid4
+from weakref import WeakKeyDictionary
+
+from flanlib.errors import TemplateError
+
+_MARK = re.compile(r"[<>\[\]{}|\uff5c]")
+_HIDDEN = f"\uffff{uuid4().hex}"  # no text has it
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """How one tokenizer reads text.
+
+    Attributes
+    ----------
+    state
+        What the tokenizer was when this was made.
+    control
+        Ids that no text becomes: of special tokens, and of added tokens that
+        look like marks. Other added tokens are words or runs of white space.
+    special
+        Those of them that an answer does not show.
+    unknown
+        Id of what the tokenizer has no token for; None where there is none.
+    backend
+        The tokenizer with its control tokens hidden; None for one in Python.
+    """
+
+    state: tuple
+    control: frozenset[int]
+    special: frozenset[int]
+    unknown: int | None
+    backend: Any
+
+
+_READERS: WeakKeyDictionary = WeakKeyDictionary()
+
+
+def token_ids(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
+    """Token ids of each text, none of them a control token's.
+
+    Raises
+    ------
+    TemplateError
+        If a text cannot be tokenised (half of a surrogate pair), or would
+        become a control token after all.
+    """
+    texts = list(texts)
+    if not texts:
+        return []
+    reader = _reader(tokenizer)
+    try:
+        if reader.backend is not None:
+            found = reader.backend.encode_batch_fast(texts, add_special_tokens=False)
+            ids = [one.ids for one in found]
+        else:
+            ids = tokenizer(
+                texts,
+                add_special_tokens=False,
+                split_special_tokens=True,
+                return_attention_mask=False,
+                verbose=False,
+            )["input_ids"]
+    except Exception as error:  # tokenizers raises plain Exceptions, too
+        raise _unreadable(texts, error) from None
+    for text, one in zip(texts, ids, strict=True):
+        if not reader.control.isdisjoint(one):
+            token = next(i for i in one if i in reader.control)
+            raise TemplateError(
+                f"text {shortened(text)}: {type(tokenizer).__name__} takes a part of it for the"
+                f" control token {tokenizer.convert_ids_to_tokens(token)!r}; use the model's fast"
+                " tokenizer (tokenizer.json), or leave the text out"
+            )
+    return ids
+
+
+def n_unknown(tokenizer: Any, ids: Sequence[int]) -> int:
+    """How many ids stand for text that the tokenizer has no token for."""
+    unknown = _reader(tokenizer).unknown
+    return 0 if unknown is None else ids.count(unknown)
+
+
+def head(tokenizer: Any, text: str, n: int) -> str:
+    """The first `n` tokens of a text, as text; all of it where it has no more."""
+    if n < 1:
+        return ""
+    backend = _reader(tokenizer).backend
+    if backend is None:
+        (ids,) = token_ids(tokenizer, [text])
+        return text if n >= len(ids) else text[: len(text) * n // len(ids)]
+    offsets = backend.encode(text, add_special_tokens=False).offsets
+    return text if n >= len(offsets) else text[: offsets[n - 1][1]]
+
+
+def text_of(tokenizer: Any, ids: Sequence[int]) -> str:
+    """The text that ids stand for.
+
+    Special tokens show nothing. All else is kept: no space is tidied away, and
+    bytes that are no character, as where an answer breaks off inside one, show
+    as U+FFFD.
+    """
+    special = _reader(tokenizer).special
+    kept = [token for token in ids if token not in special]
+    return tokenizer.decode(kept, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+
+
+def begin_ids(tokenizer: Any) -> list[int]:
+    """What the tokenizer puts before every text by default: a begin token, or nothing."""
+    whole, (bare,) = tokenizer("a")["input_ids"], token_ids(tokenizer, ["a"])
+    starts = range(len(whole) - len(bare) + 1)
+    return whole[: next((n for n in starts if whole[n : n + len(bare)] == bare), 0)]
+
+
+def _reader(tokenizer: Any) -> _Reader:
+    """How a tokenizer reads; found out again when it was given other tokens."""
+    state = len(tokenizer), tuple(tokenizer.all_special_tokens)
+    known = _READERS.get(tokenizer)
+    if known is None or known.state != state:
+        known = _READERS[tokenizer] = _made(tokenizer, state)
+    return known
+
+
+def _made(tokenizer: Any, state: tuple) -> _Reader:
+    added = {int(i): token for i, token in tokenizer.added_tokens_decoder.items()}
+    named = zip(tokenizer.all_special_ids, tokenizer.all_special_tokens, strict=True)
+    special = {i for i, token in added.items() if token.special}
+    special |= {i for i, token in named if _MARK.search(token)}
+    control = special | {i for i, token in added.items() if _MARK.search(token.content)}
+    unknown, backend = tokenizer.unk_token_id, getattr(tokenizer, "backend_tokenizer", None)
+    if backend is not None:
+        unknown, backend = _hiding(backend, control)
+    if unknown not in (tokenizer.eos_token_id, tokenizer.bos_token_id):
+        control.discard(unknown)
+    return _Reader(state, frozenset(control), frozenset(special), unknown, backend)
+
+
+def _hiding(backend: Any, control: set[int]) -> tuple[int | None, Any]:
+    """The id of unknown text, and a copy that finds no control token in any text.
+
+    Asking a tokenizer to split special tokens is not enough: added tokens that
+    are not special are still matched, a Unigram or word-level model has its
+    control tokens among its words, and merges may lead to one.
+    """
+    from tokenizers import Tokenizer
+
+    content = json.loads(backend.to_str())
+    for token in content["added_tokens"]:
+        if token["id"] in control:
+            token |= {"content": _HIDDEN + token["content"], "normalized": False}
+    model = content["model"]
+    vocabulary = model["vocab"]
+    named = isinstance(vocabulary, dict)
+    words = vocabulary.items() if named else ((word, n) for n, (word, _) in enumerate(vocabulary))
+    names = {word: _HIDDEN + word for word, n in words if n in control}
+    if named:
+        model["vocab"] = {names.get(word, word): n for word, n in vocabulary.items()}
+    else:
+        model["vocab"] = [[names.get(word, word), score] for word, score in vocabulary]
+    if "merges" in model:
+        pairs = (m.split(" ", 1) if isinstance(m, str) else m for m in model["merges"])
+        model["merges"] = [pair for pair in pairs if "".join(pair) not in names]
+    unknown = model.get("unk_id")
+    if (word := model.get("unk_token")) is not None:
+        model["unk_token"] = names.get(word, word)
+        unknown = model["vocab"].get(model["unk_token"])
+    content |= {"truncation": None, "padding": None, "post_processor": None}
+    return unknown, Tokenizer.from_str(json.dumps(content))
+
+
+def _unreadable(texts: Sequence[str], error: Exception) -> TemplateError:
+    for text in texts:
+        if not isinstance(text, str) or re.search("[\ud800-\udfff]", text):
+            return TemplateError(
+                f"text {shortened(text)}: holds half of a character (a lone surrogate), which no"
+                " tokenizer can read; mend the text"
+            )
+    return TemplateError(f"text {shortened(texts[0])}: cannot be tokenised ({error})")
