@@ -1,15 +1,17 @@
 """Greedy generation in batches, with a cache of keys and values."""
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import takewhile
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
-from transformers import DynamicCache
+from transformers import DynamicCache, GenerationConfig
 
 from flanlib.scoring.likelihood import evaluating
 from flanlib.scoring.opened import Opened, opened
+
+Stops = tuple[Callable[[int], bool], Callable[[int], bool]]
 
 
 def greedy(
@@ -17,6 +19,7 @@ def greedy(
     prompts: Sequence[list[int]],
     *,
     ends: Callable[[int], bool],
+    last: Callable[[int], bool] = lambda token: False,
     max_new_tokens: int = 256,
     token_budget: int | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -29,6 +32,8 @@ def greedy(
         Token ids, at least one each.
     ends
         Whether a token ends the answer; it is not part of the answer.
+    last
+        Whether a token ends the answer and is part of it.
     max_new_tokens
         Longest answer; shorter where the model's context is full.
     token_budget
@@ -47,7 +52,8 @@ def greedy(
         model = opened(lm)
         budget = token_budget or model.token_budget
         for batch in _batches(order, prompts, budget, level=not model.tree):
-            _answer(model, [prompts[n] for n in batch], batch, answers, ends, max_new_tokens)
+            batch_prompts = [prompts[n] for n in batch]
+            _answer(model, batch_prompts, batch, answers, (ends, last), max_new_tokens)
             done += len(batch)
             if progress:
                 progress(done, len(prompts))
@@ -69,24 +75,27 @@ def _batches(
         first += len(batch)
 
 
-def _answer(model: Opened, prompts, rows, answers, ends, max_new_tokens: int) -> None:
+def _answer(model: Opened, prompts, rows, answers, stops: Stops, max_new_tokens: int) -> None:
     """Run one batch to its end, halving it where memory is short."""
     decode = _decode if model.tree else _decode_whole
     try:
-        found = decode(model, prompts, ends, max_new_tokens)
+        found = decode(model, prompts, stops, max_new_tokens)
     except torch.cuda.OutOfMemoryError:
         if len(prompts) == 1:
             raise
         torch.cuda.empty_cache()
         half = len(prompts) // 2
         for part in (slice(half), slice(half, None)):
-            _answer(model, prompts[part], rows[part], answers, ends, max_new_tokens)
+            _answer(model, prompts[part], rows[part], answers, stops, max_new_tokens)
         return
     for row, answer in zip(rows, found, strict=True):
         answers[row] = answer
 
 
-def _decode(model: Opened, prompts: list[list[int]], ends, max_new_tokens: int) -> list[list[int]]:
+def _decode(
+    model: Opened, prompts: list[list[int]], stops: Stops, max_new_tokens: int
+) -> list[list[int]]:
+    ends, last = stops
     sizes = np.array([len(p) for p in prompts])
     width = int(sizes.max())
     ids = np.zeros((len(prompts), width), dtype=np.int64)
@@ -105,31 +114,86 @@ def _decode(model: Opened, prompts: list[list[int]], ends, max_new_tokens: int) 
             answer = answers[alive[n]]
             if len(answer) < limits[alive[n]] and not ends(token):
                 answer.append(token)
-                if len(answer) < limits[alive[n]]:
+                if len(answer) < limits[alive[n]] and not last(token):
                     keep.append(n)
         alive = alive[keep]
         state.feed(chosen, keep)
     return answers
 
 
-def _decode_whole(model: Opened, prompts: list[list[int]], ends, max_new_tokens: int):
+def _decode_whole(
+    model: Opened, prompts: list[list[int]], stops: Stops, max_new_tokens: int
+) -> list[list[int]]:
     """By transformers itself, for models whose positions follow other rules.
 
     All prompts have one length, so there is no padding to go wrong.
     """
+    ends, last = stops
     limit = max_new_tokens
     if model.context:
         limit = min(limit, model.context - len(prompts[0]))
+    if limit < 1:
+        return [[] for _ in prompts]
+
+    def over(ids: torch.Tensor, scores: Any, **given: Any) -> torch.Tensor:
+        done = [ends(token) or last(token) for token in ids[:, -1].tolist()]
+        return torch.tensor(done, device=ids.device)
+
     ids = torch.tensor(prompts, device=model.device)
-    found = model.lm.generate(
-        input_ids=ids,
-        attention_mask=torch.ones_like(ids),
-        max_new_tokens=limit,
-        do_sample=False,
-        pad_token_id=0,
-    )
-    written = found[:, ids.shape[1] :].tolist()
-    return [list(takewhile(lambda token: not ends(token), row)) for row in written]
+    with _plain_greedy(model):
+        found = model.lm.generate(
+            input_ids=ids,
+            attention_mask=torch.ones_like(ids),
+            max_new_tokens=limit,
+            stopping_criteria=[over],
+            pad_token_id=0,
+        )
+    return [_until(row, ends, last) for row in found[:, ids.shape[1] :].tolist()]
+
+
+@contextmanager
+def _plain_greedy(model: Opened) -> Iterator[None]:
+    """Set aside what a model's folder asks of generation, such as a repetition penalty."""
+    holders = [one for one in (model.lm, model.model) if "generation_config" in vars(one)]
+    before = [one.generation_config for one in holders]
+    for one in holders:
+        one.generation_config = GenerationConfig(do_sample=False)
+    try:
+        yield
+    finally:
+        for one, config in zip(holders, before, strict=True):
+            one.generation_config = config
+
+
+def _until(row: list[int], ends: Callable, last: Callable) -> list[int]:
+    """Tokens up to the first that ends, or with the first that is the last."""
+    for n, token in enumerate(row):
+        if ends(token):
+            return row[:n]
+        if last(token):
+            return row[: n + 1]
+    return row
+
+
+def end_ids(lm: Any, tokenizer: Any) -> frozenset[int]:
+    """Every token that ends a text: the tokenizer's, and those that the model names.
+
+    Models made for dialogue end a turn with a token of their own, which their
+    generation_config or config has, as a number or a list.
+    """
+    model = opened(lm).model
+    named = [
+        getattr(holder, "eos_token_id", None)
+        for holder in (
+            tokenizer,
+            getattr(lm, "generation_config", None),
+            getattr(model, "generation_config", None),
+            model.config,
+            model.config.get_text_config(),
+        )
+    ]
+    every = [one if isinstance(one, list | tuple) else [one] for one in named]
+    return frozenset(token for ids in every for token in ids if token is not None)
 
 
 class _Decoder:
