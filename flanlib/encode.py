@@ -1,22 +1,26 @@
-"""The one tokenising path for tuning and scoring.
+"""Prompts and targets as token ids: one way for tuning and scoring.
 
 Input, separator and target are tokenised apart, so that no token straddles
 the border between what is read and what is written. Each side is truncated
-apart, and what was cut is counted: the input loses its beginning, so that
-the question and the OPTIONS block stay; the target loses its end.
+apart, and what was cut is counted: an input as `truncation` says, a target at
+its end.
 """
 
+import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from reprlib import repr as shortened
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from flanlib import truncation
 from flanlib.errors import TemplateError
 from flanlib.templates import SEPARATOR, Prompt
+from flanlib.tokens import begin_ids, n_unknown, token_ids
 
 MAX_INPUT_TOKENS = 1024
 MAX_TARGET_TOKENS = 256
-_BEGIN: WeakKeyDictionary = WeakKeyDictionary()
+LOG = logging.getLogger(__name__)
 _SPACED: WeakKeyDictionary = WeakKeyDictionary()
 
 
@@ -31,32 +35,21 @@ class Encoded:
     target_ids
         Target without end token.
     n_cut
-        Tokens cut from the left of the input and the right of the target.
+        Tokens cut from the text of the input and the right of the target.
     n_cut_target
         Those of them that the target lost.
+    n_dropped
+        Exemplars left out because they did not fit.
+    n_unknown
+        Tokens that stand for text which the tokenizer has no token for.
     """
 
     prompt_ids: list[int]
     target_ids: list[int]
     n_cut: int = 0
     n_cut_target: int = 0
-
-
-def token_ids(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
-    """Token ids of each text, without special tokens."""
-    if not texts:
-        return []
-    return tokenizer(
-        list(texts), add_special_tokens=False, return_attention_mask=False, verbose=False
-    )["input_ids"]
-
-
-def begin_ids(tokenizer: Any) -> list[int]:
-    """The begin token where the tokenizer puts one by default, else nothing."""
-    if tokenizer not in _BEGIN:
-        ids = tokenizer("a")["input_ids"]
-        _BEGIN[tokenizer] = ids[:1] if ids and ids[0] == tokenizer.bos_token_id else []
-    return list(_BEGIN[tokenizer])
+    n_dropped: int = 0
+    n_unknown: int = 0
 
 
 def border(tokenizer: Any, separator: str) -> tuple[list[int], str]:
@@ -99,19 +92,21 @@ def encode(
     Raises
     ------
     TemplateError
-        If input or target become no tokens, or the target leaves no room
-        for an input.
+        If input or target become no tokens, the target leaves no room for an
+        input, or the instruction alone is too long.
     """
-    if isinstance(prompt, Prompt):
-        text, separator = prompt.input, prompt.separator
-        target = prompt.target if target is None else target
-        where = where_of(prompt)
-    else:
-        text, where = prompt, f"input {prompt[:40]!r}"
-    between, lead = border(tokenizer, separator)
-    source, answer = token_ids(tokenizer, [text, lead + target if target else ""])
-    bounds = max_input_tokens, max_target_tokens, context
-    return _join(begin_ids(tokenizer), source, between, answer, bounds, where)
+    if not isinstance(prompt, Prompt):
+        prompt = ready_made(prompt, target or "", separator)
+    elif target is not None:
+        prompt = replace(prompt, target=target)
+    (found,) = encode_many(
+        tokenizer,
+        [prompt],
+        max_input_tokens=max_input_tokens,
+        max_target_tokens=max_target_tokens,
+        context=context,
+    )
+    return found
 
 
 def encode_many(
@@ -122,43 +117,115 @@ def encode_many(
     max_target_tokens: int = MAX_TARGET_TOKENS,
     context: int | None = None,
 ) -> list[Encoded]:
-    """What `encode` gives for each prompt, in one call of the tokenizer."""
+    """What `encode` gives for each prompt, in one go."""
     prompts = list(prompts)
-    borders = {
-        separator: border(tokenizer, separator) for separator in {p.separator for p in prompts}
-    }
-    answers = [borders[p.separator][1] + p.target if p.target else "" for p in prompts]
-    ids = token_ids(tokenizer, [*(p.input for p in prompts), *answers])
-    begin, bounds = begin_ids(tokenizer), (max_input_tokens, max_target_tokens, context)
-    return [
-        _join(begin, source, borders[p.separator][0], answer, bounds, where_of(p))
-        for p, source, answer in zip(prompts, ids, ids[len(prompts) :], strict=False)
-    ]
+    leads = {s: border(tokenizer, s)[1] for s in {p.separator for p in prompts}}
+    answers = token_ids(tokenizer, [leads[p.separator] + p.target for p in prompts])
+    for p, answer in zip(prompts, answers, strict=True):
+        if not (p.target and answer):
+            raise TemplateError(f"{where_of(p)}: target has no tokens")
+    read = inputs(
+        tokenizer,
+        prompts,
+        [min(len(answer), max_target_tokens) for answer in answers],
+        max_input_tokens=max_input_tokens,
+        context=context,
+        needs="a target of {} tokens leaves no room for an input; lower max_target_tokens",
+    )
+    found = []
+    for one, answer in zip(read, answers, strict=True):
+        lost = max(0, len(answer) - max_target_tokens)
+        unknown = one.n_unknown + n_unknown(tokenizer, answer)
+        written = answer[:max_target_tokens]
+        found.append(
+            Encoded(one.prompt_ids, written, one.n_cut + lost, lost, one.n_dropped, unknown)
+        )
+    return found
+
+
+def inputs(
+    tokenizer: Any,
+    prompts: Sequence[Prompt],
+    after: Sequence[int],
+    *,
+    max_input_tokens: int = MAX_INPUT_TOKENS,
+    context: int | None = None,
+    last_is_read: bool = True,
+    needs: str = "an answer of {} tokens leaves no room for an input",
+    names: Sequence[str] = (),
+) -> list[Encoded]:
+    """Prompts without their targets, each shortened where it has to be.
+
+    Parameters
+    ----------
+    after
+        Tokens that come after each prompt.
+    last_is_read
+        Whether the last of them has to fit as well.
+    needs
+        What an error says where they leave no room.
+    names
+        What errors call each prompt; empty says where it comes from.
+
+    Raises
+    ------
+    TemplateError
+        If an input becomes no tokens, or does not fit.
+    """
+    begin = begin_ids(tokenizer)
+    borders = {s: border(tokenizer, s)[0] for s in {p.separator for p in prompts}}
+    found = []
+    for n, ids in enumerate(token_ids(tokenizer, [p.input for p in prompts])):
+        p = prompts[n]
+        between, room, cut, dropped = borders[p.separator], max_input_tokens, 0, 0
+        if context is not None:
+            beside = len(begin) + len(between) + after[n] - (not last_is_read)
+            room = min(room, context - beside)
+        if not ids or len(ids) > room:
+            where = names[n] if names else where_of(p)
+            if not ids:
+                raise TemplateError(f"{where}: input has no tokens")
+            if room < 1:
+                raise TemplateError(
+                    f"{where}: {needs.format(after[n])}; the model's context is {context} tokens"
+                )
+            ids, cut, dropped = truncation.fit(tokenizer, p, ids, room, where)
+        unknown = n_unknown(tokenizer, ids)
+        found.append(Encoded([*begin, *ids, *between], [], cut, 0, dropped, unknown))
+    return found
+
+
+def tell(places: Sequence[str], found: Sequence[Encoded]) -> None:
+    """Warn of what prompts lost, in a line for each kind of loss.
+
+    Parameters
+    ----------
+    places
+        What each prompt is called.
+    """
+    for name, what in (
+        ("n_cut", "were cut to fit; the first is %s, by %d tokens"),
+        ("n_dropped", "show fewer exemplars, to fit; the first is %s, without %d"),
+        ("n_unknown", "hold what the tokenizer has no token for; the first is %s, %d times"),
+    ):
+        lost = [(p, n) for p, e in zip(places, found, strict=True) if (n := getattr(e, name))]
+        if lost:
+            LOG.warning(f"%d of %d prompts {what}", len(lost), len(found), *lost[0])
+
+
+def ready_made(text: str, target: str = "", separator: str = SEPARATOR) -> Prompt:
+    """A prompt of which nothing is known but its text.
+
+    Parameters
+    ----------
+    target
+        What should be written; empty where it is only scored.
+    """
+    return Prompt(text, target, (), None, (), "", "", "", separator=separator)
 
 
 def where_of(prompt: Prompt) -> str:
     """Where a prompt comes from, for messages."""
+    if not prompt.task:
+        return f"input {shortened(prompt.input)}"
     return f"task {prompt.task}, template {prompt.template!r}, example {prompt.example}"
-
-
-def _join(
-    begin: list[int],
-    source: list[int],
-    between: list[int],
-    answer: list[int],
-    bounds: tuple[int, int, int | None],
-    where: str,
-) -> Encoded:
-    room, longest, context = bounds
-    if not source or not answer:
-        raise TemplateError(f"{where}: {'input' if not source else 'target'} has no tokens")
-    written = answer[:longest]
-    if context is not None:
-        room = min(room, context - len(begin) - len(between) - len(written))
-    if room < 1:
-        raise TemplateError(
-            f"{where}: a target of {len(written)} tokens leaves no room for an input in a context"
-            f" of {context} tokens; lower max_target_tokens (now {longest}), or use another model"
-        )
-    kept, lost = source[-room:], len(answer) - len(written)
-    return Encoded([*begin, *kept, *between], written, len(source) - len(kept) + lost, lost)

@@ -15,7 +15,7 @@ Wei et al. 2022, section 2.1 and 2.3 ("classification with options").
 """
 
 from collections.abc import Iterable, Iterator
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -23,10 +23,9 @@ from flanlib import documents, naming
 from flanlib.catalogue import Catalogue, Task
 from flanlib.errors import TemplateError
 from flanlib.prompts import language
+from flanlib.prompts.prompt import OPTIONS_HEAD, SEPARATOR, Prompt, Wording, options_block
 from flanlib.prompts.template import (
     FORMS,
-    SEPARATOR,
-    Prompt,
     Template,
     TemplateSet,
     check_form,
@@ -50,8 +49,6 @@ __all__ = [
     "render",
     "separator_of",
 ]
-
-OPTIONS_HEAD = "OPTIONS:"
 
 
 @cache
@@ -153,13 +150,20 @@ def of_task(catalogue: Catalogue, task: Task, form: str = "instruction") -> tupl
     Raises
     ------
     TemplateError
-        If a template has another number of answers than the task has options.
+        If a template has another number of answers than the task has options,
+        or an option is blank.
     ParameterError
         If there is no such form.
     """
     check_form(form)
     found = load(catalogue.root, task.template_set).form(form)
     for template in found:
+        if any(not option.strip() for option in template.answers or task.options):
+            raise TemplateError(
+                f"{catalogue.root / 'templates' / task.template_set}.yaml: template"
+                f" {template.id!r}: an option of task {task.key} is empty or white space alone"
+                f" ({language.shown(template.answers or task.options)}); give every one a word"
+            )
         if task.options and template.answers and len(template.answers) != len(task.options):
             raise TemplateError(
                 f"{catalogue.root / 'templates' / task.template_set}.yaml: template"
@@ -201,23 +205,24 @@ def render(
     if template.answers and options:
         options = template.answers
         fields = {**fields, "answer": options[example.gold]}
+    ranked = bool(options) and template.options and not template.inverted
+    block = options if ranked and show_options and separator == SEPARATOR else ()
     try:
         write_input, write_target = template.renderers
-        text, target = write_input(fields).strip(), write_target(fields).strip()
+        wording = Wording(write_input, fields, block[::-1] if turned else block, template.shown)
+        text, target = wording.input(), write_target(fields).strip()
     except language.FAILURES as error:
         raise TemplateError(
             f"task {example.task}, template {template.id!r}, example {example.id}: {error}"
         ) from None
-    if not text or not target:
+    empty = not text or text[0] == "\n"  # nothing, or nothing before the block
+    if empty or not target:
         raise TemplateError(
             f"task {example.task}, template {template.id!r}, example {example.id}:"
-            f" empty {'input' if not text else 'target'}"
+            f" empty {'input' if empty else 'target'}"
         )
-    ranked = bool(options) and template.options and not template.inverted
     plain = target == example.fields["answer"] and not options
     first = example.answers[0] if plain else target
-    if ranked and show_options and separator == SEPARATOR:
-        text = f"{text}\n{options_block(options[::-1] if turned else options)}"
     return Prompt(
         input=text,
         target=target,
@@ -229,21 +234,8 @@ def render(
         example=example.id,
         inverted=template.inverted,
         separator=separator,
+        wording=wording,
     )
-
-
-@lru_cache(maxsize=1_024)
-def options_block(options: tuple[str, ...]) -> str:
-    """The answers to choose from, as FLAN shows them.
-
-    Examples
-    --------
-    >>> print(options_block(("yes", "no")))
-    OPTIONS:
-    - yes
-    - no
-    """
-    return "\n".join((OPTIONS_HEAD, *(f"- {option}" for option in options)))
 
 
 def fields_used(template: Template, part: Literal["input", "target", ""] = "") -> frozenset[str]:

@@ -18,15 +18,15 @@ ORDER = """
 errors paths progress naming bounds
 parts storage folders
 weights
-documents prompts.language
+documents prompts.language prompts.prompt
 config
 scoring.names catalogue published profiles
 micro.*
 rows.cleaners rows.shapes rows.columns rows.adapters rows.files rows.cuts
 sources rows.hub
-prompts.template templates micro.tokenizer
+prompts.template templates micro.tokenizer tokens
 prompts.audit prompts.overlap prompts.stream mixture prompts.rendering prompts.harness prompts.export commands.listing
-encode training.packing
+truncation encode training.packing
 devices quiet rehearsal training.checkpoint training.card tensors loading adapter_config adapters model
 scoring.tree scoring.opened scoring.likelihood scoring.generate
 training.folding training.memory training.trainer training.result tune

@@ -36,7 +36,7 @@ def test_many_equals_one_by_one(tokenizer):
     assert encode.encode_many(tokenizer, []) == []
 
 
-def test_input_loses_its_beginning_and_target_its_end(tokenizer):
+def test_ready_made_input_loses_its_beginning_and_target_its_end(tokenizer):
     asked = prompt("passage " * 50 + "OPTIONS:\n- yes\n- no", "abcdef")
     got = encode.encode(tokenizer, asked, max_input_tokens=19, max_target_tokens=4)
     assert tokenizer.decode(got.prompt_ids) == "OPTIONS:\n- yes\n- no\n"

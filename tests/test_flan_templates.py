@@ -9,6 +9,7 @@ import pytest
 from flanlib import catalogue, templates
 from flanlib.catalogue import Task
 from flanlib.paths import DATA
+from flanlib.prompts.prompt import options_block
 from flanlib.rows.adapters import Example
 
 ROOT = DATA / "flan"
@@ -95,7 +96,7 @@ def test_options_follow_where_they_should(task):
         ranked = task.kind == "rank" and template.options and not template.inverted
         assert bool(prompt.options) == ranked, template.id
         if ranked:
-            assert prompt.input.endswith(templates.options_block(prompt.options))
+            assert prompt.input.endswith(options_block(prompt.options))
             assert len(set(prompt.options)) == len(example.options)
             assert prompt.options[prompt.gold] == prompt.target
 

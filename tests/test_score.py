@@ -1,12 +1,16 @@
 """Tables of scores against values worked out by hand."""
 
+import itertools
+import json
 import logging
 
 import numpy as np
 import pytest
 import torch
-from peft import PromptTuningConfig, get_peft_model
+import transformers
+from peft import LoraConfig, PromptTuningConfig, get_peft_model
 from small_models import CONTEXT, bigram_model, byte_tokenizer, one_by_one, prompt, random_model
+from tokenizers import Tokenizer
 
 from flanlib import encode, score
 from flanlib.errors import TemplateError
@@ -105,6 +109,110 @@ def test_generation_of_a_model_that_cannot_be_opened():
     assert together["prediction"][0] == written
 
 
+def merged_tokenizer():
+    """Bytes, and one token for a full stop with the line feed behind it."""
+    inner = byte_tokenizer().backend_tokenizer
+    content = json.loads(inner.to_str())
+    dot, feed = ID["."], ID["\n"]
+    names = {i: name for name, i in content["model"]["vocab"].items()}
+    content["model"]["vocab"][names[dot] + names[feed]] = 258
+    content["model"]["merges"] = [[names[dot], names[feed]]]
+    made = Tokenizer.from_str(json.dumps(content))
+    return transformers.PreTrainedTokenizerFast(
+        tokenizer_object=made,
+        pad_token="<pad>",
+        eos_token="<eos>",
+        clean_up_tokenization_spaces=True,
+    )
+
+
+def writing(chain: list[int], size: int = 259, way: str = "tree", **changes):
+    """A model that writes a fixed text: each token of a chain is followed by the next."""
+    lm = random_model("gpt_neox", hidden_size=288, num_hidden_layers=1, **changes)
+    lm.resize_token_embeddings(size)
+    logits = torch.zeros(size, size)
+    for before, after in itertools.pairwise(chain):
+        logits[before, after] = 9
+    with torch.no_grad():
+        for name, weight in lm.named_parameters():
+            if any(part in name for part in ("dense", "4h_to_h")):
+                weight.zero_()
+        states = lm.base_model(input_ids=torch.arange(size)[:, None])[0][:, 0]
+        head = torch.linalg.lstsq(states.double(), logits.double()).solution.T
+        lm.get_output_embeddings().weight.copy_(head)
+    if way == "whole":
+        opened.opened(lm)
+        for key in list(opened.WAYS):
+            opened.WAYS[key] = ("whole", False)
+    return lm
+
+
+def chain(*parts: str | int) -> list[int]:
+    return [
+        i for part in parts for i in ([part] if isinstance(part, int) else [ID[c] for c in part])
+    ]
+
+
+@pytest.mark.parametrize("way", ["tree", "whole"])
+@pytest.mark.parametrize(
+    ("parts", "line", "whole", "n_tokens"),
+    [
+        (("\n", "yes", 258, "b", EOS), "yes.", "yes.\nb", (4, 5)),  # the feed shares its token
+        (("\n", "yes", "\n"), "yes", "yes\nyes\nyes\n"[:11], (3, 12)),
+        (("\n", 258, "b", EOS), ".", ".\nb", (1, 2)),
+        (("\n", "\n"), "", "", (0, 12)),  # begins with a line feed: an empty answer
+        (("\n", EOS), "", "", (0, 0)),
+    ],
+)
+def test_an_answer_keeps_what_stands_before_the_line_feed(way, parts, line, whole, n_tokens):
+    lm, words = writing(chain(*parts), way=way), merged_tokenizer()
+    asked = [prompt("a b", separator="\n")]
+    for stop, text, n in (("newline", line, n_tokens[0]), ("end", whole, n_tokens[1])):
+        found = score.generate(lm, words, asked, stop=stop, max_new_tokens=12)
+        assert (found["prediction"][0], found["n_tokens"][0]) == (text.strip(), n)
+
+
+@pytest.mark.parametrize("way", ["tree", "whole"])
+@pytest.mark.parametrize("wrapped", [False, True])
+@pytest.mark.parametrize(
+    ("generation", "config", "text"),
+    [
+        ([1, ID["d"]], 1, "no"),
+        (ID["d"], None, "no"),
+        (None, [ID["d"], 1], "no"),
+        (None, None, "nodes"),
+        ([1, 9_999], 1, "nodes"),
+    ],
+)
+def test_every_end_token_of_a_model_ends(way, wrapped, generation, config, text):
+    lm = writing(chain("\nodes"[0], "nodes", EOS), way=way)
+    lm.generation_config.eos_token_id, lm.config.eos_token_id = generation, config
+    if wrapped:
+        lm = get_peft_model(
+            lm, LoraConfig(task_type="CAUSAL_LM", target_modules="all-linear")
+        ).eval()
+    found = score.generate(lm, WORDS, [prompt("a", ())], max_new_tokens=12)
+    assert found["prediction"].tolist() == [text] and found["n_tokens"].tolist() == [len(text)]
+
+
+@pytest.mark.parametrize("way", ["tree", "whole"])
+def test_generation_is_greedy_whatever_the_folder_asks(way):
+    lm = writing(chain("\n", "yes", "y"), way=way)
+    config = lm.generation_config
+    config.repetition_penalty, config.do_sample, config.min_new_tokens = 50.0, True, 3
+    found = score.generate(lm, WORDS, [prompt("a")], max_new_tokens=7)
+    assert found["prediction"].tolist() == ["yesyesy"]
+    assert lm.generation_config is config
+
+
+def test_control_tokens_show_nothing_and_words_are_kept():
+    words = byte_tokenizer()
+    words.pad_token = "."
+    lm = writing(chain("\n", "a", 0, ".", EOS))
+    found = score.generate(lm, words, [prompt("b")], max_new_tokens=9)
+    assert found["prediction"].tolist() == ["a."]
+
+
 def test_generation_stops_where_the_context_is_full():
     lm = random_model("llama")
     found = score.generate(lm, WORDS, [prompt("x" * 500), prompt("short")], max_new_tokens=500)
@@ -121,7 +229,7 @@ def test_encoding_is_the_one_of_tuning():
     assert items[0].options[1] == list(encoded.target_ids)
 
 
-def test_long_prompts_lose_their_beginning_and_it_is_told(caplog):
+def test_long_ready_made_prompts_lose_their_beginning_and_it_is_told(caplog):
     lm = random_model("llama")
     asked = prompt("z" * 300 + "the end", ("yes", "certainly not"))
     with caplog.at_level(logging.WARNING):
@@ -132,18 +240,6 @@ def test_long_prompts_lose_their_beginning_and_it_is_told(caplog):
     assert "task t, template 'a', example 1" in caplog.text
     kept = asked.input[-room:] + "\n"
     assert found["ll"][3] == pytest.approx(one_by_one(lm, WORDS, kept, "certainly not"), abs=2e-4)
-
-
-def test_longest_input_is_the_last_that_is_not_cut():
-    lm = random_model("llama")
-    options = ("yes", "certainly not")
-    room = score.longest_input(lm, WORDS, [prompt("a"), prompt("a", options)])
-    asked = [prompt("z" * n, options, example=str(n)) for n in (room, room + 1)]
-    assert score.rank(lm, WORDS, asked)["n_cut"].tolist() == [0, 0, 1, 1]
-    room = score.longest_input(lm, WORDS, [prompt("a", ())], 500)
-    asked = [prompt("z" * n, (), example=str(n)) for n in (room, room + 1)]
-    found = score.generate(lm, WORDS, asked, max_new_tokens=500)
-    assert found["n_cut"].tolist() == [0, 1]
 
 
 @pytest.mark.parametrize(

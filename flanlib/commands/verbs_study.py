@@ -3,7 +3,17 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from flanlib.bounds import Count, Device, Dtype, PositiveFloat, PositiveInt, Seed, Shots, Tokens
+from flanlib.bounds import (
+    Count,
+    Device,
+    Dtype,
+    InputTokens,
+    PositiveFloat,
+    PositiveInt,
+    Seed,
+    Shots,
+    Tokens,
+)
 from flanlib.commands.arguments import like
 from flanlib.commands.verbs import show
 from flanlib.config import Factors, Form, Quantization, Recipe
@@ -139,7 +149,8 @@ def score(
     choice: Literal["sum", "token", "byte", "pmi"] = "sum",
     split: Literal["eval", "dev"] = "eval",
     max_examples: Count = 0,
-    max_new_tokens: Tokens = 256,
+    max_input_tokens: InputTokens | None = None,
+    max_new_tokens: Tokens | None = None,
     seed: Seed = 0,
     prompts: Path | None = None,
     option_prefix: str = "\n",
@@ -177,8 +188,12 @@ def score(
         Rows scored.
     max_examples
         Most examples of one task; 0 is all of them.
+    max_input_tokens
+        Longest input; what gives way is said by `flanlib.truncation`. Without
+        it, that of the adapter's recipe, and 1,024 where there is none.
     max_new_tokens
-        Longest answer of a generating task, in tokens.
+        Longest written answer, in tokens. Without it, that of the adapter's
+        recipe, and 256 where there is none.
     seed
         Of the exemplars.
     prompts
@@ -199,7 +214,7 @@ def score(
     """
     from flanlib import devices, folders
     from flanlib import model as models
-    from flanlib.scoring import sheets
+    from flanlib.scoring import asking, sheets
 
     devices.checked(device, dtype)
     if prompts is None:
@@ -219,6 +234,8 @@ def score(
         )
         show({"prompts": n, "accuracy": right, "scores": str(out / "scores.jsonl")})
         return
+    tuned = (*reversed(adapter), Path(model))
+    limits = asking.limits(tuned, max_input_tokens, max_new_tokens)
     asked = sheets.Asked(
         model=model,
         adapter=", ".join(map(str, adapter)),
@@ -226,7 +243,8 @@ def score(
         dtype=str(next(lm.parameters()).dtype).removeprefix("torch."),
         shots=shots,
         seed=seed,
-        max_new_tokens=max_new_tokens,
+        max_input_tokens=limits.max_input_tokens,
+        max_new_tokens=limits.max_target_tokens,
         scoring=_scoring(form, show_options, choice, split, max_examples),
     )
     measured = sheets.score_tasks(

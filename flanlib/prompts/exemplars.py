@@ -1,24 +1,74 @@
 """Few-shot prompts: solved train examples in front, in the same template.
 
-Labels take turns where there are labels. Exemplars are dropped from the left
-until the input fits, so that no prompt has to be cut.
+Labels take turns where there are labels. A prompt shows as many exemplars as
+fit, so that it need not be cut.
 """
 
+import logging
 import random
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from flanlib import encode, sources, templates
+from flanlib import sources, templates, truncation
 from flanlib.catalogue import Catalogue, Task
+from flanlib.config import Recipe
 from flanlib.errors import MissingResultError
 from flanlib.prompts.stream import few_shot
+from flanlib.results import Scoring
 from flanlib.rows.adapters import Example
+from flanlib.scoring import asking
 from flanlib.templates import Prompt, Template
 
 FEW_SHOT_TOKENS = 960
 POOL = 2_000
+LOG = logging.getLogger(__name__)
+
+
+def prompts_of(
+    catalogue: Catalogue,
+    task: Task,
+    examples: Sequence[Example],
+    scoring: Scoring,
+    recipe: Recipe,
+    *,
+    tokenizer: Any,
+    rows: str | Path | None,
+    seed: int = 0,
+) -> list[Prompt]:
+    """What a model is asked about examples, the same for study and command line.
+
+    Parameters
+    ----------
+    recipe
+        Whose limits the prompts have to fit.
+    seed
+        Of the exemplars.
+
+    Raises
+    ------
+    TemplateError
+        If there is no template that can be scored.
+    MissingResultError
+        If exemplars are wanted and there are no train rows.
+    """
+    wording = asking.asked_with(catalogue, task, scoring)
+    prompts = list(asking.prompts_of(examples, wording, scoring))
+    if not scoring.shots:
+        return prompts
+    return exemplified(
+        catalogue,
+        task,
+        prompts,
+        wording,
+        shots=scoring.shots,
+        seed=seed,
+        show_options=scoring.show_options,
+        tokenizer=tokenizer,
+        rows=rows,
+        longest=min(recipe.max_input_tokens, FEW_SHOT_TOKENS),
+    )
 
 
 def exemplified(
@@ -61,7 +111,7 @@ def exemplified(
     if not pool:
         raise MissingResultError(f"task {task.key}: no train rows to take exemplars from")
     by_id = {template.id: template for template in wording}
-    found = []
+    found, fewer = [], 0
     for prompt in prompts:
         rng = random.Random(f"{seed}/{task.key}/{prompt.example}")
         solved = [
@@ -70,7 +120,13 @@ def exemplified(
             )
             for one in _drawn(pool, shots, rng)
         ]
-        found.append(_fitted(prompt, solved, tokenizer, longest))
+        found.append(truncation.without_exemplars(tokenizer, few_shot(prompt, solved), longest))
+        fewer += len(found[-1].exemplars) < len(solved)
+    if fewer:
+        LOG.warning(
+            "task %s: %d of %d prompts show fewer than %d exemplars, as more do not fit %d tokens",
+            *(task.key, fewer, len(found), shots, longest),
+        )
     return found
 
 
@@ -89,11 +145,3 @@ def _turns(groups: Sequence[Sequence[Any]]) -> Iterator[list[Any]]:
     """First of each group, second of each, and so on until all are empty."""
     for place in range(max(map(len, groups))):
         yield [group[place] for group in groups if place < len(group)]
-
-
-def _fitted(prompt: Prompt, solved: Sequence[Prompt], tokenizer: Any, longest: int) -> Prompt:
-    for first in range(len(solved)):
-        found = few_shot(prompt, solved[first:])
-        if len(encode.token_ids(tokenizer, [found.input])[0]) <= longest:
-            return found
-    return prompt

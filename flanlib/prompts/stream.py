@@ -234,8 +234,9 @@ def few_shot(prompt: Prompt, exemplars: Sequence[Prompt]) -> Prompt:
     exemplars
         In the order in which they stand.
     """
-    solved = (f"{e.input}{e.separator}{e.target}" for e in exemplars)
-    return replace(prompt, input=BREAK.join((*solved, prompt.input)))
+    solved = tuple(f"{e.input}{e.separator}{e.target}" for e in exemplars)
+    text = BREAK.join((*solved, prompt.input))
+    return replace(prompt, input=text, exemplars=(*solved, *prompt.exemplars))
 
 
 def shuffled(n: int, seed: int, use: int, key: str, epoch: int = 0) -> np.ndarray:

@@ -1,6 +1,5 @@
-"""One template, all templates of a dataset, and the prompt that comes of one."""
+"""One template, and all templates of a dataset."""
 
-from dataclasses import dataclass as plain_dataclass
 from functools import cached_property
 from typing import Annotated, get_args
 
@@ -12,48 +11,10 @@ from flanlib.config import Form
 from flanlib.errors import ParameterError
 from flanlib.prompts import language
 from flanlib.prompts.language import Renderer, renderer
+from flanlib.prompts.prompt import SEPARATOR
 from flanlib.rows.adapters import Example
 
 FORMS: tuple[str, ...] = get_args(Form)
-SEPARATOR = "\n"
-
-
-@plain_dataclass(frozen=True, slots=True)
-class Prompt:
-    """A rendered example: what the model reads and what it should write.
-
-    Attributes
-    ----------
-    input
-        Request without trailing whitespace.
-    target
-        The right answer; what is trained on.
-    options
-        Answers to rank, in label order; empty when the task generates or
-        the template may not be ranked.
-    gold
-        Index of the right option.
-    references
-        Acceptable targets, the first equals `target`; one of several spans
-        is the tuple of them.
-    task, template, example
-        Key of the task, ids of the template and of the example.
-    inverted
-        Whether the template turns the task round.
-    separator
-        Stands between input and target, tokenised on its own.
-    """
-
-    input: str
-    target: str
-    options: tuple[str, ...]
-    gold: int | None
-    references: tuple[str | tuple[str, ...], ...]
-    task: str
-    template: str
-    example: str
-    inverted: bool = False
-    separator: str = SEPARATOR
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
@@ -91,6 +52,11 @@ class Template:
     def asked(self) -> frozenset[str]:
         """Fields the target names."""
         return language.fields(self.target)
+
+    @cached_property
+    def shown(self) -> frozenset[str]:
+        """Fields the input names."""
+        return language.fields(self.input)
 
     def applies(self, example: Example) -> bool:
         """Whether an example has something in every field the target names."""

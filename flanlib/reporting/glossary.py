@@ -72,7 +72,7 @@ TERMS = {
     "lm": "Causal language model of transformers: plain, quantised, or with an adapter.",
     "low": "Lower end of the 95 % interval.",
     "marker": "Matplotlib marker.",
-    "max_input_tokens": "Longest input; what is over is cut from its left.",
+    "max_input_tokens": "Longest input; `truncation` says what gives way.",
     "max_new_tokens": "Longest answer written.",
     "max_target_tokens": "Longest target; what is over is cut from its right.",
     "metric": "Name of a metric; see `counts`.",

@@ -10,7 +10,6 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +20,7 @@ import torch
 from flanlib import score, storage
 from flanlib.config import digest
 from flanlib.errors import ParameterError, RunError
+from flanlib.prompts.rendering import record
 from flanlib.templates import Prompt
 
 MANIFEST = "manifest.json"
@@ -119,7 +119,7 @@ def _claim(out: Path, lm: Any, prompts: Sequence[Prompt], settings: list) -> Non
         raise ParameterError("there are no prompts to score")
     content = {
         "prompts": len(prompts),
-        "asked": digest([asdict(p) for p in prompts]),
+        "asked": digest([record(p) for p in prompts]),
         "weights": fingerprint(lm),
         "settings": digest(settings),
     }

@@ -7,12 +7,13 @@ the text written. `results.jsonl` beside the sheets has one line per task.
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from flanlib import folders, storage
 from flanlib.catalogue import Catalogue, Task
+from flanlib.config import Recipe
 from flanlib.errors import DataError, MissingResultError
 from flanlib.prompts import exemplars
 from flanlib.results import Scoring
@@ -29,10 +30,11 @@ class Asked:
     Attributes
     ----------
     shots
-        Exemplars in front of each example, fewer where they do not fit 960
-        tokens or the model's context.
+        Exemplars in front of each example, fewer where they do not fit.
     seed
         Of the exemplars.
+    max_input_tokens, max_new_tokens
+        Longest input and longest written answer.
     """
 
     model: str
@@ -41,6 +43,7 @@ class Asked:
     dtype: str
     shots: int
     seed: int
+    max_input_tokens: int
     max_new_tokens: int
     scoring: Scoring
 
@@ -69,37 +72,23 @@ def score_tasks(
     RunError
         If `out` holds sheets of another model, of other rows or settings.
     """
-    from flanlib import score
     from flanlib.scoring import shards
 
     folders.make(out)
     _lines(out)  # a damaged one shows before anything is scored
     chosen = list(tasks)
+    limits = Recipe(max_input_tokens=asked.max_input_tokens, max_target_tokens=asked.max_new_tokens)
     for number, task in enumerate(chosen, 1):
         head = f"[{number}/{len(chosen)}] {task.key}"
         examples = asking.examples_of(catalogue, task, asked.scoring, str(rows or ""))
-        wording = asking.asked_with(catalogue, task, asked.scoring)
-        prompts = list(asking.prompts_of(examples, wording, asked.scoring))
-        ranked = task.kind == "rank"
-        if asked.shots:
-            written = None if ranked else asked.max_new_tokens
-            room = score.longest_input(lm, tokenizer, prompts, written)
-            prompts = exemplars.exemplified(
-                catalogue,
-                task,
-                prompts,
-                wording,
-                shots=asked.shots,
-                seed=asked.seed,
-                show_options=asked.scoring.show_options,
-                tokenizer=tokenizer,
-                rows=rows,
-                longest=min(room, exemplars.FEW_SHOT_TOKENS),
-            )
+        scoring = replace(asked.scoring, shots=asked.shots)
+        prompts = exemplars.prompts_of(
+            *(catalogue, task, examples, scoring, limits),
+            tokenizer=tokenizer,
+            rows=rows,
+            seed=asked.seed,
+        )
         say(f"{head}: {len(prompts)} prompts from {len(examples)} rows ...")
-        settings: dict[str, Any] = {"token_budget": token_budget}
-        if not ranked:
-            settings |= {"stop": task.stop, "max_new_tokens": asked.max_new_tokens}
         table = shards.run(
             lm,
             tokenizer,
@@ -107,7 +96,8 @@ def score_tasks(
             out=out / task.key,
             kind=task.kind,
             say=lambda line, head=head: say(f"{head}: {line}"),
-            **settings,
+            token_budget=token_budget,
+            **asking.settings(task.kind, task.stop, limits),
         )
         measured = _measured(task, table, examples, asked)
         _write(out, measured)
@@ -176,6 +166,9 @@ def score_file(
 ) -> tuple[int, float | None]:
     """Score ready-made prompts into `out`/scores.jsonl.
 
+    Nothing is known of such a prompt but its text, so one that does not fit the
+    model's context loses its beginning; how many did, and by how much, is told.
+
     Parameters
     ----------
     path
@@ -192,7 +185,12 @@ def score_file(
     folders.make(out)
     requests = [(line["input"], line["options"]) for line in lines]
     found = score.loglikelihoods(
-        lm, tokenizer, requests, option_prefix=option_prefix, token_budget=token_budget
+        lm,
+        tokenizer,
+        requests,
+        option_prefix=option_prefix,
+        names=[f"{path}, id {line['id']!r}" for line in lines],
+        token_budget=token_budget,
     )
     with storage.writing(out / "scores.jsonl") as file:
         for line, options in zip(lines, found, strict=True):
@@ -238,6 +236,8 @@ def _wrong(line: Any) -> str:
         return f"input is {line['input']!r}; text is wanted"
     if not isinstance(options, list) or not options or not all(isinstance(o, str) for o in options):
         return f"options is {options!r}; a list of texts is wanted"
+    if (blank := next((k for k, o in enumerate(options) if not o.strip()), None)) is not None:
+        return f"options[{blank}] is {options[blank]!r}, empty or white space alone"
     if gold is not None and (not isinstance(gold, int) or not 0 <= gold < len(options)):
         return f"gold is {gold!r}; an index below {len(options)} is wanted"
     return ""

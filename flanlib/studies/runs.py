@@ -199,32 +199,12 @@ def score_task(
     began, started = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
     examples = asking.examples_of(found, task, scoring, job.rows)
     asked = asking.asked_with(found, task, scoring)
-    prompts = list(asking.prompts_of(examples, asked, scoring))
-    longest = job.recipe.max_input_tokens
-    if scoring.shots:
-        prompts = exemplars.exemplified(
-            found,
-            task,
-            prompts,
-            asked,
-            shots=scoring.shots,
-            seed=0,
-            show_options=scoring.show_options,
-            tokenizer=tokenizer,
-            rows=job.rows or None,
-            longest=min(longest, exemplars.FEW_SHOT_TOKENS),
-        )
-    if task.kind == "rank":
-        table = score.rank(lm, tokenizer, prompts, max_input_tokens=longest)
-    else:
-        table = score.generate(
-            lm,
-            tokenizer,
-            prompts,
-            stop=task.stop,
-            max_new_tokens=job.recipe.max_target_tokens,
-            max_input_tokens=longest,
-        )
+    rows = job.rows or None
+    prompts = exemplars.prompts_of(
+        found, task, examples, scoring, job.recipe, tokenizer=tokenizer, rows=rows
+    )
+    act = {"rank": score.rank, "generate": score.generate}[task.kind]
+    table = act(lm, tokenizer, prompts, **asking.settings(task.kind, task.stop, job.recipe))
     measured = metrics.evaluate(task, table, examples=examples, choice=scoring.choice)
     return {
         "task": task.key,

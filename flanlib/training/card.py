@@ -53,7 +53,9 @@ been checked for safety, bias or truthfulness.
 loss {progress.losses[0]:.3f} at the first step and {sum(last) / len(last):.3f} over the last
 {len(last)}, {progress.wall_s:.0f} s on {run.device} in {run.dtype},
 {run.peak_memory_gib:.2f} GiB at most. {run.n_trainable} trained parameters.
-{progress.n_cut} tokens were cut by the length limits, from {progress.n_cut_targets} targets.
+{progress.n_cut} tokens were cut by the length limits, from {progress.n_cut_targets} targets;
+{progress.n_dropped} exemplars did not fit; {progress.n_unknown} tokens stood for text that the
+tokenizer has no token for.
 
 | recipe | |
 |---|---|

@@ -42,6 +42,8 @@ class Progress:
         Tokens read without loss, and trained on (end tokens included).
     n_cut, n_cut_targets
         Tokens cut by the length limits, and targets that lost their end.
+    n_dropped, n_unknown
+        Exemplars that did not fit, and tokens for text that the tokenizer has none for.
     wall_s
         Spent tuning, over all processes that worked on the run.
     """
@@ -51,6 +53,8 @@ class Progress:
     n_target: int = 0
     n_cut: int = 0
     n_cut_targets: int = 0
+    n_dropped: int = 0
+    n_unknown: int = 0
     wall_s: float = 0.0
 
 
@@ -156,6 +160,8 @@ class PackedTrainer(Trainer):
         progress.n_prompt += sum(len(e.prompt_ids) for e in examples)
         progress.n_cut += sum(e.n_cut for e in examples)
         progress.n_cut_targets += sum(e.n_cut_target > 0 for e in examples)
+        progress.n_dropped += sum(e.n_dropped for e in examples)
+        progress.n_unknown += sum(e.n_unknown for e in examples)
 
     def _clip_grad_norm(self, model: Any) -> Any:
         norm = super()._clip_grad_norm(model)

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from flanlib import templates
 from flanlib.errors import ParameterError
-from flanlib.templates import Prompt
+from flanlib.prompts.prompt import Prompt, Wording
 
 MODELS = ("base", "tuned")
 COLOURS = {"base": "#8a93a0", "tuned": "#2f6db5"}
@@ -108,9 +107,9 @@ def typed(text: str, options: str | Sequence[str] = "") -> Prompt:
             raise ParameterError(f"{name}: has {half}; type it again") from None
     if len(chosen) == 1:
         raise ParameterError(f"options: only {chosen[0]!r}; give two or more, or none")
-    block = [templates.options_block(chosen)] if chosen else []
+    wording = Wording(lambda fields: text, {}, chosen)
     return Prompt(
-        input="\n".join([text.strip(), *block]),
+        input=wording.input(),
         target="",
         options=chosen,
         gold=None,
@@ -118,4 +117,5 @@ def typed(text: str, options: str | Sequence[str] = "") -> Prompt:
         task="own",
         template="typed",
         example="0",
+        wording=wording,
     )

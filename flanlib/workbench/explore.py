@@ -211,7 +211,7 @@ class Bench:
         from flanlib import score
         from flanlib.scoring import choices
 
-        recipe, written, cut = self.job.recipe, {}, 0
+        written, cut = {}, 0
         table = pd.DataFrame(
             {
                 "option": prompt.options,
@@ -219,26 +219,24 @@ class Bench:
             }
         )
         for name, (lm, tokenizer) in self.models.items():
-            longest = recipe.max_input_tokens
-            wrote = score.generate(
-                lm,
-                tokenizer,
-                [prompt],
-                max_new_tokens=recipe.max_target_tokens,
-                max_input_tokens=longest,
-            )
+            wrote = score.generate(lm, tokenizer, [prompt], **self._settings("generate", prompt))
             written[name] = str(wrote["prediction"].iloc[0])
             cut = max(cut, int(wrote["n_cut"].iloc[0]))
             if prompt.options:
-                ranked = score.rank(
-                    lm, tokenizer, [prompt], calibrate=False, max_input_tokens=longest
-                )
+                given = self._settings("rank", prompt)
+                ranked = score.rank(lm, tokenizer, [prompt], calibrate=False, **given)
                 values = choices.compared(ranked, ASKED.choice).to_numpy()
                 if not np.isfinite(values).all():
                     raise RunError(f"{name} model: its scores are no numbers; load another")
                 mass = np.exp(values - values.max())
                 table[name], table[f"{name}_ll"] = mass / mass.sum(), values
         return Answers(prompt=prompt, written=written, table=table, n_cut=cut)
+
+    def _settings(self, kind: str, prompt: Prompt) -> dict[str, Any]:
+        """How the study asks a prompt's task; a typed one ends where the model does."""
+        known = self.study.catalogue.tasks.get(prompt.task)
+        recipe = asking.limits([self.folder]) if self.adapter else self.job.recipe
+        return asking.settings(kind, known.stop if known else "end", recipe)
 
 
 def open_bench(
