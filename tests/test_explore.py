@@ -1,6 +1,7 @@
 """Base and tuned model side by side: scored as the study scores, and driven by widgets."""
 
 import ast
+from dataclasses import replace
 
 import nbformat
 import numpy as np
@@ -65,6 +66,35 @@ def test_answers_are_the_scores_of_the_study(bench):
     assert not np.allclose(found.table["base_ll"], found.table["tuned_ll"])
     shown = found._repr_html_()
     assert "yes ✓" in shown and f"{100 * found.table['tuned'][1]:.1f} %" in shown
+
+
+def test_writing_stops_where_the_study_stops(bench, monkeypatch):
+    """The same settings as `runs.score_task`, whatever the task and whoever tuned the adapter."""
+    given = []
+    real = score.generate
+
+    def noted(*args, **settings):
+        given.append(settings)
+        return real(*args, **settings)
+
+    monkeypatch.setattr(score, "generate", noted)
+    bread = bench.study.catalogue.task("bread")
+    monkeypatch.setitem(bench.study.catalogue.tasks, "bread", replace(bread, stop="newline"))
+    bench.ask(bench.prompt("food", "bread"))
+    assert given[-1] == {"stop": "newline", "max_new_tokens": 256, "max_input_tokens": 96}
+    bench.ask(explore.typed("write"))
+    assert given[-1] == {"stop": "end", "max_new_tokens": 256, "max_input_tokens": 96}
+    recipe = replace(bench.job.recipe, max_input_tokens=48, max_target_tokens=9)
+    made = tune.TuneResult.read(bench.folder)
+    replace(made, recipe=recipe).write(bench.folder)
+    other = explore.open_bench(held_out="food", adapter=str(bench.folder))
+    other.ask(other.prompt("food", "bread"))
+    assert given[-1] == {"stop": "end", "max_new_tokens": 9, "max_input_tokens": 48}
+
+
+def test_a_typed_instruction_is_never_cut(bench):
+    with pytest.raises(TemplateError, match=r"instruction alone has 4\d\d tokens.*room for 96"):
+        bench.ask(explore.typed("do this, " * 50, "yes | no"))
 
 
 def test_free_text_has_no_options_and_is_escaped(bench):
