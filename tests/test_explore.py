@@ -89,7 +89,7 @@ def test_writing_stops_where_the_study_stops(bench, monkeypatch):
     replace(made, recipe=recipe).write(bench.folder)
     other = explore.open_bench(held_out="food", adapter=str(bench.folder))
     other.ask(other.prompt("food", "bread"))
-    assert given[-1] == {"stop": "end", "max_new_tokens": 9, "max_input_tokens": 48}
+    assert given[-1] == {"stop": "newline", "max_new_tokens": 9, "max_input_tokens": 48}
 
 
 def test_a_typed_instruction_is_never_cut(bench):

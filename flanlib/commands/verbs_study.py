@@ -214,6 +214,7 @@ def score(
     """
     from flanlib import devices, folders
     from flanlib import model as models
+    from flanlib.results import Scoring
     from flanlib.scoring import asking, sheets
 
     devices.checked(device, dtype)
@@ -245,25 +246,19 @@ def score(
         seed=seed,
         max_input_tokens=limits.max_input_tokens,
         max_new_tokens=limits.max_target_tokens,
-        scoring=_scoring(form, show_options, choice, split, max_examples),
+        scoring=Scoring(
+            form=form,
+            show_options=show_options and form != "cloze",
+            choice=choice,
+            split=split,
+            max_examples=max_examples,
+        ),
     )
     measured = sheets.score_tasks(
         lm, tokenizer, found, chosen, asked, out=out, rows=rows, token_budget=token_budget, say=say
     )
     keys = ("task", "cluster", "metric", "value", "low", "high", "chance", "n")
     show([{key: line[key] for key in keys} for line in measured])
-
-
-def _scoring(form: str, show_options: bool, choice: str, split: str, max_examples: int) -> Any:
-    from flanlib.results import Scoring
-
-    return Scoring(
-        form=form,
-        show_options=show_options and form != "cloze",
-        choice=choice,
-        split=split,
-        max_examples=max_examples,
-    )
 
 
 def _quantization(adapters: tuple[Path, ...]) -> Quantization:
