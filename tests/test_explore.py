@@ -92,6 +92,14 @@ def test_writing_stops_where_the_study_stops(bench, monkeypatch):
     assert given[-1] == {"stop": "newline", "max_new_tokens": 9, "max_input_tokens": 48}
 
 
+def test_a_question_that_is_cut_says_so(bench):
+    prompt = bench.prompt("food", "bread")
+    long = replace(prompt.wording, fields={**prompt.wording.fields, "text": "so " * 100})
+    found = bench.ask(replace(prompt, input=long.input(), wording=long))
+    assert found.n_cut == len(long.input()) - 96
+    assert f"{found.n_cut} tokens were left out" in found._repr_html_()
+
+
 def test_a_typed_instruction_is_never_cut(bench):
     with pytest.raises(TemplateError, match=r"instruction alone has 4\d\d tokens.*room for 96"):
         bench.ask(explore.typed("do this, " * 50, "yes | no"))
@@ -236,7 +244,7 @@ def test_panel_tells_whatever_goes_wrong(bench, monkeypatch, error, shown):
         (" \n\t ", "", "it is empty"),
         ("which?", " | a |", "two or more"),
         ("nul \x00 <eos> <b> \u202e", "", ""),
-        ("word " * 5_000, "", "tokens were left out"),
+        ("word " * 5_000, "", "the instruction alone has"),
         ("which?", "<b> | </s>", "&lt;b&gt;"),
     ],
 )
