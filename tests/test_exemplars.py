@@ -72,7 +72,7 @@ def test_few_shot_prompts_that_lost_exemplars_are_told(asked, caplog):
 @pytest.mark.parametrize(("cluster", "key"), [("nli", "rte"), ("closed_book_qa", "nq")])
 def test_the_command_line_asks_what_the_study_asks(cluster, key, tmp_path, monkeypatch, capsys):
     """Few-shot prompts of a tuned model, to the token: the limits are those of its recipe."""
-    recipe = Recipe(steps=1, examples_per_step=2, rank=2, max_input_tokens=110, max_target_tokens=5)
+    recipe = Recipe(steps=3, examples_per_step=2, rank=2, max_input_tokens=110, max_target_tokens=5)
     monkeypatch.setattr(paths, "CACHE", tmp_path / "cache")
     job = runs.Job(
         factors=Factors(model="micro-300k", held_out=cluster),
