@@ -96,7 +96,7 @@ def limits(
     recipe = Recipe()
     tuned = next((folder for folder in folders if (folder / "run.json").is_file()), None)
     if tuned is not None:
-        from flanlib.tune import TuneResult
+        from flanlib.training.result import TuneResult
 
         recipe = TuneResult.read(tuned).recipe
     given = {"max_input_tokens": longest, "max_target_tokens": written}
