@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from flanlib import bounds, catalogue, folders, naming, paths, profiles
+from flanlib import bounds, catalogue, folders, naming, paths, profiles, weights
 from flanlib.errors import ParameterError, RunError
 
 READERS = {"int": bounds.whole, "float": bounds.real, "bool": lambda text: BOOLS[text.lower()]}
@@ -104,6 +104,8 @@ def check(notebook: str | Path, given: Mapping[str, Any]) -> dict[str, Any]:
     ParameterError
         On an unknown name, a value of another type, or settings that no
         study has; nothing was run.
+    DataError
+        If there is no such model.
     """
     known, checked = parameters(notebook), {}
     stem = find(notebook).stem
@@ -117,6 +119,8 @@ def check(notebook: str | Path, given: Mapping[str, Any]) -> dict[str, Any]:
     settings = profiles.settings(**{n: v for n, v in checked.items() if n in shared})
     own = {n: v for n, v in checked.items() if n not in shared and v != known[n].default_value}
     _check_own(stem, settings, own)
+    if settings.model not in (settings.behind.model, *settings.behind.ladder):
+        weights.locate(settings.model)
     return checked
 
 

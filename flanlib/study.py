@@ -73,12 +73,12 @@ class Study:
 
     @cached_property
     def tasks(self) -> dict[str, tuple[Task, ...]]:
-        """Held-out cluster -> tasks scored."""
+        """Held-out cluster -> tasks scored; `MissingResultError` if there are none."""
         found = {
             key: tuple(t for t in self.catalogue.of_cluster(key) if t.key not in self.left_out)
             for key in self.clusters
         }
-        return {key: tasks for key, tasks in found.items() if tasks}
+        return runs.some({key: tasks for key, tasks in found.items() if tasks}, self.left_out)
 
     @cached_property
     def left_out(self) -> dict[str, str]:

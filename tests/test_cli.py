@@ -446,7 +446,7 @@ def test_a_mixture_has_as_many_examples_as_it_draws_from(toys, capsys):
 
 def test_names_are_checked_before_a_model_is_loaded(toys, capsys, monkeypatch):
     monkeypatch.setattr("flanlib.model.load", None)
-    words = ["score", "--model", "none", "--collection", toys, "--out", "x", "--tasks", "rainn"]
+    words = ["score", "--model", "micro-2m", "--collection", toys, "--out", "x", "--tasks", "rainn"]
     status, _, err = run(capsys, *words)
     assert status == 2 and "did you mean 'rain'" in err
 
@@ -455,3 +455,56 @@ def test_an_export_without_rows_is_told_shortly(capsys, tmp_path):
     words = ["export", "--collection", "flan", "--to", "lm-eval", "--out", tmp_path / "out"]
     status, _, err = run(capsys, *words, "--rows", tmp_path)
     assert status == 3 and len(err) < 1_300 and "and 69 more" in err
+
+
+@pytest.fixture
+def manual(tmp_path):
+    """A collection whose rows each user has to obtain."""
+    task = """
+  - {{key: {0}, title: {0}, dataset: {0}, cluster: {1}, kind: rank, metric: accuracy,
+     options: [bad, good], columns: {{fields: [text], label: label}},
+     source: {{route: manual, obtain: your own, splits: {{train: train, eval: test}}}}}}"""
+    (tmp_path / "pets" / "templates").mkdir(parents=True)
+    (tmp_path / "pets" / "catalogue.yaml").write_text(
+        "title: Pets\nclusters:\n"
+        "  - {key: nli, title: Moods, domain: NLU}\n  - {key: habits, title: H, domain: NLU}\n"
+        f"tasks:{task.format('vets', 'nli')}{task.format('food', 'habits')}\n"
+    )
+    for name in ("vets", "food"):
+        (tmp_path / "pets" / "templates" / f"{name}.yaml").write_text(
+            f'dataset: {name}\nname: {name}\nfields: [text]\nplain: "{{{{ text }}}}"\n'
+            'templates:\n  - {id: ask, input: "{{ text }}?"}\n'
+        )
+    return str(tmp_path / "pets")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["score", "--model", "micro-300k", "--out", "x"],
+        *(["figures", "--only", f"fig{n}"] for n in (1, 2, 5, 6, 7, 8, 9, 10, 11, 12)),
+        ["grid"],
+    ],
+)
+def test_without_any_rows_the_reason_is_told(words, manual, tmp_path, capsys):
+    status, out, err = run(capsys, *words, "--collection", manual, "--rows", tmp_path)
+    assert (status, out) == (3, ""), err
+    assert "no rows in" in err and len(err) < 1_300 and "unexpected" not in err
+
+
+def test_an_unknown_model_is_told_before_rows_are_read_or_a_kernel_starts(capsys, monkeypatch):
+    monkeypatch.setattr("flanlib.sources.examples", None)
+    monkeypatch.setattr("papermill.execute_notebook", None)
+    for words in (
+        ["mix", "--model", "micro2m"],
+        ["tune", "--model", "micro2m", "--out", "x"],
+        ["run", "--model", "micro2m"],
+    ):
+        status, _, err = run(capsys, *words)
+        assert status == 1 and "did you mean 'micro-2m'" in err, err
+
+
+def test_a_root_without_collections_is_told(tmp_path):
+    (tmp_path / "data").mkdir()
+    done = command("list", FLANLIB_ROOT=str(tmp_path))
+    assert done.returncode == 3 and b"no collection in it" in done.stderr

@@ -10,14 +10,20 @@ from typing import Any, Literal
 from flanlib import catalogue as catalogues
 from flanlib import paths, templates
 from flanlib.catalogue import Catalogue, Task
+from flanlib.errors import MissingResultError
 from flanlib.prompts.audit import columns
 
 Count = Literal["figure", "code"]
 
 
 def collections() -> list[Catalogue]:
-    """The collections below data/, by name."""
-    return [catalogues.load(p.parent.name) for p in sorted(paths.DATA.glob("*/catalogue.yaml"))]
+    """The collections below data/, by name; `MissingResultError` if there is none."""
+    found = sorted(paths.DATA.glob("*/catalogue.yaml"))
+    if not found:
+        raise MissingResultError(
+            f"{paths.DATA}: no collection in it; set FLANLIB_ROOT to a checkout"
+        )
+    return [catalogues.load(path.parent.name) for path in found]
 
 
 def content(catalogue: Catalogue, count: Count = "figure") -> dict[str, Any]:

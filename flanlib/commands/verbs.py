@@ -198,10 +198,12 @@ def mix(
     rows
         Folder of local rows; without it, the collection's own source.
     """
-    from flanlib import catalogue, mixture
+    from flanlib import catalogue, mixture, weights
     from flanlib.prompts import rendering
     from flanlib.prompts.export import write_mixture
 
+    if model:
+        weights.locate(model)  # a mistyped name shows before rows are read
     say("reading rows ...")
     mixed = mixture.mixture(catalogue.load(collection), held_out, seed=seed, **given)
     total = n or mixed.n_examples

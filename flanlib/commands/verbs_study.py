@@ -85,6 +85,9 @@ def tune(
         return
     if out is None:
         raise ParameterError("--out: say where the adapter goes, or give --dry-run")
+    from flanlib import weights
+
+    weights.locate(factors.model)  # a mistyped name shows before rows are read
     from flanlib import tune
 
     result = tune.tune(
@@ -212,12 +215,13 @@ def score(
     token_budget
         Tokens in one forward pass; without it, what fits the device.
     """
-    from flanlib import devices, folders
+    from flanlib import devices, folders, weights
     from flanlib import model as models
     from flanlib.results import Scoring
     from flanlib.scoring import asking, sheets
 
     devices.checked(device, dtype)
+    weights.locate(model)
     if prompts is None:
         found, chosen = _tasks(collection, tasks, rows, split)
     folders.make(out)  # what is no place for scores shows before a model is read
@@ -270,15 +274,17 @@ def _quantization(adapters: tuple[Path, ...]) -> Quantization:
 
 def _tasks(collection: str, tasks: tuple[str, ...], rows: Path | None, split: str) -> Any:
     """Catalogue and tasks; those without rows are named unless asked for."""
-    from flanlib import catalogue, sources
+    from flanlib import catalogue, naming, sources
 
     found = catalogue.load(collection)
     if tasks:
         return found, [found.task(key) for key in tasks]
     why = sources.available(found, rows, split)
-    for key, reason in why.items():
-        if reason:
-            say(f"{key}: left out: {reason}")
+    absent = [reason for reason in why.values() if reason]
+    if len(absent) == len(found.tasks):
+        raise MissingResultError(f"{found.name}: no task to score: {naming.few(absent)}")
+    if absent:
+        say(f"{len(absent)} of {len(why)} tasks left out: {naming.few(absent)}")
     return found, [task for task in found.tasks.values() if not why[task.key]]
 
 

@@ -15,9 +15,10 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from flanlib import catalogue, paths, provenance, results, storage
+from flanlib import catalogue, naming, paths, provenance, results, storage
 from flanlib.catalogue import Catalogue, Task
 from flanlib.config import Factors, Recipe, run_id
+from flanlib.errors import MissingResultError
 from flanlib.progress import Board, say
 from flanlib.results import Record, Scoring
 from flanlib.scoring import asking
@@ -234,6 +235,27 @@ def _measured(evaluation: Any) -> dict[str, Any]:
         "scores": tuple(round(v, 1) for v in evaluation.scores),
         "signature": evaluation.signature,
     }
+
+
+def some(tasks: dict[str, Any], left_out: dict[str, str]) -> dict[str, Any]:
+    """The tasks that there are to score.
+
+    Parameters
+    ----------
+    tasks
+        Cluster -> its tasks with rows.
+    left_out
+        Task without rows -> why.
+
+    Raises
+    ------
+    MissingResultError
+        If there is none, with the reasons.
+    """
+    if not tasks:
+        why = naming.few(left_out.values()) or "no cluster can be held out"
+        raise MissingResultError(f"no task to score: {why}")
+    return tasks
 
 
 def processes() -> int:
