@@ -23,10 +23,10 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal
 
-from flanlib import paths
+from flanlib import naming, paths
 from flanlib.catalogue import DEV_ROWS, TRAIN_CAP, Catalogue, Task
 from flanlib.errors import DataError, MissingResultError, ParameterError
-from flanlib.rows import files
+from flanlib.rows import classes, files, reading
 from flanlib.rows.adapters import Example, adapt_all, cut_key
 from flanlib.rows.cuts import Stretch, Unit, canonical, cut, lowest, stretches
 
@@ -86,11 +86,51 @@ def rows_of(
     _check(split)
     if task.source.route == "micro":
         return _micro_rows(task, split)
+    found = _files(catalogue, task, rows) if split == "all" else {}
     if split != "all":
         stretch = locate(catalogue, task, split, rows)
-        return _numbered(task, stretch.path, stretch.base)
-    found = files.splits(folder(catalogue, task, rows))
-    return chain.from_iterable(_numbered(task, path, base) for base, path in found.items())
+        found = {stretch.base: stretch.path}
+    every = chain.from_iterable(reading.numbered(task, path, base) for base, path in found.items())
+    return ((row_id, row) for row_id, _, row in every)
+
+
+def faults(catalogue: Catalogue, task: Task, *, rows: Path | str | None = None) -> Iterator[str]:
+    """What is wrong with the rows of every file that is there, each in a line.
+
+    Parameters
+    ----------
+    rows
+        Folder with the rows; None reads what was fetched.
+    """
+    if task.source.route == "micro":
+        return
+    try:
+        for base, path in _files(catalogue, task, rows).items():
+            yield from reading.faults(task, path, base)
+    except DataError as error:
+        yield str(error)
+
+
+def notes(catalogue: Catalogue, task: Task, *, rows: Path | str | None = None) -> list[str]:
+    """What is taken on trust about the rows of every file that is there, each in a line.
+
+    Parameters
+    ----------
+    rows
+        Folder with the rows; None reads what was fetched.
+
+    Raises
+    ------
+    DataError
+        If a file's metadata are damaged.
+    """
+    if task.source.route == "micro":
+        return []
+    try:
+        paths = _files(catalogue, task, rows).values()
+    except MissingResultError:
+        return []
+    return [note for path in paths if (note := classes.of_file(task, path).note)]
 
 
 def available(
@@ -143,7 +183,18 @@ def folder(catalogue: Catalogue, task: Task, rows: Path | str | None) -> Path:
     for one in tried:
         if one.is_dir() and files.splits(one):
             return one
-    raise MissingResultError(f"task {task.key}: no rows in {tried[0]}; {remedy(task, tried[0])}")
+    raise MissingResultError(
+        f"task {task.key}: no rows in {tried[0]}{_instead(tried)}; {remedy(task, tried[0])}"
+    )
+
+
+def _instead(tried: Iterable[Path]) -> str:
+    """Files that may be meant for rows, in names that are not read."""
+    names = [p.name for folder in tried if folder.is_dir() for p in sorted(folder.iterdir())]
+    if not (names := [name for name in names if not name.startswith(".")]):
+        return ""
+    kinds = ", ".join(files.SUFFIXES)
+    return f", which has {naming.few(names, 3, ', ')} but no train, validation or test of {kinds}"
 
 
 def remedy(task: Task, where: Path) -> str:
@@ -229,9 +280,11 @@ def _units(task: Task, stretch: Stretch, seed: int, skipped: Counter[str] | None
     """Rows with examples, each with the numbers that order it."""
     salt = f"{seed}/{task.source.folder or task.key}"
     draw = random.Random(salt).random
-    for index, (row_id, row) in enumerate(_numbered(task, stretch.path, stretch.base)):
+    for index, (row_id, place, row) in enumerate(
+        reading.numbered(task, stretch.path, stretch.base)
+    ):
         own = draw()
-        if not (found := adapt_all(row, task, row_id, skipped)):
+        if not (found := reading.adapted(task, row_id, place, row, skipped)):
             continue
         shared = cut_key(found[0]) if stretch.shared else ""
         if found[0].group != cut_key(found[0]):
@@ -251,45 +304,28 @@ def _merged(found: Iterable[Example]) -> Iterator[Example]:
     yield from first.values()
 
 
-def _numbered(task: Task, path: Path, base: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Rows of a file with their ids, of the task's part of it."""
-    column, names = _classes(task, path)
-    which, parts = (int(n) for n in (task.source.part or "1/1").split("/"))
-    for index, row in enumerate(files.read(path)):
-        if index % parts != which - 1:
-            continue
-        if names and isinstance(row[column], int) and row[column] >= 0:
-            row[column] = names[row[column]]
-        yield f"{base}-{index}", row
-
-
-def _classes(task: Task, path: Path) -> tuple[str, list[str]]:
-    """The label column and its class names, where a file's order differs."""
-    expected = task.columns.get("names", [])
-    known = files.class_names(path) if expected else {}
-    for column in task.columns.get("label", "").split("|"):
-        names = known.get(column, expected)
-        if sorted(names) != sorted(expected):
-            raise DataError(
-                f"{path}: column {column!r} has classes {', '.join(names)}; task {task.key}"
-                f" knows {', '.join(expected)}"
-            )
-        if names != expected:
-            return column, names
-    return "", []
+def _files(catalogue: Catalogue, task: Task, rows: Path | str | None) -> dict[str, Path]:
+    return files.splits(folder(catalogue, task, rows))
 
 
 def _every(
     catalogue: Catalogue, task: Task, rows: Path | str | None, skipped: Counter[str] | None
 ) -> Iterator[Example]:
-    for row_id, row in rows_of(catalogue, task, "all", rows=rows):
-        yield from adapt_all(row, task, row_id, skipped)
+    for base, path in _files(catalogue, task, rows).items():
+        for row_id, place, row in reading.numbered(task, path, base):
+            yield from reading.adapted(task, row_id, place, row, skipped)
 
 
 def _micro_rows(task: Task, split: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Rows of the world whose seed is the source's `config`."""
     from flanlib.micro import tasks
 
+    if task.key not in tasks.TASKS:
+        known = naming.alternatives(task.key, list(tasks.TASKS))
+        raise DataError(f"task {task.key}: route micro has no task of that key{known}")
+    if not task.source.config.isdecimal():
+        found = naming.shown(task.source.config)
+        raise DataError(f"task {task.key}: source.config: {found} is no seed of a world")
     for part in ("train", "dev", "eval") if split == "all" else (split,):
         for index, row in enumerate(tasks.rows(task.key, part, int(task.source.config))):
             yield f"{part}-{index}", row

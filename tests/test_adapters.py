@@ -1,17 +1,22 @@
 """Every source layout and label trap of the FLAN collection, row by row."""
 
 import json
+import re
+import timeit
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from flanlib import catalogue, sources, templates
 from flanlib.errors import DataError
 from flanlib.paths import ROOT
+from flanlib.rows import cleaners
 from flanlib.rows.adapters import SkipRow, adapt, adapt_all, cut_key
-from flanlib.rows.cleaners import CLEANERS, visible
+from flanlib.rows.cleaners import CLEANERS, stripped_lines, visible
 
 FLAN = catalogue.load("flan")
 ROWS = json.loads((Path(__file__).parent / "fixtures" / "rows.json").read_text(encoding="utf-8"))
@@ -582,3 +587,63 @@ def test_a_malformed_row_says_where():
         example("wmt16_translate_deen", translation={"de": "x"})
     with pytest.raises(DataError, match=r"malformed: .*; null: translation"):
         example("wmt16_translate_deen", translation=None)
+
+
+# Cleaners, in time that grows with the text
+
+OLD = {  # the patterns that say what the cleaners do, slowly
+    "breaks": lambda text: re.sub(r"\s*(?:<br ?/?>\s*)+", "\n", text).strip(),
+    "lines": lambda text: re.sub(r"\s*\n\s*", "\n", text).strip(),
+    "sections": lambda text: [
+        part for part in re.split(r"\s*\[(?:header|title|step|substeps)\]\s*", text.strip()) if part
+    ],
+    "dateline": lambda text: dateline_of(text),
+}
+PIECES = ["<br>", "<br />", "<br/>", " ", "\n", "\r", "\x1c", "\u3000", "\xa0", "a", "b.", "[step]"]
+PIECES += [
+    "[title]",
+    "UPDATED: ",
+    "1999 ",
+    "PUBLISHED:",
+    "(CNN) ",
+    "-- ",
+    "Rome (AP) - ",
+    "2001. | . ",
+]
+
+
+def dateline_of(text):
+    stamp = re.compile("^" + cleaners._STAMP.pattern, re.DOTALL)
+    while found := stamp.match(text):
+        text = text[found.end() :]
+    return cleaners._PLACE.sub("", text, count=1).strip()
+
+
+@settings(max_examples=100, deadline=None)
+@given(text=st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=20).map("".join))
+def test_cleaners_give_what_their_patterns_say(text):
+    assert CLEANERS["breaks"](text) == OLD["breaks"](text)
+    assert stripped_lines(text) == OLD["lines"](text)
+    assert cleaners._parts(cleaners._HOW.split(text)) == OLD["sections"](text)
+    assert CLEANERS["dateline"](text) == OLD["dateline"](text)
+
+
+def article(text):
+    row = {"document": text, "summary": "s"}
+    return adapt(row, FLAN.task("multi_news"), "r").fields["articles"]
+
+
+@pytest.mark.parametrize("run", [" ", "\n", " \n", "UPDATED: 1999 ", "<br>", "<br", "[step]", "("])
+@pytest.mark.parametrize(
+    "clean", [*CLEANERS.values(), visible, article], ids=[*CLEANERS, "visible", "multi_news"]
+)
+def test_a_long_run_costs_its_length(clean, run):
+    def seconds(n):
+        text = "good" + run * (n // len(run)) + "film"
+        return min(timeit.repeat(lambda: clean(text), repeat=3, number=1))
+
+    n = 4_000
+    while seconds(n) < 0.002 and n < 120_000:
+        n *= 4
+    # In proportion it is 8 times, squared 64; a busy machine may have it wrong a few times.
+    assert any(seconds(8 * n) < 30 * seconds(n) + 0.05 for _ in range(6))

@@ -18,11 +18,12 @@ ORDER = """
 errors paths progress naming bounds
 parts storage folders
 weights
-documents prompts.language prompts.prompt
+documents keys prompts.language prompts.prompt
+rows.cells rows.cleaners rows.shapes rows.settings
 config
 scoring.names catalogue published profiles
 micro.*
-rows.cleaners rows.shapes rows.columns rows.adapters rows.files rows.cuts
+rows.columns rows.adapters rows.files rows.classes rows.reading rows.cuts
 sources rows.hub
 prompts.template templates micro.tokenizer tokens
 prompts.audit prompts.overlap prompts.stream mixture prompts.rendering prompts.harness prompts.export commands.listing

@@ -142,9 +142,9 @@ def render(
     with output(out) as file:
         text = result.table() if format == "table" else json.dumps(result.to_dict(), indent=2)
         file.write(text + "\n")
-    if not any(task.n_rows for task in result.tasks):
-        return 3
-    return 1 if result.n_problems else 0
+    if result.n_problems:
+        return 1
+    return 0 if any(task.n_rows for task in result.tasks) else 3
 
 
 def _check(found: Any, rows: Path | None, tasks: tuple[str, ...], limit: int | None) -> Any:
@@ -164,6 +164,8 @@ def _check(found: Any, rows: Path | None, tasks: tuple[str, ...], limit: int | N
             f"[{number}/{len(chosen)}] {key}: {done.n_prompts} prompts, {done.n_problems} problems;"
             f" about {spent / number * (len(chosen) - number):.0f} s left"
         )
+        for problem in done.problems[:1]:
+            say(f"{key}: {problem}")
     return rendering.Check(collection=found.name, tasks=tuple(parts))
 
 

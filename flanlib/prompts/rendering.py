@@ -12,7 +12,7 @@ from flanlib import naming, sources, templates
 from flanlib.bounds import PositiveInt, checked
 from flanlib.catalogue import Catalogue, Task
 from flanlib.config import Form
-from flanlib.errors import MissingResultError, TemplateError
+from flanlib.errors import DataError, MissingResultError, TemplateError
 from flanlib.prompts.audit import columns
 from flanlib.rows.adapters import Example, answer_text
 from flanlib.templates import FORMS, Prompt, Template
@@ -22,6 +22,7 @@ NULLS = ("None", "nan", "NaN")
 
 _MARK = re.compile(r"\b(?:None|nan|NaN)\b|\{\{|\}\}|\{%|%\}")
 _encode = json.JSONEncoder(ensure_ascii=False).encode
+_loosely = json.JSONEncoder(ensure_ascii=False, default=str).encode
 
 
 def record(prompt: Prompt) -> dict[str, Any]:
@@ -131,6 +132,8 @@ class TaskCheck:
         What is wrong, the first few; `n_problems` counts all.
     missing
         Why there are no rows; empty when there are.
+    notes
+        What is taken on trust, such as the order of a file's classes.
     """
 
     task: str
@@ -144,6 +147,7 @@ class TaskCheck:
     problems: list[str] = field(default_factory=list)
     n_problems: int = 0
     missing: str = ""
+    notes: list[str] = field(default_factory=list)
 
     def report(self, problem: str) -> None:
         """Count a problem and keep the first few.
@@ -192,8 +196,10 @@ class Check:
             f" {sum(t.skipped.total() for t in self.tasks)} rows skipped;"
             f" {self.n_problems} problems"
         )
+        if notes := [note for task in self.tasks for note in task.notes]:
+            total += f"; {len(notes)} taken on trust"
         problems = [p for t in self.tasks for p in t.problems]
-        return "\n\n".join([columns(head, rows), *problems, total])
+        return "\n\n".join([columns(head, rows), *problems, *notes, total])
 
 
 def _why(task: TaskCheck) -> str:
@@ -213,7 +219,7 @@ def check(
 
     Rows are those of all files that are there, uncut; at most `limit` per task.
 
-    Wrong is: an empty input or target; a `None`, `nan` or brace that the row
+    Wrong is: a file, row or template that cannot be read; an empty input or target; a `None`, `nan` or brace that the row
     does not have; equal options; a right answer that is no option.
 
     Raises
@@ -234,7 +240,11 @@ def _check_task(
     catalogue: Catalogue, task: Task, rows: str | Path | None, limit: int | None
 ) -> TaskCheck:
     found = TaskCheck(task=task.key, dataset=task.dataset, cluster=task.cluster)
-    forms = [(form, t) for form in FORMS for t in templates.of_task(catalogue, task, form)]
+    try:
+        forms = [(form, t) for form in FORMS for t in templates.of_task(catalogue, task, form)]
+    except TemplateError as error:
+        found.report(str(error))
+        return found
     own = {t.id: frozenset(re.findall(r"None|nan|NaN", t.input + t.target)) for _, t in forms}
     found.n_templates = len(forms)
     natural = _natural(catalogue, task, rows)
@@ -249,8 +259,15 @@ def _check_task(
             given = _marks(*example.fields.values(), *example.options, *answers)
             for form, template in forms:
                 _check_prompt(found, example, template, form, given | own[template.id])
+        found.notes += sources.notes(catalogue, task, rows=rows)
     except MissingResultError as error:
         found.missing = str(error)
+    except DataError as error:
+        before = found.n_problems
+        for fault in sources.faults(catalogue, task, rows=rows):
+            found.report(fault)
+        if found.n_problems == before:
+            found.report(str(error))
     return found
 
 
@@ -295,17 +312,17 @@ def _natural(
     catalogue: Catalogue, task: Task, rows: str | Path | None
 ) -> Callable[[str, str], bool]:
     """Whether a row really says "None" (people do), found out when first asked."""
-    told: dict[str, list[str]] = {}
+    told: dict[str, set[str]] = {}
 
     def natural(example_id: str, value: str) -> bool:
         if not told:
-            told.update({null: [] for null in NULLS})
+            told.update({null: set() for null in NULLS})
             for row_id, row in sources.rows_of(catalogue, task, "all", rows=rows):
-                text = _encode(row)
+                text = _loosely(row)
                 for null in NULLS:
                     if re.search(rf'"\s*{null}\s*"', text):
-                        told[null].append(row_id)
-        return any(example_id.startswith(row_id) for row_id in told[value])
+                        told[null].add(row_id)
+        return example_id.partition(".")[0] in told[value]
 
     return natural
 

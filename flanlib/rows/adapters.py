@@ -8,14 +8,20 @@ undecided answer) is skipped with a reason; a malformed one is an error.
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date, time, timedelta
 from hashlib import blake2b
 from typing import Any
 
+from flanlib import naming
 from flanlib.catalogue import Task
 from flanlib.errors import DataError
+from flanlib.rows.cells import kind_of, label_of, listed, plain, text_of, whole
 from flanlib.rows.cleaners import visible
-from flanlib.rows.columns import Plan, plan_of, text_of
+from flanlib.rows.columns import Getter, Plan, plan_of
 from flanlib.rows.shapes import SHAPES, Row, SkipRow
+
+MALFORMED = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)
+"""What a row may raise whose cells are not what a shape or a setting takes them for."""
 
 __all__ = [
     "Example",
@@ -99,7 +105,7 @@ def adapt_all(
         if skipped is not None:
             skipped[str(reason)] += 1
         return []
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+    except MALFORMED as error:
         raise _malformed(error, row, task, row_id) from None
     examples = []
     for i, one in enumerate(flat):
@@ -108,7 +114,7 @@ def adapt_all(
         except SkipRow as reason:
             if skipped is not None:
                 skipped[str(reason)] += 1
-        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        except MALFORMED as error:
             raise _malformed(error, row, task, row_id) from None
     return examples
 
@@ -151,64 +157,76 @@ def gold_index(label: Any, options: tuple[str, ...], task: Task, row_id: str) ->
     DataError
         If the label is none of the options.
     """
-    settings = task.columns
-    names = settings.get("names", ())
+    settings, given = task.columns, plain(label)
+    names, first = settings.get("names", ()), settings.get("first", 0)
+    label = label_of(label)
+    if label is None:
+        raise SkipRow("no label")
     if isinstance(label, bool):
         label = str(label) if str(label) in names else "yes" if label else "no"
-    if isinstance(label, str):
-        label = label.strip()
-    if label in (-1, "-1", "", None) or label != label:
-        raise SkipRow("no label")
-    if isinstance(label, str):
-        if label in names:
-            return names.index(label)
-        if label in options and "first" not in settings:
-            return options.index(label)
-    try:
-        index = int(label) - settings.get("first", 0)
-    except (TypeError, ValueError):
-        index = -1
-    if isinstance(label, float) and not label.is_integer():
-        index = -1
-    if not 0 <= index < len(options):
+    if isinstance(label, str) and label in names:
+        return names.index(label)
+    number = whole(label)
+    if isinstance(label, str) and label in options and ("first" not in settings or number is None):
+        return options.index(label)
+    if number is None or not 0 <= number - first < len(options):
+        column = f"; mend column {settings['label']!r}" if "label" in settings else ""
         raise DataError(
-            f"task {task.key}, row {row_id}: label {label!r} is none of the {len(options)} options"
-            f" ({', '.join(options)})"
+            f"task {task.key}, row {row_id}: label {naming.shown(given)} is none of the"
+            f" {len(options)} options ({naming.few(map(_brief, options), 8, ', ')}){column}"
         )
-    return index
+    return number - first
+
+
+def _brief(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:60]}..."
 
 
 def _example(row: Row, task: Task, plan: Plan, row_id: str) -> Example:
-    fields = {}
-    for name, get in plan.fields:
-        try:
-            text = _clean(get(row), plan)
-        except KeyError:
-            if name not in plan.optional:
-                raise
-            text = ""
-        if not text and name not in plan.optional:
-            raise SkipRow(f"empty {name}")
-        fields[name] = text
+    fields = {name: _field(row, name, get, plan) for name, get in plan.fields}
     for name in task.columns.get("ask", ()):
         if not fields[name].endswith(("?", "!", ".")):
             fields[name] += "?"
-    group = "/".join(_short(get(row)) for get in plan.group)
-    more = _answers(plan.more(row), plan) if plan.more else ()
+    setting = "group"
+    try:
+        group = "/".join(_short(get(row)) for get in plan.group)
+        setting = "more"
+        more = _answers(plan.more(row), plan) if plan.more else ()
+        setting = "answer"
+        found = _answers(plan.answer(row), plan) if task.kind == "generate" else ()
+        setting = "options"
+        options = task.options
+        if task.kind == "rank" and not options:
+            options = tuple(_clean(option, plan) for option in plan.options(row))
+    except TypeError as error:
+        raise TypeError(f"{setting} (column {task.columns[setting]}): {error}") from None
     if task.kind == "generate":
-        answers = (*_answers(plan.answer(row), plan), *more)
+        answers = (*found, *more)
         if not answers:
             raise SkipRow("empty answer")
         if not task.columns.get("repeats"):
             answers = tuple(dict.fromkeys(answers))
         fields["answer"] = answer_text(answers[0])
         return Example(task.key, row_id, fields, (), None, answers, group)
-    options = task.options or tuple(_clean(option, plan) for option in plan.options(row))
     options, gold = _choice(row, options, task, plan, row_id)
     answers = tuple(dict.fromkeys((options[gold], *more)))
     return Example(
         task.key, row_id, {**fields, "answer": answers[0]}, options, gold, answers, group
     )
+
+
+def _field(row: Row, name: str, get: Getter, plan: Plan) -> str:
+    try:
+        text = _clean(get(row), plan)
+    except KeyError:
+        if name not in plan.optional:
+            raise
+        text = ""
+    except TypeError as error:
+        raise TypeError(f"field {name!r}: {error}") from None
+    if not text and name not in plan.optional:
+        raise SkipRow(f"empty {name}")
+    return text
 
 
 def _choice(
@@ -221,13 +239,7 @@ def _choice(
     if "map" in settings:
         label = _mapped(label, settings["map"], task, row_id)
     if plan.keys:
-        keys = [str(key).strip() for key in plan.keys(row)]
-        label = str(label).strip() if label is not None else ""
-        if label and label not in keys:
-            raise DataError(
-                f"task {task.key}, row {row_id}: answer key {label!r} is none of {', '.join(keys)}"
-            )
-        label = keys.index(label) if label else ""
+        label = _keyed(label, listed(plan.keys(row)), options, task, row_id)
     gold = gold_index(label, options, task, row_id)
     if task.options:
         return options, gold
@@ -239,12 +251,31 @@ def _choice(
     return distinct, distinct.index(options[gold])
 
 
+def _keyed(
+    label: Any, keys: list[Any], options: tuple[str, ...], task: Task, row_id: str
+) -> int | None:
+    """Index of the option whose letter the label is; None for no label."""
+    letters = [text_of(key) for key in keys]
+    if len(letters) != len(options):
+        raise ValueError(f"{len(letters)} answer keys for {len(options)} options")
+    if not (letter := text_of(label)):
+        return None
+    if letter not in letters:
+        raise DataError(
+            f"task {task.key}, row {row_id}: answer key {naming.shown(letter)} is none of"
+            f" {naming.few(map(_brief, letters), 8, ', ')}"
+        )
+    return letters.index(letter) + task.columns.get("first", 0)
+
+
 def _mapped(label: Any, table: Mapping[str, Any], task: Task, row_id: str) -> Any:
-    if label in (-1, "", None):
+    label = label_of(label)
+    if label is None or (isinstance(label, str) and label in task.options):
         return label
     if str(label) not in table:
         raise DataError(
-            f"task {task.key}, row {row_id}: label {label!r} is none of {', '.join(table)}"
+            f"task {task.key}, row {row_id}: label {naming.shown(label)} is none of"
+            f" {naming.few(table, 8, ', ')}"
         )
     if table[str(label)] is None:
         raise SkipRow(f"label {label} is left out")
@@ -271,7 +302,9 @@ def _clean(value: Any, plan: Plan) -> str:
 
 
 def _short(value: Any) -> str:
-    text = text_of(value).replace("/", " ")
+    """A group as text; a date or a boolean names one as well as a word does."""
+    named = isinstance(value, bool | date | time | timedelta)
+    text = (str(value) if named else text_of(value)).replace("/", " ")
     if len(text) <= 24:
         return text
     return blake2b(text.encode(errors="replace"), digest_size=6).hexdigest()
@@ -279,12 +312,20 @@ def _short(value: Any) -> str:
 
 def _malformed(error: Exception, row: Row, task: Task, row_id: str) -> DataError:
     if isinstance(error, KeyError):
-        what = f"no column {error}; found {', '.join(sorted(map(str, row)))}"
+        what = f"no column {naming.shown(error.args[0])}; found {_columns(row)}"
         for name, value in row.items():
             if isinstance(value, Mapping):
-                what += f"; in {name}: {', '.join(sorted(map(str, value)))}"
+                what += f"; in {name}: {_columns(value)}"
     else:
         what = f"malformed: {error}"
-        if empty := sorted(name for name, value in row.items() if value is None):
-            what += f"; null: {', '.join(empty)}"
-    return DataError(f"task {task.key}, row {row_id}: {what}")
+        kinds: dict[str, list[str]] = {}
+        for name, value in row.items():
+            if not isinstance(value, str | int | float) or isinstance(value, bool):
+                kinds.setdefault(kind_of(value), []).append(_brief(str(name)))
+        for kind, names in kinds.items():
+            what += f"; {kind}: {naming.few(sorted(names), 8, ', ')}"
+    return DataError(f"task {task.key}, row {row_id}: {naming.shortened(' '.join(what.split()))}")
+
+
+def _columns(row: Row) -> str:
+    return naming.few(map(_brief, sorted(map(str, row))), 12, ", ")

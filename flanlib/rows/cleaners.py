@@ -6,10 +6,13 @@ answers. The invisible, which no reader sees, is removed from every text.
 
 import html
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
-__all__ = ["CLEANERS", "entities", "visible"]
+__all__ = ["CLEANERS", "entities", "stripped_lines", "visible"]
 
+# No pattern begins with `\s*`: every place of a run of white space would be tried,
+# which costs the square of its length. Text is split at what is sure, and the
+# parts are stripped.
 _UNSEEN = re.compile("[\\x80-\\x9f\\u200b\\u2060\\ufeff]")
 _TWICE = re.compile(
     "[\\xc2-\\xdf][\\x80-\\x9f]"
@@ -61,15 +64,16 @@ def _bytes(text: str) -> str:
 
 
 _STAMP = re.compile(
-    r"^.{0,300}?(?:UPDATED|PUBLISHED): ?\.? ?.{0,40}?\d{4} ?\.?(?: ?\| ?\.)? ?", re.DOTALL
+    r".{0,300}?(?:UPDATED|PUBLISHED): ?\.? ?.{0,40}?\d{4} ?\.?(?: ?\| ?\.)? ?", re.DOTALL
 )
 _PLACE = re.compile(r"^(?:.{0,60}?\(\s?[A-Z][\w. ]{1,24}?\s?\)\s?--?\s|\(\s?CNN\s?\)\s*(?:--\s*)?)")
 
 
 def _dateline(text: str) -> str:
-    while found := _STAMP.match(text):
-        text = text[found.end() :]
-    return _PLACE.sub("", text, count=1).strip()
+    begin = 0
+    while found := _STAMP.match(text, begin):
+        begin = found.end()
+    return _PLACE.sub("", text[begin:], count=1).strip()
 
 
 def _quoted(text: str) -> str:
@@ -83,14 +87,42 @@ def _quotes(text: str) -> str:
     return text.replace("``", '"').replace("''", '"')
 
 
-_HOW = re.compile(r"\s*\[(?:header|title|step|substeps)\]\s*")
+_HOW = re.compile(r"\[(?:header|title|step|substeps)\]")
 
 
 def _wikihow(text: str) -> str:
     """Sections in one line; a heading ends like a sentence."""
-    parts = [part for part in _HOW.split(text.strip()) if part]
+    parts = _parts(_HOW.split(text))
     ended = [part if part[-1] in ".,:;!?)\"'" else f"{part}." for part in parts[:-1]]
     return " ".join([*ended, *parts[-1:]])
+
+
+def _parts(found: Iterable[str]) -> list[str]:
+    """Stripped parts, without the empty ones."""
+    return [part for text in found if (part := text.strip())]
+
+
+_BREAK = re.compile(r"<br ?/?>")
+
+
+def _breaks(text: str) -> str:
+    return "\n".join(_parts(_BREAK.split(text)))
+
+
+def stripped_lines(text: str) -> str:
+    """Lines that say something, without white space around them.
+
+    Parameters
+    ----------
+    text
+        Lines end with a line feed.
+
+    Examples
+    --------
+    >>> stripped_lines(" a  b \\n \\n c")
+    'a  b\\nc'
+    """
+    return "\n".join(_parts(text.split("\n")))
 
 
 def _chat(text: str) -> str:
@@ -109,7 +141,7 @@ _NOTICE = re.compile(
 
 
 CLEANERS: dict[str, Callable[[str], str]] = {
-    "breaks": lambda text: re.sub(r"\s*(?:<br ?/?>\s*)+", "\n", text).strip(),
+    "breaks": _breaks,
     "bytes": _bytes,
     "chat": _chat,
     "dateline": _dateline,

@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from flanlib.catalogue import Task
 from flanlib.errors import DataError
+from flanlib.rows.cells import listed, text_of
 from flanlib.rows.cleaners import CLEANERS
-from flanlib.rows.shapes import SHAPES, Row
+from flanlib.rows.settings import lacking, problem
+from flanlib.rows.shapes import Row
 
 Getter = Callable[[Row], Any]
 
@@ -74,43 +77,25 @@ class Plan:
     group: tuple[Getter, ...]
 
 
-KNOWN = frozenset(
-    {"fields", "optional", "ask", "clean", "label", "names", "first", "map", "keys", "options"}
-    | {"n_options", "answer", "more", "repeats", "group", "merge"}
-    | {"unanswerable", "source", "target", "languages", "remove", "items", "n_items"}  # of shapes
-)
-_PLANS: dict[int, tuple[Task, Plan]] = {}
-
-
+@lru_cache(maxsize=1_024)
 def plan_of(task: Task) -> Plan:
-    """The task's settings, checked and made ready; kept per task object.
+    """The task's settings, checked and made ready; kept for every task.
 
     Raises
     ------
     DataError
-        If there is no such adapter, or a setting is unknown or lacking.
+        If there is no such adapter, or a setting is unknown, lacking, or of
+        the wrong type.
     """
-    if (known := _PLANS.get(id(task))) is not None:
-        return known[1]
     settings = task.columns
-    if task.adapter not in SHAPES:
-        raise DataError(
-            f"task {task.key}: no adapter {task.adapter!r}; there are {', '.join(sorted(SHAPES))}"
-        )
-    if unknown := sorted(set(settings) - KNOWN):
-        raise DataError(
-            f"task {task.key}: unknown column setting {unknown[0]!r}; there are"
-            f" {', '.join(sorted(KNOWN))}"
-        )
-    needed = ["fields", "answer" if task.kind == "generate" else "label"]
-    if task.kind == "rank" and not task.options:
-        needed.append("options")
-    if missing := [name for name in needed if name not in settings]:
-        raise DataError(f"task {task.key}: columns lack {missing[0]!r}")
+    if found := problem(task.adapter, settings, task.kind, task.options) or lacking(
+        settings, task.kind, task.options
+    ):
+        raise DataError(f"task {task.key}: {found}")
     wanted = settings["fields"]
     pairs = wanted.items() if isinstance(wanted, Mapping) else ((name, name) for name in wanted)
     group = settings.get("group", ())
-    plan = Plan(
+    return Plan(
         fields=tuple((name, _joined(column)) for name, column in pairs),
         optional=frozenset(settings.get("optional", ())),
         clean=tuple(CLEANERS[name] for name in settings.get("clean", ())),
@@ -121,8 +106,6 @@ def plan_of(task: Task) -> Plan:
         options=_options(settings.get("options")),
         group=tuple(_getter(c) for c in ([group] if isinstance(group, str) else group)),
     )
-    _PLANS[id(task)] = (task, plan)
-    return plan
 
 
 def _getter(path: str | None) -> Getter | None:
@@ -180,26 +163,10 @@ def _optional(path: str | None) -> Getter | None:
 
 
 def _options(columns: str | list[str] | None) -> Getter | None:
-    if columns is None or isinstance(columns, str):
-        return _getter(columns)
+    if columns is None:
+        return None
+    if isinstance(columns, str):
+        get = _getter(columns)
+        return lambda row: listed(get(row))
     members = [_getter(one) for one in columns]
     return lambda row: [get(row) for get in members]
-
-
-def text_of(value: Any) -> str:
-    """A cell as text; nothing where it is empty.
-
-    Examples
-    --------
-    >>> text_of(" a "), text_of(None), text_of(["a", 1])
-    ('a', '', 'a, 1')
-    """
-    if isinstance(value, str):
-        return value.strip()
-    if value is None or value != value:
-        return ""
-    if isinstance(value, list | tuple):
-        return ", ".join(text_of(one) for one in value)
-    if isinstance(value, Mapping):
-        raise TypeError(f"a record with {', '.join(map(str, value))} where text should be")
-    return str(value)

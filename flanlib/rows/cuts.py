@@ -6,20 +6,18 @@ file, and evaluation rows where the catalogue says so; splits that share a file
 take disjoint stretches of its rows in seeded order.
 """
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
 
+from flanlib import keys
 from flanlib.catalogue import DEV_ROWS, Task
 from flanlib.errors import DataError
 from flanlib.rows.adapters import Example
 
 EVAL_ROWS = 1_000
 TENTH = 10
-
-_EXPRESSION = re.compile(r"(\w+)(?:\[(-?\d*):(-?\d*)\])?")
 
 
 @dataclass(frozen=True)
@@ -117,11 +115,11 @@ def canonical(name: str) -> str:
 
 
 def _parse(task: Task, text: str) -> tuple[str, int | None]:
-    match = _EXPRESSION.fullmatch(text)
-    if not match:
-        raise DataError(f"task {task.key}: split {text!r} is not like train or train[-200:]")
-    numbers = [int(number) for number in match.groups()[1:] if number]
-    return canonical(match[1]), abs(numbers[0]) if numbers else None
+    try:
+        name, size = keys.expression(text)
+    except ValueError as error:
+        raise DataError(f"task {task.key}: {error}") from None
+    return canonical(name), size or None
 
 
 def lowest(units: Iterable[Unit], keep: int | None) -> tuple[int, list[Unit]]:

@@ -87,8 +87,8 @@ def _fetch(task: Task, where: Path) -> Iterator[str]:
         path = where / f"{base}.parquet"
         entry = known.get(base, {})
         if entry.get("source") == source and path.is_file():
-            if files.sha256(path) == entry["sha256"]:
-                yield f"{base}: {entry['n']} rows, there already"
+            if files.sha256(path) == entry.get("sha256"):
+                yield f"{base}: {entry.get('n', '?')} rows, there already"
                 continue
             yield f"{base}: changed since it was fetched; fetching again"
         n_source, n = _save(task, name, path)

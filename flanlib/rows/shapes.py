@@ -12,7 +12,9 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from flanlib.rows.cleaners import entities
+from flanlib import naming
+from flanlib.rows.cells import label_of, listed, number, text_of, texts, whole
+from flanlib.rows.cleaners import entities, stripped_lines
 
 Row = Mapping[str, Any]
 Shape = Callable[[Row, Mapping[str, Any]], list[Row]]
@@ -37,18 +39,6 @@ def part(value: Any, name: str) -> Any:
     return value[name]
 
 
-def texts(values: Iterable[Any] | None) -> list[str]:
-    """Distinct non-empty texts, stripped, in order.
-
-    Parameters
-    ----------
-    values
-        None counts as empty, in it and for it.
-    """
-    stripped = (str(v).strip() for v in values or () if v is not None)
-    return list(dict.fromkeys(text for text in stripped if text))
-
-
 @shape
 def columns(row: Row, settings: Mapping[str, Any]) -> list[Row]:
     """A row that is flat already."""
@@ -58,8 +48,8 @@ def columns(row: Row, settings: Mapping[str, Any]) -> list[Row]:
 @shape
 def hellaswag(row: Row, settings: Mapping[str, Any]) -> list[Row]:
     """A text broken off; the broken-off sentence begins with a capital."""
-    before, begun = row.get("ctx_a", ""), row.get("ctx_b", "")
-    if not before or not begun:
+    before, begun = row.get("ctx_a"), row.get("ctx_b")
+    if not text_of(before) or not text_of(begun):
         return [{**row, "context": row["ctx"]}]
     begun = begun[:1].upper() + begun[1:] if before.rstrip().endswith((".", "!", "?")) else begun
     return [{**row, "context": f"{before} {begun}"}]
@@ -68,16 +58,19 @@ def hellaswag(row: Row, settings: Mapping[str, Any]) -> list[Row]:
 @shape
 def stsb(row: Row, settings: Mapping[str, Any]) -> list[Row]:
     """A similarity from 0 to 5, as it is and rounded half up; -1 is a hidden label."""
-    value = float(row["label"])
-    label = str(math.floor(value + 0.5)) if value >= 0 else ""
-    return [{**row, "label": label, "similarity": value}]
+    if label_of(row["label"]) is None:
+        raise SkipRow("no label")
+    value = number(row["label"])
+    if not 0 <= value <= 5:
+        raise ValueError(f"label {value:g} is not between 0 and 5")
+    return [{**row, "label": str(math.floor(value + 0.5)), "similarity": value}]
 
 
 @shape
 def trivia_qa(row: Row, settings: Mapping[str, Any]) -> list[Row]:
     """An answer in capitals is written as one of its aliases is."""
     answer = row["answer"]
-    value, aliases = answer.get("value") or "", answer.get("aliases") or ()
+    value, aliases = text_of(answer.get("value")), texts(answer.get("aliases"))
     if len(value) > 5 and value.isupper():
         same = (a for a in aliases if a.casefold() == value.casefold() and not a.isupper())
         value = max(same, key=lambda alias: sum(map(str.isupper, alias)), default=value)
@@ -89,7 +82,7 @@ def boolq(row: Row, settings: Mapping[str, Any]) -> list[Row]:
     """A passage that begins with its title and two dashes."""
     title, mark, passage = row["passage"].partition(" -- ")
     if not mark:
-        title, passage = row.get("title") or "", row["passage"]
+        title, passage = text_of(row.get("title")), row["passage"]
     return [{**row, "title": title, "passage": passage}]
 
 
@@ -101,7 +94,7 @@ def squad(row: Row, settings: Mapping[str, Any]) -> list[Row]:
         if "unanswerable" not in settings:
             raise SkipRow("no answer")
         found = [settings["unanswerable"]]
-    return [{**row, "title": (row.get("title") or "").replace("_", " "), "text": found}]
+    return [{**row, "title": text_of(row.get("title")).replace("_", " "), "text": found}]
 
 
 @shape
@@ -114,20 +107,21 @@ def drop(row: Row, settings: Mapping[str, Any]) -> list[Row]:
     if "answers_spans" not in row:
         return [{**row, "text": [_drop_answer(row["answer"])], "others": _drop_others(row)}]
     spans, types = row["answers_spans"]["spans"], row["answers_spans"].get("types") or ()
-    whole = texts(s for s, kind in zip(spans, types, strict=False) if kind in ("number", "date"))
-    rest = tuple(text for text in texts(spans) if text not in whole)
-    own = [(text,) for text in whole]
-    answers = [*own, rest] if texts(spans)[:1] == whole[:1] else [rest, *own]
+    pairs = zip(listed(spans), types, strict=False)
+    own = texts([span for span, kind in pairs if kind in ("number", "date")])
+    rest = tuple(text for text in texts(spans) if text not in own)
+    single = [(text,) for text in own]
+    answers = [*single, rest] if texts(spans)[:1] == own[:1] else [rest, *single]
     return [{**row, "text": answers, "others": []}]
 
 
 def _drop_answer(answer: Row) -> tuple[str, ...]:
     """The spans of one annotator; a number or a date is one."""
-    for values in ([answer.get("number")], answer.get("spans") or ()):
-        if found := tuple(str(v).strip() for v in values if v == v and texts([v])):
+    for values in ([answer.get("number")], answer.get("spans") or []):
+        if found := tuple(text for value in listed(values) if (text := text_of(value))):
             return found
     date = answer.get("date") or {}
-    parts = (str(date.get(name) or "").strip() for name in ("day", "month", "year"))
+    parts = (text_of(date.get(name)) for name in ("day", "month", "year"))
     return (" ".join(filter(None, parts)),)
 
 
@@ -139,13 +133,13 @@ def _drop_others(row: Row) -> list[tuple[str, ...]]:
             dict(zip(names, values, strict=True))
             for values in zip(*(_members(others[name]) for name in names), strict=True)
         ]
-    return [_drop_answer(other) for other in others]
+    return [_drop_answer(other) for other in listed(others)]
 
 
 def _members(column: Any) -> list[Any]:
     """A list of records, also where it was stored as a record of lists."""
     if not isinstance(column, Mapping):
-        return list(column)
+        return listed(column)
     return [dict(zip(column, v, strict=True)) for v in zip(*column.values(), strict=True)]
 
 
@@ -193,8 +187,8 @@ def quac(row: Row, settings: Mapping[str, Any]) -> list[Row]:
         "section": row["context"].strip().removesuffix("CANNOTANSWER").strip(),
     }
     known = {"CANNOTANSWER": CANNOT_ANSWER}
-    more = [[known.get(a, a) for a in turn] for turn in others]
-    answers = [known.get(a, a) for a in answers]
+    more = [[known.get(a, a) for a in listed(turn)] for turn in listed(others)]
+    answers = [known.get(a, a) for a in listed(answers)]
     for answer, turn in zip(answers, more, strict=False):
         if answer in turn:
             turn.remove(answer)  # the one trained on is an annotator's, and counts once
@@ -203,13 +197,14 @@ def quac(row: Row, settings: Mapping[str, Any]) -> list[Row]:
 
 def _turns(questions: list, answers: list, others: list, shared: dict[str, Any]) -> list[Row]:
     rows, history = [], []
+    questions, answers = listed(questions), listed(answers)
     if not len(questions) == len(answers) == len(others):
         counts = f"{len(answers)} answers, {len(others)} lists of further answers"
         raise ValueError(f"{len(questions)} questions, {counts}")
     for question, answer, more in zip(questions, answers, others, strict=True):
         turn = {"question": question, "text": answer, "others": more}
         rows.append({**shared, **turn, "history": "\n".join(history) or "none"})
-        history.append(f"Q: {question.strip()}\nA: {answer.strip()}")
+        history.append(f"Q: {text_of(question)}\nA: {text_of(answer)}")
     return rows
 
 
@@ -220,10 +215,10 @@ _MARK = re.compile(r"\[([A-Z_ ]+)\]")
 def dart(row: Row, settings: Mapping[str, Any]) -> list[Row]:
     """Triples with one row per text; table marks are written as words."""
     lines = []
-    for triple in row["tripleset"]:
-        if len(triple) != 3:
-            raise ValueError(f"a triple has {len(triple)} parts: {triple!r}")
-        lines.append(" | ".join(_MARK.sub(_word, _one_line(member)) for member in triple))
+    for triple in listed(row["tripleset"]):
+        if len(listed(triple)) != 3:
+            raise ValueError(f"a triple has {len(triple)} parts: {naming.shown(triple)}")
+        lines.append(" | ".join(_MARK.sub(_word, _one_line(text_of(part))) for part in triple))
     return _verbalised(row, lines, part(row["annotations"], "text") if "annotations" in row else ())
 
 
@@ -233,7 +228,7 @@ def web_nlg(row: Row, settings: Mapping[str, Any]) -> list[Row]:
     source = row["input"] if "input" in row else row["modified_triple_sets"]["mtriple_set"][0]
     lines = [
         " | ".join(_one_line(member.replace("_", " ")) for member in triple.split(" | "))
-        for triple in source
+        for triple in listed(source)
     ]
     return _verbalised(row, lines, part(row["lex"], "text") if "lex" in row else ())
 
@@ -298,7 +293,8 @@ def ag_news(row: Row, settings: Mapping[str, Any]) -> list[Row]:
     """Headline and lines, apart (labels from 1) or joined (labels from 0)."""
     if "description" in row:
         text = _plain_news(row["description"])
-        return [{**row, "text": text, "label": int(row["label"]) - 1}]
+        label = label_of(row["label"])
+        return [{**row, "text": text, "label": label if (n := whole(label)) is None else n - 1}]
     text = _plain_news(row["text"])
     for pattern in (_AGENCY, _DATELINE):
         if found := pattern.match(text):
@@ -324,7 +320,7 @@ def gigaword(row: Row, settings: Mapping[str, Any]) -> list[Row]:
 def multi_news(row: Row, settings: Mapping[str, Any]) -> list[Row]:
     """Several articles of one story, told apart by blank lines."""
     article = row["document"].replace("NEWLINE_CHAR", "\n")
-    members = (re.sub(r"\s*\n\s*", "\n", m).strip() for m in article.split("|||||"))
+    members = map(stripped_lines, article.split("|||||"))
     summary = row["summary"].replace("NEWLINE_CHAR", "\n").strip().lstrip("–—-").strip()
     return [{"articles": "\n\n".join(m for m in members if m), "summary": summary}]
 
@@ -335,14 +331,17 @@ def wiki_lingua(row: Row, settings: Mapping[str, Any]) -> list[Row]:
     if "article" not in row:
         return [{"article": row["source"], "text": row["target"], "references": row["references"]}]
     nested = row["article"]
-    pairs = zip(part(nested, "document"), part(nested, "summary"), strict=True)
-    return [{"article": article, "text": text, "references": []} for article, text in pairs]
+    found = (listed(part(nested, name)) for name in ("document", "summary"))
+    return [
+        {"article": article, "text": text, "references": []}
+        for article, text in zip(*found, strict=True)
+    ]
 
 
 @shape
 def numbered(row: Row, settings: Mapping[str, Any]) -> list[Row]:
     """The first few texts of a record of texts, as a numbered list."""
     source = row[settings["items"]]
-    found = texts(source.values() if isinstance(source, Mapping) else source)
+    found = texts(list(source.values()) if isinstance(source, Mapping) else source)
     lines = (_one_line(text) for text in found[: settings["n_items"]])
     return [{**row, "items": "\n".join(f"{i}. {line}" for i, line in enumerate(lines, 1))}]

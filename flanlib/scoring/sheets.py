@@ -6,17 +6,19 @@ the text written. `results.jsonl` beside the sheets has one line per task.
 """
 
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from flanlib import folders, storage
+from flanlib import folders, naming, storage
 from flanlib.catalogue import Catalogue, Task
 from flanlib.config import Recipe
 from flanlib.errors import DataError, MissingResultError
 from flanlib.prompts import exemplars
 from flanlib.results import Scoring
+from flanlib.rows import files
 from flanlib.rows.adapters import Example
 from flanlib.scoring import asking
 
@@ -205,39 +207,40 @@ def score_file(
 
 def _prompts(path: Path) -> list[dict[str, Any]]:
     """Checked lines of a file of ready-made prompts."""
-    if not path.is_file():
+    if not os.path.lexists(path):
         raise MissingResultError(f"{path}: no such file of prompts")
-    found = []
-    for number, text in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
-        if not text.strip():
-            continue
-        try:
-            line = json.loads(text)
-        except ValueError as error:
-            raise DataError(f"{path}:{number}: not JSON: {error}") from None
-        wrong = _wrong(line)
-        if wrong:
-            raise DataError(f"{path}:{number}: {wrong}")
-        found.append(line)
+    found: dict[Any, tuple[str, dict[str, Any]]] = {}
+    for place, line in files.objects(files.regular(path)):
+        if isinstance(line, DataError):
+            raise line
+        if wrong := _wrong(line):
+            raise DataError(f"{place}: {wrong}")
+        if line["id"] in found:
+            raise DataError(
+                f"{place}: id {naming.shown(line['id'])} stands in {found[line['id']][0]} already;"
+                " give every prompt its own"
+            )
+        found[line["id"]] = place, line
     if not found:
         raise DataError(f"{path}: no prompts")
-    return found
+    return [line for _, line in found.values()]
 
 
-def _wrong(line: Any) -> str:
+def _wrong(line: dict[str, Any]) -> str:
     """What is wrong with a ready-made prompt; empty when nothing is."""
-    if not isinstance(line, dict):
-        return f"a {type(line).__name__}, not an object with id, input, options and gold"
     for name in ("id", "input", "options"):
         if name not in line:
-            return f"no {name!r}; found {', '.join(map(repr, line))}"
+            there = naming.few(map(naming.shown, line), 8, ", ")
+            return f"no {name!r}; found {there}"
     options, gold = line["options"], line.get("gold")
+    if not isinstance(line["id"], str) and type(line["id"]) is not int:
+        return f"id is {naming.shown(line['id'])}; text or a whole number is wanted"
     if not isinstance(line["input"], str) or not line["input"]:
-        return f"input is {line['input']!r}; text is wanted"
+        return f"input is {naming.shown(line['input'])}; text is wanted"
     if not isinstance(options, list) or not options or not all(isinstance(o, str) for o in options):
-        return f"options is {options!r}; a list of texts is wanted"
+        return f"options is {naming.shown(options)}; a list of texts is wanted"
     if (blank := next((k for k, o in enumerate(options) if not o.strip()), None)) is not None:
-        return f"options[{blank}] is {options[blank]!r}, empty or white space alone"
-    if gold is not None and (not isinstance(gold, int) or not 0 <= gold < len(options)):
-        return f"gold is {gold!r}; an index below {len(options)} is wanted"
+        return f"options[{blank}] is {naming.shown(options[blank])}, empty or white space alone"
+    if gold is not None and (type(gold) is not int or not 0 <= gold < len(options)):
+        return f"gold is {naming.shown(gold)}; an index below {len(options)} is wanted"
     return ""

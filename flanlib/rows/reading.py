@@ -1,0 +1,100 @@
+"""Rows of one file as a task sees them: of its part, with labels by name, in their places."""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from flanlib.catalogue import Task
+from flanlib.errors import DataError
+from flanlib.progress import say
+from flanlib.rows import classes, files
+from flanlib.rows.adapters import Example, adapt_all
+
+Row = dict[str, Any]
+_SAID: set[str] = set()
+
+
+def numbered(task: Task, path: Path, base: str) -> Iterator[tuple[str, str, Row]]:
+    """Rows with their ids and places; the first that cannot be read is raised.
+
+    Parameters
+    ----------
+    base
+        The file's split name, with which the ids begin.
+
+    Yields
+    ------
+    tuple
+        `train-11`, `train.jsonl:12`, and the row.
+
+    Raises
+    ------
+    DataError
+        Naming file, row and field.
+    """
+    for row_id, place, row in _each(task, path, base):
+        if isinstance(row, DataError):
+            raise row
+        yield row_id, place, row
+
+
+def adapted(
+    task: Task, row_id: str, place: str, row: Row, skipped: Counter[str] | None
+) -> list[Example]:
+    """The examples in a row, as `adapt_all` gives them; errors name the file as well.
+
+    Parameters
+    ----------
+    place
+        Where the row stands.
+    skipped
+        Counts the examples left out, by reason.
+
+    Raises
+    ------
+    DataError
+        Naming file, row and field when the row is malformed.
+    """
+    try:
+        return adapt_all(row, task, row_id, skipped)
+    except DataError as error:
+        raise DataError(f"{place}: {error}") from None
+
+
+def faults(task: Task, path: Path, base: str) -> Iterator[str]:
+    """What is wrong with each row of a file, and with the file; a line each.
+
+    Parameters
+    ----------
+    base
+        The file's split name.
+    """
+    try:
+        for row_id, place, row in _each(task, path, base):
+            if isinstance(row, DataError):
+                yield str(row)
+                continue
+            try:
+                adapted(task, row_id, place, row, None)
+            except DataError as error:
+                yield str(error)
+    except DataError as error:
+        yield str(error)
+
+
+def _each(task: Task, path: Path, base: str) -> Iterator[tuple[str, str, Row | DataError]]:
+    known = classes.of_file(task, path)
+    if known.note and known.note not in _SAID:
+        _SAID.add(known.note)
+        say(known.note)
+    which, parts = (int(n) for n in (task.source.part or "1/1").split("/"))
+    for index, (place, row) in enumerate(files.numbered(path)):
+        if index % parts != which - 1:
+            continue
+        if known.column and not isinstance(row, DataError):
+            try:
+                known.put(row)
+            except DataError as error:
+                row = DataError(f"{place}: {error}")
+        yield f"{base}-{index}", place, row
