@@ -18,8 +18,10 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from flanlib import documents, naming, paths
+from flanlib import documents, keys, naming, paths
 from flanlib.errors import DataError, LeakageError, ParameterError
+from flanlib.keys import Key, Line, Option, Part, Place, Stem, Within
+from flanlib.rows import settings
 from flanlib.scoring.names import wrong_metric, wrong_setting
 
 STRICT = ConfigDict(extra="forbid")
@@ -43,10 +45,10 @@ class Cluster:
         Whether the cluster is held out in turn (all but two are).
     """
 
-    key: str
-    title: str
+    key: Key
+    title: Line
     domain: Literal["NLU", "NLG"]
-    neighbours: tuple[str, ...] = ()
+    neighbours: tuple[Key, ...] = ()
     evaluable: bool = True
 
 
@@ -77,14 +79,14 @@ class Source:
     """
 
     route: Literal["hub", "hub_convert", "micro", "manual"] = "hub"
-    hub_id: str = ""
-    config: str = ""
-    revision: str = ""
-    data_files: dict[str, str] = Field(default_factory=dict)
+    hub_id: Place = ""
+    config: Place = ""
+    revision: Place = ""
+    data_files: dict[Key, Within] = Field(default_factory=dict)
     splits: dict[str, str] = Field(default_factory=dict)
-    folder: str = ""
+    folder: Stem = ""
     obtain: str = ""
-    part: Annotated[str, Field(pattern=r"^([1-9]/[1-9])?$")] = ""
+    part: Part = ""
     stream: bool = False
 
 
@@ -120,23 +122,26 @@ class Task:
         `columns.target` names, and else 13a.
     """
 
-    key: str
-    title: str
-    dataset: str
+    key: Key
+    title: Line
+    dataset: Key
     cluster: str
     kind: Kind
     metric: str
-    options: tuple[str, ...] = ()
+    options: tuple[Option, ...] = ()
     adapter: str = "columns"
     columns: dict[str, Any] = Field(default_factory=dict)
     source: Source = Field(default_factory=Source)
-    templates: str = ""
+    templates: Stem = ""
     in_paper: bool = True
     licence: str = ""
     substitution: str = ""
-    n_train: int | None = None
+    n_train: Annotated[int, Field(ge=1, strict=True)] | None = None
     stop: Literal["end", "newline"] = "end"
     bleu_tokenizer: Literal["", "13a", "intl", "zh", "char", "ja-mecab", "ko-mecab", "none"] = ""
+
+    def __hash__(self) -> int:
+        return hash((self.key, self.template_set, self.adapter))
 
     @property
     def template_set(self) -> str:
@@ -247,7 +252,7 @@ class Catalogue:
 class _File:
     """Schema of catalogue.yaml."""
 
-    title: str
+    title: Line
     clusters: Annotated[tuple[Cluster, ...], Field(min_length=1)]
     tasks: Annotated[tuple[Task, ...], Field(min_length=1)]
 
@@ -281,12 +286,14 @@ def load(collection: str | Path) -> Catalogue:
                 f"{path}: task {task.key}: unknown cluster {task.cluster!r};"
                 f" there are {sorted(clusters)}"
             )
-        if len(set(task.options)) != len(task.options) or len(task.options) == 1:
-            raise DataError(f"{path}: task {task.key}: options {task.options} are not distinct")
+        if problem := _problem(task):
+            raise DataError(f"{path}: task {task.key!r}, {problem}")
         if wrong := wrong_metric(task.metric, task.kind) or wrong_setting(
             task.metric, task.bleu_tokenizer, task.columns.get("fields") or ()
         ):
             raise DataError(f"{path}: task {task.key}: {wrong}")
+    for name in ("dataset", "template_set"):
+        _apart(path, name, (getattr(task, name) for task in tasks.values()))
     return Catalogue(name=root.name, title=content.title, root=root, clusters=clusters, tasks=tasks)
 
 
@@ -296,7 +303,23 @@ def _unique(path: Path, what: str, items: Iterable[Any]) -> dict[str, Any]:
         if item.key in found:
             raise DataError(f"{path}: {what} {item.key!r} stands twice")
         found[item.key] = item
+    _apart(path, what, found)
     return found
+
+
+def _apart(path: Path, what: str, names: Iterable[str]) -> None:
+    if clash := keys.clash(names):
+        raise DataError(f"{path}: {what} {clash}")
+
+
+def _problem(task: Task) -> str:
+    """What one entry says that cannot be, field first; empty when nothing is."""
+    if len(set(task.options)) != len(task.options) or len(task.options) == 1:
+        return f"options {naming.shown(task.options)} are not distinct; two or more are wanted"
+    source = task.source
+    return keys.wrong_source(source.route, source.config, source.splits) or settings.problem(
+        task.adapter, task.columns, task.kind, task.options
+    )
 
 
 def _get(table: dict[str, Any], key: str, what: str, name: str) -> Any:
