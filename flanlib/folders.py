@@ -9,7 +9,7 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
@@ -18,6 +18,7 @@ from flanlib import parts
 from flanlib.errors import DataError, ParameterError
 
 TRIES = 50  # to put a folder where other processes put one as well
+Owned = Callable[[Path], Container[str]]
 
 
 def make(path: str | Path) -> Path:
@@ -85,7 +86,7 @@ def filling(path: str | Path, owned: Callable[[str], bool] = lambda name: False)
         shutil.rmtree(part, ignore_errors=True)
 
 
-def vacant(path: str | Path, owned: Callable[[str], bool] = lambda name: False) -> Path:
+def vacant(path: str | Path, owned: Owned = lambda folder: ()) -> Path:
     """Where a folder that is whole or absent really stands, links followed.
 
     Parameters
@@ -93,8 +94,8 @@ def vacant(path: str | Path, owned: Callable[[str], bool] = lambda name: False) 
     path
         Where the folder is to stand.
     owned
-        Takes the path of a file in the folder that is there, and says whether
-        it may be replaced. Without it, the folder has to be empty.
+        Takes the folder that is there, and gives the paths in it of files that
+        may be replaced. Without it, the folder has to be empty.
 
     Raises
     ------
@@ -107,8 +108,9 @@ def vacant(path: str | Path, owned: Callable[[str], bool] = lambda name: False) 
         raise ParameterError(f"{path}: is where a disk is mounted; give a folder in it")
     if target in (here := Path.cwd(), *here.parents):
         raise ParameterError(f"{path}: is the folder you are in, or above it; give another")
+    mine = owned(target)
     for name in files(target):
-        if not owned(name):
+        if name not in mine:
             raise ParameterError(
                 f"{path}: holds {name}, which was not written by this command; give another"
                 " folder, or delete this one"
@@ -117,9 +119,12 @@ def vacant(path: str | Path, owned: Callable[[str], bool] = lambda name: False) 
 
 
 def files(folder: Path) -> list[str]:
-    """Paths in a folder of all that is no folder, sorted."""
-    found = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
-    return sorted(path.relative_to(folder).as_posix() for path in found)
+    """Paths in a folder of all that is no folder, sorted; none if it is not there."""
+    return sorted(
+        (Path(root) / name).relative_to(folder).as_posix()
+        for root, inner, names in os.walk(folder)
+        for name in (*names, *(n for n in inner if os.path.islink(Path(root) / n)))
+    )
 
 
 def new_text(path: Path, text: str) -> None:
@@ -162,6 +167,8 @@ def _place(path: str | Path) -> Path:
     if not str(path):
         raise ParameterError("'' is not the name of a folder; give one")
     target, is_folder = parts.real(path)
+    if target == target.parent:
+        raise ParameterError(f"{path}: is the root of the file system; give a folder in it")
     if target.exists() and not is_folder:
         raise ParameterError(f"{path}: is not a folder; give the name of one")
     return target

@@ -7,12 +7,23 @@ passes on whatever type it is given.
 import ast
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from flanlib import bounds, catalogue, folders, naming, paths, profiles, weights
+from flanlib import (
+    bounds,
+    catalogue,
+    folders,
+    naming,
+    paths,
+    profiles,
+    storage,
+    weights,
+)
 from flanlib.errors import ParameterError, RunError
 
 READERS = {"int": bounds.whole, "float": bounds.real, "bool": lambda text: BOOLS[text.lower()]}
@@ -170,22 +181,22 @@ def run(
     began = time.monotonic()
     _say(f"{path.stem}: {', '.join(f'{k}={v!r}' for k, v in values.items()) or 'defaults'}")
     try:
-        papermill.execute_notebook(
-            str(path),
-            str(out),
-            parameters=values,
-            kernel_name="python3",
-            progress_bar=False,
-            stderr_file=sys.stderr,
-            extra_arguments=["--log-level=ERROR"],  # the kernel's own remarks
-        )
+        with _copy(out) as copy:
+            papermill.execute_notebook(
+                str(path),
+                str(copy),
+                parameters=values,
+                kernel_name="python3",
+                progress_bar=False,
+                stderr_file=sys.stderr,
+                extra_arguments=["--log-level=ERROR"],  # the kernel's own remarks
+            )
     except papermill.PapermillExecutionError as error:
         raise RunError(
             f"{path.stem}: cell {error.cell_index} failed with {error.ename}: {error.evalue};"
             f" the notebook as far as it came is {out}"
         ) from None
-    except DeadKernelError as error:
-        _mark(out, f"The kernel died: {error}")
+    except DeadKernelError:
         raise RunError(
             f"{path.stem}: the kernel died, most often for lack of memory; the notebook as far as"
             f" it came is {out}"
@@ -210,14 +221,28 @@ def _read(stem: str, parameter: Parameter, value: Any) -> Any:
     )
 
 
-def _mark(out: Path, text: str) -> None:
-    """Put what went wrong on top of an executed notebook."""
+@contextmanager
+def _copy(out: Path) -> Iterator[Path]:
+    """A file for an executed notebook, as it grows; it comes to `out` in the end, whole."""
     import nbformat
+    from nbclient.exceptions import DeadKernelError
+    from papermill import PapermillExecutionError
 
-    if out.is_file():
-        found = nbformat.read(out, as_version=4)
-        found.cells.insert(0, nbformat.v4.new_markdown_cell(f"**{text}**"))
-        nbformat.write(found, out)
+    with TemporaryDirectory() as folder:
+        copy, error = Path(folder) / out.name, None
+        try:
+            yield copy
+        except (PapermillExecutionError, DeadKernelError, KeyboardInterrupt) as caught:
+            error = caught
+        if copy.is_file():
+            found = nbformat.read(copy, as_version=4)
+            found.metadata.papermill.output_path = str(out)
+            if isinstance(error, DeadKernelError):
+                told = nbformat.v4.new_markdown_cell(f"**The kernel died: {error}**")
+                found.cells.insert(0, told)
+            storage.write(out, nbformat.writes(found) + "\n")
+        if error:
+            raise error
 
 
 def _say(line: str) -> None:

@@ -21,7 +21,7 @@ MACHINE = hashlib.sha256(platform.node().encode()).hexdigest()[:6]
 PART = re.compile(r"\.(.+)\.([0-9a-f]{6})-(\d+)-[0-9a-f]{12}\.(part|old)", re.S)
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # How libraries that do not raise OSError tell of a full disk.
-FULL_WORDS = re.compile(r"No space left|File too large|[Qq]uota exceeded|PytorchStreamWriter")
+FULL_WORDS = re.compile(r"No space left|File too large|[Qq]uota exceeded|inline_container")
 
 
 def real(path: str | Path) -> tuple[Path, bool]:

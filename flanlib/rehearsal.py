@@ -57,6 +57,11 @@ SHAPES = {
 }
 
 
+def model_files(folder: Path) -> list[str]:
+    """The files in a folder that transformers writes of a model and its tokenizer."""
+    return list(filter(MODEL_FILES.fullmatch, folders.files(folder)))
+
+
 def byte_tokenizer() -> Any:
     """A tokenizer of one token per byte, end token 0 and pad token 1."""
     specials = ("<|endoftext|>", "<|padding|>")
@@ -95,7 +100,7 @@ def random_neox(
     if size not in SHAPES:
         raise ParameterError(f"size {size!r}: there are {', '.join(SHAPES)}")
     model = neox(size, seed).to(devices.checked("cpu", dtype)[1])
-    with folders.filling(out_dir, owned=MODEL_FILES.fullmatch) as part, quiet():
+    with folders.filling(out_dir, owned=model_files) as part, quiet():
         model.save_pretrained(part)
         byte_tokenizer().save_pretrained(part)
     return Path(out_dir)

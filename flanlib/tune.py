@@ -81,7 +81,7 @@ def tune(
     """
     out, tell = Path(out), progress or (lambda line: None)
     devices.checked(device, dtype)
-    folders.vacant(out, owned=lambda file: True)  # whose files they are is asked below
+    folders.vacant(out, folders.files)  # whose files they are is asked below
     if factors.arm == "base":
         raise ParameterError("arm 'base' is not tuned; give tuned, finetuned or another arm")
     if adapter is not None and factors.arm != "prompt-tuned":

@@ -1,12 +1,13 @@
 """Exports are what lm-evaluation-harness, TRL and others read."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import yaml
 from toy_collection import patch, toy_catalogue
 
-from flanlib.errors import MissingResultError, ParameterError
+from flanlib.errors import DataError, MissingResultError, ParameterError
 from flanlib.mixture import mixture
 from flanlib.prompts import rendering
 from flanlib.prompts.export import FORMATS, export, mix
@@ -179,3 +180,52 @@ def test_trl_reads_prompts_and_completions(toys, tmp_path, model):
     kept = batch["input_ids"][0][batch["labels"][0] != -100].tolist()
     assert model[1].decode(kept) == rows[0]["completion"] + "<end>"
     assert trainer.train().training_loss > 0
+
+
+def test_a_failed_export_leaves_the_earlier_one(toys, tmp_path, monkeypatch):
+    out = export(toys, "lm-eval", tmp_path / "out", tasks=["soup"])
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+
+    def change(example, task, split):
+        if task == "bread":
+            raise RuntimeError
+        return example
+
+    patch(monkeypatch, change)
+    for to in ("lm-eval", "trl"):
+        with pytest.raises(RuntimeError):
+            export(toys, to, out)
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+    assert [p.name for p in tmp_path.iterdir() if p.name != "toys"] == ["out"]
+
+
+def test_a_folder_that_no_export_wrote_is_left_alone(toys, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    export(toys, "trl", out, n=2)
+    for manifest in ("[]", "{}", '{"weights": "ab"}', '{"export": 1, "files": {"a": 1}}'):
+        (out / "manifest.json").write_text(manifest)
+        with pytest.raises((ParameterError, DataError), match=r"delete|give another"):
+            export(toys, "trl", out, n=2)
+    (out / "manifest.json").unlink()
+    with pytest.raises(ParameterError, match=r"out: holds README\.md, which was not written by"):
+        export(toys, "trl", out, n=2)
+
+
+def test_parts_of_an_export_that_would_share_a_file_are_refused(toys, tmp_path):
+    """The group of task `weather` has the name of the group of cluster `weather`."""
+    task = toys.tasks["soup"]
+    tasks = {"weather": replace(task, key="weather"), "rain": toys.tasks["rain"]}
+    with pytest.raises(DataError, match=r"toys_weather\.yaml: would be written twice"):
+        export(replace(toys, tasks=tasks), "lm-eval", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_mixture_and_its_audit_come_together(toys, tmp_path, monkeypatch):
+    out = tmp_path / "m.jsonl"
+    mix(toys, "weather", out, n=5)
+    before = [out.read_text(), (tmp_path / "m.audit.json").read_text()]
+    monkeypatch.setattr("flanlib.prompts.stream.Mixture.audit", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        mix(toys, "weather", out, n=9)
+    assert [out.read_text(), (tmp_path / "m.audit.json").read_text()] == before

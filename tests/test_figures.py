@@ -21,6 +21,7 @@ from flanlib.figures import (
     fig4_templates,
     fig5_zero_shot_gains,
     lines,
+    sizes,
     style,
 )
 from flanlib.results import Scoring
@@ -427,3 +428,31 @@ def test_published_figure_1_is_the_mean_of_its_table():
 def test_an_unknown_published_figure_is_refused():
     with pytest.raises(DataError, match="fig10"):
         published.points("fig99")
+
+
+def test_the_files_of_a_figure_come_together(table, tmp_path, monkeypatch):
+    fig = fig5_zero_shot_gains.draw(table)
+    files = style.save(fig, "x", table, "words", tmp_path)
+    before = [path.read_bytes() for path in files.values()]
+
+    def fails(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(type(table), "to_csv", fails)
+    with pytest.raises(OSError, match="No space left") as caught:
+        style.save(fig, "x", table, "other words", tmp_path)
+    assert caught.value.filename == str(files["csv"])
+    assert [path.read_bytes() for path in files.values()] == before
+    assert sorted(tmp_path.iterdir()) == sorted(files.values())
+
+
+def test_a_damaged_record_of_a_model_is_named(tmp_path):
+    for content in ("", "[]", '{"n_parameters": "many"}'):
+        (tmp_path / "pretraining.json").write_text(content)
+        with pytest.raises(DataError, match=r"pretraining\.json: .*; give a folder saved by"):
+            sizes.n_parameters(str(tmp_path))
+    (tmp_path / "pretraining.json").unlink()
+    for content in (b"", b"\xff" * 20, b"\x02" + bytes(7) + b"[]"):
+        (tmp_path / "model.safetensors").write_bytes(content)
+        with pytest.raises(DataError, match="not a safetensors file"):
+            sizes.n_parameters(str(tmp_path))

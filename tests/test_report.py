@@ -13,7 +13,7 @@ import pytest
 from records import make_record
 
 from flanlib import figures, paths, report
-from flanlib.errors import MissingResultError
+from flanlib.errors import DataError, MissingResultError
 from flanlib.profiles import Settings
 from flanlib.reporting import batch, costs
 
@@ -207,3 +207,33 @@ def test_it_loads_alone_sorts_and_fits(drawn, tmp_path, monkeypatch):
         page.open((index.parent / "api" / "index.html").as_uri())
         assert page.js("document.links.length") > 50
         assert all(address.startswith("file:") for address in page.requests)
+
+
+@pytest.mark.parametrize("file", ["fig3_taxonomy.svg", "fig3_taxonomy.csv"])
+@pytest.mark.parametrize("size", [0, 100])
+def test_a_damaged_figure_is_named_and_the_earlier_page_stays(drawn, file, size):
+    made = report.write(Settings())
+    before = made.index.read_bytes()
+    path = paths.FIGURES / file
+    path.write_bytes(path.read_bytes()[:size])
+    if (file, size) == ("fig3_taxonomy.csv", 100):
+        path.write_bytes(b"\xff\xfe")
+    with pytest.raises(DataError, match=f"{file}: cannot be shown .*flanlib figures --only fig3"):
+        report.write(Settings())
+    assert made.index.read_bytes() == before
+
+
+def test_a_damaged_notebook_is_named(drawn):
+    path = batch.folder("micro") / "fig4_templates.ipynb"
+    path.write_bytes(path.read_bytes()[:50])
+    with pytest.raises(DataError, match=r"fig4_templates\.ipynb: not a notebook .*; delete it"):
+        report.write(Settings())
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "null", "\0", '{"a": "b", "c": NaN}'])
+def test_times_that_cannot_be_read_are_not_known(tmp_path, content, monkeypatch, capsys):
+    (tmp_path / "times.json").write_text(content)
+    monkeypatch.setattr(batch.notebook, "run", lambda *_: None)
+    assert batch.run({"fig3_taxonomy": {}}, tmp_path) == {}
+    assert "about 20 s left" in capsys.readouterr().err
+    assert set(json.loads((tmp_path / "times.json").read_text())) == {"fig3_taxonomy {}"}

@@ -25,12 +25,12 @@ from flanlib.micro import corpus, probes
 from flanlib.micro import tokenizer as micro_tokenizer
 from flanlib.micro.batches import ROW_TOKENS, batches, n_steps
 from flanlib.micro.world import REPORTED
-from flanlib.rehearsal import MODEL_FILES
+from flanlib.rehearsal import model_files
 
 MUON_RATE, ADAM_RATE = 5e-3, 3e-3
 WARMUP_STEPS, DECAY_FROM, FLOOR = 50, 0.5, 0.05
 CHECKPOINT_STEPS = 500
-CARDS = ("pretraining.json", "README.md")
+RECORD = "pretraining.json"
 
 
 @dataclass(frozen=True)
@@ -169,9 +169,7 @@ def pretrain(
     if name not in SIZES:
         raise ParameterError(f"no size {naming.shown(name)}{naming.alternatives(name, SIZES)}")
     out = out or paths.MODELS / name
-    ours = (out / "pretraining.json").is_file()
-    owned = lambda file: ours and (file in CARDS or bool(MODEL_FILES.fullmatch(file)))  # noqa: E731
-    folders.vacant(out, owned)
+    folders.vacant(out, _pretrained)
     tokenizer = micro_tokenizer.build(micro_tokenizer.vocabulary(world_seed))
     torch.manual_seed(seed)
     model = build(SIZES[name], len(tokenizer), tokenizer.pad_token_id, tokenizer.eos_token_id)
@@ -224,13 +222,18 @@ def pretrain(
         "torch": torch.__version__, "probes": probes.probe(model, tokenizer, world_seed),
         "curve": state["curve"],
     }  # fmt: skip
-    with folders.filling(out, owned) as part:
+    with folders.filling(out, _pretrained) as part:
         model.to(torch.bfloat16).save_pretrained(part)
         tokenizer.save_pretrained(part)
-        storage.write(part / "pretraining.json", json.dumps(record) + "\n")
+        storage.write(part / RECORD, json.dumps(record) + "\n")
         storage.write(part / "README.md", card(record))
     checkpoint.unlink(missing_ok=True)
     return record
+
+
+def _pretrained(folder: Path) -> list[str]:
+    """The files of a model that was pretrained into a folder; none where none was."""
+    return [*model_files(folder), RECORD, "README.md"] if (folder / RECORD).is_file() else []
 
 
 def card(record: dict) -> str:

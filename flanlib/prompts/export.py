@@ -18,6 +18,7 @@ from flanlib import folders, storage
 from flanlib.bounds import Count, PositiveInt, Seed, checked
 from flanlib.catalogue import Catalogue
 from flanlib.config import Form
+from flanlib.errors import DataError
 from flanlib.mixture import Mixture, mixture
 from flanlib.prompts import harness, rendering
 from flanlib.prompts.audit import Audit
@@ -135,7 +136,7 @@ def export(
         If two parts of it would have the same file.
     """
     found = collection if isinstance(collection, Catalogue) else catalogues.load(collection)
-    with folders.filling(out, owned=_exported(Path(out)).__contains__) as part:
+    with folders.filling(out, owned=_exported) as part:
         if to == "lm-eval":
             harness.write(found, part, rows, tasks, form, limit)
         else:
@@ -149,9 +150,12 @@ def export(
 
 def _exported(out: Path) -> set[str]:
     """The files of the export in a folder; none where there is none."""
-    if not (out / MANIFEST).is_file():
+    try:
+        found = storage.read_json(out / MANIFEST, "delete the folder, or give another")
+    except DataError:
+        if (out / MANIFEST).exists():
+            raise
         return set()
-    found = storage.read_json(out / MANIFEST, "delete the folder, or give another")
     files = found.get("files") if "export" in found else None
     return {str(name) for name in files} if isinstance(files, list) else set()
 

@@ -72,7 +72,9 @@ def progress_at(step: int, folder: Path) -> Progress:
         If the checkpoint is damaged.
     """
     with checkpoint.reading(folder):
-        TrainerState.load_from_json(str(folder / TRAINER_STATE_NAME))
+        state = TrainerState.load_from_json(str(folder / TRAINER_STATE_NAME))
+        if state.global_step != step or not state.train_batch_size:
+            raise ValueError(f"{TRAINER_STATE_NAME} is not that of step {step}")
         progress = Progress(**storage.read_json(folder / STATE, checkpoint.ADVICE))
         if len(progress.losses) != step:
             raise ValueError(f"{STATE} has {len(progress.losses)} losses after {step} steps")
