@@ -70,7 +70,7 @@ def module(stem: str) -> ModuleType:
 
 def publish(stem: str, table: "pd.DataFrame", study: "Study") -> Shown:
     """Draw a table and write SVG, PNG and CSV where they belong."""
-    drawn = module(stem)
+    drawn, table = module(stem), style.shown(table)
     fig, alt = drawn.draw(table), drawn.describe(table)
     about = f"collection {study.catalogue.name}, model {study.settings.model}"
     if stem in WITHOUT_MODEL:
@@ -78,6 +78,7 @@ def publish(stem: str, table: "pd.DataFrame", study: "Study") -> Shown:
     with style.look():
         style.stamp(fig, about, study.note)
     alt = " ".join(part for part in (study.note and f"{study.note}.", alt, f"({about})") if part)
+    alt = style.printable(alt)
     return Shown(stem, style.save(fig, stem, table, alt, folder(stem, study)), alt)
 
 

@@ -1,6 +1,7 @@
 """Boxes of wrapped text on a page measured in inches."""
 
-from functools import cache
+from bisect import bisect_right
+from functools import lru_cache
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -8,7 +9,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from matplotlib.textpath import TextToPath
 
-from flanlib.figures.style import INK
+from flanlib.figures.style import INK, fonts
 
 POINTS = 72.0
 LEADING = 1.32  # line height over font size
@@ -28,15 +29,23 @@ def width_of(text: str, size: float, weight: str = "normal") -> float:
     return _width(text, size, weight)
 
 
-@cache
+@lru_cache(maxsize=65_536)
 def _width(text: str, size: float, weight: str) -> float:
-    font = FontProperties(family="DejaVu Sans", size=size, weight=weight)
-    width, _, _ = TextToPath().get_text_width_height_descent(_plain(text), font, ismath=False)
+    font = FontProperties(family=list(fonts()), size=size, weight=weight)
+    width, _, _ = TextToPath().get_text_width_height_descent(text, font, ismath=False)
     return width / POINTS
 
 
-def _plain(text: str) -> str:
-    return text.replace("$", r"\$")
+def _fitting(text: str, width: float, size: float, weight: str, end: str = "") -> int:
+    """How many signs of a text, and an end, fit in a line; measures little more than that."""
+
+    def measure(n: int) -> float:
+        return width_of(text[:n] + end, size, weight)
+
+    most = 16
+    while most < len(text) and measure(most) <= width:
+        most *= 2
+    return bisect_right(range(1, min(most, len(text)) + 1), width, key=measure)
 
 
 def wrap(
@@ -67,20 +76,20 @@ def wrap(
 
 def shorten(text: str, width: float, size: float, weight: str = "normal") -> str:
     """A line of text, its end left out where it is too wide."""
-    if width_of(text, size, weight) <= width:
+    n = _fitting(text, width, size, weight)
+    if n == len(text):
         return text
-    n = next(i for i in range(len(text), -1, -1) if width_of(text[:i] + "…", size, weight) <= width)
-    return text[:n].rstrip() + "…"
+    return text[: _fitting(text, width, size, weight, "…")].rstrip() + "…"
 
 
 def _pieces(word: str, width: float, size: float, weight: str) -> list[str]:
     """A word, cut where it alone is wider than a line."""
     pieces = []
-    while word and width_of(word, size, weight) > width:
-        n = next(i for i in range(len(word), 0, -1) if i == 1 or width_of(word[:i], size) <= width)
+    while word and (len(word) > 99 or width_of(word, size, weight) > width):
+        n = max(1, _fitting(word, width, size, weight))
         pieces.append(word[:n])
         word = word[n:]
-    return [*pieces, word]
+    return [*pieces, word] if word or not pieces else pieces
 
 
 def height_of(n_lines: int, size: float) -> float:
@@ -104,7 +113,7 @@ def put(
     """
     for n, line in enumerate(lines):
         top = y - n * size * LEADING / POINTS
-        ax.text(x, top, _plain(line), size=size, color=colour, va="top", **style)
+        ax.text(x, top, line, size=size, color=colour, va="top", **style)
     return y - height_of(len(lines), size)
 
 

@@ -24,7 +24,8 @@ def collect(study: Study) -> pd.DataFrame:
     """One row per dataset: cluster, title, domain, rows used, paper's count.
 
     Datasets that the paper's figure does not count are left out. `n_used`
-    is empty where a size is not stated. Domain is the cluster's.
+    is empty where a size is not stated. Domain is the cluster's. `attrs` says
+    whether all rows are `generated`, by the route of their tasks.
     """
     catalogue = study.catalogue
     paper = published.tasks().groupby("cluster")["dataset"].nunique()
@@ -53,7 +54,10 @@ def collect(study: Study) -> pd.DataFrame:
     table = pd.DataFrame(rows)
     order = {key: n for n, key in enumerate(catalogue.clusters)}
     table = table.sort_values("cluster", key=lambda c: c.map(order), kind="stable")
-    return table.astype({"n_train": "Int64", "n_used": "Int64"}).reset_index(drop=True)
+    table = table.astype({"n_train": "Int64", "n_used": "Int64"}).reset_index(drop=True)
+    shown = [task for task in catalogue.tasks.values() if task.in_paper]
+    table.attrs["generated"] = all(t.source and t.source.route == "micro" for t in shown)
+    return table
 
 
 def draw(table: pd.DataFrame) -> Figure:
@@ -68,7 +72,8 @@ def draw_taxonomy(table: pd.DataFrame, ax: Axes) -> Axes:
     """Figure 3: clusters as boxes, coloured by domain, datasets inside."""
     height = ax.get_ylim()[1]
     n = len(table)
-    boxes.put(ax, 0.1, height - 0.08, [heading(table)], 9, weight="bold")
+    title = boxes.shorten(heading(table), style.WIDTH - 0.2, 9, "bold")
+    boxes.put(ax, 0.1, height - 0.08, [title], 9, weight="bold")
     x = 0.1
     for domain, words in (("NLU", "understanding"), ("NLG", "generation")):
         boxes.frame(ax, x, height - 0.33, 0.16, 0.13, fill=style.DOMAINS[domain], line=0.5)
@@ -76,7 +81,7 @@ def draw_taxonomy(table: pd.DataFrame, ax: Axes) -> Axes:
         boxes.put(ax, x + 0.22, height - 0.335, [text], 7.5)
         x += 0.5 + boxes.width_of(text, 7.5)
     note = "number: train rows used, at most 30 000 per task (–: not stated)"
-    generated = bool(table["n_used"].isna().all())
+    generated = table.attrs.get("generated", False)
     if generated:
         note = "rows are generated, as many as are asked for"
     boxes.put(ax, 0.1, 0.14, [note], 7, style.QUIET)
@@ -141,15 +146,20 @@ def _cluster(
     name = style.title(first["cluster"])
     if boxes.width_of(name, 8, "bold") > width - 0.16:
         name = style.title(first["cluster"], short=True)
+    name = boxes.shorten(name, width - 0.16, 8, "bold")
     boxes.put(ax, x + 0.08, y - 0.06, [name], 8, weight="bold")
     boxes.put(ax, x + 0.08, y - 0.215, [_counts(part)], 6.8, "#444444")
     for n, row in enumerate(part.itertuples()):
         top = y - HEAD - n * ROW
         size = _size(row.n_used, generated)
         room = width - 0.24 - boxes.width_of(size, 7)
-        boxes.put(ax, x + 0.08, top, [boxes.shorten(row.title, room, 7.2)], 7.2)
+        boxes.put(ax, x + 0.08, top, [boxes.shorten(_line(row.title), room, 7.2)], 7.2)
         ax.text(x + width - 0.08, top, size, size=7, va="top", ha="right", color="#444444")
     return y - height
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _size(n, generated: bool) -> str:

@@ -69,12 +69,18 @@ def draw_templates(table: pd.DataFrame, ax: Axes) -> float:
     first = table.iloc[0]
     colour = style.colour(first["cluster"])
     top = ax.get_ylim()[1]
-    y = boxes.put(ax, 0.1, top - 0.08, [heading(table)], 9, weight="bold") - 0.06
+    title = boxes.shorten(heading(table), style.WIDTH - 0.2, 9, "bold")
+    y = boxes.put(ax, 0.1, top - 0.08, [title], 9, weight="bold") - 0.06
     fields = table[table["part"] != "template"]
     body = "\n".join(f"{row.name}: {_short(row.text)}" for row in fields.itertuples())
     wide = style.WIDTH - 0.2
     head = f"One example of {first['task']} ({style.title(first['cluster'])})"
-    y = boxes.box(ax, 0.1, y, wide, head, body, edge=colour, size=7.2, fill="#F4F4F4") - 0.16
+    y = (
+        boxes.box(
+            ax, 0.1, y, wide, head, body, edge=colour, size=7.2, fill="#F4F4F4", max_lines=4 * LINES
+        )
+        - 0.16
+    )
     shown = table[table["part"] == "template"]
     width = (wide - GAP * (COLUMNS - 1)) / COLUMNS
     lowest = y

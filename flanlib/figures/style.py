@@ -6,24 +6,39 @@ or has a shape of its own as well, so that a grey print loses nothing.
 """
 
 import io
+import re
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from xml.sax.saxutils import escape
 
 import matplotlib as mpl
 import pandas as pd
+from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
-from flanlib import paths, storage
+from flanlib import paths, progress, storage
 from flanlib.errors import DataError
 
 WIDTH = 7.1  # inches
 INK = "#222222"
 QUIET = "#767676"
 STYLE = Path(__file__).with_name("study.mplstyle")
+FONT = "DejaVu Sans"
+FURTHER = (
+    *("Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans CJK KR", "Noto Sans SC", "Noto Sans JP"),
+    *("Source Han Sans SC", "WenQuanYi Micro Hei", "WenQuanYi Zen Hei", "Droid Sans Fallback"),
+    *("PingFang SC", "Hiragino Sans", "Apple SD Gothic Neo", "Microsoft YaHei", "SimHei"),
+    *("Yu Gothic", "MS Gothic", "Malgun Gothic", "Noto Sans Devanagari", "Noto Sans Thai"),
+    *("Noto Sans Bengali", "Noto Sans Tamil", "Noto Sans Khmer", "Noto Sans Myanmar"),
+    *("Nirmala UI", "Leelawadee UI", "Arial Unicode MS", "Noto Emoji", "Segoe UI Emoji"),
+)
+"""Fonts for what `FONT` lacks, taken where they are installed."""
 
 CLUSTERS = {
     "nli": ("Natural language inference", "NLI", "#332288"),
@@ -88,7 +103,69 @@ def title(cluster: str, short: bool = False) -> str:
     """
     if cluster in CLUSTERS:
         return CLUSTERS[cluster][1 if short else 0]
-    return cluster.replace("_", " ").capitalize()
+    return " ".join(cluster.replace("_", " ").split()).capitalize()
+
+
+_UNSHOWN = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]"
+)
+_TURNS = re.compile("[\u202a-\u202e\u2066-\u2069]")  # the direction of what follows
+
+
+def printable(text: str) -> str:
+    """A user's words as a figure, an SVG and a page can hold them.
+
+    Control characters and half characters, which no XML may hold, are shown as
+    `\ufffd`; characters that turn the direction of writing are left out.
+
+    Parameters
+    ----------
+    text
+        Any text.
+    """
+    return _TURNS.sub("", _UNSHOWN.sub("\ufffd", text.replace("\r\n", "\n").replace("\r", "\n")))
+
+
+def shown(table: pd.DataFrame) -> pd.DataFrame:
+    """A table whose words are all printable; the same where they are.
+
+    Parameters
+    ----------
+    table
+        What is drawn.
+    """
+    for name in table.columns:
+        column = table[name]
+        clean = [printable(value) if isinstance(value, str) else value for value in column]
+        if any(isinstance(old, str) and old != new for old, new in zip(column, clean, strict=True)):
+            table = table.assign(**{name: pd.Series(clean, column.index, column.dtype)})
+    return table
+
+
+@cache
+def fonts() -> tuple[str, ...]:
+    """The font of all figures, then those of `FURTHER` that are installed."""
+    installed = set(font_manager.get_font_names())
+    return (FONT, *(name for name in FURTHER if name in installed))
+
+
+@cache
+def _drawable() -> frozenset[int]:
+    """Code points that some font has."""
+    files = (font_manager.findfont(font_manager.FontProperties(family=name)) for name in fonts())
+    return frozenset().union(*(font_manager.get_font(file).get_charmap() for file in files))
+
+
+def _tell_missing(fig: Figure, stem: str) -> None:
+    """Say in a line which signs of a figure that was drawn came out as boxes."""
+    said = {sign for text in fig.findobj(Text) if text.get_visible() for sign in text.get_text()}
+    lacking = [sign for sign in sorted(said) if ord(sign) not in _drawable() and sign.isprintable()]
+    if lacking:
+        more = f" and {len(lacking) - 30} more" if len(lacking) > 30 else ""
+        progress.say(
+            f"{stem}: no installed font has {''.join(lacking[:30])}{more}; they are drawn as boxes;"
+            f" install one that has, such as {FURTHER[0]}, and draw it again"
+        )
 
 
 def in_rows(clusters: Sequence[str]) -> list[Sequence[str]]:
@@ -105,9 +182,11 @@ def inner(ax: Axes) -> None:
 @contextmanager
 def look() -> Iterator[None]:
     """The study's style, whatever the caller's own settings are."""
-    with mpl.rc_context():
+    with mpl.rc_context(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "(?s)Glyph .* missing from font")  # told once, when saved
         mpl.rcdefaults()
         mpl.style.use(STYLE)
+        mpl.rcParams["font.family"] = list(fonts())
         yield
 
 
@@ -123,7 +202,7 @@ def stamp(fig: Figure, about: str, note: str = "") -> None:
     note
         Of the profile; empty marks nothing.
     """
-    line = f"{about}. {note}" if note else about
+    line = printable(f"{about}. {note}" if note else about)
     colour = "#B00000" if note else QUIET
     fig.text(0.992, 0.04 / fig.get_figheight(), line, size=6.5, color=colour, ha="right")
     if note:
@@ -153,6 +232,7 @@ def save(
     """
     if not alt.strip() or table.empty:
         raise DataError(f"{stem}: a figure needs a description and a table; one is empty")
+    alt = printable(alt)
     folder = folder or paths.FIGURES
     found = {suffix: folder / f"{stem}.{suffix}" for suffix in ("svg", "png", "csv")}
     svg, about = io.StringIO(), {"Title": stem, "Description": alt}
@@ -162,6 +242,7 @@ def save(
         fig.savefig(new(found["png"], "wb"), format="png", metadata={"Software": None, **about})
         csv = new(found["csv"])
         table.to_csv(csv, index=False, float_format="%.4f", lineterminator="\n")
+    _tell_missing(fig, stem)
     return found
 
 
