@@ -138,7 +138,7 @@ def test_a_collection_without_rows_is_told_and_not_drawn(toys, monkeypatch):
     monkeypatch.setattr(sources, "available", lambda *_: without)
     monkeypatch.setattr(study.Study, "left_out", without)
     for stem in ("fig5_zero_shot_gains", "fig6_clusters", "fig9_few_shot", "fig11_templates"):
-        with pytest.raises(MissingResultError, match="food has rows: no rows in x"):
+        with pytest.raises(MissingResultError, match="no task to score: no rows in x"):
             figures.redraw(stem, figures.open_for(stem, held_out="food"))
 
 
