@@ -16,7 +16,7 @@ from flanlib.bounds import (
 )
 from flanlib.commands.arguments import like
 from flanlib.commands.verbs import show
-from flanlib.config import Factors, Form, Quantization, Recipe
+from flanlib.config import Factors, Form, Recipe
 from flanlib.errors import MissingResultError, ParameterError
 from flanlib.profiles import Settings
 from flanlib.progress import say
@@ -217,6 +217,7 @@ def score(
     """
     from flanlib import devices, folders, weights
     from flanlib import model as models
+    from flanlib.adapters import quantization_of
     from flanlib.results import Scoring
     from flanlib.scoring import asking, sheets
 
@@ -225,7 +226,8 @@ def score(
     if prompts is None:
         found, chosen = _tasks(collection, tasks, rows, split)
     folders.make(out)  # what is no place for scores shows before a model is read
-    quantized = quantization or _quantization(adapter)
+    tuned_on = quantization_of(adapter[0]) if adapter else None
+    quantized = quantization or tuned_on or "none"
     lm, tokenizer = models.load(
         model,
         quantization=quantized,
@@ -263,13 +265,6 @@ def score(
     )
     keys = ("task", "cluster", "metric", "value", "low", "high", "chance", "n")
     show([{key: line[key] for key in keys} for line in measured])
-
-
-def _quantization(adapters: tuple[Path, ...]) -> Quantization:
-    """What an adapter's base was, as its run.json says; none without one."""
-    from flanlib.adapters import quantization_of
-
-    return (quantization_of(adapters[0]) if adapters else None) or "none"
 
 
 def _tasks(collection: str, tasks: tuple[str, ...], rows: Path | None, split: str) -> Any:
