@@ -25,6 +25,10 @@ class MissingResultError(FlanlibError):
     """Something that should have been recorded or fetched is not there."""
 
 
+class StaleResultError(MissingResultError):
+    """What is recorded was made from other rows, templates or weights than today's."""
+
+
 class ParameterError(FlanlibError, ValueError):
     """A parameter is unknown, of the wrong type, or out of its range."""
 

@@ -153,12 +153,9 @@ def of_run(
     ParameterError
         If an arm that trains on named tasks has none.
     """
-    alone = factors.arm in ("single-task", "prompt-tuned")
-    if alone and not factors.tasks:
-        raise ParameterError(f"arm {factors.arm!r} needs tasks; found none")
     return mixture(
         load(collection or factors.collection),
-        None if alone else factors.held_out,
+        _kept_away(factors),
         seed=factors.seed,
         form=factors.form,
         clusters=factors.clusters,
@@ -170,6 +167,36 @@ def of_run(
         exemplar_share=recipe.exemplar_share,
         max_exemplars=recipe.max_exemplars,
     )
+
+
+def split_of(factors: Factors, catalogue: Catalogue) -> Split:
+    """The tasks that an arm is tuned on, and those that are kept away from it.
+
+    Parameters
+    ----------
+    factors
+        Of the run.
+    catalogue
+        Of the collection.
+
+    Raises
+    ------
+    LeakageError
+        If a task to tune on is held out.
+    ParameterError
+        If an arm that trains on named tasks has none.
+    """
+    named = {"clusters": factors.clusters, "tasks": factors.tasks}
+    return _split(catalogue, {"held_out": _kept_away(factors), **named})
+
+
+def _kept_away(factors: Factors) -> str | None:
+    """The clusters held out; None for arms that train on the tasks they are asked about."""
+    if factors.arm not in ("single-task", "prompt-tuned"):
+        return factors.held_out
+    if not factors.tasks:
+        raise ParameterError(f"arm {factors.arm!r} needs tasks; found none")
+    return None
 
 
 def _split(catalogue: Catalogue, settings: dict[str, Any]) -> Split:

@@ -1,6 +1,8 @@
 """The only place that knows folders."""
 
 import os
+import re
+from hashlib import sha256
 from pathlib import Path
 
 from flanlib.errors import ParameterError
@@ -40,3 +42,21 @@ def check() -> None:
     there = next(folder for folder in (BUILD, *BUILD.absolute().parents) if folder.exists())
     if not there.is_dir():
         raise ParameterError(f"FLANLIB_BUILD: {there} is no folder; set it to one, or unset it")
+
+
+def label(name: str | Path) -> str:
+    """What folders of a collection's own are called: its records, its rows.
+
+    A collection below data/ keeps its name. Any other may share its name with
+    another folder, so that eight hex digits of its path stand behind it.
+    """
+    root = collection(name)
+    absolute = Path(os.path.abspath(root))
+    own = DATA / absolute.name
+    if absolute.parent == Path(os.path.abspath(DATA)) or (
+        own.is_dir() and root.is_dir() and own.samefile(root)
+    ):
+        return absolute.name
+    resolved = os.path.realpath(root)
+    plain = re.sub(r"[^\w-]+", "-", absolute.name)[:60].strip("-") or "collection"
+    return f"{plain}-{sha256(os.fsencode(resolved)).hexdigest()[:8]}"

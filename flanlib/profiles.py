@@ -6,7 +6,10 @@ the one place where the parameters of notebooks and commands have their
 types, defaults and meanings.
 """
 
-from dataclasses import replace
+import os
+import re
+from dataclasses import fields, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
@@ -145,6 +148,21 @@ class Settings:
         return PROFILES[self.profile]
 
     @property
+    def options(self) -> list[str]:
+        """Those that differ from the profile's, as words of a command line."""
+        return [word for name, value in self.own.items() for word in (_option(name), str(value))]
+
+    @property
+    def own(self) -> dict[str, Any]:
+        """Those that differ from what the profile stands for, by name."""
+        usual = {"collection": self.behind.collection, "model": self.behind.model}
+        plain = {field.name: usual.get(field.name, field.default) for field in fields(Settings)}
+        found = {name: getattr(self, name) for name in plain}
+        same_root = paths.label(self.collection) == paths.label(self.behind.collection)
+        found["collection"] = self.behind.collection if same_root else self.collection
+        return {name: value for name, value in found.items() if value != plain[name]}
+
+    @property
     def clusters(self) -> tuple[str, ...]:
         """Clusters to hold out in turn, in catalogue order."""
         return self._listed("held_out", self.held_out) or self._evaluable
@@ -193,6 +211,45 @@ MEANINGS = {
     "cluster": "cluster shown",
     "dataset": "dataset shown, by its key in the catalogue",
 }
+
+
+def label(settings: Settings, **more: str) -> str:
+    """A name for folders of what was made with some settings: all that it depends on.
+
+    The profile's name, then each setting that differs from what the profile
+    stands for; the seed is left out, since all seeds on record are drawn. A
+    path is shortened to its last part, and eight hex digits of the whole.
+
+    Parameters
+    ----------
+    settings
+        Checked settings.
+    more
+        Parameters that a single figure has.
+
+    Examples
+    --------
+    >>> label(Settings(collection="micro", model="micro-6m", held_out="nli"))
+    'micro,model=micro-6m,held_out=nli'
+    """
+    own = {**settings.own, "held_out": "+".join(settings.clusters) if settings.held_out else ""}
+    own |= {"recompute": "all" if settings.recompute == "all" else "+".join(settings.again), **more}
+    own |= {"collection": paths.label(own["collection"])} if "collection" in own else {}
+    if "rows" in own:
+        own["rows"] = os.path.realpath(own["rows"])
+    chosen = {k: v for k, v in own.items() if v and k not in ("profile", "seed")}
+    return ",".join([settings.profile, *(f"{k}={_plain(str(v))}" for k, v in chosen.items())])
+
+
+def _plain(value: str) -> str:
+    """A value as a part of a folder's name; no two values give the same."""
+    short = re.sub(r"[^\w.+-]+", "-", value.rstrip("/").rpartition("/")[2])[:60].strip("-.")
+    same = short == value and short
+    return short if same else f"{short}-{sha256(value.encode(errors='replace')).hexdigest()[:8]}"
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")
 
 
 def settings(**given: Any) -> Settings:

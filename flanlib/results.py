@@ -1,230 +1,194 @@
-"""Records of what was measured: one JSON line per (run, task), with provenance.
+"""The store of records: one JSON line per (run, task), with provenance.
 
 `data/results/<collection>/<arm>.jsonl` holds the records of an arm, and
 `examples.jsonl` beside them which examples they were measured on. Nothing is
-ever filled in: a cell that is not there raises `MissingResultError`.
+ever filled in, and nothing is replaced in silence: a cell that is not there
+raises `MissingResultError`, and two values for one cell `DataError`. Whether
+a record still belongs to today's rows, templates and weights is asked in
+`studies.validity`.
 """
 
-import fcntl
 import json
-import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
+from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from textwrap import shorten
+from typing import Any
 
-import pandas as pd
-from pydantic import Field, TypeAdapter, ValidationError
-from pydantic.dataclasses import dataclass
-
-from flanlib import paths
-from flanlib.config import STRICT, Factors, Form, Recipe, digest, run_id
+from flanlib import paths, storage
 from flanlib.errors import DataError, MissingResultError
 from flanlib.rows.adapters import Example
-from flanlib.templates import Template
+from flanlib.schema import CONDITIONS, EXAMPLES, RECORD, Examples, Record, describe, key_of
+from flanlib.schema import Cell as Cell
+from flanlib.schema import Choice as Choice
+from flanlib.schema import Scoring as Scoring
+from flanlib.schema import data_digest as data_digest
+from flanlib.schema import frame as frame
+from flanlib.schema import phrasing_digest as phrasing_digest
 
-Choice = Literal["sum", "token", "byte", "pmi"]
-TOLERANCE = 0.02  # percent points between a value and the mean of its templates
+SHOWN = 8  # lines of a message about cells
+LISTED = "examples.jsonl"
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
-class Scoring:
-    """How a run is scored; part of a record's key.
+def folder(collection: str | Path, root: Path | None = None) -> Path:
+    """Where a collection's records are: below `root`, or data/results.
 
-    Attributes
+    A collection below data/ keeps its name there. Another is a folder
+    anywhere, and several may have one name, so that eight hex digits of its
+    path stand behind it: `pets-0f3a9c1e`. After it was moved, `flanlib merge`
+    takes its records over.
+
+    Parameters
     ----------
-    form
-        How questions are phrased.
-    show_options
-        Whether the OPTIONS block follows the request.
-    choice
-        How log-likelihoods of options of unequal length are compared.
-    split
-        `eval` is the test; recipes are chosen on `dev`.
-    max_examples
-        Most examples of one task; 0 is all of them.
-    shots
-        Solved train examples in front of each question, as many of them as
-        fit.
-    turned
-        Whether the OPTIONS block shows them in reverse.
+    collection
+        Name below data/, or a folder.
+    root
+        Folder of the records of all collections.
     """
-
-    form: Form = "instruction"
-    show_options: bool = True
-    choice: Choice = "sum"
-    split: Literal["eval", "dev"] = "eval"
-    max_examples: Annotated[int, Field(ge=0)] = 120
-    shots: Annotated[int, Field(ge=0, le=64)] = 0
-    turned: bool = False
+    return (root or paths.RESULTS) / paths.label(collection)
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
-class Record:
-    """One task scored by one run.
-
-    Attributes
-    ----------
-    value, stderr, low, high
-        Percent: mean over templates, its standard error over examples, and
-        the ends of its 95 % interval; None where one group is all there is.
-        A correlation may be negative.
-    chance
-        Percent that guessing one of the options gets; 0 for free text.
-    n
-        Examples scored.
-    templates
-        Template id -> value with that template, in percent.
-    scores
-        Per example, in the order of `examples.jsonl`: the mean over
-        templates, in percent. What paired intervals are made from.
-    signature
-        How the metric was computed, where a library says.
-    answering
-        Of a task that ranks: which options were chosen and how surely; see
-        `choices.answering`.
-    data, phrasing, mixture
-        Digests of the examples, of the templates they were asked with, and
-        of what the model was tuned on.
-    tuning
-        What tuning the model took: `device`, `wall_s`, `n_tokens` (prompt
-        and target), `peak_memory_gib`. Empty for a base, and in records older
-        than this field.
-    sample
-        The first example as asked and as answered; for the eye.
-    """
-
-    run_id: str
-    factors: Factors
-    recipe: Recipe
-    scoring: Scoring
-    task: str
-    dataset: str
-    cluster: str
-    kind: Literal["rank", "generate"]
-    metric: str
-    value: Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
-    stderr: float | None = None
-    low: float | None = None
-    high: float | None = None
-    chance: Annotated[float, Field(ge=0, le=100)]
-    n: Annotated[int, Field(ge=1)]
-    templates: Annotated[dict[str, float], Field(min_length=1)]
-    scores: tuple[float, ...]
-    signature: str = ""
-    answering: dict[str, Any] = Field(default_factory=dict)
-    data: str
-    phrasing: str
-    mixture: str = ""
-    tuning: dict[str, float | str] = Field(default_factory=dict)
-    sample: dict[str, Any] = Field(default_factory=dict)
-    commit: str
-    versions: dict[str, str]
-    device: str
-    started: str
-    wall_s: Annotated[float, Field(ge=0)]
-
-    def __post_init__(self) -> None:
-        if (expected := run_id(self.factors, self.recipe)) != self.run_id:
-            raise ValueError(f"run_id {self.run_id} is not {expected}, that of its settings")
-        mean = sum(self.templates.values()) / len(self.templates)
-        if abs(mean - self.value) > TOLERANCE:
-            raise ValueError(f"value {self.value} is not {mean:.2f}, the mean of its templates")
-        if len(self.scores) != self.n:
-            raise ValueError(f"n is {self.n} but there are {len(self.scores)} scores")
-
-    @property
-    def key(self) -> tuple[str, str, str]:
-        """What no two records share: run, scoring, task."""
-        return self.run_id, digest(asdict(self.scoring)), self.task
-
-    @property
-    def cell(self) -> "Cell":
-        """What this record fills."""
-        return self.factors, self.recipe, self.scoring, self.task
-
-    @property
-    def place(self) -> tuple:
-        """Where the line stands in its file."""
-        factors = self.factors
-        return factors.model, factors.held_out, self.task, factors.seed, *self.key
-
-
-RECORD = TypeAdapter(Record)
-Cell = tuple[Factors, Recipe, Scoring, str]  # what is scored how, and on which task
-
-
-def folder(collection: str, root: Path | None = None) -> Path:
-    """Where a collection's records are: below `root`, or data/results."""
-    return (root or paths.RESULTS) / Path(collection).name
-
-
-def append(records: Sequence[Record], at: Path) -> int:
-    """Add records to a folder, skipping keys that are there.
+def append(
+    records: Sequence[Record], at: Path, *, stale: Callable[[Record], bool] | None = None
+) -> int:
+    """Add records to a folder; what is there already, with the same value, is skipped.
 
     Each file is replaced in one step, under a lock, with its lines sorted,
     so that parallel runs lose nothing and diffs stay local.
 
+    Parameters
+    ----------
+    records
+        Of any arms.
+    at
+        Folder of the records.
+    stale
+        Whether a record that is there, made from something else than the new
+        one, gives way to it.
+
     Returns
     -------
-    How many were new.
+    How many were new, or took the place of others.
+
+    Raises
+    ------
+    DataError
+        If the folder has another record of the same cell that does not give
+        way; nothing is written then.
     """
-    at.mkdir(parents=True, exist_ok=True)
-    new = 0
-    with _lock(at):
-        for arm in sorted({r.factors.arm for r in records}):
-            path = at / f"{arm}.jsonl"
-            known = {r.key: r for r in _read(path)}
-            for record in records:
-                if record.factors.arm == arm and record.key not in known:
-                    known[record.key] = record
-                    new += 1
-            ordered = sorted(known.values(), key=lambda r: r.place)
-            _write(path, (_line(asdict(r)) for r in ordered))
-    return new
+    with storage.locked(at):
+        return _add(records, at, stale)
 
 
 def note_examples(examples: Sequence[Example], at: Path) -> str:
-    """Store ids and groups of the examples a task was scored on, once.
-
-    Returns
-    -------
-    The digest that records carry in `data`.
-    """
+    """Store ids and groups of the examples a task was scored on, once; their digest."""
     mark = data_digest(examples)
-    ids, groups = [e.id for e in examples], [e.group for e in examples]
-    _note({mark: {"data": mark, "task": examples[0].task, "ids": ids, "groups": groups}}, at)
+    ids, groups = tuple(e.id for e in examples), tuple(e.group for e in examples)
+    row = Examples(data=mark, task=examples[0].task, ids=ids, groups=groups)
+    with storage.locked(at):
+        _note({mark: row}, at)
     return mark
 
 
-def take(records: Sequence[Record], source: Path, at: Path) -> int:
-    """Add `records` of the folder `source` to those of `at`, with their examples."""
-    marks = {record.data for record in records}
-    found = _read_examples(source / "examples.jsonl")
-    _note({mark: row for mark, row in found.items() if mark in marks}, at)
-    return append(records, at)
+def take(
+    records: Iterable[Record],
+    sources: Sequence[Path],
+    at: Path,
+    *,
+    stale: Callable[[Record], bool] | None = None,
+) -> int:
+    """Add records that were read from other folders, with their examples.
+
+    Parameters
+    ----------
+    records
+        Those to be added.
+    sources
+        Folders that have the examples of the records.
+    at, stale
+        See `append`.
+
+    Raises
+    ------
+    DataError
+        As `append`, and if a record's examples are in none of the folders;
+        nothing is written then.
+    """
+    chosen: dict[tuple, Record] = {}
+    for record in records:
+        _agree(chosen.setdefault(record.key, record), record, ", ".join(map(str, sources)))
+    known: dict[str, Examples] = {}
+    for source in sources:
+        for mark, row in _read_examples(source / LISTED).items():
+            if known.setdefault(mark, row) != row:
+                raise DataError(f"{source / LISTED}: {mark}: other ids than in another folder")
+    marks = {record.data for record in chosen.values()}
+    rows = {mark: row for mark, row in known.items() if mark in marks}
+    matched(chosen.values(), rows, ", ".join(str(source / LISTED) for source in sources))
+    with storage.locked(at):
+        _same_examples(rows, at)
+        new = _add(list(chosen.values()), at, stale)
+        _note(rows, at)
+    return new
 
 
-def _note(rows: Mapping[str, dict[str, Any]], at: Path) -> None:
-    at.mkdir(parents=True, exist_ok=True)
-    with _lock(at):
-        known = _read_examples(at / "examples.jsonl")
-        if set(rows) - set(known):
-            ordered = sorted((known | rows).values(), key=lambda r: (r["task"], r["data"]))
-            _write(at / "examples.jsonl", map(_line, ordered))
+def _add(records: Sequence[Record], at: Path, stale: Callable[[Record], bool] | None) -> int:
+    """Add records, the lock being held; every conflict is found before anything is written."""
+    new, changed = 0, {}
+    for arm in sorted({r.factors.arm for r in records}):
+        path = at / f"{arm}.jsonl"
+        known = {r.key: r for r in _read(path)}
+        for record in records:
+            if record.factors.arm != arm:
+                continue
+            old = known.get(record.key)
+            if old is not None:
+                names = old.differs(record)
+                if not names:
+                    continue
+                if not (stale and set(names) & set(CONDITIONS) and stale(old)):
+                    _agree(old, record, str(path))
+            known[record.key] = record
+            changed[path] = known
+            new += 1
+    for path, found in changed.items():
+        ordered = sorted(found.values(), key=lambda r: r.place)
+        _write(path, (asdict(r) for r in ordered))
+    return new
 
 
-def data_digest(examples: Sequence[Example]) -> str:
-    """Identity of a list of examples, in order."""
-    return digest(
-        [[e.task, e.id, dict(e.fields), e.options, e.gold, e.answers, e.group] for e in examples]
+def _agree(old: Record, new: Record, where: str) -> None:
+    """Raise `DataError` if two records of one cell differ."""
+    if not (names := old.differs(new)):
+        return
+    name = names[0]
+    one, other = (shorten(repr(getattr(r, name)), 60) for r in (old, new))
+    raise DataError(
+        f"{where}: two records of {describe(old.cell)}, scoring {old.key[1]}, differ in"
+        f" {', '.join(names[:5])}: {name} is {one} in that of {old.started} and {other} in that"
+        f" of {new.started}; keep the one that is right, delete the line of the other"
     )
 
 
-def phrasing_digest(templates: Sequence[Template]) -> str:
-    """Identity of the templates a task was asked with."""
-    return digest([[t.id, t.input, t.target, t.answers] for t in templates])
+def _note(rows: Mapping[str, Examples], at: Path) -> None:
+    """Add lines to examples.jsonl, the lock being held."""
+    known = _same_examples(rows, at)
+    if set(rows) - set(known):
+        ordered = sorted((known | rows).values(), key=lambda r: (r.task, r.data))
+        _write(at / LISTED, map(asdict, ordered))
+
+
+def _same_examples(rows: Mapping[str, Examples], at: Path) -> dict[str, Examples]:
+    """What examples.jsonl has; `DataError` if it knows others under a digest of `rows`."""
+    known = _read_examples(at / LISTED)
+    for mark, row in rows.items():
+        if known.get(mark, row) != row:
+            raise DataError(
+                f"{at / LISTED}: {mark}: other ids or groups of task {row.task} than those at"
+                " hand; restore the file with git, or delete that line"
+            )
+    return known
 
 
 def load(at: Path) -> list[Record]:
@@ -233,33 +197,64 @@ def load(at: Path) -> list[Record]:
     Raises
     ------
     DataError
-        Naming file, line and field of a record that is not one.
+        Naming file, line and field of a record that is not one, and both
+        places where a cell has two values.
     """
-    return [record for path in sorted(at.glob("*.jsonl")) for record in _read(path)]
+    found: dict[tuple, tuple[Path, int, Record]] = {}
+    for path in sorted(at.glob("*.jsonl")):
+        if path.name != LISTED:
+            for number, record in _numbered(path):
+                first = found.setdefault(record.key, (path, number, record))
+                if first[2] is not record:
+                    _once(first, path, number, record)
+    return [record for _, _, record in found.values()]
+
+
+def _once(first: tuple[Path, int, Record], path: Path, number: int, record: Record) -> None:
+    if names := first[2].differs(record):
+        raise DataError(
+            f"{path}, line {number}: the same run, scoring and task ({record.task}) as"
+            f" {first[0]}, line {first[1]}, but another {', '.join(names[:5])}; delete the wrong"
+            " line, or restore the file with git"
+        )
 
 
 def groups(at: Path) -> dict[str, tuple[str, ...]]:
-    """Data digest -> the group of each example (its id where it has none)."""
+    """Data digest -> the group of each example (its id where it has none).
+
+    Raises
+    ------
+    DataError
+        Naming file and line of what is no list of examples.
+    """
     return {
-        mark: tuple(g or i for g, i in zip(row["groups"], row["ids"], strict=True))
-        for mark, row in _read_examples(at / "examples.jsonl").items()
+        mark: tuple(g or i for g, i in zip(row.groups, row.ids, strict=True))
+        for mark, row in _read_examples(at / LISTED).items()
     }
 
 
-def frame(records: Iterable[Record]) -> pd.DataFrame:
-    """Tidy table, one row per record.
+def matched(records: Iterable[Record], known: Mapping[str, Any], where: object) -> None:
+    """Raise `DataError` naming a record whose examples are not listed, or are others.
 
-    Columns are the factors, the scoring (as `asked_<field>`, since a model
-    may be tuned on one form and asked in another), the recipe's digest, and
-    the record's own fields.
+    Parameters
+    ----------
+    records
+        Those to be looked at.
+    known
+        Data digest -> examples, as `groups` gives them.
+    where
+        Place of the list, for the message.
     """
-    rows = []
     for record in records:
-        row = asdict(record)
-        factors, scoring, recipe = row.pop("factors"), row.pop("scoring"), row.pop("recipe")
-        asked = {f"asked_{name}": value for name, value in scoring.items()}
-        rows.append({**factors, **asked, "recipe": digest(recipe), **row})
-    return pd.DataFrame(rows)
+        listed = known.get(record.data)
+        n = None if listed is None else len(getattr(listed, "ids", listed))
+        if n != record.n:
+            found = "no line" if n is None else f"{n} examples"
+            raise DataError(
+                f"{where}: {found} for digest {record.data}, where the record of task"
+                f" {record.task} (run {record.run_id}) has {record.n} examples; restore the file"
+                " with git, or delete the record's line and compute it again"
+            )
 
 
 def missing(records: Iterable[Record], cells: Iterable[Cell]) -> list[Cell]:
@@ -268,79 +263,71 @@ def missing(records: Iterable[Record], cells: Iterable[Cell]) -> list[Cell]:
     return [cell for cell in cells if key_of(cell) not in known]
 
 
-def key_of(cell: Cell) -> tuple[str, str, str]:
-    """The key that the record of a cell has."""
-    factors, recipe, scoring, task = cell
-    return run_id(factors, recipe), digest(asdict(scoring)), task
+def require(records: Iterable[Record], cells: Iterable[Cell], command: str = "flanlib run") -> None:
+    """Raise `MissingResultError` naming the cells that no record fills.
 
-
-def require(records: Iterable[Record], cells: Iterable[Cell]) -> None:
-    """Raise `MissingResultError` naming each cell that no record fills."""
+    Parameters
+    ----------
+    records
+        Those there are.
+    cells
+        Those that have to be there.
+    command
+        Computes them.
+    """
     absent = missing(records, cells)
     if not absent:
         return
-    shown = "\n".join(f"  {describe(cell)}" for cell in absent[:50])
-    more = f"\n  and {len(absent) - 50} more" if len(absent) > 50 else ""
+    n = SHOWN if len(absent) <= SHOWN else SHOWN - 1
+    shown = "\n".join(f"  {describe(cell)}" for cell in absent[:n])
+    more = f"\n  and {len(absent) - n} more" if len(absent) > n else ""
     raise MissingResultError(
         f"{len(absent)} results are not recorded:\n{shown}{more}\n"
-        "compute them with `flanlib run`, or with `study.ensure()` in a notebook"
+        f"compute them with `{command}`, or with `study.ensure()` in a notebook"
     )
 
 
-def describe(cell: Cell) -> str:
-    """A cell in one line: what differs from the defaults."""
-    factors, recipe, scoring, task = cell
-    parts = [f"{factors.collection}/{task}", factors.arm, f"model {factors.model}"]
-    if factors.arm != "base":
-        parts += [f"held out {factors.held_out}", f"seed {factors.seed}"]
-    for settings, plain in ((factors, Factors()), (scoring, Scoring())):
-        for name, value in asdict(settings).items():
-            if name in {"collection", "model", "held_out", "arm", "seed"}:
-                continue
-            if value != getattr(plain, name):
-                parts.append(f"{name} {value}")
-    return ", ".join(parts) + f" (run {run_id(factors, recipe)})"
-
-
-@contextmanager
-def _lock(at: Path) -> Iterator[None]:
-    path = paths.CACHE / "locks" / f"{digest(str(at.resolve()))}.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-
-
-def _line(content: Mapping[str, Any]) -> str:
-    return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(", ", ": "))
-
-
-def _write(path: Path, lines: Iterable[str]) -> None:
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    temporary.replace(path)
+def _write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    with storage.writing(path) as file:
+        for row in rows:
+            text = json.dumps(row, ensure_ascii=False, allow_nan=False, separators=(", ", ": "))
+            file.write(f"{text}\n")
 
 
 def _read(path: Path) -> list[Record]:
-    if not path.is_file() or path.name == "examples.jsonl":
-        return []
-    records = []
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            try:
-                records.append(RECORD.validate_json(line))
-            except ValidationError as error:
-                first = error.errors()[0]
-                where = ".".join(map(str, first["loc"])) or "record"
-                raise DataError(
-                    f"{path}, line {number}: {where}: {first['msg']};"
-                    " restore the file with git, or delete the line and compute it again"
-                ) from None
-    return records
+    return [record for _, record in _numbered(path)]
 
 
-def _read_examples(path: Path) -> dict[str, dict[str, Any]]:
+def _numbered(path: Path) -> tuple[tuple[int, Record], ...]:
+    """Records of a file with their lines; a cell that stands there twice, once."""
+    if not path.is_file():
+        return ()
+    about = path.stat()
+    return _parsed(path, (about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino))
+
+
+@lru_cache(maxsize=8)
+def _parsed(path: Path, state: tuple[int, ...]) -> tuple[tuple[int, Record], ...]:
+    """Records of a file in a `state`, so that what did not change is read once."""
+    found: dict[tuple, tuple[int, Record]] = {}
+    remedy = "restore the file with git, or delete the line and compute it again"
+    for number, record in storage.read_lines(path, RECORD, remedy):
+        first = found.setdefault(record.key, (number, record))
+        if first[1] is not record:
+            _once((path, *first), path, number, record)
+    return tuple(found.values())
+
+
+def _read_examples(path: Path) -> dict[str, Examples]:
     if not path.is_file():
         return {}
-    with path.open(encoding="utf-8") as lines:
-        return {row["data"]: row for row in map(json.loads, lines)}
+    found: dict[str, Examples] = {}
+    for number, row in storage.read_lines(
+        path, EXAMPLES, "restore the file with git, or delete the line"
+    ):
+        if found.setdefault(row.data, row) != row:
+            raise DataError(
+                f"{path}, line {number}: digest {row.data} stands there twice, with other"
+                " examples; delete the wrong line, or restore the file with git"
+            )
+    return found

@@ -16,14 +16,17 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from textwrap import shorten
 from typing import IO, Any
 
 from filelock import FileLock
+from pydantic import TypeAdapter, ValidationError
 
 from flanlib import parts
 from flanlib.errors import DataError, ParameterError
 
 LOCK = ".lock"
+CONFLICT = (b"<<<<<<<", b"|||||||", b"=======", b">>>>>>>")
 
 
 @contextmanager
@@ -204,6 +207,46 @@ class _File:
                 self.file.close()
         if self.part:
             self.part.unlink(missing_ok=True)
+
+
+def read_lines(path: str | Path, kind: TypeAdapter, remedy: str) -> Iterator[tuple[int, Any]]:
+    """Lines of JSON as what they have to be, each with its number, from 1.
+
+    Parameters
+    ----------
+    path
+        File to read.
+    kind
+        What each line has to be.
+    remedy
+        What to do about a damaged line; ends the message of the error.
+
+    Raises
+    ------
+    DataError
+        Naming file, line and field of a line that is something else, is not
+        UTF-8, or is a mark that a merge has left.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); {remedy}") from None
+    for number, line in enumerate(content.splitlines(), 1):
+        if line.startswith(CONFLICT):
+            problem = "a mark that a merge with conflicts has left"
+            raise DataError(f"{path}, line {number}: {problem}; {remedy}")
+        try:
+            line.decode("utf-8")
+            found = kind.validate_json(line)
+        except UnicodeDecodeError as error:
+            problem = f"not UTF-8 ({error.reason} at byte {error.start + 1})"
+            raise DataError(f"{path}, line {number}: {problem}; {remedy}") from None
+        except ValidationError as error:
+            first = error.errors(include_input=False)[0]
+            where = ".".join(map(str, first["loc"])) or "line"
+            problem = shorten(f"{where}: {first['msg']}", 300)
+            raise DataError(f"{path}, line {number}: {problem}; {remedy}") from None
+        yield number, found
 
 
 def _target(path: str | Path) -> Path:

@@ -1,5 +1,6 @@
 """The study: a grid of runs, loaded where recorded, computed where missing."""
 
+import shlex
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -15,8 +16,10 @@ from flanlib.config import Factors, Recipe, run_id
 from flanlib.profiles import Settings
 from flanlib.results import Cell, Record, Scoring
 from flanlib.scoring import asking
-from flanlib.studies import agreement, estimates, runs
+from flanlib.studies import agreement, estimates, ledger, runs, validity
+from flanlib.studies.plans import base_run as base_run
 from flanlib.studies.runs import Job
+from flanlib.studies.validity import Today
 
 ASKED = Scoring()
 BARE = Scoring(show_options=False)
@@ -54,12 +57,28 @@ class Study:
     @property
     def at(self) -> Path:
         """Folder of this study's records."""
-        return results.folder(self.catalogue.name, self.settings.behind.results)
+        return results.folder(self.settings.collection, self.settings.behind.results)
 
     @property
     def again_at(self) -> Path:
-        """Folder of records computed again, for comparison."""
-        return results.folder(self.catalogue.name, paths.BUILD / "recomputed")
+        """Folder of the records that these settings computed again, for comparison."""
+        return paths.BUILD / "recomputed" / profiles.label(self.settings)
+
+    @property
+    def today(self) -> Today:
+        """What records are held against: rows, templates and weights as they are now."""
+        behind = self.settings.behind
+        return Today(self.catalogue, self.settings.rows, behind.train_limit, self.below)
+
+    @property
+    def command(self) -> str:
+        """The command line that computes what this study needs."""
+        return shlex.join(["flanlib", "run", "--only", self.figure, *self.settings.options])
+
+    @property
+    def figure(self) -> str:
+        """Name of the figure that the study is for, as the command line has it."""
+        return "fig5"
 
     @property
     def note(self) -> str:
@@ -139,7 +158,7 @@ class Study:
 
     def grid(self) -> pd.DataFrame:
         """One row per run: run, arm, held out, tasks, scores, recorded."""
-        known = {record.key for record in results.load(self.at)}
+        known = {record.key for record in self.current(self.at)}
         rows = []
         for job in self.jobs(self.cells(), self.at):
             cells = [(job.factors, job.recipe, *asked) for asked in job.asked]
@@ -157,20 +176,7 @@ class Study:
 
     def split(self, cluster: str) -> pd.DataFrame:
         """What holding a cluster out does: columns cluster, role, why, tasks."""
-        split = self.catalogue.held_out(cluster)
-        roles = {task.key: "tuning" for task in split.tuning}
-        roles |= {task.key: "evaluation" for task in split.evaluation}
-        rows = [
-            (
-                task.cluster,
-                roles.get(task.key, "removed"),
-                split.removed.get(task.key, ""),
-                task.key,
-            )
-            for task in self.catalogue.tasks.values()
-        ]
-        table = pd.DataFrame(rows, columns=["cluster", "role", "why", "tasks"])
-        return table.groupby(["cluster", "role", "why"], sort=False, as_index=False).agg(", ".join)
+        return ledger.roles(self.catalogue, cluster)
 
     def prompt(self, cluster: str) -> str:
         """An unseen question of a cluster as a model reads it, and the answer."""
@@ -192,10 +198,9 @@ class Study:
         See `table`. Clusters named in `recompute` are tuned and scored again
         and take the place of this seed's records.
         """
-        fresh = [cluster for cluster in self.settings.again if cluster in self.tasks]
-        others = [cluster for cluster in self.tasks if cluster not in fresh]
+        fresh, others = self.again, [key for key in self.tasks if key not in self.again]
         if others:
-            cells = results.missing(results.load(self.at), self.cells(others))
+            cells = results.missing(self.current(self.at), self.cells(others))
             self.compute(cells, self.at, jobs)
         if fresh:
             shutil.rmtree(self.again_at, ignore_errors=True)
@@ -207,11 +212,45 @@ class Study:
 
         Raises
         ------
+        StaleResultError
+            Naming what changed since records were made, and for which tasks.
         MissingResultError
             Naming each cell of this study's seed that is not on record.
         """
-        results.require(results.load(self.at), self.cells())
-        return self.table()
+        if others := [key for key in self.tasks if key not in self.again]:
+            self.require(self.cells(others), self.at)
+        if self.again:
+            self.require(self.cells(self.again), self.again_at)
+        return self.table(again=self.again)
+
+    @property
+    def again(self) -> list[str]:
+        """Clusters whose recomputed records take the place of recorded ones."""
+        return [cluster for cluster in self.settings.again if cluster in self.tasks]
+
+    def require(self, cells: Sequence[Cell], at: Path) -> None:
+        """Raise, as `load`, if a folder lacks a current record of one of some cells.
+
+        Parameters
+        ----------
+        cells
+            Those that are asked for.
+        at
+            Folder of records.
+        """
+        validity.require(cells, results.load(at), self.today, self.command)
+
+    def current(self, at: Path) -> list[Record]:
+        """Records of a folder that belong to this study and to today; every seed.
+
+        Parameters
+        ----------
+        at
+            Folder of records.
+        """
+        ways = {_way(cell) for cell in self.cells()}
+        found = [record for record in results.load(at) if _way(record.cell) in ways]
+        return validity.current(found, self.today)
 
     def compute(self, cells: Sequence[Cell], at: Path, jobs: int = 0) -> None:
         """Tune and score what cells ask for, `jobs` runs at a time; add the records."""
@@ -221,7 +260,7 @@ class Study:
             runs.make_rehearsal_model(self.settings.model)
         wanted = self.jobs(cells, at)
         runs.run(wanted, min(jobs or runs.processes(), len(wanted)))
-        results.require(results.load(at), cells)
+        self.require(cells, at)
 
     def table(self, again: Sequence[str] = ()) -> pd.DataFrame:
         """Chance, arms and gains of all recorded seeds, as `estimates.table`.
@@ -239,10 +278,12 @@ class Study:
         known = {r.key: r for r in self.records(self.at)} | fresh
         complete = agreement.whole_seeds(list(known.values()))
         groups = results.groups(self.at) | results.groups(self.again_at)
+        results.matched(complete, groups, self.at / results.LISTED)
+        validity.tell(complete, self.today)
         parts = [estimates.chance(complete), estimates.table(complete, groups, GAINS)]
         table = pd.concat(parts, ignore_index=True)
         source = np.where(table["cluster"].isin(list(again)), "recomputed", "recorded")
-        return _ordered(table.assign(source=source), list(self.catalogue.clusters))
+        return estimates.ordered(table.assign(source=source), list(self.catalogue.clusters), ARMS)
 
     def records(self, at: Path) -> list[Record]:
         """Records of this study's model, recipe and scoring; every seed.
@@ -250,8 +291,7 @@ class Study:
         A task that generates has no OPTIONS block to leave out: its base
         record stands for both ways of asking.
         """
-        ways = {_way(cell) for cell in self.cells()}
-        found = [record for record in results.load(at) if _way(record.cell) in ways]
+        found = self.current(at)
         return found + [
             replace(record, scoring=self._scoring(BARE))
             for record in found
@@ -266,8 +306,7 @@ class Study:
         RunError
             Naming each value that does not agree.
         """
-        again = [c for c in self.settings.again if c in self.tasks]
-        fresh = [r for r in self.records(self.again_at) if r.cluster in again]
+        fresh = [r for r in self.records(self.again_at) if r.cluster in self.again]
         verdict = agreement.compare(self.records(self.at), fresh)
         agreement.require(verdict)
         return verdict
@@ -305,33 +344,7 @@ class Study:
         return [(factors, recipe, self._scoring(ASKED), t.key) for t in self.tasks[cluster]]
 
 
-def base_run(collection: str, settings: Settings, cluster: str) -> tuple[Factors, Recipe]:
-    """The run of an untuned model: no seed, and only what scoring needs.
-
-    What tuning alone uses keeps its default, so that a change of the tuning
-    recipe leaves the base's records valid.
-    """
-    recipe = settings.behind.recipe
-    kept = ("quantization", "max_input_tokens", "max_target_tokens")
-    return (
-        Factors(collection=collection, model=settings.model, held_out=cluster, arm="base", seed=0),
-        Recipe(**{name: getattr(recipe, name) for name in kept}),
-    )
-
-
 def _way(cell: Cell) -> tuple:
     """A cell but for its seed: what records of one arm have in common."""
     factors, recipe, scoring, task = cell
     return replace(factors, seed=0), recipe, scoring, task
-
-
-def _ordered(table: pd.DataFrame, clusters: list[str]) -> pd.DataFrame:
-    rank = {key: n for n, key in enumerate([*clusters, estimates.ALL])}
-    arms = {key: n for n, key in enumerate(ARMS)}
-    keyed = table.assign(
-        _cluster=table["cluster"].map(rank),
-        _whole=table["dataset"] == "",
-        _arm=table["arm"].map(arms).fillna(len(arms)),
-    )
-    ordered = keyed.sort_values(["_cluster", "_whole", "dataset", "_arm", "arm"], kind="stable")
-    return ordered.drop(columns=["_cluster", "_whole", "_arm"]).reset_index(drop=True)

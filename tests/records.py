@@ -1,7 +1,11 @@
 """Made-up records for tests; never written below data/."""
 
+from flanlib import catalogue as catalogues
+from flanlib import contents, results, weights
 from flanlib.config import Factors, Recipe, run_id
+from flanlib.errors import DataError
 from flanlib.results import Record, Scoring
+from flanlib.scoring import asking
 
 
 def make_record(task="rte", *, value=50.0, scores=None, factors=None, scoring=None, **changes):
@@ -39,4 +43,26 @@ def pretend(job):
     """A job's work, without a model: a file that says it was done."""
     job.tell("half way")
     (job.at / job.factors.held_out).write_text(job.factors.arm)
+    return 0.1
+
+
+def scored(job, value=50.0):
+    """A job's work, without a model: records of today's rows, templates and weights."""
+    found = catalogues.load(job.collection)
+    try:
+        base = weights.fingerprint(job.factors.model)
+    except DataError:
+        base = ""
+    for scoring, key in job.asked:
+        task = found.task(key)
+        examples = asking.examples_of(found, task, scoring, job.rows)
+        record = make_record(
+            key, factors=job.factors, recipe=job.recipe, scoring=scoring, value=value,
+            run_id=run_id(job.factors, job.recipe), scores=(value,) * len(examples),
+            **{name: getattr(task, name) for name in ("dataset", "cluster", "kind", "metric")},
+            data=results.note_examples(examples, job.at), base_digest=base,
+            phrasing=contents.phrasing(found, task, scoring), mixture="m" * 12,
+            training_data=contents.training(found, job.chain, scoring, task, job.rows)[0],
+        )  # fmt: skip
+        results.append([record], job.at, stale=lambda old: True)
     return 0.1

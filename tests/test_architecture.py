@@ -33,9 +33,9 @@ scoring.tree scoring.opened scoring.likelihood scoring.generate
 training.folding training.memory training.trainer training.result tune
 score scoring.shards scoring.choices scoring.answers scoring.tokens scoring.counts metrics
 micro.probes micro.pretrain
-provenance results scoring.asking prompts.exemplars scoring.sheets
+provenance schema results scoring.asking contents prompts.exemplars scoring.sheets
 studies.estimates studies.agreement studies.ledger studies.scrutiny studies.leaks
-studies.plans
+studies.plans studies.differences studies.validity
 studies.runs study studies.axes
 figures.style figures.boxes figures.* figures
 notebook reporting.batch
@@ -48,7 +48,7 @@ commands.arguments commands.doctor commands.verbs commands.verbs_study commands.
 TORCH_FREE = """
 commands.arguments cli commands.verbs commands.verbs_study commands.verbs_sweep commands.doctor
 reporting.batch notebook figures study studies.axes studies.runs results studies.estimates
-studies.ledger weights prompts.rendering mixture report studies.sweep prompts.export prompts.exemplars
+studies.ledger studies.validity weights prompts.rendering mixture report studies.sweep prompts.export prompts.exemplars
 scoring.sheets rows.hub
 """.split()
 

@@ -1,13 +1,18 @@
 """Records: one line per key, sorted, checked, and nothing filled in."""
 
 import json
+import os
+import re
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 from records import make_record
 
-from flanlib import provenance, results
+from flanlib import paths, provenance, results
 from flanlib.config import Factors
 from flanlib.errors import DataError, MissingResultError
 from flanlib.results import Scoring
@@ -38,7 +43,7 @@ def test_lines_are_sorted_and_known_keys_skipped(tmp_path):
 def test_arms_have_their_own_files(tmp_path):
     base = make_record(factors=Factors(collection="toy", model="m", arm="base"))
     results.append([make_record(), base], tmp_path)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["base.jsonl", "tuned.jsonl"]
+    assert sorted(p.name for p in tmp_path.glob("*.jsonl")) == ["base.jsonl", "tuned.jsonl"]
 
 
 def test_scoring_is_part_of_the_key(tmp_path):
@@ -57,6 +62,9 @@ def test_parallel_appends_lose_nothing(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"scores": (1e9, -1e9)}, "less than or equal to 100"),
+        ({"scores": (float("nan"), 0.0)}, "finite|less than|greater than"),
+        ({"low": float("inf")}, "finite"),
         ({"value": 51.0, "templates": {"a": 50.0}}, "mean of its templates"),
         ({"n": 3}, "2 scores"),
         ({"run_id": "0" * 12}, "that of its settings"),
@@ -75,6 +83,127 @@ def test_an_altered_line_is_named(tmp_path):
     path.write_text(text)
     with pytest.raises(DataError, match=r"tuned\.jsonl, line 1: .*mean of its templates"):
         results.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (b"<<<<<<< HEAD", "line 2: a mark that a merge"),
+        (b"\xff{}", r"line 2: not UTF-8 \(invalid start byte at byte 1\)"),
+        (b"\x00\x00", "line 2: "),
+        (b"", "line 2: "),
+        (b"[" * 5_000, "line 2: "),
+        (b"null", "line 2: "),
+    ],
+)
+@pytest.mark.parametrize("name", ["tuned.jsonl", "examples.jsonl"])
+def test_damage_is_named_by_file_and_line(name, damage, message, tmp_path):
+    results.append([make_record()], tmp_path)
+    results.note_examples([Example("rte", "0", {}, None, None, ("a",))], tmp_path)
+    with (tmp_path / name).open("ab") as file:
+        file.write(damage + b"\n")
+    with pytest.raises(DataError, match=message) as error:
+        results.load(tmp_path) if name == "tuned.jsonl" else results.groups(tmp_path)
+    assert name in str(error.value) and len(str(error.value)) < 500
+
+
+def test_examples_that_contradict_themselves_are_named(tmp_path):
+    row = {"data": "a" * 12, "task": "rte", "ids": ["0", "1"], "groups": [""]}
+    path = tmp_path / "examples.jsonl"
+    path.write_text(json.dumps(row) + "\n")
+    with pytest.raises(DataError, match=r"examples\.jsonl, line 1: .*2 ids but 1 groups"):
+        results.groups(tmp_path)
+    lines_ = [json.dumps({**row, "groups": groups}) for groups in (["", ""], ["", "g"])]
+    path.write_text("\n".join(lines_))
+    with pytest.raises(DataError, match=r"line 2: digest a{12} stands there twice"):
+        results.groups(tmp_path)
+
+
+def test_examples_have_to_be_those_of_the_record(tmp_path):
+    record = make_record()
+    known = {record.data: ("0", "1")}
+    results.matched([record], known, "there")
+    with pytest.raises(DataError, match=r"there: no line for digest d{12}.*task rte"):
+        results.matched([record], {}, "there")
+    with pytest.raises(DataError, match=r"there: 3 examples.* has 2 examples"):
+        results.matched([record], {record.data: ("0", "1", "2")}, "there")
+
+
+def test_two_values_for_one_cell_are_named_by_both_lines(tmp_path):
+    results.append([make_record()], tmp_path)
+    path = tmp_path / "tuned.jsonl"
+    other = json.dumps(asdict(make_record(value=60.0)))
+    same = json.dumps({**asdict(make_record()), "wall_s": 9.0})
+    path.write_text(path.read_text() + same + "\n")
+    assert len(results.load(tmp_path)) == 1
+    path.write_text(path.read_text() + other + "\n")
+    with pytest.raises(DataError, match=r"tuned\.jsonl, line 3: .*tuned\.jsonl, line 1, .*value"):
+        results.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"value": 60.0, "templates": {"a": 60.0}}, {"data": "e" * 12}, {"base_digest": "b" * 12}],
+)
+def test_another_record_of_a_cell_is_neither_dropped_nor_taken(changes, tmp_path):
+    old, new = make_record(base_digest="a" * 12), make_record(**changes)
+    results.append([old], tmp_path)
+    before = (tmp_path / "tuned.jsonl").read_bytes()
+    with pytest.raises(DataError, match=f"rte.*{next(iter(changes))}"):
+        results.append([make_record("cb"), new], tmp_path)
+    assert (tmp_path / "tuned.jsonl").read_bytes() == before
+    if "value" in changes:
+        with pytest.raises(DataError, match="value"):
+            results.append([new], tmp_path, stale=lambda record: True)
+        return
+    assert results.append([new], tmp_path, stale=lambda record: record == old) == 1
+    assert results.load(tmp_path) == [new]
+
+
+def test_an_older_record_reads_and_says_nothing_of_what_it_does_not_know(tmp_path):
+    old = asdict(make_record())
+    del old["training_data"], old["base_digest"]
+    (tmp_path / "tuned.jsonl").write_text(json.dumps(old) + "\n")
+    (found,) = results.load(tmp_path)
+    assert (found.training_data, found.base_digest) == ("", "")
+    assert results.append([make_record(base_digest="b" * 12)], tmp_path) == 0
+
+
+WRITER = """
+import sys; from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from records import make_record; from flanlib import results; from flanlib.config import Factors
+for seed in range(int(sys.argv[3]), int(sys.argv[3]) + 8):
+    results.append([make_record(factors=Factors(collection="toy", seed=seed))], Path(sys.argv[2]))
+"""
+
+
+def test_processes_with_build_folders_of_their_own_lose_nothing(tmp_path):
+    def start(n):
+        environment = {**os.environ, "FLANLIB_BUILD": str(tmp_path / f"build-{n}")}
+        command = [sys.executable, "-c", WRITER, Path(__file__).parent, tmp_path / "at", 8 * n]
+        return subprocess.Popen([*map(str, command)], env=environment)
+
+    assert [one.wait() for one in [start(n) for n in range(3)]] == [0, 0, 0]
+    assert len(results.load(tmp_path / "at")) == 24
+
+
+def test_a_folder_elsewhere_has_records_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "DATA", tmp_path / "data")
+    own, other, spaced = (tmp_path / p for p in ("data/micro", "else/micro", "else/my  pets"))
+    for one in (own, other, spaced):
+        one.mkdir(parents=True)
+    monkeypatch.chdir(other)
+    at = tmp_path / "results"
+    assert results.folder("micro", at) == results.folder(own, at) == at / "micro"
+    assert results.folder(f"{other}/../../data/micro", at) == at / "micro"
+    found = results.folder(other, at)
+    assert found == results.folder("./", at) == results.folder("../micro", at)
+    assert found.name.startswith("micro-") and len(found.name) == len("micro-") + 8
+    assert results.folder(tmp_path / "nowhere" / "micro", at).parent == at
+    names = {results.folder(x, at).name for x in (other, spaced, "..", "/", "./", tmp_path)}
+    assert len(names) == 4 and not names & {"", ".", "..", "micro"}
+    assert all(re.fullmatch(r"[\w-]+", name) for name in names)
 
 
 def test_every_missing_cell_is_named():

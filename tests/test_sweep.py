@@ -4,13 +4,12 @@ import json
 from dataclasses import replace
 
 import pytest
-from records import make_record
+from records import scored
+from toy_collection import patch, reworded
 
 from flanlib import cli, paths, profiles, results, study
-from flanlib.config import run_id
-from flanlib.errors import MissingResultError, ParameterError
+from flanlib.errors import DataError, MissingResultError, ParameterError, StaleResultError
 from flanlib.profiles import Settings
-from flanlib.rows.adapters import Example
 from flanlib.studies import runs, sweep
 
 
@@ -27,15 +26,7 @@ def worked(monkeypatch):
 
     def compute(job):
         done.append(job.title)
-        for scoring, task in job.asked:
-            example = Example(task, "0", {"text": task}, None, None, (task,))
-            mark = results.note_examples([example], job.at)
-            record = make_record(
-                task, factors=job.factors, recipe=job.recipe, scoring=scoring, data=mark,
-                run_id=run_id(job.factors, job.recipe),
-            )  # fmt: skip
-            results.append([record], job.at)
-        return 0.1
+        return scored(job)
 
     monkeypatch.setattr(runs, "compute", compute)
     return done
@@ -122,6 +113,50 @@ def test_merging_adds_up_to_the_study(seeds, worked, tmp_path):
     assert all(line["recorded"] == line["scores"] for line in sweep.grid(seeds))
     known = results.groups(seeds[0].at)
     assert {record.data for record in results.load(seeds[0].at)} == set(known)
+
+
+def altered(folder, by):
+    """Every value on record in a folder moved, as if somebody had written it."""
+    for path in folder.glob("[!e]*.jsonl"):
+        found = [json.loads(line) for line in path.read_text().splitlines()]
+        for one in found:
+            one["value"] += by
+            one["templates"] = {key: value + by for key, value in one["templates"].items()}
+        path.write_text("".join(json.dumps(one) + "\n" for one in found))
+
+
+def test_what_was_altered_or_is_of_other_rows_is_not_merged(seeds, worked, tmp_path, monkeypatch):
+    (line,) = lines_of(seeds, arm="tuned", held_out="food", seed=1)
+    mine, other = tmp_path / "mine", tmp_path / "other"
+    for folder in (mine, other):
+        sweep.work(seeds, line["run"], folder)
+    altered(other, 20.0)
+    with pytest.raises(DataError, match=r"(?s)mine, .*other: .*toys/\w+, .*value, .* 50.0 .* 70.0"):
+        sweep.merge(seeds, [mine, other])
+    assert results.load(seeds[0].at) == []
+    with pytest.raises(MissingResultError):
+        sweep.merge(seeds, [mine])
+    before = results.load(seeds[0].at)
+    with pytest.raises(DataError, match="value"):
+        sweep.merge(seeds, [other])
+    assert results.load(seeds[0].at) == before and len(before) == 2
+    patch(monkeypatch, lambda example, *_: reworded(example, example.fields["text"] + "!"))
+    with pytest.raises(StaleResultError, match=r"(?s)mine: .*rows scored.*nothing was merged"):
+        sweep.merge(seeds, [mine])
+    assert sweep.work(seeds, line["run"])["computed"] == 2, "stale records give way"
+    with pytest.raises(StaleResultError):
+        sweep.merge(seeds, [mine])
+    now = results.load(seeds[0].at)
+    assert len(now) == 2 and not {r.data for r in now} & {r.data for r in before}
+
+
+def test_records_without_their_examples_are_not_merged(seeds, worked, tmp_path):
+    (line,) = lines_of(seeds, arm="tuned", held_out="food", seed=1)
+    sweep.work(seeds, line["run"], tmp_path / "mine")
+    (tmp_path / "mine" / "examples.jsonl").unlink()
+    with pytest.raises(DataError, match=r"examples\.jsonl: no line for digest"):
+        sweep.merge(seeds, [tmp_path / "mine"])
+    assert results.load(seeds[0].at) == []
 
 
 def test_mistakes_are_named(seeds, tmp_path):

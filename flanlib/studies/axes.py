@@ -5,13 +5,11 @@ of clusters that are held out together; an axis makes sure of them, puts
 groups and seeds together, and estimates values and differences.
 """
 
-import copy
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from flanlib import naming, profiles, results
@@ -19,10 +17,12 @@ from flanlib.catalogue import Task
 from flanlib.config import Factors, Recipe, run_id
 from flanlib.errors import ParameterError
 from flanlib.results import Cell, Record
-from flanlib.studies import estimates
-from flanlib.studies.plans import PLANS, Label, Point
+from flanlib.studies import validity
+from flanlib.studies.differences import table as _table
+from flanlib.studies.plans import PLANS, Label, Point, base_run
 from flanlib.studies.runs import Job
-from flanlib.study import ASKED, Study, base_run
+from flanlib.studies.validity import Today
+from flanlib.study import ASKED, Study
 
 ORDER = (
     "summarization",
@@ -204,7 +204,12 @@ class Axis(Study):
         jobs
             Runs at a time; 0 is as many as the machine has room for.
         """
-        self.compute(results.missing(results.load(self.at), self.cells()), self.at, jobs)
+        self.compute(results.missing(self.current(self.at), self.cells()), self.at, jobs)
+        return self.table()
+
+    def load(self) -> pd.DataFrame:
+        """What `ensure` gives, from records alone; see `Study.load` for what it raises."""
+        self.require(self.cells(), self.at)
         return self.table()
 
     def jobs(self, cells: Sequence[Cell], at: Path) -> list[Job]:
@@ -221,22 +226,58 @@ class Axis(Study):
             *found,
         ]
 
+    @property
+    def figure(self) -> str:
+        """Name of the figure, as the command line has it."""
+        return self.stem
+
+    @property
+    def again(self) -> list[str]:
+        """None: these runs are not computed a second time."""
+        return []
+
+    @property
+    def tried(self) -> list[int]:
+        """Seeds of which anything is on record, and this study's."""
+        known = {r.factors.seed for r in results.load(self.at) if r.factors.arm != "base"}
+        return list(dict.fromkeys([*sorted(known), self.settings.seed]))
+
+    @property
+    def today(self) -> Today:
+        """What records of any seed are held against."""
+        runs = {key: run for seed in self.tried for key, run in self.with_seed(seed).below.items()}
+        return replace(super().today, below=runs)
+
+    @cached_property
+    def wanted(self) -> dict[int, set[tuple]]:
+        """Seed -> keys of the records that its points ask for."""
+        return {
+            seed: {results.key_of(cell) for point in self.points(seed) for cell in point.cells}
+            for seed in self.tried
+        }
+
+    def current(self, at: Path) -> list[Record]:
+        """Records of a folder that belong to this figure and to today; every seed.
+
+        Parameters
+        ----------
+        at
+            Folder of records.
+        """
+        keys = set().union(*self.wanted.values())
+        found = [record for record in results.load(at) if record.key in keys]
+        return validity.current(found, self.today)
+
     @cached_property
     def seeds(self) -> tuple[int, ...]:
         """Seeds of which every cell is on record."""
-        known = results.load(self.at)
-        keys = {record.key for record in known}
-        tried = sorted({r.factors.seed for r in known if r.factors.arm != "base"})
-        return tuple(
-            seed
-            for seed in dict.fromkeys([*tried, self.settings.seed])
-            if all(results.key_of(c) in keys for p in self.points(seed) for c in p.cells)
-        )
+        keys = {record.key for record in self.current(self.at)}
+        return tuple(seed for seed, wanted in self.wanted.items() if wanted <= keys)
 
     def records(self, at: Path) -> list[Record]:
         """Records of this figure's points; every whole seed."""
-        wanted = {results.key_of(c) for s in self.seeds for p in self.points(s) for c in p.cells}
-        return [record for record in results.load(at) if record.key in wanted]
+        keys = set().union(*(self.wanted[seed] for seed in self.seeds))
+        return [record for record in self.current(at) if record.key in keys]
 
     def labelled(self) -> list[tuple[Point, list[Record]]]:
         """Points, seeds put together, each with its records in catalogue order."""
@@ -264,8 +305,11 @@ class Axis(Study):
         `<arm>, spread over templates` is a standard deviation.
         """
         if not self.seeds:
-            results.require(results.load(self.at), self.cells())
+            self.require(self.cells(), self.at)
         points, marks = self.labelled(), results.groups(self.at)
+        used = {record.key: record for _, records in points for record in records}.values()
+        results.matched(used, marks, self.at / results.LISTED)
+        validity.tell(used, self.today)
         parts = []
         for group in dict.fromkeys(point.group for point, _ in points):
             mine = [(point, records) for point, records in points if point.group == group]
@@ -279,70 +323,3 @@ def open_axis(stem: str, **given: object) -> Axis:
     if stem not in PLANS:
         raise ParameterError(f"no axis {stem!r}{naming.alternatives(stem, PLANS)}")
     return Axis(profiles.settings(**given), stem)
-
-
-def _table(points: Sequence[tuple[Point, list[Record]]], marks: dict) -> pd.DataFrame:
-    """Values and differences of the points of one group.
-
-    Points that are the same runs under two names are estimated once.
-    """
-    first: dict[tuple, str] = {}
-    names: dict[Label, str] = {}
-    naming: dict[int, str] = {}
-    copies: list[Record] = []  # a run may stand in several points
-    for point, mine in points:
-        name = "\t".join(point.label)
-        names[point.label] = first.setdefault(tuple(sorted(r.key for r in mine)), name)
-        if names[point.label] == name:
-            own = [copy.copy(record) for record in mine]
-            copies += own
-            naming |= {id(record): name for record in own}
-    pairs = {
-        (point.label, other): (names[point.label], names[other])
-        for point, _ in points
-        for other in point.against
-    }
-    gains = {f"{new}\t-\t{old}": (new, old) for new, old in pairs.values()}
-    found = estimates.table(copies, marks, gains, lambda record: naming[id(record)])
-    labels = list(names.items())
-    labels += [(_difference(new, old), f"{a}\t-\t{b}") for (new, old), (a, b) in pairs.items()]
-    rows = [found[found["arm"] == name].assign(arm=label[0], x=label[1]) for label, name in labels]
-    rows += [_spread(point, mine) for point, mine in points]
-    return pd.concat([*rows, estimates.chance(copies).assign(x="")], ignore_index=True)
-
-
-def _difference(new: Label, old: Label) -> Label:
-    """What a difference is called: two arms at one x, or two x of one arm."""
-    if new[0] == old[0]:
-        return f"{new[0]}, {new[1]} - {old[1]}", new[1]
-    return f"{new[0]} - {old[0]}", new[1]
-
-
-def _spread(point: Point, records: Sequence[Record]) -> pd.DataFrame:
-    """Standard deviation of a task's score over templates: means per cluster and of all."""
-    rows = [
-        (r.cluster, r.factors.seed, float(np.std(list(r.templates.values()), ddof=1)), r.n)
-        for r in records
-        if len(r.templates) > 1
-    ]
-    frame = pd.DataFrame(rows, columns=["cluster", "seed", "value", "n"])
-    found = frame.groupby("cluster", sort=False, as_index=False).agg(
-        value=("value", "mean"), n=("n", "sum"), seeds=("seed", "nunique")
-    )
-    found["n"] //= found["seeds"]
-    whole = {
-        "cluster": estimates.ALL,
-        "value": found["value"].mean(),
-        "n": found["n"].sum(),
-        "seeds": found["seeds"].min(),
-    }
-    if len(found) > 1:
-        found = pd.concat([found, pd.DataFrame([whole])], ignore_index=True)
-    return found.assign(
-        dataset="",
-        arm=f"{point.arm}, spread over templates",
-        x=point.x,
-        low=np.nan,
-        high=np.nan,
-        seeds=0 if point.arm == "base" else found["seeds"],
-    )

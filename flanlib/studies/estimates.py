@@ -158,6 +158,27 @@ def chance(records: Iterable[Record]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
+def ordered(table: pd.DataFrame, clusters: Sequence[str], arms: Sequence[str]) -> pd.DataFrame:
+    """A table with its rows by cluster, dataset and arm, means last.
+
+    Parameters
+    ----------
+    table
+        As `table` gives it.
+    clusters, arms
+        In their order; others come behind.
+    """
+    rank = {key: n for n, key in enumerate([*clusters, ALL])}
+    places = {key: n for n, key in enumerate(arms)}
+    keyed = table.assign(
+        _cluster=table["cluster"].map(rank),
+        _whole=table["dataset"] == "",
+        _arm=table["arm"].map(places).fillna(len(places)),
+    )
+    found = keyed.sort_values(["_cluster", "_whole", "dataset", "_arm", "arm"], kind="stable")
+    return found.drop(columns=["_cluster", "_whole", "_arm"]).reset_index(drop=True)
+
+
 def mean(parts: Sequence[Estimate]) -> Estimate:
     """Unweighted mean of estimates whose draws are independent or paired."""
     return Estimate(

@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from flanlib import sources, templates
 from flanlib.catalogue import Catalogue
 from flanlib.prompts.audit import columns
@@ -183,3 +185,29 @@ def _rows(catalogue: Catalogue, rows: str | Path | None) -> list[str]:
         for key, reason in why.items()
         if reason and catalogue.task(key).source.route != "manual"
     ]
+
+
+def roles(catalogue: Catalogue, cluster: str) -> pd.DataFrame:
+    """What holding a cluster out does: columns cluster, role, why, tasks.
+
+    Parameters
+    ----------
+    catalogue
+        Of the collection.
+    cluster
+        Its key; several with `+` between.
+    """
+    split = catalogue.held_out(cluster)
+    roles = {task.key: "tuning" for task in split.tuning}
+    roles |= {task.key: "evaluation" for task in split.evaluation}
+    rows = [
+        (
+            task.cluster,
+            roles.get(task.key, "removed"),
+            split.removed.get(task.key, ""),
+            task.key,
+        )
+        for task in catalogue.tasks.values()
+    ]
+    table = pd.DataFrame(rows, columns=["cluster", "role", "why", "tasks"])
+    return table.groupby(["cluster", "role", "why"], sort=False, as_index=False).agg(", ".join)

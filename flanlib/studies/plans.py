@@ -20,6 +20,7 @@ import numpy as np
 
 from flanlib.catalogue import Task
 from flanlib.config import Factors, Recipe, run_id
+from flanlib.profiles import Settings
 from flanlib.results import Cell
 from flanlib.studies.estimates import by
 
@@ -60,6 +61,20 @@ class Point:
         """This point with the cells of `other`, but for tasks that it asks already."""
         asked = {cell[2:] for cell in self.cells}
         return replace(self, cells=(*self.cells, *(c for c in other.cells if c[2:] not in asked)))
+
+
+def base_run(collection: str, settings: Settings, cluster: str) -> tuple[Factors, Recipe]:
+    """The run of an untuned model: no seed, and only what scoring needs.
+
+    What tuning alone uses keeps its default, so that a change of the tuning
+    recipe leaves the base's records valid.
+    """
+    recipe = settings.behind.recipe
+    kept = ("quantization", "max_input_tokens", "max_target_tokens")
+    return (
+        Factors(collection=collection, model=settings.model, held_out=cluster, arm="base", seed=0),
+        Recipe(**{name: getattr(recipe, name) for name in kept}),
+    )
 
 
 def paradigms(axis: Any) -> Iterator[Point]:

@@ -5,6 +5,7 @@ over processes and says what runs and how long is left.
 """
 
 import os
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -15,7 +16,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from flanlib import catalogue, naming, paths, provenance, results, storage
+from flanlib import catalogue, contents, naming, paths, provenance, results, storage, weights
 from flanlib.catalogue import Catalogue, Task
 from flanlib.config import Factors, Recipe, run_id
 from flanlib.errors import MissingResultError
@@ -60,6 +61,11 @@ class Job:
     rows: str = ""
     train_limit: int = 0
     quiet: bool = False
+
+    @property
+    def chain(self) -> list[tuple[Factors, Recipe]]:
+        """Settings of this run, and of the tuned model under it."""
+        return [(self.factors, self.recipe), *([self.under] if self.under else [])]
 
     @property
     def status(self) -> Path:
@@ -180,7 +186,7 @@ def compute(job: Job) -> float:
             **measured,
             **about,
         )
-        results.append([record], job.at)
+        results.append([record], job.at, stale=lambda old: True)
     return time.monotonic() - began
 
 
@@ -199,7 +205,6 @@ def score_task(
 
     began, started = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
     examples = asking.examples_of(found, task, scoring, job.rows)
-    asked = asking.asked_with(found, task, scoring)
     rows = job.rows or None
     prompts = exemplars.prompts_of(
         found, task, examples, scoring, job.recipe, tokenizer=tokenizer, rows=rows
@@ -215,7 +220,10 @@ def score_task(
         **_measured(measured),
         "answering": choices.answering(table, scoring.choice) if task.kind == "rank" else {},
         "data": results.note_examples(examples, job.at),
-        "phrasing": results.phrasing_digest(asked),
+        "phrasing": contents.phrasing(found, task, scoring),
+        "training_data": contents.training(
+            found, job.chain, scoring, task, job.rows, job.train_limit
+        )[0],
         "sample": asking.sample(prompts[0], table),
         "started": started,
         "wall_s": round(time.monotonic() - began, 2),
@@ -279,6 +287,7 @@ def _model(job: Job) -> tuple[Any, Any, dict[str, Any]]:
         made = _tuned(job, factors, recipe, below)
         lm, tokenizer = made.load()
         about = {"mixture": made.mixture["digest"], "tuning": made.cost}
+    about["base_digest"] = weights.fingerprint(factors.model)
     about["device"] = devices.name_of(next(lm.parameters()).device.type)
     return lm, tokenizer, about
 
@@ -296,11 +305,27 @@ def _tuned(job: Job, factors: Factors, recipe: Recipe, adapter: Path | None = No
     return tune.tune(
         factors,
         recipe,
-        out=job.runs / run_id(factors, recipe),
+        out=_run_folder(job, factors, recipe, adapter),
         mixture=mixture,
         adapter=adapter,
         progress=job.tell,
     )
+
+
+def _run_folder(job: Job, factors: Factors, recipe: Recipe, adapter: Path | None) -> Path:
+    """Folder of a tuned run, emptied of what was tuned on other rows, words or weights."""
+    from flanlib.training import checkpoint
+
+    name, found = run_id(factors, recipe), catalogue.load(job.collection)
+    chain = job.chain if adapter else [(factors, recipe)]
+    digest, _ = contents.training(found, chain, rows=job.rows, limit=job.train_limit)
+    made_of = f"{digest} {weights.fingerprint(factors.model)}\n"
+    out, note = job.runs / name, job.runs / f"{name}.made-of"
+    if not note.is_file() or note.read_text(encoding="ascii", errors="replace") != made_of:
+        for folder in (out, checkpoint.folder(out)):
+            shutil.rmtree(folder, ignore_errors=True)
+        storage.write(note, made_of)
+    return out
 
 
 def make_rehearsal_model(name: str) -> None:

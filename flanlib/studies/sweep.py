@@ -4,20 +4,22 @@ Each run keeps its records in a folder of its own, so that machines share no
 file they write to; merging adds the folders to the records of the collection.
 """
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from flanlib import results
 from flanlib.config import digest, run_id
-from flanlib.errors import MissingResultError, ParameterError
+from flanlib.errors import DataError, MissingResultError, ParameterError, StaleResultError
 from flanlib.figures import open_for
 from flanlib.profiles import Settings
 from flanlib.reporting import batch
-from flanlib.results import Cell
-from flanlib.studies import runs
+from flanlib.results import Cell, Record
+from flanlib.studies import runs, validity
 from flanlib.studies.plans import PLANS
+from flanlib.studies.validity import Today
 from flanlib.study import Study
 
 MAIN = "fig5_zero_shot_gains"
@@ -54,7 +56,7 @@ def grid(studies: Sequence[Study]) -> list[dict[str, Any]]:
     and how many of them are on record; in `needs` the id of the tuned model
     under it (empty: none), in `asks` a digest of the scores.
     """
-    known = {record.key for record in results.load(studies[0].at)}
+    known = {record.key for record in _current(studies, studies[0].at)}
     lines: dict[str, dict[str, Any]] = {}
     for cell in _cells(studies):
         factors, recipe, _, task = cell
@@ -107,15 +109,16 @@ def work(studies: Sequence[Study], run: str, at: Path | None = None) -> dict[str
     if not cells:
         raise ParameterError(f"run {run!r}: `flanlib grid` with the same settings lists the runs")
     if at != home:
-        results.take([r for r in results.load(home) if r.run_id == run], home, at)
-    absent = results.missing(results.load(at), cells)
+        known = [r for r in _current(studies, home) if r.run_id == run]
+        results.take(known, [home], at, stale=_stale(studies))
+    absent = results.missing(_current(studies, at), cells)
     for study in studies:
         mine = set(study.cells())
-        missing = [c for c in results.missing(results.load(at), cells) if c in mine]
+        missing = [c for c in results.missing(_current(studies, at), cells) if c in mine]
         if missing and study.settings.profile == "rehearsal":
             runs.make_rehearsal_model(study.settings.model)
         runs.run([replace(job, at=at) for job in study.jobs(missing, home)])
-    results.require(results.load(at), cells)
+    validity.require(cells, results.load(at), _today(studies), _command(studies))
     return {"run": run, "scores": len(cells), "computed": len(absent), "records": str(at)}
 
 
@@ -131,14 +134,64 @@ def merge(studies: Sequence[Study], folders: Sequence[Path]) -> dict[str, Any]:
     ------
     MissingResultError
         If a folder is not there; or, after what there is was added, naming
-        each cell that is not on record.
+        cells that are not on record.
+    StaleResultError
+        If a record was made from other rows, templates or weights than those
+        of today; nothing is added then.
+    DataError
+        If two records of one cell differ, or one is of another collection;
+        nothing is added then.
     """
     if absent := [folder for folder in folders if not folder.is_dir()]:
         raise MissingResultError(f"{absent[0]}: no such folder of records")
-    at, cells = studies[0].at, _cells(studies)
-    new = sum(results.take(results.load(folder), folder, at) for folder in folders)
-    results.require(results.load(at), cells)
+    at, cells, today = studies[0].at, _cells(studies), _today(studies)
+    incoming = []
+    for folder in folders:
+        mine = results.load(folder)
+        _refuse(mine, folder, today)
+        incoming += mine
+    new = results.take(incoming, folders, at, stale=_stale(studies))
+    validity.require(cells, results.load(at), today, _command(studies))
     return {"scores": len(cells), "new": new, "records": str(at)}
+
+
+def _refuse(records: Sequence[Record], folder: Path, today: Today) -> None:
+    """Raise if records of a folder are not of this collection as it is today."""
+    name = today.catalogue.name
+    if strange := [r for r in records if r.factors.collection != name]:
+        raise DataError(
+            f"{folder}: {len(strange)} records are of collection"
+            f" {strange[0].factors.collection!r}, not of {name!r}; nothing was merged"
+        )
+    if changed := [(r, names) for r in records if (names := today.changed(r))]:
+        raise StaleResultError(
+            f"{folder}: {validity.described(changed)}\nnothing was merged; compute them anew with"
+            " `flanlib work`, on the same rows and templates as here"
+        )
+
+
+def _today(studies: Sequence[Study]) -> Today:
+    """What records of the studies are held against."""
+    below = {key: run for study in studies for key, run in study.today.below.items()}
+    return replace(studies[0].today, below=below)
+
+
+def _stale(studies: Sequence[Study]) -> Callable[[Record], bool]:
+    today = _today(studies)
+    return lambda record: bool(today.changed(record))
+
+
+def _current(studies: Sequence[Study], at: Path) -> list[Record]:
+    """Records of a folder that belong to the studies and to today."""
+    keys = {results.key_of(cell) for cell in _cells(studies)}
+    found = [record for record in results.load(at) if record.key in keys]
+    return validity.current(found, _today(studies))
+
+
+def _command(studies: Sequence[Study]) -> str:
+    """The command line that computes what studies lack."""
+    figures = list(dict.fromkeys(study.figure for study in studies))
+    return shlex.join(["flanlib", "run", "--only", *figures, *studies[0].settings.options])
 
 
 def _cells(studies: Sequence[Study]) -> list[Cell]:

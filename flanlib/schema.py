@@ -1,0 +1,273 @@
+"""What a record is: one task scored by one run, its key, and where it came from."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, fields
+from functools import cached_property
+from typing import Annotated, Any, Literal
+
+import pandas as pd
+from pydantic import Field, TypeAdapter
+from pydantic.dataclasses import dataclass
+
+from flanlib.config import STRICT, Factors, Form, Recipe, digest, run_id
+from flanlib.rows.adapters import Example
+from flanlib.templates import Template
+
+Choice = Literal["sum", "token", "byte", "pmi"]
+Percent = Annotated[float, Field(ge=-100, le=100)]
+TOLERANCE = 0.02  # percent points between a value and the mean of its templates
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Scoring:
+    """How a run is scored; part of a record's key.
+
+    Attributes
+    ----------
+    form
+        How questions are phrased.
+    show_options
+        Whether the OPTIONS block follows the request.
+    choice
+        How log-likelihoods of options of unequal length are compared.
+    split
+        `eval` is the test; recipes are chosen on `dev`.
+    max_examples
+        Most examples of one task; 0 is all of them.
+    shots
+        Solved train examples in front of each question, as many of them as
+        fit.
+    turned
+        Whether the OPTIONS block shows them in reverse.
+    """
+
+    form: Form = "instruction"
+    show_options: bool = True
+    choice: Choice = "sum"
+    split: Literal["eval", "dev"] = "eval"
+    max_examples: Annotated[int, Field(ge=0)] = 120
+    shots: Annotated[int, Field(ge=0, le=64)] = 0
+    turned: bool = False
+
+
+# What a record was made from: where it differs, a value may differ by right.
+CONDITIONS = (
+    "dataset",
+    "cluster",
+    "kind",
+    "metric",
+    "data",
+    "phrasing",
+    "mixture",
+    "training_data",
+    "base_digest",
+)
+LATER = ("training_data", "base_digest")  # empty in records that are older than they
+# What two makings of one value may differ in.
+CIRCUMSTANCES = frozenset(
+    {"tuning", "sample", "commit", "versions", "device", "started", "wall_s"}
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT | {"allow_inf_nan": False})
+class Record:
+    """One task scored by one run.
+
+    Attributes
+    ----------
+    value, stderr, low, high
+        Percent: mean over templates, its standard error over examples, and
+        the ends of its 95 % interval; None where one group is all there is.
+        A correlation may be negative.
+    chance
+        Percent that guessing one of the options gets; 0 for free text.
+    n
+        Examples scored.
+    templates
+        Template id -> value with that template, in percent.
+    scores
+        Per example, in the order of `examples.jsonl`: the mean over
+        templates, in percent. What paired intervals are made from.
+    signature
+        How the metric was computed, where a library says.
+    answering
+        Of a task that ranks: which options were chosen and how surely; see
+        `choices.answering`.
+    data, phrasing, mixture
+        Digests of the examples, of the templates they were asked with, and
+        of what the model was tuned on.
+    training_data
+        Digest of the rows and templates that the mixture, and exemplars, are
+        drawn from; empty where nothing is drawn, and in older records.
+    base_digest
+        Digest of the base model's weights; empty in older records.
+    tuning
+        What tuning the model took: `device`, `wall_s`, `n_tokens` (prompt
+        and target), `peak_memory_gib`. Empty for a base, and in records older
+        than this field.
+    sample
+        The first example as asked and as answered; for the eye.
+    """
+
+    run_id: str
+    factors: Factors
+    recipe: Recipe
+    scoring: Scoring
+    task: str
+    dataset: str
+    cluster: str
+    kind: Literal["rank", "generate"]
+    metric: str
+    value: Percent
+    stderr: float | None = None
+    low: float | None = None
+    high: float | None = None
+    chance: Annotated[float, Field(ge=0, le=100)]
+    n: Annotated[int, Field(ge=1)]
+    templates: Annotated[dict[str, Percent], Field(min_length=1)]
+    scores: tuple[Percent, ...]
+    signature: str = ""
+    answering: dict[str, Any] = Field(default_factory=dict)
+    data: str
+    phrasing: str
+    mixture: str = ""
+    training_data: str = ""
+    base_digest: str = ""
+    tuning: dict[str, float | str] = Field(default_factory=dict)
+    sample: dict[str, Any] = Field(default_factory=dict)
+    commit: str
+    versions: dict[str, str]
+    device: str
+    started: str
+    wall_s: Annotated[float, Field(ge=0)]
+
+    def __post_init__(self) -> None:
+        if (expected := run_id(self.factors, self.recipe)) != self.run_id:
+            raise ValueError(f"run_id {self.run_id} is not {expected}, that of its settings")
+        mean = sum(self.templates.values()) / len(self.templates)
+        if abs(mean - self.value) > TOLERANCE:
+            raise ValueError(f"value {self.value} is not {mean:.2f}, the mean of its templates")
+        if len(self.scores) != self.n:
+            raise ValueError(f"n is {self.n} but there are {len(self.scores)} scores")
+
+    @cached_property
+    def key(self) -> tuple[str, str, str]:
+        """What no two records share: run, scoring, task."""
+        return self.run_id, digest(asdict(self.scoring)), self.task
+
+    @property
+    def cell(self) -> "Cell":
+        """What this record fills."""
+        return self.factors, self.recipe, self.scoring, self.task
+
+    def differs(self, other: "Record") -> list[str]:
+        """Fields in which another making of this cell differs, those of circumstance apart.
+
+        Parameters
+        ----------
+        other
+            A record of the same key. A digest that one of the two does not
+            have yet tells nothing.
+        """
+        found = []
+        for field in fields(self):
+            mine, its = getattr(self, field.name), getattr(other, field.name)
+            unknown = field.name in LATER and "" in (mine, its)
+            if field.name in CIRCUMSTANCES or unknown or mine == its:
+                continue
+            if json.dumps(mine, default=str) != json.dumps(its, default=str):  # (1,) is [1] there
+                found.append(field.name)
+        return found
+
+    @property
+    def place(self) -> tuple:
+        """Where the line stands in its file."""
+        factors = self.factors
+        return factors.model, factors.held_out, self.task, factors.seed, *self.key
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Examples:
+    """Which examples a task was scored on; a line of `examples.jsonl`.
+
+    Attributes
+    ----------
+    data
+        Their digest, as records carry it.
+    ids, groups
+        Of each example, in order; an empty group is a group of its own.
+    """
+
+    data: Annotated[str, Field(min_length=1)]
+    task: str
+    ids: Annotated[tuple[str, ...], Field(min_length=1)]
+    groups: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.ids) != len(self.groups):
+            raise ValueError(f"{len(self.ids)} ids but {len(self.groups)} groups")
+
+
+RECORD = TypeAdapter(Record)
+EXAMPLES = TypeAdapter(Examples)
+Cell = tuple[Factors, Recipe, Scoring, str]  # what is scored how, and on which task
+
+
+def key_of(cell: Cell) -> tuple[str, str, str]:
+    """The key that the record of a cell has."""
+    factors, recipe, scoring, task = cell
+    return run_id(factors, recipe), digest(asdict(scoring)), task
+
+
+def describe(cell: Cell) -> str:
+    """A cell in one line: what differs from the defaults."""
+    factors, recipe, scoring, task = cell
+    parts = [f"{factors.collection}/{task}", factors.arm, f"model {factors.model}"]
+    if factors.arm != "base":
+        parts += [f"held out {factors.held_out}", f"seed {factors.seed}"]
+    for settings, plain in ((factors, Factors()), (scoring, Scoring())):
+        for name, value in asdict(settings).items():
+            if name in {"collection", "model", "held_out", "arm", "seed"}:
+                continue
+            if value != getattr(plain, name):
+                parts.append(f"{name} {value}")
+    return ", ".join(parts) + f" (run {run_id(factors, recipe)})"
+
+
+def data_digest(examples: Sequence[Example]) -> str:
+    """Identity of a list of examples, in order."""
+    return digest(
+        [[e.task, e.id, dict(e.fields), e.options, e.gold, e.answers, e.group] for e in examples]
+    )
+
+
+def phrasing_digest(templates: Sequence[Template], stop: str = "newline") -> str:
+    """Identity of the templates a task was asked with.
+
+    Parameters
+    ----------
+    templates
+        In their order.
+    stop
+        Where a written answer ends; see `Task.stop`. The line break is not part of the
+        digest, which is older than the choice.
+    """
+    found: list[Any] = [[t.id, t.input, t.target, t.answers] for t in templates]
+    return digest(found if stop == "newline" else [*found, stop])
+
+
+def frame(records: Iterable[Record]) -> pd.DataFrame:
+    """Tidy table, one row per record.
+
+    Columns are the factors, the scoring (as `asked_<field>`, since a model
+    may be tuned on one form and asked in another), the recipe's digest, and
+    the record's own fields.
+    """
+    rows = []
+    for record in records:
+        row = asdict(record)
+        factors, scoring, recipe = row.pop("factors"), row.pop("scoring"), row.pop("recipe")
+        asked = {f"asked_{name}": value for name, value in scoring.items()}
+        rows.append({**factors, **asked, "recipe": digest(recipe), **row})
+    return pd.DataFrame(rows)

@@ -1,0 +1,162 @@
+"""Records of other rows, words, metrics, weights or collections are never taken for today's."""
+
+import json
+import shutil
+
+import pytest
+from records import scored
+from toy_collection import CATALOGUE, patch, reworded
+
+from flanlib import catalogue, paths, results, study, templates
+from flanlib.errors import DataError, StaleResultError
+from flanlib.studies import runs, sweep, validity
+
+
+@pytest.fixture
+def worked(toys, monkeypatch):
+    """Titles of the jobs done for a study whose every cell is on record."""
+    base = paths.BUILD / "models" / "tiny"
+    base.mkdir(parents=True)
+    (base / "config.json").write_text("{}")
+    (base / "model.safetensors").write_bytes(b"weights")
+    done = []
+
+    def compute(job):
+        done.append(job.title)
+        return scored(job)
+
+    monkeypatch.setattr(runs, "compute", compute)
+    monkeypatch.setattr(validity, "_told", set())
+    opened().ensure(jobs=1)
+    done.clear()
+    return done
+
+
+def opened(**given):
+    return study.open_study(held_out="food, weather", **given)
+
+
+def edit_template(stem):
+    path = catalogue.load(opened().settings.collection).root / "templates" / f"{stem}.yaml"
+    path.write_text(path.read_text().replace("Way 3:", "Another way:"))
+    templates.load.cache_clear()
+
+
+def edit_catalogue(old, new):
+    path = catalogue.load(opened().settings.collection).root / "catalogue.yaml"
+    path.write_text(CATALOGUE.replace(old, new, 1))
+    catalogue.load.cache_clear()
+
+
+def change_rows(task, split):
+    def change(example, key, part):
+        changed = (key, part) == (task, split) and example.id.endswith("-1")
+        return reworded(example, f"{example.fields['text']} indeed") if changed else example
+
+    return change
+
+
+CHANGES = {
+    "rows": (
+        lambda m: patch(m, change_rows("soup", "eval")),
+        r"the rows scored: task soup",
+        {"base": 2, "tuned": 2},  # soup itself, and what it was kept away from
+    ),
+    "train rows": (
+        lambda m: patch(m, change_rows("spell", "train")),
+        r"tasks tuned on: tasks bread, soup, rain",
+        {"tuned": 3},
+    ),
+    "templates": (
+        lambda m: edit_template("soup"),
+        r"(?s)the templates asked: task soup\n.*tasks tuned on: task rain",
+        {"base": 2, "tuned": 2},
+    ),
+    "metric": (
+        lambda m: edit_catalogue("metric: accuracy", "metric: macro_f1"),
+        r"the metric, or the kind of the task: task rain",
+        {"base": 2, "tuned": 1},
+    ),
+    "weights": (
+        lambda m: (paths.BUILD / "models/tiny/model.safetensors").write_bytes(b"others"),
+        r"base model's weights: tasks bread, soup, rain",
+        {"base": 5, "tuned": 3},
+    ),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_changed_is_named_and_computed_anew(change, worked, monkeypatch):
+    make, message, stale = CHANGES[change]
+    assert opened().load()["source"].eq("recorded").all() and worked == []
+    make(monkeypatch)
+    with pytest.raises(StaleResultError, match=message) as error:
+        opened().load()
+    text = str(error.value)
+    assert (
+        "`flanlib run --only fig5 --held-out 'food, weather'`" in text
+        and len(text.splitlines()) <= 10
+    )
+    grid = opened().grid().groupby("arm")[["scores", "recorded"]].sum()
+    grid = (grid["scores"] - grid["recorded"]).to_dict()
+    assert {arm: n for arm, n in grid.items() if n} == stale
+    n = len(results.load(opened().at))
+    opened().ensure(jobs=1)
+    assert worked and len(results.load(opened().at)) == n, "new records take the old ones' place"
+    worked.clear()
+    opened().ensure(jobs=1)
+    assert worked == [] and len(opened().load())
+
+
+def test_an_axis_judges_as_the_study_does(worked, monkeypatch):
+    from flanlib.studies import axes
+
+    def axis():
+        return axes.open_axis("fig9_few_shot", held_out="weather")
+
+    axis().ensure(jobs=1)
+    worked.clear()
+    before = axis().load()
+    patch(monkeypatch, change_rows("rain", "train"))
+    with pytest.raises(StaleResultError, match="tasks tuned on: task rain"):
+        axis().load()
+    assert axis().seeds == (), "exemplars come from those rows"
+    axis().ensure(jobs=1)
+    assert len(worked) == 3, "whatever is asked with exemplars"
+    assert axis().load().equals(before)
+
+
+def test_a_copy_of_a_collection_has_records_and_grid_of_its_own(worked, tmp_path):
+    here = opened()
+    other = tmp_path / "else" / "toys"
+    shutil.copytree(here.catalogue.root, other)
+    there = opened(collection=str(other))
+    assert there.catalogue.name == here.catalogue.name and there.at != here.at
+    assert {line["recorded"] for line in sweep.grid([there])} == {0}
+    before = {p.name: p.read_bytes() for p in here.at.glob("*.jsonl")}
+    there.ensure(jobs=1)
+    assert worked and {p.name: p.read_bytes() for p in here.at.glob("*.jsonl")} == before
+
+
+def test_what_is_not_at_hand_is_told_once(worked, monkeypatch, capsys):
+    from flanlib import sources
+    from flanlib.errors import MissingResultError
+
+    def absent(*_, **__):
+        raise MissingResultError("no rows here")
+
+    monkeypatch.setattr(sources, "examples", absent)
+    for _ in range(2):
+        opened().load()
+    told = capsys.readouterr().err
+    assert told.count("the rows scored, for tasks") == 1 and "collection toys" in told
+
+
+def test_records_have_to_fit_their_examples(worked):
+    path = opened().at / "examples.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    for row in rows:
+        row["ids"], row["groups"] = row["ids"][:-1], row["groups"][:-1]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(DataError, match=r"examples\.jsonl: 2 examples for digest"):
+        opened().load()
