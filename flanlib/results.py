@@ -14,7 +14,7 @@ from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 from textwrap import shorten
-from typing import Any
+from typing import IO, Any
 
 from flanlib import paths, storage
 from flanlib.errors import DataError, MissingResultError
@@ -152,9 +152,9 @@ def _add(records: Sequence[Record], at: Path, stale: Callable[[Record], bool] | 
             known[record.key] = record
             changed[path] = known
             new += 1
-    for path, found in changed.items():
-        ordered = sorted(found.values(), key=lambda r: r.place)
-        _write(path, (asdict(r) for r in ordered))
+    with storage.together() as opened:
+        for path, found in changed.items():
+            _write(opened(path), map(asdict, sorted(found.values(), key=lambda r: r.place)))
     return new
 
 
@@ -176,7 +176,8 @@ def _note(rows: Mapping[str, Examples], at: Path) -> None:
     known = _same_examples(rows, at)
     if set(rows) - set(known):
         ordered = sorted((known | rows).values(), key=lambda r: (r.task, r.data))
-        _write(at / LISTED, map(asdict, ordered))
+        with storage.writing(at / LISTED) as file:
+            _write(file, map(asdict, ordered))
 
 
 def _same_examples(rows: Mapping[str, Examples], at: Path) -> dict[str, Examples]:
@@ -287,11 +288,10 @@ def require(records: Iterable[Record], cells: Iterable[Cell], command: str = "fl
     )
 
 
-def _write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    with storage.writing(path) as file:
-        for row in rows:
-            text = json.dumps(row, ensure_ascii=False, allow_nan=False, separators=(", ", ": "))
-            file.write(f"{text}\n")
+def _write(file: IO[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    for row in rows:
+        text = json.dumps(row, ensure_ascii=False, allow_nan=False, separators=(", ", ": "))
+        file.write(f"{text}\n")
 
 
 def _read(path: Path) -> list[Record]:
