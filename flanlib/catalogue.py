@@ -10,6 +10,7 @@ unseen when no dataset of its cluster, nor of a neighbouring cluster, was
 used in tuning.
 """
 
+import os
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -294,7 +295,8 @@ def load(collection: str | Path) -> Catalogue:
             raise DataError(f"{path}: task {task.key}: {wrong}")
     for name in ("dataset", "template_set"):
         _apart(path, name, (getattr(task, name) for task in tasks.values()))
-    return Catalogue(name=root.name, title=content.title, root=root, clusters=clusters, tasks=tasks)
+    name = Path(os.path.abspath(root)).name or "collection"  # of `./`, `..` and `/` as well
+    return Catalogue(name=name, title=content.title, root=root, clusters=clusters, tasks=tasks)
 
 
 def _unique(path: Path, what: str, items: Iterable[Any]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from flanlib.bounds import Seed
 from flanlib.config import STRICT, Recipe
 from flanlib.errors import ParameterError
 
+LONGEST = 180  # characters of a folder's name
 Name = Literal["micro", "gpu", "rehearsal"]
 
 
@@ -213,12 +214,12 @@ MEANINGS = {
 }
 
 
-def label(settings: Settings, **more: str) -> str:
+def label(settings: Settings, **more: object) -> str:
     """A name for folders of what was made with some settings: all that it depends on.
 
     The profile's name, then each setting that differs from what the profile
-    stands for; the seed is left out, since all seeds on record are drawn. A
-    path is shortened to its last part, and eight hex digits of the whole.
+    stands for. A path is shortened to its last part, and eight hex digits of
+    the whole.
 
     Parameters
     ----------
@@ -235,17 +236,23 @@ def label(settings: Settings, **more: str) -> str:
     own = {**settings.own, "held_out": "+".join(settings.clusters) if settings.held_out else ""}
     own |= {"recompute": "all" if settings.recompute == "all" else "+".join(settings.again), **more}
     own |= {"collection": paths.label(own["collection"])} if "collection" in own else {}
-    if "rows" in own:
-        own["rows"] = os.path.realpath(own["rows"])
-    chosen = {k: v for k, v in own.items() if v and k not in ("profile", "seed")}
-    return ",".join([settings.profile, *(f"{k}={_plain(str(v))}" for k, v in chosen.items())])
+    for name in ("rows", "model"):
+        if name in own and Path(own[name]).is_dir():
+            own[name] = os.path.realpath(own[name])
+    chosen = {k: _plain(str(v)) for k, v in own.items() if v != "" and k != "profile"}
+    text = ",".join([settings.profile, *(f"{k}={v}" for k, v in chosen.items())])
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}-{_hex(text)}"
 
 
 def _plain(value: str) -> str:
     """A value as a part of a folder's name; no two values give the same."""
     short = re.sub(r"[^\w.+-]+", "-", value.rstrip("/").rpartition("/")[2])[:60].strip("-.")
     same = short == value and short
-    return short if same else f"{short}-{sha256(value.encode(errors='replace')).hexdigest()[:8]}"
+    return short if same else f"{short}-{_hex(value)}"
+
+
+def _hex(text: str) -> str:
+    return sha256(text.encode(errors="surrogatepass")).hexdigest()[:8]
 
 
 def _option(name: str) -> str:

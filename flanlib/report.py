@@ -16,13 +16,13 @@ from typing import Any
 
 import pandas as pd
 
-from flanlib import figures, folders, notebook, paths, provenance, results, storage
+from flanlib import figures, folders, paths, provenance, results, storage
 from flanlib.errors import DataError, MissingResultError
 from flanlib.profiles import Settings
 from flanlib.prompts.audit import columns
 from flanlib.reporting import batch, costs, reference
 from flanlib.studies import agreement as agreements
-from flanlib.studies import ledger
+from flanlib.studies import ledger, validity
 from flanlib.study import Study, open_study
 
 PAGES = Path(__file__).with_name("pages")
@@ -91,7 +91,7 @@ class Report:
         return f"{rows}\n\n{self.verdict}"
 
 
-def write(settings: Settings, out: Path | None = None) -> Report:
+def write(settings: Settings, out: Path | None = None, more: Sequence[str] = ()) -> Report:
     """Write index.html, the notebooks' pages, and the API reference.
 
     Parameters
@@ -100,6 +100,8 @@ def write(settings: Settings, out: Path | None = None) -> Report:
         Those the notebooks were run with.
     out
         Folder; `build/report` if None.
+    more
+        Parameters of single notebooks, as NAME=VALUE.
 
     Raises
     ------
@@ -107,8 +109,8 @@ def write(settings: Settings, out: Path | None = None) -> Report:
         If no figure of these settings has been drawn.
     """
     out = folders.make(out or paths.REPORT)
-    given = batch.given(settings)
-    study = open_study(**given)
+    given = batch.given(settings, more)
+    study = open_study(**batch.parted(given)[0])
     sections = [s for stem in batch.stems() if (s := _section(stem, given, out)) is not None]
     if not sections:
         raise MissingResultError(
@@ -175,12 +177,15 @@ def verdict(agreement: pd.DataFrame, again: Sequence[str]) -> str:
 
 def _section(stem: str, given: dict[str, Any], out: Path) -> Section | None:
     """A figure's part of the page; None if it was not drawn."""
-    own = {name: value for name, value in given.items() if name in notebook.parameters(stem)}
-    study = figures.open_for(stem, **{**figures.USUAL.get(stem, {}), **own})
-    at = figures.folder(stem, study)
+    shared, own = batch.parted(batch.own(stem, given))
+    study = figures.open_for(stem, **{**figures.USUAL.get(stem, {}), **shared})
+    at = figures.folder(stem, study, **own)
     svg = at / f"{stem}.svg"
     if not svg.is_file():
         return None
+    if stem not in figures.WITHOUT_RECORDS:
+        known = results.load(study.at)
+        validity.refuse_stale(study.cells(), known, study.today, study.command)
     text, table = _drawn(svg)
     words = (figures.module(stem).__doc__ or "").strip().split("\n\n", 1)
     alt = re.search(r"<desc[^>]*>(.*?)</desc>", text, re.S)
@@ -192,7 +197,7 @@ def _section(stem: str, given: dict[str, Any], out: Path) -> Section | None:
         alt=unescape(alt[1]) if alt else "",
         table=table,
         about=_about(study),
-        page=_page(stem, study.settings.profile, out),
+        page=_page(stem, batch.label(given), out),
         folder=at,
     )
 
@@ -220,9 +225,9 @@ def _about(study: Study) -> str:
     return note + (f"Recomputed here: {again}." if again else "")
 
 
-def _page(stem: str, profile: str, out: Path) -> str:
+def _page(stem: str, name: str, out: Path) -> str:
     """Render an executed notebook; its address relative to the report."""
-    source = batch.folder(profile) / f"{stem}.ipynb"
+    source = batch.folder(name) / f"{stem}.ipynb"
     if not source.is_file():
         return ""
     import nbformat

@@ -163,7 +163,7 @@ def digest(found: Iterable[Example]) -> str:
 
 def cache_folder(catalogue: Catalogue, task: Task) -> Path:
     """Where a task's fetched rows are kept."""
-    return paths.CACHE / "rows" / catalogue.name / task.key
+    return paths.CACHE / "rows" / paths.label(catalogue.root) / task.key
 
 
 def folder(catalogue: Catalogue, task: Task, rows: Path | str | None) -> Path:

@@ -1,5 +1,7 @@
 """Figures: what is plotted and written, not pixels; no model needed."""
 
+import re
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -10,7 +12,7 @@ import pytest
 from matplotlib.colors import to_rgb
 from records import make_record
 
-from flanlib import figures, paths, published, study
+from flanlib import figures, paths, profiles, published, study
 from flanlib.config import Factors
 from flanlib.errors import DataError, MissingResultError, ParameterError
 from flanlib.figures import (
@@ -121,12 +123,39 @@ def test_a_figure_without_words_or_numbers_is_refused(table, tmp_path):
 def test_only_the_usual_study_writes_to_figures(micro):
     assert figures.folder("fig5_zero_shot_gains", micro) == paths.FIGURES
     part = study.Study(replace(micro.settings, held_out="nli"))
-    assert figures.folder("fig5_zero_shot_gains", part) == paths.BUILD / "figures" / "micro"
-    again = study.Study(replace(micro.settings, recompute="nli"))
-    assert figures.folder("fig5_zero_shot_gains", again).name == "recomputed"
+    at = paths.BUILD / "figures"
+    assert figures.folder("fig5_zero_shot_gains", part) == at / "micro,held_out=nli"
+    again = study.Study(replace(micro.settings, recompute="sentiment, nli"))
+    assert figures.folder("fig5_zero_shot_gains", again) == at / "micro,recompute=nli+sentiment"
+    for own, place in (({"dataset": "snli"}, paths.FIGURES), ({"dataset": "rte"}, at)):
+        found = figures.folder("fig4_templates", micro, **own)
+        assert found == place or found == place / "micro,dataset=rte"
     assert figures.folder("fig3_taxonomy", micro) != paths.FIGURES, "its usual one is flan"
     flan = study.open_study(collection="flan")
     assert figures.folder("fig3_taxonomy", flan) == paths.FIGURES
+
+
+def test_folders_of_figures_tell_apart_whatever_they_are_drawn_from(micro, tmp_path):
+    settings = {"profile": "micro", "collection": "micro", "model": "micro-2m"}
+    found = set()
+    for parent in ("a", "b"):
+        for part in ("rows", "models/m", "micro", "my pets"):
+            (tmp_path / parent / part).mkdir(parents=True)
+        shutil.copy(micro.catalogue.root / "catalogue.yaml", tmp_path / parent / "micro")
+        shutil.copy(micro.catalogue.root / "catalogue.yaml", tmp_path / parent / "my pets")
+        changes = [
+            {"rows": str(tmp_path / parent / "rows")},
+            {"model": str(tmp_path / parent / "models" / "m")},
+            {"collection": str(tmp_path / parent / "micro")},
+            {"collection": str(tmp_path / parent / "my pets")},
+        ]
+        for change in changes:
+            found.add(profiles.label(profiles.Settings(**{**settings, **change})))
+    assert len(found) == 8 and all(re.fullmatch(r"micro,\w+=[\w.-]+-[0-9a-f]{8}", x) for x in found)
+    same = profiles.Settings(**{**settings, "collection": str(micro.catalogue.root)})
+    assert profiles.label(same) == "micro", "another way of writing the usual collection"
+    long = profiles.label(profiles.Settings(**settings), dataset="x" * 999)
+    assert len(long) < 200
 
 
 def test_cluster_colours_are_distinct_also_in_grey_and_cover_the_catalogue(micro):

@@ -8,7 +8,7 @@ from records import scored
 from toy_collection import CATALOGUE, patch, reworded
 
 from flanlib import catalogue, paths, results, study, templates
-from flanlib.errors import DataError, StaleResultError
+from flanlib.errors import DataError, MissingResultError, StaleResultError
 from flanlib.studies import runs, sweep, validity
 
 
@@ -140,7 +140,6 @@ def test_a_copy_of_a_collection_has_records_and_grid_of_its_own(worked, tmp_path
 
 def test_what_is_not_at_hand_is_told_once(worked, monkeypatch, capsys):
     from flanlib import sources
-    from flanlib.errors import MissingResultError
 
     def absent(*_, **__):
         raise MissingResultError("no rows here")
@@ -160,3 +159,17 @@ def test_records_have_to_fit_their_examples(worked):
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     with pytest.raises(DataError, match=r"examples\.jsonl: 2 examples for digest"):
         opened().load()
+
+
+def test_recomputed_values_are_drawn_only_where_they_were_computed(worked):
+    again = opened(recompute="weather")
+    with pytest.raises(MissingResultError, match=r"(?s)toys/rain.*--recompute weather`"):
+        again.load()
+    again.ensure(jobs=1)
+    assert again.load().equals(again.table(again=["weather"]))
+    sources = again.load().groupby("cluster")["source"].unique().map(list).to_dict()
+    assert sources["weather"] == ["recomputed"] and sources["food"] == ["recorded"]
+    with pytest.raises(MissingResultError, match="toys/soup"):
+        opened(recompute="food").load()
+    assert opened().load()["source"].eq("recorded").all()
+    assert again.load()["source"].eq("recomputed").any(), "others leave it where it is"

@@ -299,16 +299,17 @@ def run(
     set
         Parameters that single notebooks have, such as cluster=nli.
     out
-        Folder for executed notebooks; without it, build/notebooks/PROFILE.
+        Folder for executed notebooks; without it, one below build/notebooks/
+        that is named by the settings.
     """
     from flanlib.reporting import batch
 
-    parameters = batch.for_each(batch.stems(only), batch.given(settings, set))
-    at = out or batch.folder(settings.profile)
+    given = batch.given(settings, set)
+    parameters = batch.for_each(batch.stems(only), given)
+    at = out or batch.folder(batch.label(given))
     failed = batch.run(parameters, at)
-    show(
-        {"notebooks": str(at), "done": [s for s in parameters if s not in failed], "failed": failed}
-    )
+    done = [stem for stem in parameters if stem not in failed]
+    show({"notebooks": str(at), "done": done, "failed": failed})
     return 1 if failed else 0
 
 
@@ -324,26 +325,26 @@ def figures(settings: Settings, *, only: tuple[str, ...] = ()) -> None:
     from flanlib.reporting import batch
 
     for stem in batch.stems(only):
-        values = {**drawn.USUAL.get(stem, {}), **batch.given(settings)}
+        values = {**drawn.USUAL.get(stem, {}), **batch.own(stem, batch.given(settings))}
         shown = drawn.redraw(stem, drawn.open_for(stem, **values))
         say(f"{stem}: drawn")
         for path in shown.files.values():
             print(path)
 
 
-def report(settings: Settings, *, out: Path | None = None) -> int:
+def report(settings: Settings, *, set: tuple[str, ...] = (), out: Path | None = None) -> int:
     """Write the report as one HTML page; status 1 if recomputed values differ.
 
     Parameters
     ----------
+    set
+        Parameters that single notebooks were run with, such as cluster=nli.
     out
         Folder for index.html; without it, build/report.
     """
     from flanlib import report
 
-    made = report.write(settings, out)
-    print(made.comparison())
-    for folder in made.figures:
-        print(f"figures: {folder}")
-    print(f"report: {made.index}")
+    made = report.write(settings, out, set)
+    lines = [made.comparison(), *(f"figures: {folder}" for folder in made.figures)]
+    print("\n".join([*lines, f"report: {made.index}"]))
     return 0 if made.agrees else 1

@@ -8,6 +8,7 @@ import base64
 import html
 from dataclasses import dataclass
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,7 @@ STEMS = (
     "fig12_audit",
 )
 WITHOUT_MODEL = ("fig3_taxonomy", "fig4_templates", "fig7_scale")  # no one model
+WITHOUT_RECORDS = ("fig3_taxonomy", "fig4_templates")
 USUAL = {"fig3_taxonomy": {"collection": "flan"}}  # settings that differ from the default
 
 
@@ -68,8 +70,20 @@ def module(stem: str) -> ModuleType:
     return import_module(f"flanlib.figures.{stem}")
 
 
-def publish(stem: str, table: "pd.DataFrame", study: "Study") -> Shown:
-    """Draw a table and write SVG, PNG and CSV where they belong."""
+def publish(stem: str, table: "pd.DataFrame", study: "Study", **own: Any) -> Shown:
+    """Draw a table and write SVG, PNG and CSV where they belong.
+
+    Parameters
+    ----------
+    stem
+        The figure's.
+    table
+        What its `collect` gave.
+    study
+        What the figure is of.
+    own
+        What else `collect` was given, such as the dataset shown.
+    """
     drawn, table = module(stem), style.shown(table)
     fig, alt = drawn.draw(table), drawn.describe(table)
     about = f"collection {study.catalogue.name}, model {study.settings.model}"
@@ -79,7 +93,7 @@ def publish(stem: str, table: "pd.DataFrame", study: "Study") -> Shown:
         style.stamp(fig, about, study.note)
     alt = " ".join(part for part in (study.note and f"{study.note}.", alt, f"({about})") if part)
     alt = style.printable(alt)
-    return Shown(stem, style.save(fig, stem, table, alt, folder(stem, study)), alt)
+    return Shown(stem, style.save(fig, stem, table, alt, folder(stem, study, **own)), alt)
 
 
 def open_for(stem: str, **given: Any) -> "Study":
@@ -104,18 +118,28 @@ def redraw(stem: str, study: "Study | None" = None, **given: Any) -> Shown:
     """
     if study is None:
         study = open_for(stem, **USUAL.get(stem, {}))
-    return publish(stem, module(stem).collect(study, **given), study)
+    return publish(stem, module(stem).collect(study, **given), study, **given)
 
 
-def folder(stem: str, study: "Study") -> Path:
+def folder(stem: str, study: "Study", **own: Any) -> Path:
     """figures/ for a figure as it is by default, else below build/figures/.
 
-    So a rehearsal, a part of the study, or a recomputation never takes the
-    place of a tracked figure.
+    The folder's name says all that the figure depends on, so that a rehearsal,
+    another collection or model, a part of the study, or a recomputation never
+    takes the place of another figure.
+
+    Parameters
+    ----------
+    stem
+        The figure's.
+    study
+        What the figure is of.
+    own
+        What else `collect` was given.
     """
-    settings, usual = study.settings, profiles.settings(**USUAL.get(stem, {}))
-    same = ("profile", "collection", "model", "rows", "held_out", "recompute")
-    if all(getattr(settings, name) == getattr(usual, name) for name in same):
+    plain = signature(module(stem).collect).parameters
+    more = {k: v for k, v in own.items() if k not in plain or v != plain[k].default}
+    name = profiles.label(study.settings, **more)
+    if name == profiles.label(profiles.settings(**USUAL.get(stem, {}))):
         return paths.FIGURES
-    kind = "recomputed" if settings.recompute else settings.profile
-    return paths.BUILD / "figures" / kind
+    return paths.BUILD / "figures" / name

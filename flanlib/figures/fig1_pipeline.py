@@ -28,13 +28,20 @@ SERIES = {
 COLUMNS = "panel cluster task name text value low high n seeds source".split()
 
 
-def collect(study: Study, held_out: str = "nli") -> pd.DataFrame:
+def collect(study: Study, cluster: str = "nli") -> pd.DataFrame:
     """Prompts for the diagram and bars for the clusters shown.
 
     Nothing is computed: what is not on record is left out, and the figure
     says so.
+
+    Parameters
+    ----------
+    study
+        What is shown.
+    cluster
+        Cluster held out in the diagram.
     """
-    rows = [*_diagram(study, held_out), *_published(), *_measured(study)]
+    rows = [*_diagram(study, cluster), *_published(), *_measured(study)]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

@@ -3,11 +3,11 @@
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from flanlib import folders, naming, notebook, paths, storage
+from flanlib import folders, naming, notebook, paths, profiles, storage
 from flanlib.errors import DataError, FlanlibError, ParameterError
 from flanlib.profiles import Settings
 from flanlib.progress import say
@@ -77,6 +77,47 @@ def given(settings: Settings, more: Sequence[str] = ()) -> dict[str, Any]:
     return found
 
 
+def own(stem: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters that a notebook has, of those given.
+
+    Parameters
+    ----------
+    stem
+        The notebook's.
+    given
+        Parameter -> value, for all notebooks.
+    """
+    known = notebook.parameters(stem)
+    return {name: value for name, value in given.items() if name in known}
+
+
+def parted(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Parameters in two parts: settings of a study, and those of single notebooks.
+
+    Parameters
+    ----------
+    given
+        Parameter -> value.
+    """
+    shared = {field.name for field in fields(Settings)}
+    parts = ({}, {})
+    for name, value in given.items():
+        parts[name not in shared][name] = value
+    return parts
+
+
+def label(given: Mapping[str, Any]) -> str:
+    """What a folder of executed notebooks is called: the parameters, in words.
+
+    Parameters
+    ----------
+    given
+        Parameter -> value, for all notebooks.
+    """
+    shared, own = parted(given)
+    return profiles.label(profiles.settings(**shared), **own)
+
+
 def for_each(chosen: Sequence[str], values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Notebook -> the checked parameters that it has, of those given.
 
@@ -106,9 +147,15 @@ def for_each(chosen: Sequence[str], values: Mapping[str, Any]) -> dict[str, dict
     }
 
 
-def folder(profile: str) -> Path:
-    """Where executed notebooks of a profile are kept."""
-    return paths.BUILD / "notebooks" / profile
+def folder(name: str) -> Path:
+    """Where executed notebooks are kept.
+
+    Parameters
+    ----------
+    name
+        Says what they were run with; see `profiles.label`.
+    """
+    return paths.BUILD / "notebooks" / name
 
 
 def run(

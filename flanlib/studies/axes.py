@@ -322,4 +322,4 @@ def open_axis(stem: str, **given: object) -> Axis:
     """The runs of a figure; `ParameterError` if there is no such axis."""
     if stem not in PLANS:
         raise ParameterError(f"no axis {stem!r}{naming.alternatives(stem, PLANS)}")
-    return Axis(profiles.settings(**given), stem)
+    return Axis(profiles.settings(**{**given, "recompute": ""}), stem)

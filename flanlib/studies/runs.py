@@ -312,20 +312,36 @@ def _tuned(job: Job, factors: Factors, recipe: Recipe, adapter: Path | None = No
     )
 
 
+def tuned_today(job: Job) -> bool:
+    """Whether a job's tuned model is there, made from today's rows, templates and weights."""
+    from flanlib import tune
+
+    out, note, made_of = _made_of(job, job.factors, job.recipe, [])
+    return (out / tune.RUN).is_file() and note.is_file() and note.read_bytes() == made_of
+
+
 def _run_folder(job: Job, factors: Factors, recipe: Recipe, adapter: Path | None) -> Path:
     """Folder of a tuned run, emptied of what was tuned on other rows, words or weights."""
     from flanlib.training import checkpoint
 
-    name, found = run_id(factors, recipe), catalogue.load(job.collection)
-    chain = job.chain if adapter else [(factors, recipe)]
-    digest, _ = contents.training(found, chain, rows=job.rows, limit=job.train_limit)
-    made_of = f"{digest} {weights.fingerprint(factors.model)}\n"
-    out, note = job.runs / name, job.runs / f"{name}.made-of"
-    if not note.is_file() or note.read_text(encoding="ascii", errors="replace") != made_of:
+    under = [job.under] if adapter and job.under else []
+    out, note, made_of = _made_of(job, factors, recipe, under)
+    if not note.is_file() or note.read_bytes() != made_of:
         for folder in (out, checkpoint.folder(out)):
             shutil.rmtree(folder, ignore_errors=True)
         storage.write(note, made_of)
     return out
+
+
+def _made_of(
+    job: Job, factors: Factors, recipe: Recipe, under: list[tuple[Factors, Recipe]]
+) -> tuple[Path, Path, bytes]:
+    """Folder of a run, the file that notes what it was made from, and what that is today."""
+    name, found = run_id(factors, recipe), catalogue.load(job.collection)
+    chain = [(factors, recipe), *under]
+    digest, _ = contents.training(found, chain, rows=job.rows, limit=job.train_limit)
+    made_of = f"{digest} {weights.fingerprint(factors.model)}\n".encode()
+    return job.runs / name, job.runs / f"{name}.made-of", made_of
 
 
 def make_rehearsal_model(name: str) -> None:

@@ -218,6 +218,20 @@ def require(cells: Sequence[Cell], records: Sequence[Record], today: Today, comm
     results.require(mine, cells, command)
 
 
+def refuse_stale(
+    cells: Sequence[Cell], records: Sequence[Record], today: Today, command: str
+) -> None:
+    """Raise `StaleResultError`, as `require`, and let pass what is not on record.
+
+    Parameters
+    ----------
+    cells, records, today, command
+        See `require`.
+    """
+    known = {record.key for record in records}
+    require([cell for cell in cells if key_of(cell) in known], records, today, command)
+
+
 def described(changed: Sequence[tuple[Record, Sequence[str]]]) -> str:
     """In a few lines: how many records are stale, and why.
 

@@ -62,7 +62,8 @@ class Bench:
     @cached_property
     def job(self) -> Job:
         """The run that makes the tuned model; it scores nothing."""
-        found = self.study.jobs(self.study.cells(), self.study.at)[0]
+        tuned = [cell for cell in self.study.cells() if cell[0].arm == "tuned"]
+        (found, *_) = self.study.jobs(tuned, self.study.at)
         recipe = replace(found.recipe, steps=self.steps or found.recipe.steps)
         return replace(found, recipe=recipe, asked=())
 
@@ -102,7 +103,7 @@ class Bench:
         settings = self.study.settings
         if settings.profile == "rehearsal":
             runs.make_rehearsal_model(settings.model)
-        if not self.adapter and not self._fresh():
+        if not self.adapter and not runs.tuned_today(self.job):
             runs.compute(self.job)
         quantization = self.job.recipe.quantization
         base = model.load(settings.model, quantization=quantization)
@@ -116,15 +117,6 @@ class Bench:
                 f" give model {made.base!r} as well"
             )
         return {"base": base, "tuned": made.load()}
-
-    def _fresh(self) -> bool:
-        """Whether the run is there, on the base as it is now."""
-        from flanlib import model, tune
-
-        if not (self.folder / tune.RUN).is_file():
-            return False
-        base = model.fingerprint(self.study.settings.model)
-        return tune.TuneResult.read(self.folder).base_digest == base
 
     def ready(self) -> str:
         """Load both models, tuning one where it has to be; what there is now."""
