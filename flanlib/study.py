@@ -77,7 +77,7 @@ class Study:
 
     @property
     def figure(self) -> str:
-        """Name of the figure that the study is for, as the command line has it."""
+        """The figure that the study is for."""
         return "fig5"
 
     @property
@@ -291,8 +291,7 @@ class Study:
         A task that generates has no OPTIONS block to leave out: its base
         record stands for both ways of asking.
         """
-        found = self.current(at)
-        return found + [
+        return (found := self.current(at)) + [
             replace(record, scoring=self._scoring(BARE))
             for record in found
             if record.kind == "generate" and estimates.arm(record) == "base"
@@ -307,7 +306,8 @@ class Study:
             Naming each value that does not agree.
         """
         fresh = [r for r in self.records(self.again_at) if r.cluster in self.again]
-        verdict = agreement.compare(self.records(self.at), fresh)
+        others = replace(self, settings=replace(self.settings, held_out="")).records(self.at)
+        verdict = agreement.compare(self.records(self.at), fresh, others)
         agreement.require(verdict)
         return verdict
 

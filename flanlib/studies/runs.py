@@ -191,12 +191,7 @@ def compute(job: Job) -> float:
 
 
 def score_task(
-    job: Job,
-    found: Catalogue,
-    task: Task,
-    scoring: Scoring,
-    lm: Any,
-    tokenizer: Any,
+    job: Job, found: Catalogue, task: Task, scoring: Scoring, lm: Any, tokenizer: Any
 ) -> dict[str, Any]:
     """One task under one way of asking: the measured part of its record."""
     from flanlib import metrics, score
@@ -337,8 +332,8 @@ def _made_of(
     job: Job, factors: Factors, recipe: Recipe, under: list[tuple[Factors, Recipe]]
 ) -> tuple[Path, Path, bytes]:
     """Folder of a run, the file that notes what it was made from, and what that is today."""
-    name, found = run_id(factors, recipe), catalogue.load(job.collection)
-    chain = [(factors, recipe), *under]
+    name, chain = run_id(factors, recipe), [(factors, recipe), *under]
+    found = catalogue.load(job.collection)
     digest, _ = contents.training(found, chain, rows=job.rows, limit=job.train_limit)
     made_of = f"{digest} {weights.fingerprint(factors.model)}\n".encode()
     return job.runs / name, job.runs / f"{name}.made-of", made_of
@@ -348,5 +343,5 @@ def make_rehearsal_model(name: str) -> None:
     """A tiny random GPT-NeoX below build/models/, unless it is there."""
     from flanlib import model
 
-    if not (paths.BUILD / "models" / name).is_dir():
-        model.random_neox(paths.BUILD / "models" / name)
+    if not (folder := paths.BUILD / "models" / name).is_dir():
+        model.random_neox(folder)

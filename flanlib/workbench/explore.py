@@ -104,6 +104,11 @@ class Bench:
         if settings.profile == "rehearsal":
             runs.make_rehearsal_model(settings.model)
         if not self.adapter and not runs.tuned_today(self.job):
+            if (self.folder / tune.RUN).is_file():
+                raise RunError(
+                    f"{self.folder}: holds another run, tuned on other rows, templates or weights"
+                    " than today's; delete the folder, and it is tuned again"
+                )
             runs.compute(self.job)
         quantization = self.job.recipe.quantization
         base = model.load(settings.model, quantization=quantization)
