@@ -69,7 +69,8 @@ def test_a_tiny_sweep_ends_with_a_report_and_is_then_done(pets):
     status, told = sweep(pets, "local", "--cores", "1", **config)
     logs = [path.read_text() for path in (pets / "build" / "sweep" / "log").glob("*.log")]
     assert status == 0, "\n".join([told, *logs])
-    records = results.load(pets / "build" / "rehearsal" / "results" / "pets")
+    (at,) = (pets / "build" / "rehearsal" / "results").glob("pets-*")
+    records = results.load(at)
     found = {(r.factors.arm, r.factors.held_out, r.factors.seed) for r in records}
     assert found == {("base", "sentiment", 0), *(("tuned", "sentiment", seed) for seed in (1, 2))}
     assert len(list((pets / "build" / "sweep" / "done" / "base").iterdir())) == 1
