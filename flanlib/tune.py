@@ -25,7 +25,7 @@ from flanlib.errors import ParameterError, RunError
 from flanlib.progress import say
 from flanlib.quiet import quiet
 from flanlib.templates import Prompt
-from flanlib.training import card, checkpoint, folding, memory, packing
+from flanlib.training import card, checkpoint, folding, fused, memory, packing
 from flanlib.training.result import RUN as RUN
 from flanlib.training.result import TuneResult
 from flanlib.training.trainer import PackedTrainer, Progress, Steps, Watch, arguments, progress_at
@@ -203,6 +203,7 @@ class Run:
                 steps=steps,
                 progress=progress,
                 folder=self.folder,
+                written=fused.step_of(net),
                 args=arguments(self.recipe, self.factors.seed, self.folder, kind, kept_in),
             )
             trainer.add_callback(Watch(trainer, self.checkpoint_every, self.tell))

@@ -29,8 +29,10 @@ prompts.template templates micro.tokenizer tokens
 prompts.audit prompts.overlap prompts.stream mixture prompts.rendering prompts.harness prompts.export commands.listing
 truncation encode training.packing
 devices quiet rehearsal training.checkpoint training.card tensors loading adapter_config adapters model
+models.heads models.joined models.llama
 scoring.tree scoring.opened scoring.likelihood scoring.generate
-training.folding training.memory training.trainer training.result tune
+training.folding training.attention training.fused
+training.memory training.trainer training.result tune
 score scoring.shards scoring.choices scoring.answers scoring.tokens scoring.counts metrics
 micro.probes micro.pretrain
 provenance schema results scoring.asking contents prompts.exemplars scoring.sheets

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 from toy_collection import toy_catalogue
 
-from flanlib import model, tune
+from flanlib import model, progress, tune
 from flanlib.config import Factors, Recipe
 from flanlib.errors import ParameterError, RunError, TemplateError
 from flanlib.mixture import of_run
@@ -481,7 +481,7 @@ def test_single_task_needs_a_task(base, tmp_path):
 
 
 def test_progress_is_lines_not_a_flood(go, capfd):
-    go(progress=tune.tell_stderr, recipe=replace(RECIPE, steps=30))
+    go(progress=progress.say, recipe=replace(RECIPE, steps=30))
     captured = capfd.readouterr()
     lines = captured.err.strip().splitlines()
     assert captured.out == "" and "\r" not in captured.err

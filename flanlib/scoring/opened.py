@@ -21,9 +21,10 @@ import torch
 from torch.nn import functional
 
 from flanlib.errors import RunError
-from flanlib.scoring.tree import ATTENTION, Calls, Tree, calls
+from flanlib.models import llama
+from flanlib.scoring.tree import ATTENTION, Calls, Tree, along, calls
 
-Way = Literal["tree", "chain", "whole"]
+Way = Literal["written", "tree", "chain", "whole"]
 WAYS: dict[tuple, tuple[Way, bool]] = {}
 CACHED_FLOATS = 2**17  # hidden states that stay in one core's cache
 WINDOWS = ("sliding_window", "attention_chunk_size", "window_size")
@@ -46,8 +47,8 @@ class Opened:
     soft
         Embeddings of a soft prompt, shape (S, hidden), or None.
     way
-        `tree` lays paths flat as one tree, `chain` takes padded rows, `whole` leaves
-        the model uncut.
+        `tree` lays paths flat as one tree, and `written` runs that by `models.llama`;
+        `chain` takes padded rows, `whole` leaves the model uncut.
     narrow
         Whether the last layer may run at the chosen places only.
     """
@@ -61,7 +62,7 @@ class Opened:
     @property
     def tree(self) -> bool:
         """Whether branches may share a row."""
-        return self.way == "tree"
+        return self.way in ("written", "tree")
 
     @property
     def device(self) -> torch.device:
@@ -127,6 +128,8 @@ class Opened:
                 input_ids=words, attention_mask=torch.ones_like(words), use_cache=False
             ).logits[:, -words.shape[1] :]
             output = functional.pad(output, (0, 0, self.n_soft, 0))
+        elif self.way == "written":
+            return self._written(tokens[0], at, places, tree)
         else:
             with self._narrowed(at), self._attending(tree, places) as inputs:
                 output = self._body(**inputs, **self._read(tokens))
@@ -140,7 +143,20 @@ class Opened:
         hidden
             What `hidden` gave, shape (N, hidden) or (N, vocabulary).
         """
+        if self.way == "written":
+            return llama.body_of(self.model).logits(hidden)
         return hidden if self.way == "whole" else self.model.get_output_embeddings()(hidden)
+
+    def _written(
+        self, tokens: torch.Tensor, at: torch.Tensor, places: np.ndarray, tree: Tree
+    ) -> torch.Tensor:
+        body, weight = llama.body_of(self.model), self.embeddings.weight
+        found = Calls(
+            *(calls(tree, which, weight, together=False) for which in (None, places)),
+            self.config.num_hidden_layers,
+        )
+        depths = torch.from_numpy(tree.depths)[None]
+        return body.read(tokens, depths, along(body.heads, found), at)
 
     def _body(self, **inputs: Any) -> torch.Tensor:
         return self.model.base_model(**inputs, use_cache=False)[0]
@@ -224,6 +240,7 @@ def opened(lm: Any) -> Opened:
         result.embeddings.weight.dtype,
         _quantised(model),
         soft is None,
+        llama.fits(model),
     )
     if key not in WAYS:
         found = _find_way(result, attention)
@@ -258,6 +275,8 @@ def _find_way(model: Opened, attention: str | None) -> tuple[Way, bool] | None:
     ways: tuple[Way, ...] = ("tree", "chain")
     if windows(model.config) or attention not in ("eager", "sdpa"):
         ways = ("chain",)
+    elif model.soft is None and llama.fits(model.model):
+        ways = ("written", *ways)
     words = np.random.default_rng(0).integers(0, model.vocabulary, 14)
     soft = np.arange(-model.n_soft, 0)
     paths = [np.concatenate([soft, words[list(path)]]) for path in TRIAL_PATHS]
@@ -273,7 +292,7 @@ def _find_way(model: Opened, attention: str | None) -> tuple[Way, bool] | None:
     for way, narrow in product(ways, (True, False)):
         model.way, model.narrow = way, narrow
         try:
-            if way == "tree":
+            if model.tree:
                 found = _trial(model, tree.ids, tree)[path_order]
             else:
                 found = torch.cat([_trial(model, path) for path in paths])

@@ -19,6 +19,8 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
 from flanlib.errors import RunError
+from flanlib.models.heads import Heads
+from flanlib.models.llama import Attend
 
 ATTENTION = "flanlib_tree"
 RUN = 128  # places after which a long run may be split
@@ -261,3 +263,32 @@ def tree_attention(
 
 
 AttentionInterface.register(ATTENTION, tree_attention)
+
+
+def along(heads: Heads, found: Calls) -> Attend:
+    """Attention of a model whose layers are written out, along a tree.
+
+    Parameters
+    ----------
+    heads
+        How queries, keys and values stand in a row.
+    found
+        What each layer calls, of one stretch each.
+    """
+
+    def attend(number: int, qkv: torch.Tensor, mixed: torch.Tensor) -> None:
+        others = qkv[:, heads.n_queries * heads.width :]
+        for call in found.last if number == found.n_layers - 1 else found.layers:
+            q, out = (heads.grouped(x[call.queries][0]) for x in (qkv, mixed))
+            k, v = others[call.keys][0].unflatten(1, (2, heads.n_keys, heads.width)).unbind(1)
+            k, v = (x.transpose(0, 1)[:, None].expand(*q.shape[:2], -1, -1) for x in (k, v))
+            seen = scaled_dot_product_attention(
+                q, k, v, attn_mask=call.mask, is_causal=call.mask is None, scale=heads.scale
+            )
+            if isinstance(call.queries, tuple):
+                out.copy_(seen)
+            else:
+                flat = seen.permute(2, 0, 1, 3).flatten(1)
+                mixed[call.queries[0], : flat.shape[1]] = flat
+
+    return attend

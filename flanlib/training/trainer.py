@@ -25,6 +25,7 @@ from flanlib.config import Recipe
 from flanlib.errors import RunError
 from flanlib.templates import Prompt
 from flanlib.training import checkpoint, packing
+from flanlib.training.fused import Step
 
 TRAINABLE = "trainable.safetensors"
 STATE = "progress.json"
@@ -123,12 +124,23 @@ class PackedTrainer(Trainer):
         What was done before; goes on being counted.
     folder
         Where checkpoints are written.
+    written
+        Runs each pack without autograd; None leaves that to it.
     given
         What transformers' Trainer takes.
     """
 
-    def __init__(self, *, steps: Steps, progress: Progress, folder: Path, **given: Any) -> None:
+    def __init__(
+        self,
+        *,
+        steps: Steps,
+        progress: Progress,
+        folder: Path,
+        written: Step | None = None,
+        **given: Any,
+    ) -> None:
         super().__init__(**given)
+        self.written = written
         self.remove_callback(PrinterCallback)
         self.steps, self.progress, self.folder = steps, progress, folder
         self.began, self.before = time.monotonic(), progress.wall_s
@@ -144,16 +156,19 @@ class PackedTrainer(Trainer):
         model.train()
         self.tasks = inputs["tasks"]
         total = sum(len(p.targets) for p in inputs["packs"])
-        losses = []
-        for packed in inputs["packs"]:
-            with self.accelerator.autocast():
-                loss = packing.loss_sum(self.model, packed.to(self.args.device)) / total
-            self.accelerator.backward(loss)
-            losses.append(loss.detach())
-        found = torch.stack(losses).sum()
+        found = torch.stack([self._run(packed, total) for packed in inputs["packs"]]).sum()
         self._finite("loss", found)
         self._count(inputs["examples"], total, found.item())
         return found
+
+    def _run(self, packed: packing.Pack, total: int) -> torch.Tensor:
+        """Forward and backward over one pack; its share of the step's loss."""
+        if self.written is not None:
+            return torch.tensor(self.written.run(packed, 1 / total))
+        with self.accelerator.autocast():
+            loss = packing.loss_sum(self.model, packed.to(self.args.device)) / total
+        self.accelerator.backward(loss)
+        return loss.detach()
 
     def _count(self, examples: Sequence[encode.Encoded], n_target: int, loss: float) -> None:
         progress = self.progress

@@ -1,0 +1,173 @@
+"""The written-out step gives autograd's loss and gradients, in both types."""
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig, Qwen2Config
+
+from flanlib import model
+from flanlib.config import Recipe
+from flanlib.encode import Encoded
+from flanlib.errors import RunError
+from flanlib.models import joined, llama
+from flanlib.models.heads import Heads
+from flanlib.training import attention, fused, packing
+
+SIZES = {
+    "vocab_size": 300,
+    "hidden_size": 96,
+    "intermediate_size": 160,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 6,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 512,
+}
+CONFIGS = {"llama": LlamaConfig, "qwen2": Qwen2Config, "mistral": MistralConfig}
+
+
+@pytest.fixture(autouse=True)
+def narrow_models(monkeypatch):
+    monkeypatch.setattr(llama, "NARROWEST", 64)
+
+
+def tuned(kind="llama", dtype=torch.float32, recipe=None, **changes):
+    """A small random model with an adapter that has learnt something."""
+    torch.manual_seed(0)
+    net = AutoModelForCausalLM.from_config(CONFIGS[kind](**{**SIZES, **changes}))
+    for name, parameter in net.named_parameters():
+        if "norm" in name or "bias" in name:
+            parameter.data += 0.1 * torch.randn_like(parameter)
+    net = model.attach(net.to(dtype).requires_grad_(False), recipe or Recipe(rank=4), 1)
+    for name, parameter in net.named_parameters():
+        if "lora_B" in name:
+            parameter.data = 0.05 * torch.randn_like(parameter)
+    return net
+
+
+def packed(*sizes, seed=3):
+    """One pack of random examples with (prompt, target) tokens."""
+    draw = torch.Generator().manual_seed(seed)
+    ids = [[torch.randint(0, 300, (n,), generator=draw).tolist() for n in pair] for pair in sizes]
+    return packing.pack([Encoded(*pair) for pair in ids], 2)
+
+
+def by_autograd(net, pack, scale):
+    """Loss and gradients as PEFT and autograd have them."""
+    half = packing.bare(net).dtype == torch.bfloat16
+    with packing.isolating(net), torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
+        loss = packing.loss_sum(net, pack) * scale
+    loss.backward()
+    return loss.item(), taken(net)
+
+
+def taken(net):
+    """Gradients by name, removed from the parameters."""
+    found = {n: p.grad for n, p in net.named_parameters() if p.requires_grad}
+    net.zero_grad()
+    return found
+
+
+def gap(found, wanted):
+    """Largest relative distance between two sets of gradients."""
+    return max(((found[n] - wanted[n]).norm() / (wanted[n].norm() + 1e-12)).item() for n in wanted)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_loss_and_gradients_are_autograds(kind, tied):
+    net, pack = tuned(kind, tie_word_embeddings=tied), packed((5, 1), (40, 7), (300, 2), (3, 12))
+    loss, wanted = by_autograd(net, pack, 1 / 7)
+    assert fused.fits(net)
+    found = fused.Step(net).run(pack, 1 / 7)
+    assert found == pytest.approx(loss, rel=1e-6)
+    assert gap(taken(net), wanted) < 1e-5
+
+
+@pytest.mark.parametrize("changes", [{"attention_bias": True, "mlp_bias": True}, {"head_dim": 32}])
+def test_biases_and_other_widths_of_heads(changes):
+    net, pack = tuned(**changes), packed((9, 3), (20, 2))
+    loss, wanted = by_autograd(net, pack, 1.0)
+    assert fused.Step(net).run(pack, 1.0) == pytest.approx(loss, rel=1e-6)
+    assert gap(taken(net), wanted) < 1e-5
+
+
+def test_bfloat16_is_as_near_to_float32_as_autograd_is():
+    pack = packed((30, 4), (150, 6), (12, 1))
+    loss, wanted = by_autograd(tuned(), pack, 0.1)
+    half = tuned(dtype=torch.bfloat16)
+    theirs, autograds = by_autograd(half, pack, 0.1)
+    ours = fused.Step(half).run(pack, 0.1)
+    assert abs(ours - loss) <= max(abs(theirs - loss), 1e-3 * loss)
+    assert gap(taken(half), wanted) <= 1.1 * gap(autograds, wanted)
+
+
+def test_gradients_add_up_over_packs_and_buffers_are_reused():
+    net = tuned()
+    step = fused.Step(net)
+    first, second = packed((50, 6), (4, 4)), packed((7, 2), seed=4)
+    step.run(first, 1.0)
+    alone = taken(net)
+    step.run(second, 1.0)
+    alone = {n: alone[n] + grad for n, grad in taken(net).items()}
+    held = {key: t.data_ptr() for key, t in step.body.buffers.held.items()}
+    step.run(first, 1.0)
+    step.run(second, 1.0)
+    assert gap(taken(net), alone) < 1e-6
+    assert {key: t.data_ptr() for key, t in step.body.buffers.held.items()} == held
+
+
+def test_no_example_sees_another():
+    """The second example's loss stays to the last bit when the first is another."""
+    step = fused.Step(tuned())
+    pack, other = packed((20, 3), (9, 2)), packed((20, 3), (9, 2), seed=8)
+    mixed = torch.cat([other.input_ids[:, :23], pack.input_ids[:, 23:]], 1)
+    found = [
+        step.run(
+            packing.Pack(ids, pack.position_ids, pack.lengths, pack.where[4:], pack.targets[4:]), 1
+        )
+        for ids in (pack.input_ids, mixed)
+    ]
+    assert found[0] == found[1]
+
+
+def test_weights_are_there_once_and_the_model_still_runs():
+    net, ids = tuned(), torch.arange(12)[None]
+    before = net(ids).logits
+    step = fused.Step(net)
+    assert torch.equal(net(ids).logits, before)
+    base = packing.bare(net).base_model.layers[0].mlp.up_proj.get_base_layer()
+    held = step.body.layers[0].gate_up.weight
+    assert base.weight.untyped_storage().data_ptr() == held.untyped_storage().data_ptr()
+
+
+def test_an_example_longer_than_the_window_is_refused():
+    step = fused.Step(tuned("mistral", sliding_window=32))
+    step.run(packed((20, 3)), 1.0)
+    with pytest.raises(RunError, match="sliding window of 32"):
+        step.run(packed((40, 3)), 1.0)
+
+
+def test_what_does_not_fit_is_left_to_autograd(monkeypatch):
+    assert not fused.fits(tuned(recipe=Recipe(rank=4, dropout=0.1)))
+    soft = model.attach(packing.bare(tuned()).requires_grad_(False), Recipe(), 1, "prompt-tuned")
+    assert not fused.fits(soft)
+    assert not fused.fits(tuned(hidden_act="gelu"))
+    monkeypatch.setattr(llama, "NARROWEST", 97)
+    assert not fused.fits(tuned())
+
+
+@pytest.mark.parametrize("length", [1, 127, 128, 129, 300])
+def test_attention_backward_is_autograds(length):
+    heads = Heads(6, 2, 16)
+    draw = torch.Generator().manual_seed(length)
+    qkv = torch.randn(length + 5, 160, generator=draw, requires_grad=True)
+    q, k, v = heads.split(qkv[5:])
+    k, v = (x[:, None].expand_as(q) for x in (k, v))
+    wanted = torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+    grad = torch.randn(length + 5, 96, generator=draw)
+    (wanted * heads.grouped(grad[5:])).sum().backward()
+    mixed, out = torch.empty(length + 5, 96), torch.empty(length + 5, 160)
+    with torch.no_grad():
+        logsums = attention.forward(heads, qkv, [5, length], mixed)
+        attention.backward(heads, grad, qkv, [5, length], mixed, logsums, out, joined.Buffers())
+    assert torch.allclose(heads.grouped(mixed[5:]), wanted, atol=1e-5)
+    assert torch.allclose(out[5:], qkv.grad[5:], atol=2e-5)
