@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-from flanlib.models.joined import Buffers
 from flanlib.models.heads import Heads
+from flanlib.models.joined import Buffers
 
 BLOCK = 128  # queries at a time
 _FUSED = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
