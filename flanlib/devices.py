@@ -6,10 +6,12 @@ from typing import Any
 
 import psutil
 
+from flanlib import machine
 from flanlib.bounds import Device, Dtype, check
 from flanlib.errors import ParameterError
 
 GIB = 2**30
+HALF = ("bfloat16", "float16")
 
 
 def default() -> str:
@@ -19,7 +21,7 @@ def default() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def checked(device: Any = None, dtype: Any = None) -> tuple[Any, Any]:
+def checked(device: Any = None, dtype: Any = None, stored: Any = None) -> tuple[Any, Any]:
     """The device and the numbers to compute in, or why they cannot be had.
 
     Parameters
@@ -28,7 +30,10 @@ def checked(device: Any = None, dtype: Any = None) -> tuple[Any, Any]:
         `cpu`, `cuda` or `cuda:N`, or a `torch.device`; None or empty is `default()`.
     dtype
         A name of `bounds.Dtype`, or such a `torch.dtype`; None or empty is bfloat16 on
-        CUDA and float32 on a CPU.
+        CUDA. On a CPU it is bfloat16 where that is clearly faster here (`machine`) and the
+        weights are stored in 16 bits anyway, else float32.
+    stored
+        Type of the weights in the checkpoint, like `dtype`; None where it is not known.
 
     Returns
     -------
@@ -48,8 +53,12 @@ def checked(device: Any = None, dtype: Any = None) -> tuple[Any, Any]:
     if kind == "cuda" and int(number or 0) >= there:
         found = f"{there} CUDA devices" if there else "no CUDA device"
         raise ParameterError(f"device: {name!r}, and there is {found} here; give cpu")
-    usual = "bfloat16" if kind == "cuda" else "float32"
-    return torch.device(name), getattr(torch, numbers or usual)
+    if not numbers:
+        half = kind == "cuda" or (
+            str(stored or "").removeprefix("torch.") in HALF and machine.prefers_bfloat16()
+        )
+        numbers = "bfloat16" if half else "float32"
+    return torch.device(name), getattr(torch, numbers)
 
 
 def forget_peak(kind: str) -> None:

@@ -54,7 +54,7 @@ def load(
     quantization
         `nf4` for 4-bit weights, `none` for plain ones.
     dtype
-        Of computing, a name of `bounds.Dtype`; by default bfloat16 on CUDA, float32 on a CPU.
+        Of computing, a name of `bounds.Dtype`; for the default see `devices.checked`.
     device
         By default the first CUDA device, or else the CPU.
     adapter
@@ -75,6 +75,8 @@ def load(
     """
     check("quantization", Quantization, quantization)
     where, numbers = devices.checked(device, dtype)
+    if not dtype:
+        where, numbers = devices.checked(device, stored=config_of(model).dtype)
     given: dict[str, Any] = {"dtype": numbers}
     if quantization == "nf4":
         if not is_bitsandbytes_available():

@@ -179,7 +179,7 @@ class Run:
             What a checkpoint has to agree with: run id, digests of mixture and base.
         """
         started = datetime.now(UTC).isoformat(timespec="seconds")
-        memory.check(memory.plan(self.factors, self.recipe, device=device))
+        memory.check(memory.plan(self.factors, self.recipe, device=device, dtype=dtype))
         devices.forget_peak(device or devices.default())
         net, tokenizer = models.load(
             self.factors.model,

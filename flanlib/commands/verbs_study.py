@@ -71,7 +71,7 @@ def tune(
     device
         Without it, CUDA where there is a device, else the CPU.
     dtype
-        Of computing; without it, bfloat16 on CUDA and float32 on a CPU.
+        Of computing; without it, bfloat16 where device and weights suggest it.
     checkpoint_every
         Steps from one checkpoint to the next.
     dry_run
@@ -211,7 +211,7 @@ def score(
     device
         Without it, CUDA where there is a device, else the CPU.
     dtype
-        Of computing; without it, bfloat16 on CUDA and float32 on a CPU.
+        Of computing; without it, bfloat16 where device and weights suggest it.
     token_budget
         Tokens in one forward pass; without it, what fits the device.
     """

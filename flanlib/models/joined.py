@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from peft.tuners.lora import Linear as LoraLinear
 
+SLACK = 1.125  # room in a buffer for what is a little larger, which saves making it anew
+
 
 class Buffers:
     """Tensors that are made once, as large as they are ever needed, and reused."""
@@ -35,7 +37,7 @@ class Buffers:
         size, key = math.prod(shape), (name, dtype)
         held = self.held.get(key)
         if held is None or len(held) < size:
-            held = self.held[key] = torch.empty(size + size // 8, dtype=dtype)
+            held = self.held[key] = torch.empty(int(SLACK * size), dtype=dtype)
         return held[:size].view(shape)
 
 

@@ -25,19 +25,41 @@ Attend = Callable[[int, torch.Tensor, torch.Tensor], None]
 def fits(core: Any) -> bool:
     """Whether a transformers model, with or without LoRA in it, can be run so.
 
-    It has to be a Llama-like model of some width, on a CPU, with plain linear
-    layers or LoRA without dropout over them.
+    It has to be on a CPU and to have plain linear layers, or LoRA without
+    dropout over them.
+
+    Parameters
+    ----------
+    core
+        The transformers model; under PEFT, the one inside.
     """
-    config = core.config.get_text_config()
-    if config.model_type not in TYPES or config.hidden_size < NARROWEST:
-        return False
-    if core.device.type != "cpu" or config.hidden_act != "silu":
+    if core.device.type != "cpu" or not suits(core.config):
         return False
     return all(joinable(m) for layer in core.base_model.layers for m in linear_layers(layer))
 
 
+def suits(config: Any) -> bool:
+    """Whether a model of that configuration is Llama-like, and wide enough to gain by it.
+
+    Parameters
+    ----------
+    config
+        Of a transformers model.
+    """
+    text = config.get_text_config()
+    if text.model_type not in TYPES or text.hidden_size < NARROWEST:
+        return False
+    return text.hidden_act == "silu"
+
+
 def linear_layers(layer: Any) -> list[Any]:
-    """Query, key, value, output, gate, up and down projection of a decoder layer."""
+    """Query, key, value, output, gate, up and down projection.
+
+    Parameters
+    ----------
+    layer
+        A decoder layer of a transformers model.
+    """
     attention, mlp = layer.self_attn, layer.mlp
     return [
         *(attention.q_proj, attention.k_proj, attention.v_proj, attention.o_proj),
@@ -230,14 +252,14 @@ class Body:
         return stream.copy_(self.core.get_input_embeddings().weight[ids])
 
     def normed(self, stream: torch.Tensor, weight: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
-        """RMS norm of (T, D) into the first D columns of `out`."""
+        """RMS norm of the `stream`, shape (T, D), times `weight`, into the first D of `out`."""
         scratch = self.take("scratch", 0, len(stream), self.size, torch.float32)
         torch.mul(stream, self.inverse(stream), out=scratch)
         torch.mul(scratch, weight, out=out[:, : self.size])
         return out
 
     def inverse(self, stream: torch.Tensor) -> torch.Tensor:
-        """One over the root mean square of each place, shape (T, 1)."""
+        """One over the root mean square of each place of the `stream`, shape (T, 1)."""
         norm = torch.linalg.vector_norm(stream, dim=1, keepdim=True)
         return norm.square_().div_(self.size).add_(self.epsilon).rsqrt_()
 
@@ -289,5 +311,5 @@ class Body:
 
 
 def silu(gate: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
-    """x times its logistic, into `out`, shape (T, inner)."""
+    """`gate` times its logistic, into `out`, both of shape (T, inner)."""
     return torch.ops.aten.silu.out(gate, out=out)

@@ -17,9 +17,11 @@ from typing import Any
 
 import torch
 
+from flanlib.config import Arm, Recipe
 from flanlib.errors import RunError
 from flanlib.models import llama
 from flanlib.models.heads import rotate
+from flanlib.models.joined import SLACK
 from flanlib.training import attention
 from flanlib.training.packing import Pack, bare
 
@@ -39,6 +41,45 @@ def fits(model: Any) -> bool:
     )
     trained = sum(p.requires_grad for p in model.parameters())
     return trained == 2 * adapted == 2 * 7 * len(core.base_model.layers)
+
+
+def applies(config: Any, arm: Arm, recipe: Recipe) -> bool:
+    """Whether a run on a CPU would be written out, told before anything is loaded.
+
+    Parameters
+    ----------
+    config
+        Of the base model.
+    arm, recipe
+        Of the run.
+    """
+    return arm in ("tuned", "single-task") and not recipe.dropout and llama.suits(config)
+
+
+def buffer_bytes(config: Any, recipe: Recipe, tokens: int, targets: int, item: int) -> float:
+    """Bytes of the buffers of a run that is written out.
+
+    Parameters
+    ----------
+    config
+        Of the base model.
+    recipe
+        Of the run.
+    tokens, targets
+        Of the fullest pack.
+    item
+        Bytes of a number in the type of computing.
+    """
+    text, rank = config.get_text_config(), recipe.rank
+    size, inner = text.hidden_size, text.intermediate_size
+    width = getattr(text, "head_dim", None) or size // text.num_attention_heads
+    mixed, keys = text.num_attention_heads * width, text.num_key_value_heads * width
+    qkv = mixed + 2 * keys
+    joined = (size + 3 * rank) + (mixed + rank) + (size + 2 * rank) + (inner + rank)
+    kept = 8 * size + item * (joined + qkv + 2 * inner)
+    once = 4 * 3 * size + item * (joined + qkv + mixed + 3 * size + inner + (mixed + keys) // 2)
+    head = targets * (2 * size * item + 8 * size)
+    return SLACK * (tokens * (text.num_hidden_layers * kept + once) + head)
 
 
 def step_of(model: Any) -> "Step | None":

@@ -15,11 +15,11 @@ import torch
 from transformers import AttentionInterface, AutoModelForCausalLM
 
 from flanlib import devices, encode, model
-from flanlib.bounds import Device, PositiveFloat, checked
+from flanlib.bounds import Device, Dtype, PositiveFloat, checked
 from flanlib.config import Factors, Recipe
 from flanlib.errors import RunError
 from flanlib.templates import Prompt
-from flanlib.training import packing
+from flanlib.training import fused, packing
 
 COUNTED = "flanlib_counted"
 NF4_BYTES = 0.5 + 1 / 64 + 4 / (64 * 256)  # codes, 8-bit scales, scales of scales
@@ -103,6 +103,7 @@ def plan(
     recipe: Recipe,
     *,
     device: Device | None = None,
+    dtype: Dtype | None = None,
     available_gib: PositiveFloat | None = None,
     prompts: Iterable[Prompt] | None = None,
 ) -> Plan:
@@ -112,6 +113,8 @@ def plan(
     ----------
     device
         `cpu` or `cuda`; by default the one that `tune` would use.
+    dtype
+        Of computing; by default the one that `tune` would use.
     available_gib
         Memory to plan for; by default what the device has left.
     prompts
@@ -128,7 +131,8 @@ def plan(
     room = devices.available_gib(kind) if available_gib is None else available_gib
     config = model.config_of(factors.model)
     packing.check_type(config.model_type)
-    found = _count(config, factors, recipe, kind)
+    half = kind == "cuda" or devices.checked("cpu", dtype, config.dtype)[1] != torch.float32
+    found = _count(config, factors, recipe, kind, half)
     peak = sum(found.parts.values())
     return Plan(
         device=kind,
@@ -141,7 +145,7 @@ def plan(
         parts={name: round(gib, 3) for name, gib in found.parts.items()},
         peak_gib=round(peak, 3),
         available_gib=round(room, 2),
-        advice="" if peak <= room else _advice(config, factors, recipe, kind, room),
+        advice="" if peak <= room else _advice(config, factors, recipe, kind, half, room),
     )
 
 
@@ -180,13 +184,13 @@ class _Size:
     largest: int
 
 
-def _count(config: Any, factors: Factors, recipe: Recipe, kind: str) -> _Counts:
+def _count(config: Any, factors: Factors, recipe: Recipe, kind: str, half: bool) -> _Counts:
     layers = config.get_text_config().num_hidden_layers
     width, vocabulary = config.get_text_config().hidden_size, config.get_text_config().vocab_size
     full, cuda = factors.arm == "finetuned", kind == "cuda"
-    item = 2 if cuda and not full else 4
+    item = 2 if half and not full else 4
     tokens, targets = longest_pack(recipe)
-    one, two = (_size(config, n, factors, recipe, cuda, tokens, targets) for n in (1, 2))
+    one, two = (_size(config, n, factors, recipe, half) for n in (1, 2))
     linear, other, trained = (
         getattr(one, name) + (getattr(two, name) - getattr(one, name)) * (layers - 1)
         for name in ("linear", "other", "trained")
@@ -199,6 +203,10 @@ def _count(config: Any, factors: Factors, recipe: Recipe, kind: str) -> _Counts:
     states = 2 if cuda and not full else 8
     in_process = 0.0 if cuda else devices.resident_gib()
     taken_back = one.largest * 2 if four_bits and cuda else 0
+    activations, logits = MARGIN * (kept + taken_back), MARGIN * 2 * targets * vocabulary * 4
+    if not cuda and fused.applies(config, factors.arm, recipe):
+        activations = fused.buffer_bytes(config, recipe, tokens, targets, item)
+        logits = fused.HEAD_ROWS * vocabulary * (item + 8)
     return _Counts(
         n_parameters=linear + other,
         n_trainable=trained,
@@ -206,29 +214,21 @@ def _count(config: Any, factors: Factors, recipe: Recipe, kind: str) -> _Counts:
         parts={
             "weights": 0.0 if full else weights / devices.GIB,
             "trained": trained * (8 + states) / devices.GIB,
-            "activations": MARGIN * (kept + taken_back) / devices.GIB,
-            "logits": MARGIN * 2 * targets * vocabulary * 4 / devices.GIB,
+            "activations": activations / devices.GIB,
+            "logits": logits / devices.GIB,
             "process": in_process,
         },
     )
 
 
-def _size(
-    config: Any,
-    layers: int,
-    factors: Factors,
-    recipe: Recipe,
-    cuda: bool,
-    tokens: int,
-    targets: int,
-) -> _Size:
+def _size(config: Any, layers: int, factors: Factors, recipe: Recipe, half: bool) -> _Size:
     """Build a model of so many layers on the meta device, and step once."""
     config = copy.deepcopy(config)
     text = config.get_text_config()
     text.num_hidden_layers = layers
     if getattr(text, "layer_types", None):
         text.layer_types = text.layer_types[:layers]
-    dtype = torch.bfloat16 if cuda and factors.arm != "finetuned" else torch.float32
+    dtype = torch.bfloat16 if half and factors.arm != "finetuned" else torch.float32
     with torch.device("meta"):
         net = AutoModelForCausalLM.from_config(config, dtype=dtype)
         head = net.get_output_embeddings()
@@ -244,7 +244,7 @@ def _size(
                 net.requires_grad_(False)
             net = model.adapt(net, recipe, factors.arm).to(dtype)
             trained = sum(p.numel() for p in net.parameters() if p.requires_grad)
-        kept = _kept(net, tokens, targets)
+        kept = _kept(net, *longest_pack(recipe))
     return _Size(linear=linear, other=every - linear, trained=trained, kept=kept, largest=largest)
 
 
@@ -315,7 +315,9 @@ def _tokens(
     return used / len(found) * recipe.examples_per_step
 
 
-def _advice(config: Any, factors: Factors, recipe: Recipe, kind: str, room: float) -> str:
+def _advice(
+    config: Any, factors: Factors, recipe: Recipe, kind: str, half: bool, room: float
+) -> str:
     """The first of a few changes that makes it fit."""
     tries = []
     if factors.arm == "finetuned":
@@ -339,7 +341,7 @@ def _advice(config: Any, factors: Factors, recipe: Recipe, kind: str, room: floa
             )
         )
     for what, others, less in tries:
-        needed = sum(_count(config, others, less, kind).parts.values())
+        needed = sum(_count(config, others, less, kind, half).parts.values())
         if needed <= room:
             return f"{what} would need {needed:.2f} GiB"
     return "use a smaller model, or a device with more memory"
