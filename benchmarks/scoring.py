@@ -38,7 +38,7 @@ import torch
 import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from flanlib import catalogue, paths, score, templates
+from flanlib import catalogue, machine, paths, score, templates
 from flanlib.rows import adapters
 from flanlib.scoring.likelihood import Work
 
@@ -292,16 +292,10 @@ def below(line: dict) -> list[str]:
     return [name for name, met in bars.items() if not met]
 
 
-def processor() -> str:
-    """Name of the processor."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    return next((s.split(":")[1].strip() for s in lines if s.startswith("model name")), "CPU")
-
-
 def save(lines: list[dict], device: str, repeats: int) -> None:
     """Write the record."""
     threads = torch.get_num_threads()
-    name = torch.cuda.get_device_name() if device == "cuda" else f"{processor()}, {threads} thread"
+    name = torch.cuda.get_device_name() if device == "cuda" else f"{machine.processor()}, {threads} thread"
     record = {
         "command": f"benchmarks/scoring.py --rows FOLDER --device {device} --repeats {repeats}",
         "date": time.strftime("%Y-%m-%d"),

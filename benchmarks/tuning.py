@@ -30,7 +30,6 @@ data/benchmarks/tuning.json; a figure below its bar ends with status 1.
 
 import argparse
 import json
-import platform
 import resource
 import statistics
 import subprocess
@@ -45,7 +44,7 @@ import torch
 import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from flanlib import catalogue, encode, mixture, model, paths, rehearsal, tune
+from flanlib import catalogue, devices, encode, machine, mixture, model, paths, rehearsal, tune
 from flanlib.config import Factors, Recipe
 from flanlib.quiet import quiet
 from flanlib.templates import Prompt
@@ -428,11 +427,11 @@ def main() -> None:
     ours = ways["flanlib"]
     measured = round(ours["peak_device_gib"] if cuda else ours["peak_mib"] / 1024, 3)
     settings = f" --model FOLDER --dtype {asked.dtype} --threads {asked.threads}" if real else ""
-    processor = f"{platform.machine()} CPU, threads: {asked.threads}"
+    processor = f"{machine.processor()}, threads: {asked.threads}"
     record = {
         "command": f"python benchmarks/tuning.py --rows FOLDER{settings} --steps {asked.steps}",
         "started": time.strftime("%Y-%m-%d"),
-        "device": card.device_name("cuda") if cuda else processor,
+        "device": devices.name_of("cuda") if cuda else processor,
         "versions": {**card.versions(), "trl": metadata.version("trl")},
         "shape": asked.model.name if real else asked.shape,
         "dtype": asked.dtype,
