@@ -295,7 +295,11 @@ def below(line: dict) -> list[str]:
 def save(lines: list[dict], device: str, repeats: int) -> None:
     """Write the record."""
     threads = torch.get_num_threads()
-    name = torch.cuda.get_device_name() if device == "cuda" else f"{machine.processor()}, {threads} thread"
+    name = (
+        torch.cuda.get_device_name()
+        if device == "cuda"
+        else f"{machine.processor()}, {threads} thread"
+    )
     record = {
         "command": f"benchmarks/scoring.py --rows FOLDER --device {device} --repeats {repeats}",
         "date": time.strftime("%Y-%m-%d"),
