@@ -63,7 +63,7 @@ def causal_lm(model: str | Path, **given: Any) -> Any:
     ------
     DataError
         If weights are missing from the checkpoint, foreign to the model or of
-        another shape; if they are no finite numbers; if the file contradicts
+        another shape; if they are whole numbers or in 8 bits; if the file contradicts
         ties of the configuration; if files beside it hold other weights.
     RunError
         If the device is too small.
@@ -94,6 +94,8 @@ def causal_lm(model: str | Path, **given: Any) -> Any:
             f"{name}: its weights are not those of {type(net).__name__} as config.json describes"
             f" it: {said}; give a whole checkpoint of this model"
         )
+    if Path(name).is_dir():
+        tensors.check_floating(weights.files(Path(name)))
     _check_ties(name, net)
     net.name_or_path = net.config.name_or_path = str(model)
     return net

@@ -98,6 +98,11 @@ def load(
             f"{model}: {len(bad)} weights hold numbers that are not finite in {numbers}"
             f" ({tensors.shortened(bad)}); give a sound checkpoint, or another dtype"
         )
+    if not bool(found.get_output_embeddings().weight.any()):
+        raise DataError(
+            f"{model}: all weights of its head are 0, so every word is as likely as any other;"
+            " copy the checkpoint again"
+        )
     found.requires_grad_(False)
     tokenizer = load_tokenizer(model)
     _check_vocabulary(model, tokenizer, found)

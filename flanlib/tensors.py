@@ -6,12 +6,14 @@ from itertools import combinations
 from pathlib import Path
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 
 from flanlib import weights
 from flanlib.errors import DataError
 
 SHOWN = 3  # names told of many
+PLAIN = ("F32", "BF16", "F16", "F64")  # numbers that stand for themselves
 
 Shapes = Mapping[str, Collection[int]]
 
@@ -121,13 +123,58 @@ def tensors_of(files: Sequence[Path]) -> dict[str, torch.Tensor]:
             if not all(isinstance(t, torch.Tensor) for t in part.values()):
                 raise TypeError("it holds something else than tensors")
         except Exception as error:  # safetensors, pickle and torch raise errors of their own
-            text = " ".join(str(error).split())[:200]
-            raise DataError(
-                f"{file}: cannot be read as weights ({type(error).__name__}: {text}); copy it"
-                " again, or save it anew as safetensors"
-            ) from None
+            raise _unreadable(file, error) from None
         found |= part
     return found
+
+
+def check_floating(files: Sequence[Path]) -> None:
+    """Refuse weights that were stored in whole numbers, or in 8 bits or fewer.
+
+    They mean something only with scales and a way of loading of their own;
+    transformers would take them for the weights themselves.
+
+    Parameters
+    ----------
+    files
+        As `weights.files` gives them.
+
+    Raises
+    ------
+    DataError
+        Naming the file and the first such weight.
+    """
+    for file in files:
+        kinds = _kinds(file)
+        if odd := sorted(
+            n for n, kind in kinds.items() if n.endswith("weight") and kind not in PLAIN
+        ):
+            raise DataError(
+                f"{file}: {len(odd)} of {len(kinds)} weights are stored as {kinds[odd[0]]}"
+                f" ({shortened(odd)}); give a checkpoint in {', '.join(PLAIN)}"
+            )
+
+
+def _kinds(file: Path) -> dict[str, str]:
+    """Name -> number type of the tensors in a file, as safetensors calls it."""
+    if file.suffix != ".safetensors":
+        known = {torch.float16: "F16", torch.bfloat16: "BF16"}
+        known |= {torch.float32: "F32", torch.float64: "F64"}
+        return {n: known.get(t.dtype, str(t.dtype)) for n, t in tensors_of([file]).items()}
+    try:
+        with safe_open(file, "pt") as opened:
+            names = opened.keys()
+            return {name: opened.get_slice(name).get_dtype() for name in names}
+    except Exception as error:  # safetensors raises errors of its own
+        raise _unreadable(file, error) from None
+
+
+def _unreadable(file: Path, error: Exception) -> DataError:
+    text = " ".join(str(error).split())[:200]
+    return DataError(
+        f"{file}: cannot be read as weights ({type(error).__name__}: {text}); copy it"
+        " again, or save it anew as safetensors"
+    )
 
 
 def check_one(folder: Path, names: tuple[str, ...]) -> None:
@@ -147,8 +194,10 @@ def check_one(folder: Path, names: tuple[str, ...]) -> None:
     """
     found = []
     for name in names:
-        if any((folder / one).is_file() for one in (name, f"{name}.index.json")):
-            found.append(weights.files(folder, (name,)))
+        if (folder / name).is_file():
+            found.append([folder / name])
+        if (index := folder / f"{name}.index.json").is_file():
+            found.append(weights.shards(index))
     if len(found) < 2:
         return
     one, two = map(tensors_of, found)

@@ -99,16 +99,28 @@ def files(folder: Path, names: tuple[str, ...] = MODEL) -> list[Path]:
             return [folder / name]
         index = folder / f"{name}.index.json"
         if index.is_file():
-            return _shards(index)
+            return shards(index)
     raise DataError(f"{folder}: holds no weights; looked for {' and '.join(names)}")
 
 
-def _shards(index: Path) -> list[Path]:
+def shards(index: Path) -> list[Path]:
+    """The files that an index of weights names.
+
+    Parameters
+    ----------
+    index
+        As transformers writes it, with a `weight_map`.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read, or a file is missing or outside the folder.
+    """
     remedy = "copy the folder again"
-    shards = storage.read_json(index, remedy).get("weight_map")
-    if not isinstance(shards, dict) or not all(isinstance(v, str) for v in shards.values()):
+    named = storage.read_json(index, remedy).get("weight_map")
+    if not isinstance(named, dict) or not all(isinstance(v, str) for v in named.values()):
         raise DataError(f"{index}: has no weight_map from weights to files; {remedy}")
-    found = sorted(set(shards.values()))
+    found = sorted(set(named.values()))
     if foreign := [name for name in found if Path(name).name != name]:
         raise DataError(f"{index}: {foreign[0]!r} is no file of this folder; {remedy}")
     if lost := [name for name in found if not (index.parent / name).is_file()]:
