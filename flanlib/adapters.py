@@ -17,14 +17,17 @@ from peft import (
     set_peft_model_state_dict,
 )
 
-from flanlib import adapter_config, storage, tensors, weights
+from flanlib import adapter_config, loading, storage, tensors, weights
 from flanlib.adapter_config import CONFIG, REMEDY
 from flanlib.config import Quantization
 from flanlib.errors import DataError, ParameterError
 from flanlib.progress import say
 from flanlib.quiet import quiet
+from flanlib.training import checkpoint
 
 RUN = "run.json"
+# Settings of a config.json that tell of the file, not of what the model computes.
+SAME_FOR_ALL = ("_name_or_path", "architectures", "transformers_version", "dtype", "use_cache")
 
 
 def lay(net: Any, folder: Path, base: str | Path, below: Path | None = None) -> Any:
@@ -62,12 +65,19 @@ def lay(net: Any, folder: Path, base: str | Path, below: Path | None = None) -> 
     over = f"{folder}: cannot be laid over {net.config.model_type}"
     try:
         with quiet():
-            return _laid(net, adapter_config.peft_config(net, settings, found), found)
+            laid = _laid(net, adapter_config.peft_config(net, settings, found), found)
     except DataError as error:
         raise DataError(f"{over}: {error}") from None
     except Exception as error:  # PEFT and torch raise errors of their own
         text = " ".join(str(error).split())[:300]
         raise DataError(f"{over} ({type(error).__name__}: {text}); {REMEDY}") from error
+    if _void(found):
+        void = "one side of every LoRA pair is zero, so it does nothing"
+        if not all((folder / name).is_file() for name in (RUN, checkpoint.MANIFEST)):
+            raise DataError(f"{over}: {void}; {REMEDY}")
+        checkpoint.verify(folder, REMEDY, [RUN])
+        say(f"{folder}: {void}, as its run left it")
+    return laid
 
 
 def save(net: Any, folder: Path, base: str) -> None:
@@ -133,6 +143,8 @@ def _check_base(folder: Path, settings: dict[str, Any], base: Any, below: Path |
     _check_recipe(folder, settings, run.get("recipe"))
     here, local = weights.fingerprint(base, below), _folder(name) and _folder(base)
     if digest == here and (not local or weights.fingerprint(name, below) == digest):
+        if local and not local.samefile(_folder(name)):
+            _check_alike(folder, name, base)
         return
     told = ", ".join([name, *map(str, under)])
     if local or bool(_folder(name)) == bool(_folder(base)) or not _like_hub(name):
@@ -142,6 +154,20 @@ def _check_base(folder: Path, settings: dict[str, Any], base: Any, below: Path |
             " give --model the base that it was tuned on, and --adapter what lay over that first"
         )
     say(f"{folder}: was tuned on {told:.200}; whether {base} is the same cannot be told")
+
+
+def _check_alike(folder: Path, name: str, base: str | Path) -> None:
+    """Refuse a base of the same weights that reads or computes otherwise."""
+    one, two = (loading.config_of(model).to_dict() for model in (name, base))
+    differ = [key for key in sorted(one | two) if one.get(key) != two.get(key)]
+    differ = [key for key in differ if key not in SAME_FOR_ALL]
+    if loading.tokenizer_of(name).get_vocab() != loading.tokenizer_of(base).get_vocab():
+        differ.append("vocabulary")
+    if differ:
+        raise DataError(
+            f"{folder}: was tuned on {name:.200}; {base} has the same weights, and another"
+            f" {', '.join(differ[:3])}; give --model the base that it was tuned on"
+        )
 
 
 def _check_name(folder: Path, name: str, base: str | Path) -> None:
@@ -171,6 +197,12 @@ def _like_hub(model: str) -> bool:
 
 def _check_recipe(folder: Path, settings: dict[str, Any], recipe: Any) -> None:
     """Refuse settings that contradict the recipe of run.json."""
+    for key in ("use_rslora", "use_dora", "rank_pattern", "alpha_pattern"):
+        if settings.get(key):
+            raise DataError(
+                f"{folder / CONFIG}: {key} is {settings[key]!r:.40}, which `tune` never sets, and"
+                f" run.json says that it wrote this; {REMEDY}"
+            )
     pairs = {"LORA": {"r": "rank", "lora_alpha": "alpha"}}
     pairs |= {"PROMPT_TUNING": {"num_virtual_tokens": "prompt_tokens"}}
     for key, name in pairs[settings["peft_type"]].items():
@@ -192,8 +224,6 @@ def _laid(net: Any, config: Any, found: dict[str, torch.Tensor]) -> Any:
         raise DataError(f"{said}; give the base that it was made on")
     if bad := tensors.not_finite(found.items()):
         raise DataError(f"no finite numbers in {tensors.shortened(bad)}; {REMEDY}")
-    if _void(found):
-        raise DataError(f"one side of every LoRA pair is zero, so it does nothing; {REMEDY}")
     given = {
         n: t.to(torch.float32 if own[n].is_meta else own[n].dtype).to(net.device)
         for n, t in found.items()

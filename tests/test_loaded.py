@@ -225,6 +225,31 @@ class Hostile:
         return os.mkdir, (str(self.mark),)
 
 
+@pytest.mark.parametrize("kind", [torch.int8, torch.float8_e4m3fn, torch.int32])
+@pytest.mark.parametrize("name", [WEIGHTS, "pytorch_model.bin"])
+def test_weights_mean_themselves(llama, kind, name):
+    found = load_file(llama / WEIGHTS)
+    found["model.norm.weight"] = found["model.norm.weight"].to(kind)
+    (llama / WEIGHTS).unlink()
+    save = save_file if name == WEIGHTS else torch.save
+    save(found, llama / name)
+    refused(llama, name, "1 of 20 weights are stored as", "model.norm.weight", "BF16")
+
+
+def test_a_head_of_zeros(llama):
+    rewrite(llama, lambda found: {n: torch.zeros_like(t) for n, t in found.items()})
+    refused(llama, "all weights of its head are 0")
+
+
+def test_an_index_beside_one_file(llama):
+    name = "model-00001-of-00001.safetensors"
+    names = dict.fromkeys(load_file(shutil.copy(llama / WEIGHTS, llama / name)), name)
+    (llama / f"{WEIGHTS}.index.json").write_text(json.dumps({"weight_map": names}))
+    model.load(llama, quantization="none")
+    rewrite(llama, lambda found: {n: 2 * t for n, t in found.items()}, name)
+    refused(llama, "hold different weights")
+
+
 def test_pickles_run_nothing(llama, tmp_path):
     found = load_file(llama / WEIGHTS)
     (llama / WEIGHTS).unlink()
@@ -431,9 +456,44 @@ def test_settings_that_are_none(saved, lora, content):
     refused(saved["llama"], "adapter_config.json", adapter=lora)
 
 
-def test_an_adapter_that_does_nothing(saved, lora):
+def test_an_adapter_that_does_nothing(saved, lora, tmp_path, capsys):
+    """Refused as damaged, unless it is whole and a run of ours left it so."""
     rewrite(lora, lambda found: {n: t * ("lora_A" in n) for n, t in found.items()}, ADAPTER)
     refused(saved["llama"], "does nothing", adapter=lora)
+    note(lora, saved["llama"])
+    refused(saved["llama"], "does nothing", adapter=lora)
+    whole = tmp_path / "whole"
+    checkpoint.whole(whole, lambda staging: shutil.copytree(lora, staging, dirs_exist_ok=True))
+    laid = model.load(saved["llama"], quantization="none", adapter=whole)[0]
+    assert capsys.readouterr().err.count("does nothing, as its run left it") == 1
+    plain = model.load(saved["llama"], quantization="none")[0]
+    assert torch.equal(laid(input_ids=IDS).logits, plain(input_ids=IDS).logits)
+    listed = json.loads((whole / "manifest.json").read_text())
+    listed.pop("run.json")
+    (whole / "manifest.json").write_text(json.dumps(listed))
+    refused(saved["llama"], "does not list run.json", adapter=whole)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"use_rslora": True}, {"alpha_pattern": {"q_proj": 80}}, {"use_dora": True}]
+)
+def test_a_run_of_ours_has_no_settings_that_tune_never_sets(saved, lora, changes):
+    note(lora, saved["llama"])
+    edit(lora / "adapter_config.json", **changes)
+    refused(saved["llama"], f"{next(iter(changes))} is", "never sets", adapter=lora)
+
+
+def test_a_base_of_the_same_weights_reads_and_computes_the_same(saved, llama, lora):
+    note(lora, saved["llama"])
+    model.load(llama, quantization="none", adapter=lora)
+    edit(llama / "config.json", rms_norm_eps=0.1)
+    refused(llama, "has the same weights, and another rms_norm_eps", adapter=lora)
+    shutil.copy(saved["llama"] / "config.json", llama)
+    content = json.loads((llama / "tokenizer.json").read_text())
+    words = content["model"]["vocab"]
+    words["a"], words["b"] = words["b"], words["a"]
+    (llama / "tokenizer.json").write_text(json.dumps(content))
+    refused(llama, "has the same weights, and another vocabulary", adapter=lora)
 
 
 def test_patterns_mean_what_peft_means_by_them(saved, tmp_path):
