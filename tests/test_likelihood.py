@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+import transformers
 from peft import LoraConfig, PrefixTuningConfig, PromptTuningConfig, get_peft_model
 from small_models import byte_tokenizer, one_by_one, prompt, random_model
 
@@ -220,3 +221,23 @@ def test_progress_reaches_the_end():
     assert len(seen) > 2
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
     assert seen[-1][0] == seen[-1][1]
+
+
+@pytest.mark.parametrize("is_decoder", [True, False])
+def test_a_model_that_reads_ahead_is_refused(is_decoder):
+    """As BERT, whose every place sees the whole text, unless it is told to be a decoder."""
+    transformers.set_seed(0)
+    config = transformers.BertConfig(
+        vocab_size=258,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=48,
+        is_decoder=is_decoder,
+    )
+    lm = transformers.BertLMHeadModel(config).eval()
+    if is_decoder:
+        assert opened.opened(lm).way == "whole"
+        return
+    with pytest.raises(RunError, match="BertLMHeadModel: what it predicts depends on the words"):
+        score.rank(lm, WORDS, [prompt("Is it so?")], calibrate=False)

@@ -218,7 +218,8 @@ def opened(lm: Any) -> Opened:
     Raises
     ------
     RunError
-        If it carries an adapter that feeds neither weights nor embeddings.
+        If it carries an adapter that feeds neither weights nor embeddings, or
+        sees the words that it is to predict.
     """
     model, soft = lm, None
     if getattr(lm, "peft_config", None):
@@ -236,6 +237,7 @@ def opened(lm: Any) -> Opened:
     key = (
         type(model),
         windows(result.config),
+        getattr(result.config, "is_decoder", None),
         attention,
         result.embeddings.weight.dtype,
         _quantised(model),
@@ -288,6 +290,7 @@ def _find_way(model: Opened, attention: str | None) -> tuple[Way, bool] | None:
         return None
     leaky = _trial(model, tree.ids)[path_order]
     exact = model.embeddings.weight.dtype == torch.float32 and not _quantised(model.model)
+    _check_causal(model, paths, 1e-3 if exact else 0.05)
     limit = 1e-4 * (1 + truth.abs().max()) if exact else 0.2 * (leaky - truth).abs().max()
     for way, narrow in product(ways, (True, False)):
         model.way, model.narrow = way, narrow
@@ -301,6 +304,21 @@ def _find_way(model: Opened, attention: str | None) -> tuple[Way, bool] | None:
         if found.shape == truth.shape and (found - truth).abs().max() <= limit:
             return way, narrow
     return "whole", False
+
+
+def _check_causal(model: Opened, paths: list[np.ndarray], tolerance: float) -> None:
+    """Refuse a model whose predictions depend on what comes after them.
+
+    Two paths part after five words: before that, nothing may change.
+    """
+    n, shared = len(paths[1]), model.n_soft + 5
+    change = (_trial(model, paths[0][:n]) - _trial(model, paths[1])).abs()
+    if change[:shared].max() > tolerance * change.max():
+        raise RunError(
+            f"{type(model.model).__name__}: what it predicts depends on the words that come after,"
+            " so it is no causal language model; give one (for a model of the BERT kind,"
+            " is_decoder true in config.json, if it was trained so)"
+        )
 
 
 def windows(config: Any) -> tuple:
