@@ -133,9 +133,9 @@ def encode_many(
         needs="a target of {} tokens leaves no room for an input; lower max_target_tokens",
     )
     found = []
-    for one, answer in zip(read, answers, strict=True):
+    for p, one, answer in zip(prompts, read, answers, strict=True):
         lost = max(0, len(answer) - max_target_tokens)
-        unknown = one.n_unknown + n_unknown(tokenizer, answer)
+        unknown = one.n_unknown + n_unknown(tokenizer, p.target, answer)
         written = answer[:max_target_tokens]
         found.append(
             Encoded(one.prompt_ids, written, one.n_cut + lost, lost, one.n_dropped, unknown)
@@ -190,7 +190,7 @@ def inputs(
                     f"{where}: {needs.format(after[n])}; the model's context is {context} tokens"
                 )
             ids, cut, dropped = truncation.fit(tokenizer, p, ids, room, where)
-        unknown = n_unknown(tokenizer, ids)
+        unknown = n_unknown(tokenizer, p.input, ids)
         found.append(Encoded([*begin, *ids, *between], [], cut, 0, dropped, unknown))
     return found
 

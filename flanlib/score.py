@@ -8,7 +8,7 @@ with its references. Choices and metrics are made from them elsewhere.
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from typing import Any, Literal
 
 import pandas as pd
@@ -142,8 +142,8 @@ def _items(
         names=names,
     )
     items, found = [], []
-    for where, one, options in zip(names, read, chosen, strict=True):
-        unknown = one.n_unknown + sum(n_unknown(tokenizer, option) for option in options)
+    for where, p, one, options in zip(names, prompts, read, chosen, strict=True):
+        unknown = one.n_unknown + sum(map(partial(n_unknown, tokenizer), p.options, options))
         items.append(Item(one.prompt_ids, options, where))
         found.append(replace(one, n_unknown=unknown))
     return items, found

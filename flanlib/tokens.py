@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from reprlib import repr as shortened
 from typing import Any
 from uuid import uuid4
@@ -19,6 +20,7 @@ from flanlib.errors import TemplateError
 
 _MARK = re.compile(r"[<>\[\]{}|\uff5c]")
 _HIDDEN = f"\uffff{uuid4().hex}"  # no text has it
+PROBES = 500  # texts tried for what stands before every text
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,11 @@ class _Reader:
         Id of what the tokenizer has no token for; None where there is none.
     backend
         The tokenizer with its control tokens hidden; None for one in Python.
+    telling
+        The same, but what `backend` leaves out without a word is the token
+        `left_out`; None where `backend` leaves out nothing.
+    left_out
+        Id that no other token has.
     """
 
     state: tuple
@@ -45,6 +52,8 @@ class _Reader:
     special: frozenset[int]
     unknown: int | None
     backend: Any
+    telling: Any = None
+    left_out: int = -1
 
 
 _READERS: WeakKeyDictionary = WeakKeyDictionary()
@@ -88,10 +97,21 @@ def token_ids(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
     return ids
 
 
-def n_unknown(tokenizer: Any, ids: Sequence[int]) -> int:
-    """How many ids stand for text that the tokenizer has no token for."""
-    unknown = _reader(tokenizer).unknown
-    return 0 if unknown is None else ids.count(unknown)
+def n_unknown(tokenizer: Any, text: str, ids: Sequence[int]) -> int:
+    """How often a text holds what the tokenizer has no token for.
+
+    Parameters
+    ----------
+    text
+        Whose every character counts that became no token at all.
+    ids
+        Of it, or of what was kept of it.
+    """
+    reader = _reader(tokenizer)
+    n = 0 if reader.unknown is None else ids.count(reader.unknown)
+    if reader.telling is not None:
+        n += reader.telling.encode(text, add_special_tokens=False).ids.count(reader.left_out)
+    return n
 
 
 def head(tokenizer: Any, text: str, n: int) -> str:
@@ -120,9 +140,14 @@ def text_of(tokenizer: Any, ids: Sequence[int]) -> str:
 
 def begin_ids(tokenizer: Any) -> list[int]:
     """What the tokenizer puts before every text by default: a begin token, or nothing."""
-    whole, (bare,) = tokenizer("a")["input_ids"], token_ids(tokenizer, ["a"])
-    starts = range(len(whole) - len(bare) + 1)
-    return whole[: next((n for n in starts if whole[n : n + len(bare)] == bare), 0)]
+    words = (text_of(tokenizer, [i]) for i in range(len(tokenizer)))
+    for text in islice(chain(["a"], words), PROBES):  # not every vocabulary has an "a"
+        whole, (bare,) = tokenizer(text)["input_ids"], token_ids(tokenizer, [text])
+        starts = range(len(whole) - len(bare) + 1)
+        found = next((n for n in starts if bare and whole[n : n + len(bare)] == bare), None)
+        if found is not None:
+            return whole[:found]
+    return []
 
 
 def _reader(tokenizer: Any) -> _Reader:
@@ -141,23 +166,27 @@ def _made(tokenizer: Any, state: tuple) -> _Reader:
     special |= {i for i, token in named if _MARK.search(token)}
     control = special | {i for i, token in added.items() if _MARK.search(token.content)}
     unknown, backend = tokenizer.unk_token_id, getattr(tokenizer, "backend_tokenizer", None)
+    telling, left_out = None, -1
     if backend is not None:
-        unknown, backend = _hiding(backend, control)
+        content = json.loads(backend.to_str())
+        unknown, backend = _hiding(content, control)
+        telling, left_out = _telling(content)
     if unknown not in (tokenizer.eos_token_id, tokenizer.bos_token_id):
         control.discard(unknown)
-    return _Reader(state, frozenset(control), frozenset(special), unknown, backend)
+    sets = frozenset(control), frozenset(special)
+    return _Reader(state, *sets, unknown, backend, telling, left_out)
 
 
-def _hiding(backend: Any, control: set[int]) -> tuple[int | None, Any]:
+def _hiding(content: dict[str, Any], control: set[int]) -> tuple[int | None, Any]:
     """The id of unknown text, and a copy that finds no control token in any text.
 
     Asking a tokenizer to split special tokens is not enough: added tokens that
     are not special are still matched, a Unigram or word-level model has its
-    control tokens among its words, and merges may lead to one.
+    control tokens among its words, and merges may lead to one. A text has one
+    tokenisation: merges are not left out by chance, as some are tuned with.
     """
     from tokenizers import Tokenizer
 
-    content = json.loads(backend.to_str())
     for token in content["added_tokens"]:
         if token["id"] in control:
             token |= {"content": _HIDDEN + token["content"], "normalized": False}
@@ -177,8 +206,33 @@ def _hiding(backend: Any, control: set[int]) -> tuple[int | None, Any]:
     if (word := model.get("unk_token")) is not None:
         model["unk_token"] = names.get(word, word)
         unknown = model["vocab"].get(model["unk_token"])
+    if "dropout" in model:
+        model["dropout"] = None
     content |= {"truncation": None, "padding": None, "post_processor": None}
     return unknown, Tokenizer.from_str(json.dumps(content))
+
+
+def _telling(content: dict[str, Any]) -> tuple[Any, int]:
+    """A tokenizer that gives a token for what the hiding one leaves out, and its id.
+
+    BPE without an unknown token leaves out characters that are not in its
+    vocabulary; all others refuse them or have a token for them.
+    """
+    from tokenizers import Tokenizer, pre_tokenizers
+
+    model, cut = content["model"], json.dumps(content["pre_tokenizer"])
+    if model["type"] != "BPE" or model.get("unk_token") is not None:
+        return None, -1
+    needed = None
+    if '"ByteLevel"' in cut:
+        needed = pre_tokenizers.ByteLevel.alphabet()
+    elif model.get("byte_fallback"):
+        needed = [f"<0x{byte:02X}>" for byte in range(256)]
+    if needed and model["vocab"].keys() >= set(needed):
+        return None, -1
+    left_out = 1 + max([*model["vocab"].values(), *(t["id"] for t in content["added_tokens"])])
+    told = model | {"vocab": {**model["vocab"], _HIDDEN: left_out}, "unk_token": _HIDDEN}
+    return Tokenizer.from_str(json.dumps(content | {"model": told | {"fuse_unk": False}})), left_out
 
 
 def _unreadable(texts: Sequence[str], error: Exception) -> TemplateError:

@@ -11,8 +11,11 @@ from flanlib import mixture as mixing
 from flanlib import templates
 from flanlib.errors import LeakageError, MissingResultError, ParameterError
 from flanlib.mixture import few_shot, mixture
+from flanlib.model import load_tokenizer
 from flanlib.prompts import overlap
 from flanlib.rows.adapters import Example
+from flanlib.templates import Prompt
+from flanlib.tokens import token_ids
 
 
 @pytest.fixture
@@ -254,11 +257,7 @@ def test_tasks_without_rows_are_named_not_fatal(toys, monkeypatch):
 
 
 def test_the_audit_adds_up_and_prints(toys):
-    def tokenizer(text, add_special_tokens):
-        assert add_special_tokens is False
-        return {"input_ids": text.split()}
-
-    audit = mixture(toys, "weather", seed=1).audit(tokenizer, sample=100)
+    audit = mixture(toys, "weather", seed=1).audit(load_tokenizer("micro-300k"), sample=100)
     content = audit.to_dict()
     assert content["n"] == 85
     assert sum(t["rate"] for t in content["tasks"]) == pytest.approx(1)
@@ -267,6 +266,15 @@ def test_the_audit_adds_up_and_prints(toys):
     text = audit.table()
     assert re.search(r"bread +bread +food +60 +0 +0 +60 +70.59", text)
     assert "texts shared with evaluation rows: 0" in text
+
+
+def test_the_audit_counts_the_tokens_that_are_trained_on(toys, monkeypatch):
+    asked = Prompt("<eos> <pad>?", "<eos>", (), None, ("<eos>",), "t", "a", "0")
+    monkeypatch.setattr(mixing.Mixture, "take", lambda self, n: [asked] * n)
+    tokenizer = load_tokenizer("micro-300k")
+    audit = mixture(toys, "weather", seed=1).audit(tokenizer, sample=3)
+    sizes = [len(ids) for ids in token_ids(tokenizer, [asked.input, asked.target])]
+    assert [t.mean for t in audit.tokens] == sizes and min(sizes) > 4
 
 
 def test_text_ignores_field_names_order_case_and_width():

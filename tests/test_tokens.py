@@ -1,14 +1,23 @@
 """Text stays text: no control token comes of it, and nothing of it is lost."""
 
+from dataclasses import replace
 from types import MappingProxyType
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
+from tokenizers import (
+    AddedToken,
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+)
 from transformers import PreTrainedTokenizerFast
 
-from flanlib import catalogue, encode, model, rehearsal, tokens
+from flanlib import catalogue, encode, model, rehearsal, score, tokens
 from flanlib.errors import TemplateError
 from flanlib.rows.adapters import adapt
 from flanlib.templates import Prompt
@@ -200,3 +209,43 @@ def test_what_is_not_seen_reaches_the_tokenizer_as_documented(tmp_path):
     assert text == kept
     (ids,) = tokens.token_ids(KINDS["micro"], [text])
     assert tokens.text_of(KINDS["micro"], ids) == kept
+
+
+ASKED = Prompt("caf\u00e9 \u4e1c?", "yes \u00e9", (), None, ("yes",), "t", "a", "0")
+
+
+def bpe(*pieces, **given) -> PreTrainedTokenizerFast:
+    """BPE that has no unknown token."""
+    vocabulary = {piece: n for n, piece in enumerate(["<s>", "<eos>", *pieces])}
+    made = Tokenizer(models.BPE(vocabulary, given.pop("merges", []), **given))
+    made.post_processor = processors.TemplateProcessing(
+        single="<s> $A", special_tokens=[("<s>", 0)]
+    )
+    return PreTrainedTokenizerFast(tokenizer_object=made, bos_token="<s>", eos_token="<eos>")
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "n"),
+    [
+        (bpe(*"abcdefsy ?\n"), 3),
+        (bpe(*"abcdefsy ?\n", *BYTES[:0xE0], byte_fallback=True), 1),
+        (bpe(*"abcdefsy ?\n", *BYTES, byte_fallback=True), 0),
+        (KINDS["bytes"], 0),
+        (KINDS["micro"], 0),
+    ],
+)
+def test_what_bpe_leaves_out_is_counted(tokenizer, n):
+    assert encode.encode(tokenizer, ASKED).n_unknown == n
+    options = ("yes", "yes ?\u00e9")
+    _, (found,) = score.items_of(tokenizer, [replace(ASKED, options=options, gold=1)], None)
+    assert found.n_unknown == n
+
+
+def test_merges_are_not_left_out_by_chance():
+    made = bpe(*"abc ", "ab", "abc", merges=[("a", "b"), ("ab", "c")], dropout=0.5)
+    whole = made.convert_tokens_to_ids(["abc", " ", "abc"])
+    assert {tuple(tokens.token_ids(made, ["abc abc"])[0]) for _ in range(20)} == {tuple(whole)}
+
+
+def test_the_begin_token_is_found_in_a_vocabulary_without_an_a():
+    assert tokens.begin_ids(bpe("x", "y")) == [0] == tokens.begin_ids(bpe("a"))

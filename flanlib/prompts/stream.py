@@ -10,7 +10,7 @@ import marshal
 import os
 import tempfile
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
@@ -23,6 +23,7 @@ from flanlib.prompts import overlap
 from flanlib.prompts.audit import Audit, EvaluationAudit, TaskAudit, TokenAudit
 from flanlib.rows.adapters import Example
 from flanlib.templates import Prompt, Template
+from flanlib.tokens import token_ids
 
 BLOCK = 1_024
 BREAK = "\n\n"
@@ -142,7 +143,7 @@ class Mixture:
                 found.update(part.encode() + b"\0")
         return found.hexdigest()[:12]
 
-    def audit(self, tokenizer: Callable[[str], Any] | None = None, sample: int = 2_000) -> Audit:
+    def audit(self, tokenizer: Any = None, sample: int = 2_000) -> Audit:
         """The account of what was mixed, left out, and why.
 
         Parameters
@@ -157,10 +158,7 @@ class Mixture:
             tokens = tuple(
                 TokenAudit.of(
                     side,
-                    [
-                        len(tokenizer(getattr(p, side), add_special_tokens=False)["input_ids"])
-                        for p in prompts
-                    ],
+                    [len(ids) for ids in token_ids(tokenizer, [getattr(p, side) for p in prompts])],
                 )
                 for side in ("input", "target")
             )
