@@ -15,7 +15,8 @@ from flanlib.config import Factors
 from flanlib.errors import LeakageError, MissingResultError
 from flanlib.figures import fig12_audit, lines, style
 from flanlib.results import Scoring
-from flanlib.scoring.choices import error_of
+from flanlib.scoring import choices
+from flanlib.scoring.choices import BINS, error_of
 from flanlib.studies import leaks, scrutiny
 from flanlib.studies.estimates import ALL
 
@@ -340,3 +341,17 @@ def test_a_single_cluster_and_a_single_seed_are_drawn_and_said(tmp_path):
 def test_clusters_without_options_are_refused():
     with pytest.raises(MissingResultError, match="no record of a task with options"):
         scrutiny.order([], GROUPS)
+
+
+@pytest.mark.parametrize("sure", [0.599998, 0.6, 0.69999999, 0.7, 0.89999, 0.99999, 0.5])
+def test_a_curve_has_the_bins_of_the_error(sure):
+    """Rounding to two places takes no prompt into the next bin."""
+    rows = [
+        ("a", str(n), option, 0, float(np.log(share)))
+        for n in range(20)
+        for option, share in enumerate((sure, 1 - sure))
+    ]
+    table = pd.DataFrame(rows, columns="template example option gold ll".split())
+    ((_, mean, _),) = choices.answering(table)["sure"]
+    assert mean == pytest.approx(100 * sure, abs=0.01)
+    assert min(int(mean * BINS // 100), BINS - 1) == min(int(sure * BINS), BINS - 1)

@@ -91,6 +91,11 @@ def error_of(bins: Sequence[Sequence[float]]) -> float:
     return float((prompts * np.abs(right - sure)).sum() / prompts.sum())
 
 
+def _within(number: int, percent: float) -> float:
+    """A rounded mean that did not leave its bin by rounding; the last bin has its upper end."""
+    return min(percent, 100.0 if number == BINS - 1 else round(100 * (number + 1) / BINS - 0.01, 2))
+
+
 def _bins(best: pd.DataFrame, n_bins: int) -> pd.Series:
     return np.minimum((best["confidence"] * n_bins).astype(int), n_bins - 1)
 
@@ -138,10 +143,10 @@ def answering(table: pd.DataFrame, choice: Choice = "sum") -> dict[str, Any]:
     sure = [
         [
             len(part),
-            round(100 * part["confidence"].mean(), 2),
+            _within(number, round(100 * part["confidence"].mean(), 2)),
             round(100 * right[part.index].mean(), 2),
         ]
-        for _, part in best.groupby(_bins(best, BINS))
+        for number, part in best.groupby(_bins(best, BINS))
     ]
     places = range(int(table["option"].max()) + 1)
     return {
