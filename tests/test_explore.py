@@ -68,7 +68,7 @@ def test_answers_are_the_scores_of_the_study(bench):
     assert "yes ✓" in shown and f"{100 * found.table['tuned'][1]:.1f} %" in shown
 
 
-def test_writing_stops_where_the_study_stops(bench, monkeypatch):
+def test_writing_stops_where_the_study_stops(bench, monkeypatch, tmp_path):
     """The same settings as `runs.score_task`, whatever the task and whoever tuned the adapter."""
     given = []
     real = score.generate
@@ -85,9 +85,9 @@ def test_writing_stops_where_the_study_stops(bench, monkeypatch):
     bench.ask(explore.typed("write"))
     assert given[-1] == {"stop": "end", "max_new_tokens": 256, "max_input_tokens": 96}
     recipe = replace(bench.job.recipe, max_input_tokens=48, max_target_tokens=9)
-    made = tune.TuneResult.read(bench.folder)
-    replace(made, recipe=recipe).write(bench.folder)
-    other = explore.open_bench(held_out="food", adapter=str(bench.folder))
+    asked = [bench.prompt("food", "bread")]
+    tune.tune(bench.job.factors, recipe, out=tmp_path / "elsewhere", mixture=asked, progress=None)
+    other = explore.open_bench(held_out="food", adapter=str(tmp_path / "elsewhere"))
     other.ask(other.prompt("food", "bread"))
     assert given[-1] == {"stop": "newline", "max_new_tokens": 9, "max_input_tokens": 48}
 
