@@ -29,6 +29,7 @@ from flanlib.bounds import check
 from flanlib.config import Arm, Quantization, Recipe
 from flanlib.errors import DataError, ParameterError
 from flanlib.loading import config_of as config_of
+from flanlib.models import llama
 from flanlib.quiet import quiet
 from flanlib.rehearsal import random_neox as random_neox
 from flanlib.weights import fingerprint as fingerprint
@@ -76,7 +77,7 @@ def load(
     check("quantization", Quantization, quantization)
     where, numbers = devices.checked(device, dtype)
     if not dtype:
-        where, numbers = devices.checked(device, stored=config_of(model).dtype)
+        where, numbers = devices.checked(device, stored=stored_type(config_of(model)))
     given: dict[str, Any] = {"dtype": numbers}
     if quantization == "nf4":
         if not is_bitsandbytes_available():
@@ -111,6 +112,20 @@ def load(
         found = adapters.lay(found, Path(folder), model, below)
         below = Path(folder)
     return found.eval(), tokenizer
+
+
+def stored_type(config: Any) -> Any:
+    """Type of a checkpoint's weights; None where the model is too narrow for it to matter.
+
+    In a narrow model it is calls and not products that take the time.
+
+    Parameters
+    ----------
+    config
+        Of a transformers model.
+    """
+    text = config.get_text_config()
+    return config.dtype if text.hidden_size >= llama.NARROWEST else None
 
 
 def load_tokenizer(model: str | Path) -> Any:

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from flanlib import devices, machine, paths
+from flanlib import devices, machine, model, paths
 
 
 @pytest.fixture(autouse=True)
@@ -55,3 +55,10 @@ def test_bfloat16_where_it_pays_and_the_weights_have_no_more(
     rates = {"float32": 100.0, "bfloat16": 151.0 if fast else 149.0}
     monkeypatch.setattr(machine, "rates", lambda: rates)
     assert devices.checked("cpu", dtype, stored)[1] == getattr(torch, wanted)
+
+
+def test_the_micro_models_stay_in_float32(monkeypatch):
+    """They are stored in bfloat16, but narrow; their records are in float32."""
+    monkeypatch.setattr(machine, "rates", lambda: {"float32": 1.0, "bfloat16": 4.0})
+    lm, _ = model.load("micro-300k")
+    assert lm.dtype == torch.float32

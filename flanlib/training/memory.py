@@ -131,7 +131,8 @@ def plan(
     room = devices.available_gib(kind) if available_gib is None else available_gib
     config = model.config_of(factors.model)
     packing.check_type(config.model_type)
-    half = kind == "cuda" or devices.checked("cpu", dtype, config.dtype)[1] != torch.float32
+    stored = model.stored_type(config)
+    half = kind == "cuda" or devices.checked("cpu", dtype, stored)[1] != torch.float32
     found = _count(config, factors, recipe, kind, half)
     peak = sum(found.parts.values())
     return Plan(
