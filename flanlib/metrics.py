@@ -15,7 +15,7 @@ from scipy import stats
 
 from flanlib.catalogue import Task
 from flanlib.errors import DataError
-from flanlib.rows.adapters import Example
+from flanlib.rows.adapters import Example, answer_text
 from flanlib.scoring import counts
 from flanlib.scoring.choices import Choice, compared
 
@@ -137,6 +137,27 @@ def evaluate(
         finish=cells.finish,
         groups=groups,
     )
+
+
+def check(task: Task, examples: Sequence[Example]) -> None:
+    """Refuse what a task's metric cannot count, before anything is written.
+
+    Parameters
+    ----------
+    examples
+        Those that will be scored; their own answers are counted.
+
+    Raises
+    ------
+    DataError
+        If a reference is nothing that the metric can compare with.
+    ParameterError
+        If the metric needs packages that are not installed.
+    """
+    if task.kind == "generate":
+        rows = [("", e.id, answer_text(e.answers[0]), e.answers) for e in examples]
+        columns = ["template", "example", "prediction", "references"]
+        counts.of_texts(task.metric, task, pd.DataFrame(rows, columns=columns))
 
 
 def _grid(task: Task, table: pd.DataFrame, known: Mapping[str, Example]):

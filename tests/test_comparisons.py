@@ -9,18 +9,23 @@ from unicodedata import normalize
 
 import numpy as np
 import pandas as pd
+import pets
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flanlib import catalogue, metrics, templates
 from flanlib.catalogue import Task
-from flanlib.errors import DataError
+from flanlib.config import Factors, Recipe
+from flanlib.errors import DataError, FlanlibError
+from flanlib.results import Scoring
 from flanlib.rows.adapters import Example, adapt, adapt_all
 from flanlib.rows.shapes import CANNOT_ANSWER
-from flanlib.scoring import answers
+from flanlib.scoring import answers, sheets
+from flanlib.scoring import tokens as counting
 from flanlib.scoring.answers import COMPARISONS, SIGNATURES, number
 from flanlib.scoring.names import METRICS
+from flanlib.studies import runs
 
 FLAN = catalogue.load("flan")
 PIECES = [
@@ -418,3 +423,55 @@ def test_options_that_differ_in_case_or_composition_are_two():
         Example("t", str(g), {"answer": options[g]}, options, g, (options[g],)) for g in range(3)
     ]
     assert metrics.evaluate(task, table, examples=known).value == 100
+
+
+@pytest.mark.parametrize(
+    ("metric", "answers", "said"),
+    [
+        ("bleu", ("東京は日本の首都です。", "hay"), "a script without spaces"),
+        ("bleu, bleu_tokenizer: ja-mecab", ("hay", "grass"), "needs the packages"),
+        ("rouge_l", ("hay", "---"), "no reference has a word for ROUGE"),
+        ("pearson", ("3", "hay"), "the reference is no number"),
+        ("pearson", ("3", "3"), "all references are one number"),
+    ],
+)
+def test_what_a_metric_cannot_count_shows_before_a_model_is_read(
+    tmp_path, monkeypatch, metric, answers, said
+):
+    monkeypatch.setattr(counting, "find_spec", lambda name: None)
+    found = pets.collection(
+        tmp_path / "pets", replaced={"metric: exact_match": f"metric: {metric}"}
+    )
+    rows = [{"animal": f"animal {n}", "food": food} for n, food in enumerate(answers)]
+    pets.lines(tmp_path / "rows", *rows, task="food")
+    monkeypatch.setattr(runs, "_model", lambda job: pytest.fail("a model was read"))
+    factors = Factors(model="x", held_out="habits", arm="base", collection="pets")
+    job = runs.Job(
+        factors=factors,
+        recipe=Recipe(),
+        collection=str(found.root),
+        asked=((Scoring(), "food"),),
+        at=tmp_path,
+        rows=str(tmp_path / "rows"),
+    )
+    with pytest.raises(FlanlibError, match=said):
+        runs.compute(job)
+    with pytest.raises(FlanlibError, match=said):
+        next(
+            sheets.score_tasks(
+                None, None, found, [found.task("food")], SHEET, out=tmp_path, rows=job.rows
+            )
+        )
+
+
+SHEET = sheets.Asked(
+    model="x",
+    adapter="",
+    quantization="none",
+    dtype="float32",
+    shots=0,
+    seed=0,
+    max_input_tokens=96,
+    max_new_tokens=9,
+    scoring=Scoring(),
+)

@@ -30,6 +30,30 @@ def examples_of(found: Catalogue, task: Task, scoring: Scoring, rows: str = "") 
     return chosen
 
 
+def check(found: Catalogue, asked: Iterable[tuple[Scoring, str]], rows: str = "") -> None:
+    """Refuse, before anything is tuned or scored, answers that a metric cannot count.
+
+    Parameters
+    ----------
+    asked
+        Pairs of scoring and key of a task; a task's last one counts.
+
+    Raises
+    ------
+    MissingResultError
+        If a task has no rows.
+    DataError
+        If a reference is nothing that the metric can compare with.
+    ParameterError
+        If the metric needs packages that are not installed.
+    """
+    from flanlib import metrics
+
+    for key, scoring in {key: scoring for scoring, key in asked}.items():
+        task = found.task(key)
+        metrics.check(task, examples_of(found, task, scoring, rows))
+
+
 def first_example(found: Catalogue, task: Task, split: str, rows: str = "") -> Example:
     """The first example of a task's split.
 

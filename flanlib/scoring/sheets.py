@@ -71,6 +71,8 @@ def score_tasks(
     ------
     MissingResultError
         If a task's rows are not there.
+    DataError
+        If a task's metric cannot count its answers.
     RunError
         If `out` holds sheets of another model, of other rows or settings.
     """
@@ -79,6 +81,7 @@ def score_tasks(
     folders.make(out)
     _lines(out)  # a damaged one shows before anything is scored
     chosen = list(tasks)
+    asking.check(catalogue, [(asked.scoring, task.key) for task in chosen], str(rows or ""))
     limits = Recipe(max_input_tokens=asked.max_input_tokens, max_target_tokens=asked.max_new_tokens)
     for number, task in enumerate(chosen, 1):
         head = f"[{number}/{len(chosen)}] {task.key}"

@@ -172,8 +172,9 @@ def compute(job: Job) -> float:
     """Load or tune a model, score it, add the records; seconds taken."""
     began = time.monotonic()
     job.tell("loading")
-    lm, tokenizer, about = _model(job)
     found = catalogue.load(job.collection)
+    asking.check(found, job.asked, job.rows)
+    lm, tokenizer, about = _model(job)
     about |= provenance.stamp()
     for n, (scoring, key) in enumerate(job.asked):
         job.tell(f"scoring {key}, {n} of {len(job.asked)} done")
