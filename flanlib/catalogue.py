@@ -186,6 +186,11 @@ class Catalogue:
     clusters: dict[str, Cluster]
     tasks: dict[str, Task]
 
+    @property
+    def tracked(self) -> bool:
+        """Whether it stands below data/, beside FLAN's, and so has FLAN's clusters."""
+        return paths.label(self.root) == self.name
+
     def cluster(self, key: str) -> Cluster:
         """The cluster of that key; `ParameterError` names the others."""
         return _get(self.clusters, key, "cluster", self.name)

@@ -107,6 +107,19 @@ def cluster_means(columns: tuple[str, ...] = tuple(MODELS)) -> pd.DataFrame:
     return means.assign(status=means["n_recalled"].map(lambda n: "recalled" if n else "verified"))
 
 
+def without(table: pd.DataFrame) -> pd.DataFrame:
+    """A figure's table without what is published, for clusters that are not FLAN's.
+
+    Parameters
+    ----------
+    table
+        With a column `source`, or `in_paper`; another is given back.
+    """
+    if "source" in table:
+        table = table[~table["source"].astype(str).str.startswith("published")]
+    return table.assign(in_paper=0) if "in_paper" in table else table
+
+
 @cache
 def _read(name: str) -> pd.DataFrame:
     path: Path = paths.PUBLISHED / name

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from flanlib import naming, paths, profiles
+from flanlib import naming, paths, profiles, published
 from flanlib.errors import ParameterError
 from flanlib.figures import style
 
@@ -73,6 +73,9 @@ def module(stem: str) -> ModuleType:
 def publish(stem: str, table: "pd.DataFrame", study: "Study", **own: Any) -> Shown:
     """Draw a table and write SVG, PNG and CSV where they belong.
 
+    A collection that is not below data/ is not FLAN's: its clusters have their
+    own titles, and no published number stands beside them.
+
     Parameters
     ----------
     stem
@@ -84,8 +87,13 @@ def publish(stem: str, table: "pd.DataFrame", study: "Study", **own: Any) -> Sho
     own
         What else `collect` was given, such as the dataset shown.
     """
-    drawn, table = module(stem), style.shown(table)
-    fig, alt = drawn.draw(table), drawn.describe(table)
+    drawn, titles = module(stem), {}
+    if not study.catalogue.tracked:
+        table = published.without(table)
+        titles = {key: cluster.title for key, cluster in study.catalogue.clusters.items()}
+    table = style.shown(table)
+    with style.titled(titles):
+        fig, alt = drawn.draw(table), drawn.describe(table)
     about = f"collection {study.catalogue.name}, model {study.settings.model}"
     if stem in WITHOUT_MODEL:
         about = f"collection {study.catalogue.name}"

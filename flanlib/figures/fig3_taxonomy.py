@@ -171,7 +171,7 @@ def _size(n, generated: bool) -> str:
 def _counts(part: pd.DataFrame) -> str:
     first = part.iloc[0]
     text = f"{len(part)} datasets" if len(part) > 1 else "1 dataset"
-    if first["collection"] == "flan":
+    if first["collection"] == "flan" and first["in_paper"]:
         text += f" (paper: {first['in_paper']})"
     return text if first["held_out_in_turn"] else f"{text}; only tuned on"
 

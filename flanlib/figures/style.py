@@ -8,11 +8,13 @@ or has a shape of its own as well, so that a grey print loses nothing.
 import io
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from xml.sax.saxutils import escape
 
 import matplotlib as mpl
@@ -93,14 +95,35 @@ def colour(cluster: str) -> str:
     return CLUSTERS[cluster][2] if cluster in CLUSTERS else INK
 
 
+_TITLES: ContextVar[Mapping[str, str]] = ContextVar("titles", default=MappingProxyType({}))
+
+
+@contextmanager
+def titled(titles: Mapping[str, str]) -> Iterator[None]:
+    """Call clusters by the titles of a user's own collection.
+
+    Parameters
+    ----------
+    titles
+        Cluster -> title.
+    """
+    token = _TITLES.set(titles)
+    try:
+        yield
+    finally:
+        _TITLES.reset(token)
+
+
 def title(cluster: str, short: bool = False) -> str:
-    """A cluster's name; of a user's own cluster, its key.
+    """A cluster's name: its title in a user's own collection, or its key made readable.
 
     Parameters
     ----------
     short
         Whether it has to fit a narrow place.
     """
+    if own := _TITLES.get().get(cluster):
+        return own
     if cluster in CLUSTERS:
         return CLUSTERS[cluster][1 if short else 0]
     return " ".join(cluster.replace("_", " ").split()).capitalize()
