@@ -258,15 +258,20 @@ def run(out):
     tune.tune(Factors(model=base), RECIPE, out=out, mixture=prompts(), checkpoint_every=1,
               progress=None)
 
-def kill_at(touches):
-    # Python reports each open, rename and removal; die at one of those of this run's files.
+def at_each_touch(name, act):
+    # Python reports each open, rename and removal; those of the files of a run count.
     def hook(event, args):
-        nonlocal touches
-        if event.startswith(("open", "os.", "shutil.")) and any("broken" in str(a) for a in args):
-            touches -= 1
-            if touches == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+        if event.startswith(("open", "os.", "shutil.")) and any(name in str(a) for a in args):
+            act()
     sys.addaudithook(hook)
+
+def kill_at(touches):
+    def act():
+        nonlocal touches
+        touches -= 1
+        if touches == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+    at_each_touch("broken", act)
 
 def child(out, touches):
     pid = os.fork()
@@ -278,8 +283,10 @@ def child(out, touches):
             os._exit(0)
     return os.WIFSIGNALED(os.waitpid(pid, 0)[1])
 
+seen = []
+at_each_touch("whole", lambda: seen.append(1))
 run(f"{folder}/whole")
-while child(f"{folder}/broken", draw.randrange(2, 90)):
+while child(f"{folder}/broken", draw.randrange(2, len(seen) // 2)):
     beside = f"{folder}/broken.checkpoints"
     print("killed", sorted(os.listdir(beside)) if os.path.isdir(beside) else "", flush=True)
 """
