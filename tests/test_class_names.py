@@ -155,3 +155,37 @@ def test_the_flan_tasks_without_names_of_their_own(tmp_path, capsys):
     save(tmp_path / "paws" / "test.parquet", paws, ["0", "1"])
     assert answers(FLAN, tmp_path, "paws_wiki") == ["no", "yes"]
     assert "paws" not in capsys.readouterr().err
+
+
+def test_classes_of_a_label_within_a_record(tmp_path):
+    pets = collection(tmp_path / "pets", replaced={"label: label": "label: meta.label"})
+    rows = {"text": ["a", "b", "c"], "meta": [{"label": 0}, {"label": 1}, None]}
+    feature = {"label": {"_type": "ClassLabel", "names": ["good", "bad"]}}
+    meta = json.dumps({"info": {"features": {"meta": feature}}}).encode()
+    save(tmp_path / "rows" / "vets" / "test.parquet", rows, meta=meta)
+    found = sources.examples(pets, "vets", "all", rows=tmp_path / "rows")
+    assert [next(found).fields["answer"] for _ in range(2)] == ["good", "bad"]
+    with pytest.raises(DataError, match=r"test\.parquet, row 2: .*no column 'meta\.label'"):
+        next(found)
+
+
+@pytest.mark.parametrize(
+    ("names", "table", "wanted"),
+    [
+        (["pos", "neg"], "'0': good, '1': bad", ["good", "bad"]),
+        (["pos", "neg", "none"], "pos: good, neg: bad, none: null", ["good", "bad"]),
+        (["Pos", "NEG"], "pos: good, neg: bad", ["good", "bad"]),
+        (["neg", "pos", "odd"], "pos: good, neg: bad", ["bad", "good"]),
+        (["good", "bad"], "'0': bad, '1': good", ["good", "bad"]),
+    ],
+)
+def test_a_map_of_labels_counts_before_the_order_of_options(tmp_path, names, table, wanted):
+    replaced = {"label: label": f"label: label, map: {{{table}}}"}
+    assert answers(*vets(tmp_path, names, replaced=replaced)) == wanted
+
+
+def test_a_class_that_a_map_of_names_lacks_is_refused(tmp_path):
+    replaced = {"label: label": "label: label, map: {pos: good, neg: bad}"}
+    pets, rows = vets(tmp_path, ["neg", "pos", "odd"], [0, 2], replaced=replaced)
+    with pytest.raises(DataError, match="row 1: .*label 'odd' is none of pos, neg"):
+        answers(pets, rows)

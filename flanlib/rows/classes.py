@@ -6,7 +6,7 @@ dataset.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,8 @@ class Classes:
     Attributes
     ----------
     column
-        Its name in the file; empty where the file names no classes.
+        Its name in the file, or its path such as `meta.label`; empty where the
+        file names no classes.
     names
         As the file has them, in the order of the numbers.
     labels
@@ -53,7 +54,12 @@ class Classes:
         DataError
             If the file names no class of that number.
         """
-        number = whole(label_of(row.get(self.column)))
+        *above, last = self.column.split(".")
+        for name in above:
+            row = row.get(name)
+            if not isinstance(row, dict):
+                return  # said by who reads the row
+        number = whole(label_of(row.get(last)))
         if number is None:
             return
         if not 0 <= number < len(self.names):
@@ -61,7 +67,7 @@ class Classes:
                 f"column {self.column!r}: label {number}, but the file names {len(self.names)}"
                 f" classes ({_shown(self.names)})"
             )
-        row[self.column] = self.labels[number]
+        row[last] = self.labels[number]
 
 
 def of_file(task: Task, path: Path) -> Classes:
@@ -90,7 +96,7 @@ def of_file(task: Task, path: Path) -> Classes:
 
 
 def class_names(path: Path) -> dict[str, list[str]]:
-    """Class names of a Parquet file's label columns, where it has any.
+    """Class names of a Parquet file's label columns, and of those within records.
 
     Parameters
     ----------
@@ -112,11 +118,7 @@ def class_names(path: Path) -> dict[str, list[str]]:
     try:
         content = json.loads(metadata.get(KEY, b"{}").decode())
         features = content.get("info", {}).get("features", {})
-        classes = {
-            column: feature.get("names") or []
-            for column, feature in features.items()
-            if isinstance(feature, dict) and feature.get("_type") == "ClassLabel"
-        }
+        classes = dict(_labels(features))
     except (ValueError, AttributeError, RecursionError) as error:
         raise DataError(
             f"{path}: its metadata {KEY.decode()!r} are not what `datasets` writes"
@@ -132,6 +134,17 @@ def class_names(path: Path) -> dict[str, list[str]]:
     return classes
 
 
+def _labels(features: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Path of each label column -> its class names, as the metadata have them."""
+    for name, feature in features.items():
+        if not isinstance(feature, dict):
+            continue
+        if feature.get("_type") == "ClassLabel":
+            yield f"{above}{name}", feature.get("names") or []
+        elif "_type" not in feature:  # of a record
+            yield from _labels(feature, f"{above}{name}.")
+
+
 def _meant(task: Task, path: Path, column: str, names: tuple[str, ...]) -> Classes:
     """Classes by the first list of words that they are another order of."""
     settings, options = task.columns, task.options
@@ -141,8 +154,11 @@ def _meant(task: Task, path: Path, column: str, names: tuple[str, ...]) -> Class
     def are(labels: Sequence[str | int], note: str = "") -> Classes:
         return Classes(column, names, tuple(labels), note)
 
-    if "keys" in settings or set(names) <= set(settings.get("map", ())):
+    if "keys" in settings:
         return are(names)
+    mapped = {_word(label): label for label in settings.get("map", ())}
+    if any(_word(name) in mapped for name in names):
+        return are([mapped.get(_word(name), name) for name in names])
     if wanted := settings.get("names"):
         if (order := _order(names, wanted)) is None:
             raise DataError(
@@ -164,8 +180,10 @@ def _meant(task: Task, path: Path, column: str, names: tuple[str, ...]) -> Class
             " `names` in the columns of the catalogue"
         )
     there = f"the options {_shown(options)}" if options else "each row's options"
+    if mapped:
+        there = f"the labels {_shown(list(map(str, positions)))}"
     return are(
-        options + tuple(positions[len(options) :]) if options else positions,
+        positions if mapped or not options else options + tuple(positions[len(options) :]),
         f"{path}: column {column!r} has classes {_shown(names)}; they are taken for {there} of"
         f" task {task.key}, in this order, on trust",
     )
