@@ -227,8 +227,13 @@ class Catalogue:
         LeakageError
             If `clusters` names a held-out cluster or a neighbour, or a
             dataset of a held-out cluster also stands in another cluster.
+        ParameterError
+            If there is no such cluster, or one stands twice in `key`.
         """
-        held = {part: self.cluster(part) for part in key.split("+")}
+        parts = key.split("+")
+        if twice := [part for part in parts if parts.count(part) > 1 and part]:
+            raise ParameterError(f"held out: {twice[0]!r} stands twice in {key!r}; name it once")
+        held = {part: self.cluster(part) for part in parts}
         near = {n: part for part, c in held.items() for n in c.neighbours if n not in held}
         barred = {*held, *near}
         chosen = [self.cluster(c).key for c in clusters] or list(self.clusters)

@@ -1,5 +1,6 @@
 """YAML documents, read strictly: one meaning for every key, errors that name it."""
 
+import re
 import types
 from collections.abc import Iterable
 from dataclasses import fields, is_dataclass
@@ -34,6 +35,8 @@ class _Loader(yaml.CSafeLoader):
         try:
             if node.tag.endswith((":int", ":float")) and len(node.value) > LONGEST_NUMBER:
                 raise ValueError("too long for a number")
+            if node.tag.endswith(":int") and not re.fullmatch("[+-]?(0|[1-9][0-9]*)", node.value):
+                raise ValueError("write a number in plain digits, or a text in quotes")
             return super().construct_object(node, deep)
         except (ValueError, OverflowError) as error:
             raise _Fault(f"{naming.shown(node.value)}: {error}", node.start_mark) from None
@@ -151,6 +154,8 @@ def _explained(problem: ValidationError, content: dict[str, Any], schema: Any) -
     if first["type"] in _ABSENT:
         return f"{where}: missing"
     said = first["msg"].removeprefix("Value error, ")
+    if first["type"] in ("tuple_type", "too_short"):  # what a document has are lists
+        said = said.replace("tuple", "list").replace("Tuple", "List")
     quote = first["type"] == "string_type" and not isinstance(first["input"], dict | list)
     return f"{where}: {said}; found {naming.shown(first['input'])}" + (
         "; put it in quotes" if quote else ""

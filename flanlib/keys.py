@@ -2,7 +2,7 @@
 
 A key becomes the name of a folder, a part of a record and a word on the
 command line, where `+` and `,` part several of them. Letters of any script are
-allowed; signs that a file system or a shell takes for something else are not.
+allowed; signs and names that a file system takes for something else are not.
 """
 
 import re
@@ -24,7 +24,9 @@ def key(text: str) -> str:
     Parameters
     ----------
     text
-        Letters, digits, `_`, `-` and `.`; it begins with a letter, a digit or `_`.
+        Letters, digits, `_`, `-`, `.` and `$`; it begins with a letter, a digit or `_`,
+        and does not end in `.` or with the suffix of a file that stands beside folders of
+        tasks. Names of devices in Windows, such as `con`, are none.
 
     Raises
     ------
@@ -38,15 +40,16 @@ def key(text: str) -> str:
     """
     fits = (
         0 < len(text) <= LONGEST_KEY
-        and text[0] not in "-."
-        and all(sign in "_-." or unicodedata.category(sign)[0] in "LMN" for sign in text)
+        and text[0] not in "-.$"
+        and not _TAKEN.search(text)
+        and all(sign in "_-.$" or unicodedata.category(sign)[0] in "LMN" for sign in text)
         and unicodedata.category(text[0])[0] != "M"
         and len(text.encode()) <= MOST_BYTES
     )
     if not fits:
         raise ValueError(
-            f"no key; at most {LONGEST_KEY} letters, digits, _, - and . are, with a letter, a digit"
-            " or _ in front"
+            f"no key; at most {LONGEST_KEY} letters, digits, _, -, . and $ are, with a letter, a"
+            " digit or _ in front, and not what a file system takes for a file or a device"
         )
     if text != unicodedata.normalize("NFC", text):
         raise ValueError("no key: its accents stand apart from their letters (not Unicode NFC)")
@@ -218,6 +221,11 @@ def wrong_source(route: str, config: str, splits: Mapping[str, str]) -> str:
 _EXPRESSION = re.compile(
     r"(\w+(?:\.\w+)*)"
     r"(?:\[(?:-([1-9][0-9]{0,8}):|:([1-9][0-9]{0,8})|:-[1-9][0-9]{0,8})\])?"
+)
+
+_TAKEN = re.compile(
+    r"\.$|\.(json|jsonl|md|yaml|parquet|lock)$|^(con|prn|aux|nul|(com|lpt)[1-9])(\.|$)",
+    re.IGNORECASE,
 )
 
 Key = Annotated[str, AfterValidator(key)]

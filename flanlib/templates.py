@@ -134,11 +134,9 @@ def _misused(template: Template) -> str:
         return f"input: has {OPTIONS_HEAD!r} in it; the options follow by themselves"
     if not template.target.strip():
         return "target: is empty"
-    words = [word.strip() for word in template.answers]
-    if "" in words:
-        return "answers: one of them is empty"
+    words = template.answers
     if len(set(words)) < len(words) or len(words) == 1:
-        return f"answers: {language.line(', '.join(template.answers))} are not distinct"
+        return f"answers: {language.line(', '.join(words))} are not distinct"
     if marked := [word for word in words if any(mark in word for mark in ("{{", "{%", "{#"))]:
         return f"answers: {naming.shown(marked[0])} is shown as it stands; write it without {{}}"
     return ""

@@ -76,8 +76,8 @@ def tune(
     RunError
         If the run cannot start, go on or be trusted.
     ParameterError
-        If the arm is `base`, or has an adapter under it and is no soft prompt; if there
-        is no such device or dtype.
+        If the arm is `base`, or has an adapter under it and is no soft prompt; if the run
+        under it is named and no adapter is given; if there is no such device or dtype.
     """
     out, tell = Path(out), progress or (lambda line: None)
     devices.checked(device, dtype)
@@ -86,6 +86,8 @@ def tune(
         raise ParameterError("arm 'base' is not tuned; give tuned, finetuned or another arm")
     if adapter is not None and factors.arm != "prompt-tuned":
         raise ParameterError(f"arm {factors.arm!r} starts from a base; found adapter {adapter}")
+    if factors.under and adapter is None:
+        raise ParameterError(f"under: {factors.under!r}, and no adapter; give that run's folder")
     source = mixtures.of_run(factors, recipe, rows) if mixture is None else mixture
     data, folder = described(source), checkpoint.folder(out)
     identity = {

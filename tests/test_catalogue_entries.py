@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pets import CATALOGUE, collection, lines
 
 from flanlib import catalogue, documents, keys, paths, sources
-from flanlib.errors import DataError, FlanlibError, TemplateError
+from flanlib.errors import DataError, FlanlibError, ParameterError, TemplateError
 from flanlib.prompts import rendering
 from flanlib.templates import TemplateSet
 
@@ -71,7 +71,13 @@ def test_column_settings_are_checked_when_the_catalogue_is_read(tmp_path, new, s
         ("options: [bad, good]", "options: ['bad ', good]", "begins or ends with white space"),
         ("options: [bad, good]", 'options: ["a\\nb", good]', "options.0: has a line break"),
         ("options: [bad, good]", "options: [no, yes]", "found False; put it in quotes"),
-        ("options: [bad, good]", "options: [010, 8]", "found 8; put it in quotes"),
+        (
+            "options: [bad, good]",
+            "options: [010, 8]",
+            ":7: not YAML: '010': write a number in plain",
+        ),
+        ("options: [bad, good]", "options: [1:30, 8]", "'1:30': write a number in plain digits"),
+        ("options: [bad, good]", "options: [10, 8]", "found 10; put it in quotes"),
         ("options: [bad, good]", "options: [good, good]", "options ('good', 'good') are not"),
         ("options: [bad, good]", "options: [good]", "options ('good',) are not distinct"),
         ("options: [bad, good]", "options: [2020-01-01, good]", "put it in quotes"),
@@ -100,6 +106,8 @@ def test_column_settings_are_checked_when_the_catalogue_is_read(tmp_path, new, s
         ("dataset: vets", "dataset: Food", "dataset 'food' and 'Food' differ only in the case"),
         ("dataset: vets", "dataset: vets, n_train: true", "n_train: Input should be a valid int"),
         ("dataset: vets", "dataset: vets, n_train: .nan", "n_train: "),
+        ("dataset: vets", "dataset: vets, n_train: 1_000", "'1_000': write a number in plain"),
+        ("domain: NLU}", "domain: NLU, neighbours: habits}", "should be a valid list; found"),
         ("domain: NLU}", "domain: NLU, neighbours: [sentimnt]}", "unknown neighbours"),
         ("key: habits", "key: Sentiment", "cluster 'Sentiment' and 'sentiment' differ only"),
         ("key: food", "key: VETS", "task 'VETS' and 'vets' differ only"),
@@ -137,6 +145,10 @@ def test_every_entry_names_its_field(tmp_path, old, new, said):
         "字" * 50,
         "e\\u0301",
         "a\\u202eb",
+        "a.",
+        "NUL",
+        "aux.b",
+        "results.jsonl",
     ],
 )
 def test_a_key_that_is_more_than_a_name_is_refused_for_whatever_it_names(tmp_path, key):
@@ -145,7 +157,9 @@ def test_a_key_that_is_more_than_a_name_is_refused_for_whatever_it_names(tmp_pat
         assert "no key" in found and ("key: " in found or "dataset: " in found)
 
 
-@pytest.mark.parametrize("key", ["a", "a-b", "a.b", "anli_r1", "2024", "_x", "兽医", "हिन्दी", "é"])
+@pytest.mark.parametrize(
+    "key", ["a", "a-b", "a.b", "a$b$c", "anli_r1", "2024", "_x", "兽医", "हिन्दी", "é"]
+)
 def test_letters_of_any_script_make_a_key(tmp_path, key):
     found = collection(tmp_path, replaced={"key: vets": f"key: '{key}'"})
     assert key in found.tasks
@@ -201,7 +215,7 @@ def test_a_task_of_the_micro_world_that_is_none_is_named(tmp_path):
         ("title: !!binary aGk=\n", "could not determine what tag"),
         ("title: 2001-99-99\n", "'2001-99-99': month must be in 1..12"),
         ("title: " + "1" * 9_999 + "\n", "too long for a number"),
-        ("title: 0b_\n", "'0b_': invalid literal"),
+        ("title: 0b_\n", "'0b_': write a number"),
         ("--- {a: 1}\n--- {b: 2}\n", "another document"),
         ("title: \x07\n", "unacceptable character"),
         ('title: "\\ud83d"\n', "escape"),
@@ -296,3 +310,9 @@ def test_rows_of_a_key_in_another_script(tmp_path):
     found = collection(tmp_path / "pets", replaced={"key: vets": "key: 兽医"})
     lines(tmp_path / "rows", {"text": "a", "label": 1}, task="兽医")
     assert next(sources.examples(found, "兽医", "all", rows=tmp_path / "rows")).task == "兽医"
+
+
+@pytest.mark.parametrize("held_out", ["habits+habits", "habits+sentiment+habits"])
+def test_a_cluster_is_held_out_once(tmp_path, held_out):
+    with pytest.raises(ParameterError, match="held out: 'habits' stands twice"):
+        collection(tmp_path).held_out(held_out)

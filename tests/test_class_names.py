@@ -187,5 +187,5 @@ def test_a_map_of_labels_counts_before_the_order_of_options(tmp_path, names, tab
 def test_a_class_that_a_map_of_names_lacks_is_refused(tmp_path):
     replaced = {"label: label": "label: label, map: {pos: good, neg: bad}"}
     pets, rows = vets(tmp_path, ["neg", "pos", "odd"], [0, 2], replaced=replaced)
-    with pytest.raises(DataError, match="row 1: .*label 'odd' is none of pos, neg"):
+    with pytest.raises(DataError, match=r"row 1: .*label 'odd' is none of pos, neg"):
         answers(pets, rows)

@@ -1,6 +1,7 @@
 """Few-shot prompts: what stands in front, and that nothing is cut."""
 
 import json
+from itertools import islice
 
 import pytest
 from small_models import byte_tokenizer
@@ -67,6 +68,14 @@ def test_without_train_rows_there_are_no_exemplars(asked, monkeypatch):
 def test_few_shot_prompts_that_lost_exemplars_are_told(asked, caplog):
     shown(asked, longest=max(len(p.input) for p in asked[2]) + 1)
     assert "task rain: 24 of 24 prompts show fewer than 4 exemplars" in caplog.text
+
+
+def test_few_shot_prompts_with_too_few_train_rows_are_told(asked, monkeypatch, caplog):
+    every = exemplars.sources.examples
+    monkeypatch.setattr(exemplars.sources, "examples", lambda *a, **k: islice(every(*a, **k), 2))
+    shown(asked)
+    said = "24 of 24 prompts show fewer than 4 exemplars, as train has 2 examples"
+    assert said in caplog.text
 
 
 @pytest.mark.parametrize(("cluster", "key"), [("nli", "rte"), ("closed_book_qa", "nq")])

@@ -469,6 +469,7 @@ def test_leaky_architecture_is_refused(go, tmp_path):
     [
         ({"arm": "base"}, {}, "'base' is not tuned"),
         ({"arm": "tuned"}, {"adapter": "x"}, "starts from a base"),
+        ({"under": "0123456789ab"}, {}, "under: '0123456789ab', and no adapter"),
     ],
 )
 def test_arms_that_make_no_sense_are_refused(go, base, factors, given, message):

@@ -121,11 +121,13 @@ def exemplified(
             for one in _drawn(pool, shots, rng)
         ]
         found.append(truncation.without_exemplars(tokenizer, few_shot(prompt, solved), longest))
-        fewer += len(found[-1].exemplars) < len(solved)
+        fewer += len(found[-1].exemplars) < shots
+    few = len(pool) < shots
+    why = f"train has {len(pool)} examples" if few else f"more do not fit {longest} tokens"
     if fewer:
         LOG.warning(
-            "task %s: %d of %d prompts show fewer than %d exemplars, as more do not fit %d tokens",
-            *(task.key, fewer, len(found), shots, longest),
+            "task %s: %d of %d prompts show fewer than %d exemplars, as %s",
+            *(task.key, fewer, len(found), shots, why),
         )
     return found
 

@@ -9,6 +9,7 @@ from pydantic.dataclasses import dataclass
 from flanlib import naming
 from flanlib.config import Form
 from flanlib.errors import ParameterError
+from flanlib.keys import LONGEST_KEY, Option
 from flanlib.prompts import language
 from flanlib.prompts.language import Renderer, renderer
 from flanlib.prompts.prompt import SEPARATOR
@@ -36,12 +37,12 @@ class Template:
         Replaces the task's option words, in label order (cloze prompts).
     """
 
-    id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=LONGEST_KEY)]
     input: Annotated[str, Field(min_length=1)]
     target: str = "{{ answer }}"
     inverted: bool = False
     options: bool = True
-    answers: tuple[str, ...] = ()
+    answers: tuple[Option, ...] = ()
 
     @cached_property
     def renderers(self) -> tuple[Renderer, Renderer]:
