@@ -9,7 +9,7 @@ ASCII digits, no underscores, no spaces.
 import operator
 import re
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache, wraps
 from inspect import signature
 from pathlib import Path
@@ -25,6 +25,7 @@ BILLION = 10**9  # more than this of anything is a slip of the hand
 TOKENS = 2**20
 
 Called = TypeVar("Called", bound=Callable)
+Made = TypeVar("Made", bound=type)
 
 
 def whole(value: Any) -> int:
@@ -63,6 +64,19 @@ def real(value: Any) -> float:
         raise ValueError("not a number that a computer holds") from None
 
 
+def file(value: Any) -> Any:
+    """A path, if it can be that of a file; `ValueError` if it ends as a folder's does.
+
+    Parameters
+    ----------
+    value
+        Text as it was typed; a `Path` has no `/` at its end any more.
+    """
+    if isinstance(value, str) and value.endswith(("/", "/.")):
+        raise ValueError("the name of a folder")
+    return value
+
+
 _WHOLE, _REAL = BeforeValidator(whole), BeforeValidator(real)
 
 Seed = Annotated[int, _WHOLE, Field(ge=0, le=2**32 - 1)]
@@ -81,6 +95,9 @@ NonNegativeFloat = Annotated[float, _REAL, Field(ge=0, le=BILLION, allow_inf_nan
 PositiveFloat = Annotated[float, _REAL, Field(gt=0, le=BILLION, allow_inf_nan=False)]
 Device = Annotated[
     str, Field(pattern=r"^(|cpu|cuda(:[0-9]{1,3})?)$", description="cpu, cuda or cuda:N")
+]
+File = Annotated[
+    Path, BeforeValidator(file), Field(description="the name of a file; one ends without /")
 ]
 Dtype = Literal["", "float32", "bfloat16", "float16"]
 RunId = Annotated[
@@ -173,6 +190,39 @@ def checked(function: Called) -> Called:
         return function(*bound.args, **bound.kwargs)
 
     return call
+
+
+def refusing(kind: Made) -> Made:
+    """Let a pydantic dataclass refuse a value as functions marked `checked` do.
+
+    Parameters
+    ----------
+    kind
+        The class; making one of it raises `ParameterError`.
+    """
+    make = kind.__init__
+
+    @wraps(make)
+    def made(self: Any, *args: Any, **given: Any) -> None:
+        try:
+            make(self, *args, **given)
+        except ValidationError as error:
+            raise ParameterError(_refusal(kind, error.errors(include_url=False)[0])) from None
+
+    kind.__init__ = made
+    return kind
+
+
+def _refusal(kind: Any, first: Mapping[str, Any]) -> str:
+    """What does not fit a class, by field, in the words of `check`."""
+    name, what = str(first["loc"][0]), first["type"]
+    known = typing.get_type_hints(kind, include_extras=True)
+    if name not in known:
+        if what == "unexpected_keyword_argument":
+            return f"{kind.__name__} has no field {name!r}{naming.alternatives(name, known)}"
+        return f"{kind.__name__}: give every field by its name"
+    listed = "a list of " if what == "tuple_type" else ""
+    return f"{name}: {naming.shown(first['input'])} is not {listed}{wanted(known[name])}"
 
 
 @cache

@@ -142,6 +142,8 @@ def _main(words: Sequence[str]) -> int:
     chosen = next((word for word in words if not word.startswith("-")), "")
     if chosen and chosen not in known:
         raise ParameterError(f"no verb {naming.shown(chosen)}{_others(chosen, known)}")
+    if not chosen:
+        _check_options(words, ())
     for name, (module, text) in known.items():
         if name != chosen:
             inner.add_parser(name, help=text, add_help=False)
@@ -172,7 +174,12 @@ def _main(words: Sequence[str]) -> int:
 
 def _check_options(words: Sequence[str], found: Sequence[arguments.Argument]) -> None:
     """Refuse an unknown option, naming the one that was meant."""
-    known = ["--help", "--version", *(flag for one in found for flag in arguments.flags(one))]
+    known = [
+        "--help",
+        "--version",
+        "--debug",
+        *(flag for one in found for flag in arguments.flags(one)),
+    ]
     options = words[: words.index("--")] if "--" in words else words
     for word in options:
         option = word.partition("=")[0]

@@ -26,6 +26,7 @@ from flanlib.bounds import (
     Share,
     Templates,
     Tokens,
+    refusing,
 )
 
 STRICT = ConfigDict(extra="forbid", strict=False)
@@ -36,6 +37,7 @@ Quantization = Literal["nf4", "none"]
 Schedule = Literal["cosine", "constant"]
 
 
+@refusing
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Factors:
     """What an axis of a figure varies.
@@ -83,6 +85,7 @@ class Factors:
     seed: Seed = 1
 
 
+@refusing
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Recipe:
     """What a figure holds fixed: how a model is tuned.

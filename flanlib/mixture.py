@@ -104,10 +104,13 @@ def mixture(
             parts[task.key] = part
     store.flush()
     if not parts:
-        reasons = [f"{key}: {audit.excluded}" for key, audit in audits.items()]
+        reasons = [
+            f"{key}: {str(audit.excluded).removeprefix(f'task {key}: ')}"
+            for key, audit in audits.items()
+        ]
         raise MissingResultError(
             f"{catalogue.name}: no task to tune on while {held_out or 'nothing'!r} is held out: "
-            + (naming.few(reasons) or "none is left")
+            + (naming.few(reasons, 1) or "none is left")
         )
     total = sum(min(len(part.rows), RATE_CAP) for part in parts.values())
     for key, part in parts.items():

@@ -16,7 +16,7 @@ from typing import Any, Literal, get_type_hints
 from pydantic.dataclasses import dataclass
 
 from flanlib import bounds, catalogue, naming, paths
-from flanlib.bounds import Seed
+from flanlib.bounds import Seed, refusing
 from flanlib.config import STRICT, Recipe
 from flanlib.errors import ParameterError
 
@@ -131,6 +131,7 @@ PROFILES: dict[str, Profile] = {
 }
 
 
+@refusing
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Settings:
     """Parameters shared by all notebooks; see `MEANINGS`."""

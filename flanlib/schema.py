@@ -10,6 +10,7 @@ import pandas as pd
 from pydantic import Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
+from flanlib.bounds import Count, Shots, refusing
 from flanlib.config import STRICT, Factors, Form, Recipe, digest, run_id
 from flanlib.rows.adapters import Example
 from flanlib.templates import Template
@@ -19,6 +20,7 @@ Percent = Annotated[float, Field(ge=-100, le=100)]
 TOLERANCE = 0.02  # percent points between a value and the mean of its templates
 
 
+@refusing
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Scoring:
     """How a run is scored; part of a record's key.
@@ -46,8 +48,8 @@ class Scoring:
     show_options: bool = True
     choice: Choice = "sum"
     split: Literal["eval", "dev"] = "eval"
-    max_examples: Annotated[int, Field(ge=0)] = 120
-    shots: Annotated[int, Field(ge=0, le=64)] = 0
+    max_examples: Count = 120
+    shots: Shots = 0
     turned: bool = False
 
 

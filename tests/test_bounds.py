@@ -13,7 +13,9 @@ from flanlib import bounds, cli, mixture, tune
 from flanlib.commands import arguments
 from flanlib.config import Factors, Recipe
 from flanlib.errors import ParameterError
+from flanlib.profiles import Settings
 from flanlib.prompts import export, rendering
+from flanlib.results import Scoring
 
 WHOLE = ["-1", str(2**63), str(10**30), "9" * 5_000, "١", "1_0", " 1", "1.0", "1e3", "", "nan"]
 REAL = ["nan", "inf", "-inf", "-0.1", "1e400", "1_0", "0,5", "٠.٥", " 0.5", "", "half", "0x1"]
@@ -43,9 +45,12 @@ def bad_values(argument):
     if typing.get_origin(kind) is typing.Literal:
         return ["zap", next(filter(None, typing.get_args(kind))).upper() + "S"]
     if hasattr(kind, "__metadata__"):
-        low = bounds._field(kind).metadata[0]
+        low = next(iter(bounds._field(kind).metadata), None)
         none = ["0"] if getattr(low, "ge", 0) >= 1 or hasattr(low, "gt") else []
-        return {int: [*WHOLE, *none], float: [*REAL, *none], str: ["zap", "a\0b"]}[plain(argument)]
+        found = {int: [*WHOLE, *none], float: [*REAL, *none], str: ["zap", "a\0b"]} | {
+            Path: ["", " ", "a/", "a\0b"]
+        }
+        return found[plain(argument)]
     return {str: ["a\0b"], Path: ["", " ", "a\0b"], bool: []}[kind]
 
 
@@ -179,3 +184,23 @@ def test_what_is_checked_is_also_read():
 
 def test_minus_nothing_is_nothing():
     assert math.copysign(1, Recipe(dropout=-0.0).dropout) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "message"),
+    [
+        (Factors, {"seed": -1}, "seed: -1 is not a whole number from 0 to 4294967295"),
+        (Factors, {"sead": 1}, "Factors has no field 'sead' (did you mean 'seed'?)"),
+        (Factors, {"clusters": "nli"}, "clusters: 'nli' is not a list of text"),
+        (Factors, {"arm": None}, "arm: None is not base, tuned, finetuned, single-task or"),
+        (Recipe, {"dropout": float("nan")}, "dropout: nan is not a number from 0 to below 1"),
+        (Scoring, {"shots": 65}, "shots: 65 is not a whole number from 0 to 64"),
+        (Settings, {"profile": "x"}, "profile: 'x' is not micro, gpu or rehearsal"),
+    ],
+)
+def test_settings_made_in_python_are_refused_in_the_same_words(kind, given, message):
+    with pytest.raises(ParameterError) as caught:
+        kind(**given)
+    assert str(caught.value).startswith(message)
+    with pytest.raises(ParameterError, match="give every field by its name"):
+        kind("micro")

@@ -459,14 +459,14 @@ def test_ready_made_prompts_are_read_as_strictly(tmp_path, line, said):
     first = {"id": "1", "input": "a", "options": ["b", "c"]}
     path = lines(tmp_path, first, line)
     with pytest.raises(DataError) as caught:
-        sheets._prompts(path)
+        sheets.ready_made(path)
     assert f"{path}" in str(caught.value) and said in str(caught.value)
     assert len(str(caught.value)) < 600
 
 
 def test_ready_made_prompts_may_begin_with_a_mark_and_are_no_pipe(tmp_path):
     path = lines(tmp_path, b'\xef\xbb\xbf{"id": "1", "input": "a", "options": ["b"]}\r\n')
-    assert [line["id"] for line in sheets._prompts(path)] == ["1"]
+    assert [line["id"] for line in sheets.ready_made(path)] == ["1"]
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(DataError, match="pipe: is a pipe or a device"):
-        sheets._prompts(tmp_path / "pipe")
+        sheets.ready_made(tmp_path / "pipe")

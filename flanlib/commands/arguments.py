@@ -307,7 +307,7 @@ def _reader(argument: Argument) -> Callable[[str], Any]:
 
         if "\0" in text:
             raise argparse.ArgumentTypeError(f"{naming.shown(text)} has a zero byte in it")
-        if kind is Path and not text.strip():
+        if _plain(kind) is Path and not text.strip():
             raise argparse.ArgumentTypeError(f"{text!r} is no path")
         if kind in (str, Path):
             return kind(text)

@@ -115,6 +115,7 @@ def _nf4() -> tuple[bool, str]:
 
 def _hub() -> tuple[bool, str]:
     """Whether the hub answers, by the settings that its own library has read."""
+    import http.client
     import urllib.error
     import urllib.request
 
@@ -123,6 +124,9 @@ def _hub() -> tuple[bool, str]:
     if constants.HF_HUB_OFFLINE:
         return False, "offline, as HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE asks"
     url = constants.ENDPOINT
+    wrong = f"HF_ENDPOINT is {url[:80]!r}, no address such as https://huggingface.co"
+    if not url.startswith(("http://", "https://")):
+        return False, wrong
     try:
         urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=HUB_WAIT_S)
     except urllib.error.HTTPError:
@@ -130,8 +134,8 @@ def _hub() -> tuple[bool, str]:
     except OSError as error:
         text = f"not reachable ({getattr(error, 'reason', error)}); the micro study needs none"
         return False, text
-    except ValueError:
-        return False, f"HF_ENDPOINT is {url!r}, no address such as https://huggingface.co"
+    except (ValueError, http.client.HTTPException):
+        return False, wrong
     return True, f"{url} answers"
 
 

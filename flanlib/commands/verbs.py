@@ -3,15 +3,15 @@
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
 from flanlib import parts, storage
-from flanlib.bounds import Count, Seed
-from flanlib.commands.arguments import like
+from flanlib.bounds import Count, File, Seed
+from flanlib.commands.arguments import arguments, flags, like
 from flanlib.errors import ParameterError
 from flanlib.progress import say
 
@@ -34,6 +34,30 @@ def output(path: Path | None) -> Iterator[TextIO]:
     with parts.naming("standard output"):
         yield sys.stdout
         sys.stdout.flush()
+
+
+def refuse(verb: Callable, given: Mapping[str, Any], names: Iterable[str], why: str) -> None:
+    """Refuse options that would be passed over.
+
+    Parameters
+    ----------
+    verb
+        Whose options they are.
+    given
+        Option -> what was given, or its default.
+    names
+        Options without a meaning.
+    why
+        Why they have none, for the message.
+
+    Raises
+    ------
+    ParameterError
+        Naming the first that is not left at its default.
+    """
+    for argument in arguments(verb):
+        if argument.name in names and given[argument.name] != argument.default:
+            raise ParameterError(f"{flags(argument)[0]} has no meaning {why}; leave it out")
 
 
 def doctor() -> int:
@@ -105,7 +129,7 @@ def render(
     *,
     collection: str = "micro",
     check: bool = False,
-    out: Path | None = None,
+    out: File | None = None,
     format: Format = "table",
     **given: Any,
 ) -> int:
@@ -135,9 +159,7 @@ def render(
             n = rendering.write(rendering.render(found, **given), file)
         say(f"{n} prompts")
         return 0
-    for name, plain in (("split", "eval"), ("form", "instruction"), ("template", "")):
-        if given[name] != plain:
-            raise ParameterError(f"--{name} has no meaning with --check, which takes everything")
+    refuse(render, given, ("split", "form", "template"), "with --check, which takes everything")
     result = _check(found, given["rows"], given["tasks"], given["limit"])
     with output(out) as file:
         text = result.table() if format == "table" else json.dumps(result.to_dict(), indent=2)
@@ -180,7 +202,7 @@ def mix(
     held_out: str = "",
     seed: Seed = 0,
     n: Count = 0,
-    out: Path | None = None,
+    out: File | None = None,
     model: str = "",
     **given: Any,
 ) -> None:

@@ -15,11 +15,17 @@ from flanlib.bounds import (
     Tokens,
 )
 from flanlib.commands.arguments import like
-from flanlib.commands.verbs import show
+from flanlib.commands.verbs import refuse, show
 from flanlib.config import Factors, Form, Recipe
 from flanlib.errors import MissingResultError, ParameterError
 from flanlib.profiles import Settings
 from flanlib.progress import say
+
+# Options of `score` that say how a collection's tasks are asked.
+OF_TASKS = (
+    *("collection", "tasks", "rows", "shots", "form", "show_options", "choice", "split", "seed"),
+    *("max_examples", "max_input_tokens", "max_new_tokens"),
+)
 
 
 @like(
@@ -215,16 +221,24 @@ def score(
     token_budget
         Tokens in one forward pass; without it, what fits the device.
     """
-    from flanlib import devices, folders, weights
+    given = locals()
+    from flanlib import catalogue, devices, folders, weights
     from flanlib import model as models
     from flanlib.adapters import quantization_of
     from flanlib.results import Scoring
     from flanlib.scoring import asking, sheets
 
+    if prompts is None:
+        refuse(score, given, ("option_prefix",), "without --prompts")
+    else:
+        refuse(score, given, OF_TASKS, "with --prompts, which are scored as they are")
     devices.checked(device, dtype)
     weights.locate(model)
     if prompts is None:
-        found, chosen = _tasks(collection, tasks, rows, split)
+        found = catalogue.load(collection)
+        chosen = asking.with_rows(found, tasks, rows, split)
+    else:
+        sheets.ready_made(prompts)
     folders.make(out)  # what is no place for scores shows before a model is read
     tuned_on = quantization_of(adapter[0]) if adapter else None
     quantized = quantization or tuned_on or "none"
@@ -265,22 +279,6 @@ def score(
     )
     keys = ("task", "cluster", "metric", "value", "low", "high", "chance", "n")
     show([{key: line[key] for key in keys} for line in measured])
-
-
-def _tasks(collection: str, tasks: tuple[str, ...], rows: Path | None, split: str) -> Any:
-    """Catalogue and tasks; those without rows are named unless asked for."""
-    from flanlib import catalogue, naming, sources
-
-    found = catalogue.load(collection)
-    if tasks:
-        return found, [found.task(key) for key in tasks]
-    why = sources.available(found, rows, split)
-    absent = [reason for reason in why.values() if reason]
-    if len(absent) == len(found.tasks):
-        raise MissingResultError(f"{found.name}: no task to score: {naming.few(absent)}")
-    if absent:
-        say(f"{len(absent)} of {len(why)} tasks left out: {naming.few(absent)}")
-    return found, [task for task in found.tasks.values() if not why[task.key]]
 
 
 def run(

@@ -211,7 +211,8 @@ def write_mixture(mixed: Mixture, n: int, out: Path, tokenizer: Any = None) -> A
     with storage.together() as new:
         rendering.write(islice(mixed, n), new(out))
         audit = mixed.audit(tokenizer)
-        new(out.with_suffix(".audit.json")).write(_json(audit.to_dict()))
+        beside = out.with_name(f"{out.name.removesuffix('.jsonl')}.audit.json")
+        new(beside).write(_json(audit.to_dict()))
     return audit
 
 

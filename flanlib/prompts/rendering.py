@@ -101,8 +101,8 @@ def render(
         known = [t.id for task in chosen for t in templates.of_task(catalogue, task, form)]
         raise TemplateError(
             f"{catalogue.root / 'templates'}: {_files(chosen)}: no template"
-            f" {naming.shown(template)} of form {form}"
-            + naming.alternatives(template, dict.fromkeys(known))
+            + (f" {naming.shown(template)}" if template else "")
+            + f" of form {form}{naming.alternatives(template, dict.fromkeys(known))}"
         )
 
 

@@ -6,13 +6,47 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from flanlib import sources, templates
+from flanlib import naming, sources, templates
 from flanlib.catalogue import Catalogue, Task
 from flanlib.config import Recipe
 from flanlib.errors import MissingResultError, TemplateError
+from flanlib.progress import say
 from flanlib.results import Scoring
 from flanlib.rows.adapters import Example
 from flanlib.templates import Prompt, Template
+
+
+def with_rows(
+    found: Catalogue, keys: Sequence[str], rows: str | Path | None, split: sources.Split
+) -> list[Task]:
+    """Tasks whose rows are here; how many are left out is told.
+
+    Parameters
+    ----------
+    found
+        The collection.
+    keys
+        Of tasks, all of which have to have rows; without them, all tasks.
+    rows
+        Folder of local rows; None takes the collection's own source.
+    split
+        Which rows are wanted.
+
+    Raises
+    ------
+    MissingResultError
+        If a task that is named has no rows, or none has any.
+    """
+    chosen = {key: found.task(key) for key in keys or found.tasks}
+    why = sources.available(replace(found, tasks=chosen), rows, split)
+    absent = [reason for reason in why.values() if reason]
+    if absent and keys:
+        raise MissingResultError(naming.few(absent, 1))
+    if len(absent) == len(chosen):
+        raise MissingResultError(f"{found.name}: no task to score: {naming.few(absent, 1)}")
+    if absent:
+        say(f"{len(absent)} of {len(why)} tasks left out: {naming.few(absent, 1)}")
+    return [task for key, task in chosen.items() if not why[key]]
 
 
 def examples_of(found: Catalogue, task: Task, scoring: Scoring, rows: str = "") -> list[Example]:

@@ -186,7 +186,7 @@ def score_file(
     """
     from flanlib import score
 
-    lines = _prompts(path)
+    lines = ready_made(path)
     folders.make(out)
     requests = [(line["input"], line["options"]) for line in lines]
     found = score.loglikelihoods(
@@ -208,8 +208,21 @@ def score_file(
     return len(lines), 100 * right / len(lines)
 
 
-def _prompts(path: Path) -> list[dict[str, Any]]:
-    """Checked lines of a file of ready-made prompts."""
+def ready_made(path: Path) -> list[dict[str, Any]]:
+    """Lines of a file of ready-made prompts.
+
+    Parameters
+    ----------
+    path
+        See `score_file`.
+
+    Raises
+    ------
+    MissingResultError
+        If there is no such file.
+    DataError
+        Naming file, line and field of what is no prompt.
+    """
     if not os.path.lexists(path):
         raise MissingResultError(f"{path}: no such file of prompts")
     found: dict[Any, tuple[str, dict[str, Any]]] = {}
