@@ -11,7 +11,7 @@ import pytest
 from pets import collection
 from toy_collection import toy_catalogue
 
-from flanlib import cli
+from flanlib import cli, sources
 from flanlib.commands import arguments
 from flanlib.config import Factors, Recipe
 from flanlib.errors import DataError, LeakageError, MissingResultError, ParameterError
@@ -25,6 +25,13 @@ def toys(tmp_path, monkeypatch):
     folder.mkdir()
     toy_catalogue(folder, monkeypatch)
     return str(folder)
+
+
+@pytest.fixture
+def stocked(toys, monkeypatch):
+    """The toys, whose rows count as being there."""
+    monkeypatch.setattr(sources, "available", lambda found, *_: dict.fromkeys(found.tasks))
+    return toys
 
 
 @pytest.fixture(scope="module")
@@ -203,15 +210,25 @@ def test_fetch_of_generated_rows_has_nothing_to_do(capsys):
     assert status == 0 and json.loads(out) == {"rte": None}
 
 
-def test_tune_then_score_the_adapter(toys, tiny, tmp_path, capsys):
+def test_tune_then_score_the_adapter(stocked, tiny, tmp_path, capsys):
     out = tmp_path / "adapter"
-    words = ["tune", "--collection", toys, "--held-out", "weather", "--model", tiny, "--out", out]
+    words = [
+        "tune",
+        "--collection",
+        stocked,
+        "--held-out",
+        "weather",
+        "--model",
+        tiny,
+        "--out",
+        out,
+    ]
     small = ["--steps", 2, "--examples-per-step", 2, "--rank", 2, "--seed", 5]
     status, shown, _ = run(capsys, *words, *small)
     assert status == 0 and json.loads(shown)["steps"] == 2
     assert (out / "adapter_model.safetensors").is_file()
     scored = tmp_path / "scores"
-    words = ["score", "--model", tiny, "--adapter", out, "--collection", toys, "--out", scored]
+    words = ["score", "--model", tiny, "--adapter", out, "--collection", stocked, "--out", scored]
     status, shown, _ = run(
         capsys, *words, "--tasks", "rain", "bread", "--max-examples", 2, "--max-new-tokens", 3
     )
@@ -230,8 +247,18 @@ def test_dry_run_predicts_and_refuses_what_will_not_fit(toys, tiny, capsys):
     assert status == 2 and "--out" in err
 
 
-def test_scoring_again_reads_what_is_there(toys, tiny, tmp_path, capsys, monkeypatch):
-    words = ["score", "--model", tiny, "--collection", toys, "--tasks", "rain", "--max-examples", 2]
+def test_scoring_again_reads_what_is_there(stocked, tiny, tmp_path, capsys, monkeypatch):
+    words = [
+        "score",
+        "--model",
+        tiny,
+        "--collection",
+        stocked,
+        "--tasks",
+        "rain",
+        "--max-examples",
+        2,
+    ]
     _, first, _ = run(capsys, *words, "--out", tmp_path / "s")
     monkeypatch.setattr("flanlib.score.rank", None)
     status, second, _ = run(capsys, *words, "--out", tmp_path / "s")
@@ -493,9 +520,9 @@ def test_a_file_is_not_named_like_a_folder(verb, toys, tmp_path, monkeypatch, ca
 
 def test_mixtures_of_like_names_keep_their_audits(toys, tmp_path, capsys):
     for n, name in ((3, "a.v1"), (4, "a.v2"), (5, "a.jsonl")):
-        run(capsys, "mix", "--collection", toys, "--n", n, "--out", tmp_path / name)
+        run(capsys, "mix", "--collection", toys, "--limit", n, "--out", tmp_path / name)
     audits = ("a.v1.audit.json", "a.v2.audit.json", "a.audit.json")
-    found = [json.loads((tmp_path / name).read_text())["n_examples"] for name in audits]
+    found = [json.loads((tmp_path / name).read_text())["tasks"][0]["n"] for name in audits]
     assert found == [3, 4, 5]
 
 
