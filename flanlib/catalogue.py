@@ -225,15 +225,11 @@ class Catalogue:
         Raises
         ------
         LeakageError
-            If `clusters` names a held-out cluster or a neighbour, or a
-            dataset of a held-out cluster also stands in another cluster.
+            If `clusters` names a held-out cluster or a neighbour.
         ParameterError
             If there is no such cluster, or one stands twice in `key`.
         """
-        parts = key.split("+")
-        if twice := [part for part in parts if parts.count(part) > 1 and part]:
-            raise ParameterError(f"held out: {twice[0]!r} stands twice in {key!r}; name it once")
-        held = {part: self.cluster(part) for part in parts}
+        held = {part: self.cluster(part) for part in keys.parted(key)}
         near = {n: part for part, c in held.items() for n in c.neighbours if n not in held}
         barred = {*held, *near}
         chosen = [self.cluster(c).key for c in clusters] or list(self.clusters)

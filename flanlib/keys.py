@@ -13,6 +13,7 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 from flanlib import naming
+from flanlib.errors import ParameterError
 
 LONGEST_KEY = 64
 MOST_BYTES = 120  # of a key in UTF-8: file names have at most 255, and more is added to a key
@@ -54,6 +55,25 @@ def key(text: str) -> str:
     if text != unicodedata.normalize("NFC", text):
         raise ValueError("no key: its accents stand apart from their letters (not Unicode NFC)")
     return text
+
+
+def parted(text: str) -> list[str]:
+    """The keys of a text with `+` between, each once.
+
+    Parameters
+    ----------
+    text
+        One key or several.
+
+    Raises
+    ------
+    ParameterError
+        If one stands twice.
+    """
+    parts = text.split("+")
+    if twice := [part for part in parts if parts.count(part) > 1 and part]:
+        raise ParameterError(f"held out: {twice[0]!r} stands twice in {text!r}; name it once")
+    return parts
 
 
 def clash(names: Iterable[str]) -> str:
