@@ -105,6 +105,34 @@ def training(
     return (digest(parts) if parts else ""), here.complete
 
 
+def mixed(
+    catalogue: Catalogue, factors: Factors, recipe: Recipe, rows: str = "", limit: int = 0
+) -> str:
+    """Digest of the mixture that a run is tuned on, as records have it in `mixture`.
+
+    Parameters
+    ----------
+    catalogue
+        Of the collection.
+    factors, recipe
+        Of the run.
+    rows
+        Folder of local rows; empty lets the source decide.
+    limit
+        Most train rows read per task; 0 is the cap.
+    """
+
+    def make() -> str:
+        root = str(catalogue.root.absolute())
+        found = mixture.of_run(factors, recipe, rows or None, collection=root, limit=limit)
+        return found.digest()
+
+    drawn = {**asdict(factors), "model": "", "under": ""}
+    shares = [recipe.exemplar_share, recipe.max_exemplars]
+    made_of = training(catalogue, [(factors, recipe)], rows=rows, limit=limit)
+    return _kept(digest([_code(), made_of, drawn, shares, limit], 32), make)
+
+
 @dataclass
 class _Here:
     """The rows that are here; `complete` tells whether none were missed."""
@@ -155,7 +183,10 @@ def _looked_up(
     """A digest from memory, or from build/cache, or made and kept in both."""
     if (state := _state(catalogue, task, rows)) is None:
         return make()
-    key = digest([_code(), asdict(task), state, *what], 32)
+    return _kept(digest([_code(), asdict(task), state, *what], 32), make)
+
+
+def _kept(key: str, make: Callable[[], str]) -> str:
     if key not in _known:
         path = paths.CACHE / "digests" / key
         try:

@@ -22,7 +22,6 @@ from flanlib.errors import (
     StaleResultError,
     TemplateError,
 )
-from flanlib.mixture import of_run
 from flanlib.progress import say
 from flanlib.results import Cell
 from flanlib.schema import Record, key_of
@@ -146,8 +145,7 @@ class Today:
             return UNKNOWN, UNKNOWN
 
         def make() -> str:
-            limit, root = self.train_limit, str(self.catalogue.root.absolute())
-            return of_run(factors, recipe, self.rows or None, collection=root, limit=limit).digest()
+            return contents.mixed(self.catalogue, factors, recipe, self.rows, self.train_limit)
 
         return record.mixture, self._once(("mixture", record.run_id), make)
 
