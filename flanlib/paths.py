@@ -49,8 +49,13 @@ def label(name: str | Path) -> str:
 
     A collection below data/ keeps its name. Any other may share its name with
     another folder, so that eight hex digits of its path stand behind it.
+
+    Parameters
+    ----------
+    name
+        As a user names it, or its folder as a `Path`, which may be relative.
     """
-    root = collection(name)
+    root = name if isinstance(name, Path) else collection(name)
     absolute = Path(os.path.abspath(root))
     own = DATA / absolute.name
     if absolute.parent == Path(os.path.abspath(DATA)) or (

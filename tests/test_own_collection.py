@@ -7,7 +7,7 @@ import pytest
 from records import scored
 from toy_collection import CATALOGUE
 
-from flanlib import catalogue, figures, paths, study
+from flanlib import catalogue, figures, paths, sources, study
 from flanlib.studies import runs, validity
 
 
@@ -46,3 +46,17 @@ def test_figure_3_counts_nothing_of_the_papers(own):
 def test_collections_below_data_keep_flans_numbers_and_titles():
     assert catalogue.load("micro").tracked and catalogue.load("flan").tracked
     assert figures.style.title("sentiment") == "Sentiment"
+
+
+def test_a_folder_named_relatively_is_no_collection_below_data(tmp_path, monkeypatch):
+    """`./pets` becomes the path `pets`, which is not the name of one below data/."""
+    (tmp_path / "pets" / "templates").mkdir(parents=True)
+    (tmp_path / "pets" / "catalogue.yaml").write_text(CATALOGUE)
+    monkeypatch.chdir(tmp_path)
+    found = catalogue.load("./pets")
+    named = paths.label("./pets")
+    assert not found.tracked and named != "pets"
+    assert paths.label(found.root) == paths.label(found.root.absolute()) == named
+    task = next(iter(found.tasks.values()))
+    assert sources.cache_folder(found, task).parent.name == named
+    assert paths.label("micro") == "micro" and paths.label(paths.DATA / "micro") == "micro"

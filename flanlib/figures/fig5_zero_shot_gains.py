@@ -75,10 +75,11 @@ def draw(table: pd.DataFrame) -> Figure:
     with style.look():
         fig = Figure(figsize=(style.WIDTH, height))
         top, bottom = 1 - 0.85 / height, below / height
+        panels = 3 if table["arm"].isin(PUBLISHED.values()).any() else 2
         grid = fig.add_gridspec(
             1,
-            3,
-            width_ratios=(3.1, 1.9, 1.5),
+            panels,
+            width_ratios=(3.1, 1.9, 1.5)[:panels],
             left=0.215,
             right=0.985,
             top=top,
@@ -87,7 +88,8 @@ def draw(table: pd.DataFrame) -> Figure:
         )
         first = draw_scores(table, fig.add_subplot(grid[0]))
         draw_gains(table, fig.add_subplot(grid[1], sharey=first))
-        draw_published(table, fig.add_subplot(grid[2], sharey=first))
+        if panels == 3:
+            draw_published(table, fig.add_subplot(grid[2], sharey=first))
         for ax in fig.axes[1:]:
             ax.tick_params(labelleft=False)
         fig.legend(
@@ -209,9 +211,12 @@ def notes(table: pd.DataFrame) -> list[str]:
     found = [
         "Large: mean over datasets and templates, 95 % interval over examples and"
         f" {_span(seeds)} seed{many}. Small: datasets. Gain: over that base.",
-        "Right: Wei et al., 137B parameters, datasets that both models report; other data than"
-        f" here. Hollow: {recalled} of {len(rows)} rest on recalled values.",
     ]
+    if len(rows):
+        found.append(
+            "Right: Wei et al., 137B parameters, datasets that both models report; other data than"
+            f" here. Hollow: {recalled} of {len(rows)} rest on recalled values."
+        )
     if again:
         found.append(f"Recomputed in this run: {', '.join(style.title(c, True) for c in again)}.")
     return found
