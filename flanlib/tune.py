@@ -30,8 +30,6 @@ from flanlib.training.result import RUN as RUN
 from flanlib.training.result import TuneResult
 from flanlib.training.trainer import PackedTrainer, Progress, Steps, Watch, arguments, progress_at
 
-tell_stderr = say
-
 
 @checked
 def tune(
@@ -45,7 +43,7 @@ def tune(
     device: Device | None = None,
     dtype: Dtype | None = None,
     checkpoint_every: PositiveInt = 50,
-    progress: Callable[[str], None] | None = tell_stderr,
+    progress: Callable[[str], None] | None = say,
 ) -> TuneResult:
     """Tune as the factors and the recipe say, and leave the result in `out`.
 
