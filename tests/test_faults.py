@@ -223,7 +223,9 @@ def tree(folder):
             if path.suffix in (".json", ".jsonl", ".html", ".md"):
                 for pattern, word in CLOCKS:
                     content = re.sub(pattern, word, content)
-            found[re.sub("(pets|rows)-[0-9a-f]{8}", r"\1", str(path.relative_to(folder)))] = content
+            found[re.sub("(hub|pets|rows)-[0-9a-f]{8}", r"\1", str(path.relative_to(folder)))] = (
+                content
+            )
     return found
 
 
