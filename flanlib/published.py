@@ -6,6 +6,7 @@ Wei et al. 2022 (arXiv 2109.01652); `data/published/README.md` says how each
 number was checked.
 """
 
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -31,11 +32,8 @@ CLUSTERS = {
 }
 STATUSES = ("verified", "corrected", "recalled", "read-off", "absent")
 FIRM = frozenset({"verified", "corrected"})
-MODELS = {
-    "gpt3_zero": "GPT-3 175B zero-shot",
-    "lamda_pt_zero": "LaMDA-PT 137B zero-shot",
-    "flan_zero_avg": "FLAN 137B zero-shot",
-}
+NOT_COMPARED = ["DROP", "SQuADv2", "SST-2"]  # with zero-shot GPT-3
+TWICE = "TQA (wiki)"  # a part of TQA (tfds-dev)
 
 
 def cells() -> pd.DataFrame:
@@ -47,8 +45,33 @@ def cells() -> pd.DataFrame:
     cells without a value are left out.
     """
     frame = _read("flan_cells.csv").dropna(subset=["value"])
-    columns = ["table", "dataset", "cluster", "metric", "column", "value", "status"]
-    return frame[columns].reset_index(drop=True)
+    names = ["table", "dataset", "cluster", "metric", "column", "value", "status"]
+    return frame[names].reset_index(drop=True)
+
+
+def scores() -> pd.DataFrame:
+    """Tables 1 and 2, one dataset and metric a row; what was not reported is NaN.
+
+    Where a dataset has no development rows (WSC273), the mean over templates stands for the
+    template that is best on them, as where the paper counts.
+
+    Returns
+    -------
+    Index cluster, dataset, metric; a column each of the tables', such as `gpt3_zero`.
+    """
+    keys = ["cluster", "dataset", "metric"]
+    found = cells().pivot(index=keys, columns="column", values="value")
+    return found.assign(flan_zero_best=found["flan_zero_best"].fillna(found["flan_zero_avg"]))
+
+
+def ahead_of_gpt3() -> tuple[int, int]:
+    """On how many datasets zero-shot FLAN, best template on dev, is ahead, and of how many.
+
+    Left out are those whose zero-shot GPT-3 is not comparable, and SST-2, which the GPT-3 paper
+    does not have.
+    """
+    both = scores().drop(NOT_COMPARED, level="dataset").dropna(subset=["gpt3_zero"])
+    return int((both["flan_zero_best"] > both["gpt3_zero"]).sum()), len(both)
 
 
 def points(figure: str) -> pd.DataFrame:
@@ -76,6 +99,19 @@ def points(figure: str) -> pd.DataFrame:
     return frame[["series", "x", "y", "status", "cluster"]].reset_index(drop=True)
 
 
+def contamination() -> pd.DataFrame:
+    """Overlap of evaluation sets with LaMDA-PT's pretraining data, one set a row.
+
+    An example is clean when no n-gram of it is in that data. FLAN is scored with one template.
+
+    Returns
+    -------
+    Columns dataset, metric, n_total, score_total, n_clean, score_clean, percent_clean,
+    percent_difference (of the score on clean examples to that on all), status.
+    """
+    return _read("flan_contamination.csv").drop(columns="source")
+
+
 def tasks() -> pd.DataFrame:
     """The 62 datasets as tasks of the released code: sizes, templates."""
     return _read("flan_clusters.csv")
@@ -86,25 +122,32 @@ def training() -> pd.DataFrame:
     return _read("flan_training.csv")
 
 
-def cluster_means(columns: tuple[str, ...] = tuple(MODELS)) -> pd.DataFrame:
-    """Mean over a cluster's datasets, per model, where all models have it.
+def cluster_means(columns: Sequence[str]) -> pd.DataFrame:
+    """Mean over a cluster's datasets, per column, where all columns have a value.
 
-    Only datasets with a value in every one of `columns` enter, so that the
-    models are compared on the same ones.
+    Only datasets with a value in every one of `columns` enter, so that models are compared on
+    the same ones. TriviaQA, printed twice, counts once, on its whole development set; a dataset
+    of struct to text has three Rouge scores, and all of them enter.
+
+    Parameters
+    ----------
+    columns
+        Such as `flan_zero_avg`; `data/published/README.md` has them.
 
     Returns
     -------
-    Columns cluster, column, value, n (datasets), n_recalled (values that are
-    not firm), status (`verified` only when every value is firm).
+    Columns cluster, column, value, n (datasets), status (`verified` only when every value is
+    firm).
     """
-    frame = cells()
-    frame = frame[frame["column"].isin(columns)]
-    counts = frame.groupby(["cluster", "dataset"])["column"].transform("nunique")
-    frame = frame[counts == len(columns)].assign(weak=~frame["status"].isin(FIRM))
-    means = frame.groupby(["cluster", "column"], as_index=False).agg(
-        value=("value", "mean"), n=("value", "size"), n_recalled=("weak", "sum")
-    )
-    return means.assign(status=means["n_recalled"].map(lambda n: "recalled" if n else "verified"))
+    found = scores().drop(TWICE, level="dataset")[list(columns)].dropna()
+    every = cells()
+    weak = every.loc[every["column"].isin(columns) & ~every["status"].isin(FIRM), "dataset"]
+    rows = []
+    for cluster, part in found.groupby(level="cluster"):
+        names = part.index.unique("dataset")
+        status = "recalled" if names.isin(weak).any() else "verified"
+        rows += [(cluster, c, part[c].mean(), len(names), status) for c in columns]
+    return pd.DataFrame(rows, columns=["cluster", "column", "value", "n", "status"])
 
 
 def without(table: pd.DataFrame) -> pd.DataFrame:

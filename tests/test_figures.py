@@ -17,6 +17,7 @@ from flanlib.config import Factors
 from flanlib.errors import DataError, MissingResultError, ParameterError
 from flanlib.figures import (
     boxes,
+    dots,
     fig1_pipeline,
     fig2_paradigms,
     fig3_taxonomy,
@@ -200,32 +201,49 @@ def point(ax, marker, y):
 def test_fig5_plots_means_intervals_and_gains(table):
     fig = fig5_zero_shot_gains.draw(table)
     scores, gains, old = fig.axes
-    for arm, offset in fig5_zero_shot_gains.OFFSETS.items():
-        assert point(scores, style.ARMS[arm].marker, 0 - offset) == [WAYS[arm][2]]
-    for (_, arm, offset), value in zip(fig5_zero_shot_gains.GAINS, (30, 20, 10), strict=True):
-        (plotted,) = point(gains, style.ARMS[arm].marker, 0 - offset)
-        assert plotted == pytest.approx(value)
+    rows = dots.stacks(table, ["nli"], fig5_zero_shot_gains.SCORES, "tuned")
+    for dot in rows[0].dots:
+        assert point(scores, dot.marker, dot.shift) == [WAYS[dot.arm][2]]
+    for dot, value in zip(rows[0].dots, (30, 20, 10), strict=False):
+        assert point(gains, dot.marker, dot.shift) == [pytest.approx(value)]
     gain = table[(table["arm"] == "gain") & (table["cluster"] == "nli") & (table["dataset"] == "")]
     spans = [tuple(line.get_xdata()) for line in gains.lines if len(line.get_xdata()) == 2]
     assert (gain["low"].iloc[0], gain["high"].iloc[0]) in spans
     labels = [t.get_text() for t in scores.get_yticklabels()]
-    assert labels == ["NLI\nn = 48", "Closed-book QA\nn = 48", "Mean of clusters\nn = 96"]
+    assert labels == ["NLI\nn = 48", "Closed-book QA\nn = 48", "mean of clusters\nn = 96"]
     assert all(ax.get_xlabel() for ax in (scores, gains, old))
 
 
-def test_fig5_draws_recalled_values_hollow_and_counts_them(table):
-    fig = fig5_zero_shot_gains.draw(table)
-    hollow = [x for x in fig.axes[2].lines if x.get_marker() in "oD" and len(x.get_xdata()) == 1]
-    recalled = (table["source"] == "published, recalled").sum()
-    assert sum(x.get_markerfacecolor() == "white" for x in hollow) == recalled > 0
-    note = " ".join(fig5_zero_shot_gains.notes(table))
-    assert f"{recalled} of {len(hollow)} rest on recalled" in note and "1 to 2" not in note
+def old_marks(fig):
+    """Published marks as (value, marker, whether hollow)."""
+    return [
+        (x.get_xdata()[0], x.get_marker(), x.get_markerfacecolor() == "white")
+        for x in fig.axes[2].lines
+        if x.get_marker() in "oD|" and len(x.get_xdata()) == 1
+    ]
+
+
+def test_fig5_draws_each_published_mean_and_hollow_what_is_recalled(table):
+    old = table[table["source"].str.startswith("published")]
+    marks = old_marks(fig5_zero_shot_gains.draw(table))
+    assert sorted(x for x, *_ in marks) == sorted(old["value"]) and len(marks) == 6
+    assert not any(hollow for *_, hollow in marks)
+    assert "6 of 6 values verified" in " ".join(fig5_zero_shot_gains.notes(table))
+    weak = table.replace("published, verified", "published, recalled")
+    marks = old_marks(fig5_zero_shot_gains.draw(weak))
+    assert all(hollow for *_, hollow in marks)
+    note = " ".join(fig5_zero_shot_gains.notes(weak))
+    assert "0 of 6 values verified; hollow: 6 recalled" in note
+
+
+def test_fig5_says_how_many_seeds(table):
+    assert "2 tuning seeds" in fig5_zero_shot_gains.notes(table)[0]
 
 
 def test_fig5_csv_is_tidy(table, tmp_path):
     files = style.save(fig5_zero_shot_gains.draw(table), "x", table, "words", tmp_path)
     found = pd.read_csv(files["csv"], keep_default_na=False)
-    assert list(found.columns) == "cluster dataset arm value low high n seeds source".split()
+    assert list(found.columns) == lines.COLUMNS
     assert {"chance", "base", "base-no-options", "base-cloze", "tuned"} <= set(found["arm"])
     assert not found.duplicated(["cluster", "dataset", "arm"]).any()
     means = found[(found["dataset"] == "") & (found["arm"] == "tuned")]
@@ -249,7 +267,7 @@ def test_fig5_has_no_panel_for_what_is_published_where_nothing_is(table):
 def test_fig5_words_and_reading_come_from_the_numbers(table):
     words = fig5_zero_shot_gains.describe(table)
     assert "Natural language inference: base 30.0, tuned 60.0 percent, gain +30.0" in words
-    assert "Mean over clusters: base 30.0" in words
+    assert "Mean of clusters: base 30.0" in words
     reading = fig5_zero_shot_gains.reading(table)
     assert "Natural language inference (+30.0)" in reading.splitlines()[0]
     assert "in 2 of 2 clusters" in reading
@@ -295,7 +313,7 @@ def test_fig1_reads_its_gains_beside_the_published_ones(recorded):
 
 
 def test_fig1_says_what_is_not_recorded(micro, monkeypatch):
-    empty = pd.DataFrame(columns=fig5_zero_shot_gains.COLUMNS)
+    empty = pd.DataFrame(columns=[*estimates.COLUMNS, "source"])
     monkeypatch.setattr(study.Study, "records", lambda self, at: [])
     monkeypatch.setattr(study.Study, "table", lambda self, again=(): empty)
     table = fig1_pipeline.collect(micro, "nli")
@@ -438,18 +456,62 @@ def test_a_figure_without_records_names_what_is_missing(micro, tmp_path, monkeyp
 # Published numbers
 
 
-def test_published_means_are_as_weak_as_their_weakest_part():
-    means = published.cluster_means(("flan_zero_avg", "lamda_pt_zero"))
-    cells = published.cells()
-    nli = cells[
-        (cells["cluster"] == "nli") & cells["column"].isin(["flan_zero_avg", "lamda_pt_zero"])
-    ]
-    row = means[(means["cluster"] == "nli") & (means["column"] == "flan_zero_avg")].iloc[0]
-    both = nli.groupby("dataset").filter(lambda part: len(part) == 2)
-    own = both[both["column"] == "flan_zero_avg"]
-    assert row.value == pytest.approx(own["value"].mean()) and row.n == len(own)
-    assert row.status == ("recalled" if row.n_recalled else "verified")
-    assert row.n_recalled == (~own["status"].isin(published.FIRM)).sum()
+def test_published_means_are_of_the_datasets_that_all_columns_have():
+    means = published.cluster_means(("flan_zero_avg", "gpt3_zero"))
+    cells = published.cells().pivot(
+        index=["cluster", "dataset", "metric"], columns="column", values="value"
+    )
+    both = cells.loc["nli", ["flan_zero_avg", "gpt3_zero"]].dropna()
+    found = means[means["cluster"] == "nli"].set_index("column")
+    assert found["value"].to_dict() == pytest.approx(both.mean().to_dict())
+    assert found["n"].tolist() == [5, 5] and set(found["status"]) == {"verified"}
+
+
+def test_published_struct_to_text_averages_twelve_scores_of_four_datasets():
+    means = published.cluster_means(("flan_zero_avg", "flan_few_avg"))
+    found = means[means["cluster"] == "struct_to_text"].set_index("column")
+    assert found["value"].round(2).to_dict() == {"flan_zero_avg": 39.21, "flan_few_avg": 49.41}
+    assert found["n"].tolist() == [4, 4]
+    closed = means[means["cluster"] == "closed_book_qa"].set_index("column")
+    assert closed["n"].tolist() == [4, 4], "TriviaQA counts once"
+    assert closed["value"].round(2).tolist() == [53.70, 57.15], "as in the paper's Figure 9"
+
+
+def test_a_published_mean_is_as_weak_as_its_weakest_part(tmp_path, monkeypatch):
+    text = (paths.PUBLISHED / "flan_cells.csv").read_text().splitlines(keepends=True)
+    (place,) = [n for n, line in enumerate(text) if line.startswith("nlu,RTE,NLI,acc,gpt3_zero,")]
+    text[place] = text[place].replace("verified", "recalled")
+    (tmp_path / "flan_cells.csv").write_text("".join(text))
+    monkeypatch.setattr(paths, "PUBLISHED", tmp_path)
+    published._read.cache_clear()
+    means = published.cluster_means(("flan_zero_avg", "gpt3_zero")).set_index("cluster")
+    published._read.cache_clear()
+    assert set(means.loc["nli", "status"]) == {"recalled"}
+    assert set(means.drop("nli")["status"]) == {"verified"}
+
+
+def test_flan_is_ahead_of_zero_shot_gpt3_where_the_paper_says():
+    assert published.ahead_of_gpt3() == (20, 25)
+    table = published.scores()
+    one = table.dropna(subset=["glam_one"]).drop(["DROP", "SQuADv2"], level="dataset")
+    assert ((one["flan_zero_best"] > one["glam_one"]).sum(), len(one)) == (11, 19)
+    seven = table.loc[["commonsense", "coreference"]].drop("DPR", level="dataset")
+    record = table.xs("ReCoRD", level="dataset")
+    better = [(part["flan_zero_avg"] > part["lamda_pt_zero"]).sum() for part in (seven, record)]
+    assert better == [3, 0] and len(seven) + len(record) == 7
+
+
+def test_every_cell_of_the_tables_is_firm():
+    assert set(published.cells()["status"]) == {"verified", "corrected"}
+
+
+def test_published_overlap_is_what_its_columns_say():
+    found = published.contamination()
+    share = 100 * found["n_clean"] / found["n_total"]
+    assert (share - found["percent_clean"]).abs().max() < 0.1 and len(found) == 26
+    more = 100 * (found["score_clean"] / found["score_total"] - 1)
+    assert (more - found["percent_difference"]).abs().max() < 0.7, "scores are rounded"
+    assert found["percent_clean"].is_monotonic_increasing
 
 
 def test_published_figure_1_is_the_mean_of_its_table():

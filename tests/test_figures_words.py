@@ -109,7 +109,7 @@ def chances(n):
     records = list(made_up(("nli",)))
     groups = {"d" * 12: tuple(map(str, range(24)))}
     parts = [estimates.chance(records), estimates.table(records, groups, study.GAINS)]
-    table = pd.concat(parts, ignore_index=True).assign(source="recorded")
+    table = pd.concat(parts, ignore_index=True).assign(source="recorded", group="", x="")
     return [(k, table[table["cluster"] == "nli"]) for k in range(n)]
 
 

@@ -216,7 +216,7 @@ def _datasets(table: pd.DataFrame, ax: Axes, row: Row, dot: Dot, y: float) -> No
 def _point(ax: Axes, value, y: float, dot: Dot, colour: str) -> None:
     fill, width = dot.fill or colour, 0.8
     if _is_published(value):
-        fill, width = (style.INK if lines.is_firm(value.source) else "white"), 1.1
+        fill, width = (dot.fill or style.INK) if lines.is_firm(value.source) else "white", 1.1
     if value.low == value.low:
         ends = [value.low, value.high]
         ax.plot(ends, [y, y], color=style.INK, lw=1.1, solid_capstyle="butt", zorder=3)

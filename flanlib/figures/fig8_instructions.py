@@ -215,7 +215,7 @@ def _published_marks(table: pd.DataFrame) -> list[Dot]:
             cluster=cluster,
             name="published mean" if cluster == estimates.ALL else style.title(cluster, short=True),
             marker=shape,
-            fill="white",
+            fill=style.INK,
             size=5.2 if cluster == estimates.ALL else 3.8,
         )
         for cluster, shape in zip(clusters, SHAPES, strict=False)
