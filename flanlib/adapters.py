@@ -216,7 +216,9 @@ def _check_recipe(folder: Path, settings: dict[str, Any], recipe: Any) -> None:
 
 def _laid(net: Any, config: Any, found: dict[str, torch.Tensor]) -> Any:
     """The model with an adapter, after holding the file against it and it against the file."""
-    laid = get_peft_model(net, config, low_cpu_mem_usage=not config.is_prompt_learning)
+    # PEFT's lean way gives an adapter the base's type, and one of 16 bits would round it.
+    lean = not config.is_prompt_learning and net.dtype == torch.float32
+    laid = get_peft_model(net, config, low_cpu_mem_usage=lean)
     own = get_peft_model_state_dict(laid, save_embedding_layers=False)
     file = {n: t.shape for n, t in found.items() if n in own and t.shape != own[n].shape}
     missing, unexpected = own.keys() - found.keys(), found.keys() - own.keys()
@@ -228,7 +230,7 @@ def _laid(net: Any, config: Any, found: dict[str, torch.Tensor]) -> Any:
         n: t.to(torch.float32 if own[n].is_meta else own[n].dtype).to(net.device)
         for n, t in found.items()
     }
-    set_peft_model_state_dict(laid, given, low_cpu_mem_usage=not config.is_prompt_learning)
+    set_peft_model_state_dict(laid, given, low_cpu_mem_usage=lean)
     now = get_peft_model_state_dict(laid, save_embedding_layers=False)
     if wrong := [n for n, t in given.items() if not torch.equal(now[n].to(t), t)]:
         raise DataError(f"not taken as saved: {tensors.shortened(wrong)}; {REMEDY}")

@@ -6,8 +6,8 @@ their canonical JSON, so that equal settings are the same run everywhere.
 
 import hashlib
 import json
-from dataclasses import asdict
-from typing import Literal
+from dataclasses import asdict, fields
+from typing import Any, Literal
 
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
@@ -30,6 +30,9 @@ from flanlib.bounds import (
 )
 
 STRICT = ConfigDict(extra="forbid", strict=False)
+# Fields that came after records were made. With its default, such a field is no part of an
+# identity, so that older records keep theirs.
+ADDED = frozenset({"templates_per_example", "chat"})
 
 Arm = Literal["base", "tuned", "finetuned", "single-task", "prompt-tuned"]
 Form = Literal["instruction", "dataset-name", "none", "cloze"]
@@ -148,6 +151,19 @@ def digest(value: object, n: int = 12) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:n]
 
 
+def told(settings: Any) -> dict[str, Any]:
+    """The fields that identify settings; a later one only where it is not its default.
+
+    Parameters
+    ----------
+    settings
+        An instance of a dataclass whose later fields (`ADDED`) have defaults.
+    """
+    later = {f.name: f.default for f in fields(settings) if f.name in ADDED}
+    found = asdict(settings)
+    return {k: v for k, v in found.items() if k not in later or v != later[k]}
+
+
 def run_id(factors: Factors, recipe: Recipe) -> str:
     """Identity of a run: twelve hex digits over factors and recipe."""
-    return digest({"factors": asdict(factors), "recipe": asdict(recipe)})
+    return digest({"factors": told(factors), "recipe": told(recipe)})

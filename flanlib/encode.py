@@ -14,13 +14,15 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from flanlib import truncation
-from flanlib.errors import TemplateError
+from flanlib.errors import ParameterError, TemplateError
 from flanlib.templates import SEPARATOR, Prompt
 from flanlib.tokens import begin_ids, n_unknown, token_ids
 
 MAX_INPUT_TOKENS = 1024
 MAX_TARGET_TOKENS = 256
+GIVES_WAY = 2  # times the limit that an instruction may have which does not fit it
 LOG = logging.getLogger(__name__)
+_REQUEST = "A request"  # stands for one while a chat template is read
 _SPACED: WeakKeyDictionary = WeakKeyDictionary()
 
 
@@ -31,7 +33,8 @@ class Encoded:
     Attributes
     ----------
     prompt_ids
-        Begin token (if the tokenizer puts one), input, separator.
+        Begin token (if the tokenizer puts one), input, separator; or the
+        input inside the chat template.
     target_ids
         Target without end token.
     n_cut
@@ -67,6 +70,36 @@ def border(tokenizer: Any, separator: str) -> tuple[list[int], str]:
     return [], "" if _SPACED[tokenizer] else " "
 
 
+def chat_frame(tokenizer: Any) -> tuple[list[int], list[int]]:
+    """Token ids that a model's own chat template puts before and after a request.
+
+    Parameters
+    ----------
+    tokenizer
+        Whose chat template is meant. Its control tokens are read as such; the
+        request itself is text like any other.
+
+    Raises
+    ------
+    ParameterError
+        If the tokenizer has no chat template, or it changes the request.
+    """
+    if not getattr(tokenizer, "chat_template", None):
+        raise ParameterError(
+            "chat: the model's tokenizer has no chat template; ask without chat, or give a model"
+            " that was tuned on chats"
+        )
+    message = [{"role": "user", "content": _REQUEST}]
+    text = tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=True)
+    parts = text.split(_REQUEST)
+    if len(parts) != 2:
+        raise ParameterError(
+            f"chat: the model's chat template shows a request {len(parts) - 1} times; once is wanted"
+        )
+    before, after = (tokenizer(part, add_special_tokens=False)["input_ids"] for part in parts)
+    return before, after
+
+
 def encode(
     tokenizer: Any,
     prompt: Prompt | str,
@@ -85,7 +118,8 @@ def encode(
         Replaces the prompt's own; None keeps that, and means none after a text.
     max_input_tokens, max_target_tokens
         Each side is cut to these; the input further where the model's
-        context asks for it.
+        context asks for it. Where the template's own words and the options
+        need more, an input may have twice as many.
     context
         Positions the model has for prompt and target; None for no limit.
 
@@ -172,15 +206,23 @@ def inputs(
     TemplateError
         If an input becomes no tokens, or does not fit.
     """
-    begin = begin_ids(tokenizer)
-    borders = {s: border(tokenizer, s)[0] for s in {p.separator for p in prompts}}
+    frames = {
+        key: chat_frame(tokenizer)
+        if key[0]
+        else (begin_ids(tokenizer), border(tokenizer, key[1])[0])
+        for key in {(p.chat, p.separator) for p in prompts}
+    }
     found = []
     for n, ids in enumerate(token_ids(tokenizer, [p.input for p in prompts])):
         p = prompts[n]
-        between, room, cut, dropped = borders[p.separator], max_input_tokens, 0, 0
+        begin, between = frames[p.chat, p.separator]
+        cut = dropped = 0
+        # The second limit is for words and options that the first has no room for.
+        limits = [max_input_tokens, GIVES_WAY * max_input_tokens]
         if context is not None:
             beside = len(begin) + len(between) + after[n] - (not last_is_read)
-            room = min(room, context - beside)
+            limits = [min(limit, context - beside) for limit in limits]
+        room = limits[0]
         if not ids or len(ids) > room:
             where = names[n] if names else where_of(p)
             if not ids:
@@ -189,10 +231,22 @@ def inputs(
                 raise TemplateError(
                     f"{where}: {needs.format(after[n])}; the model's context is {context} tokens"
                 )
-            ids, cut, dropped = truncation.fit(tokenizer, p, ids, room, where)
+            ids, cut, dropped = _fitted(tokenizer, p, ids, limits, where)
         unknown = n_unknown(tokenizer, p.input, ids)
         found.append(Encoded([*begin, *ids, *between], [], cut, 0, dropped, unknown))
     return found
+
+
+def _fitted(
+    tokenizer: Any, prompt: Prompt, ids: list[int], limits: Sequence[int], where: str
+) -> tuple[list[int], int, int]:
+    """An input in the smallest limit that its instruction fits; see `truncation.fit`."""
+    for limit in sorted(set(limits)):
+        try:
+            return truncation.fit(tokenizer, prompt, ids, limit, where)
+        except TemplateError as error:
+            last = error
+    raise last
 
 
 def tell(places: Sequence[str], found: Sequence[Encoded]) -> None:

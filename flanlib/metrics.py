@@ -80,6 +80,7 @@ def evaluate(
     examples: Sequence[Example] = (),
     choice: Choice = "sum",
     metric: str = "",
+    in_turn: bool = False,
     draws: int = DRAWS,
     seed: int = 0,
 ) -> Evaluation:
@@ -98,6 +99,9 @@ def evaluate(
         token or per byte, or less its log-likelihood without the question.
     metric
         Replaces the task's own.
+    in_turn
+        Whether each example was asked in some templates only, all templates
+        taking turns; without it, a template that lacks examples is an error.
 
     Raises
     ------
@@ -108,16 +112,17 @@ def evaluate(
     """
     metric = metric or task.metric
     known = {example.id: example for example in examples}
-    ids, names = _grid(task, table, known)
+    ids, names = _grid(task, table, known, in_turn)
     if "ll" in table:
         cells = counts.of_options(metric, task, table, known, compared(table, choice))
         chance = _chance(table)
     else:
         cells, chance = counts.of_texts(metric, task, table), 0.0
-    array = np.stack([np.stack([cells.vectors[t, e] for e in ids]) for t in names])
+    blank = np.zeros_like(next(iter(cells.vectors.values())))
+    array = np.stack([np.stack([cells.vectors.get((t, e), blank) for e in ids]) for t in names])
     groups = tuple((known[i].group or i) if i in known else i for i in ids)
     per_template = cells.finish(array.sum(axis=1))
-    each = np.array([[cells.each[t, e] for e in ids] for t in names])
+    each = np.array([[cells.each.get((t, e), np.nan) for e in ids] for t in names])
     low, high, stderr = bootstrap(array, groups, cells.finish, draws=draws, seed=seed)
     return Evaluation(
         task=task.key,
@@ -131,7 +136,7 @@ def evaluate(
         n=len(ids),
         templates=dict(zip(names, map(float, per_template), strict=True)),
         examples=ids,
-        scores=tuple(each.mean(axis=0).tolist()),
+        scores=tuple(np.nanmean(each, axis=0).tolist()),
         signature=cells.signature,
         counts=array,
         finish=cells.finish,
@@ -160,8 +165,8 @@ def check(task: Task, examples: Sequence[Example]) -> None:
         counts.of_texts(task.metric, task, pd.DataFrame(rows, columns=columns))
 
 
-def _grid(task: Task, table: pd.DataFrame, known: Mapping[str, Example]):
-    """Example ids in order and template ids in order; the table must be full."""
+def _grid(task: Task, table: pd.DataFrame, known: Mapping[str, Example], in_turn: bool):
+    """Example ids in order and template ids in order; the table must be full unless in turn."""
     cells = table[["template", "example"]].drop_duplicates()
     names = tuple(dict.fromkeys(cells["template"]))
     ids = tuple(dict.fromkeys(cells["example"]))
@@ -174,7 +179,7 @@ def _grid(task: Task, table: pd.DataFrame, known: Mapping[str, Example]):
                 f" the {len(known)} examples given"
             )
         ids = tuple(i for i in known if i in set(ids))
-    if len(cells) != len(names) * len(ids):
+    if not in_turn and len(cells) != len(names) * len(ids):
         have = cells.groupby("template").size().reindex(names)
         short = have.index[have < len(ids)][0]
         raise DataError(

@@ -21,7 +21,7 @@ from flanlib.config import STRICT, Recipe
 from flanlib.errors import ParameterError
 
 LONGEST = 180  # characters of a folder's name
-Name = Literal["micro", "gpu", "rehearsal"]
+Name = Literal["micro", "small", "gpu", "rehearsal"]
 
 
 # Clusters held out together; why these: LOG.md, entry 18.
@@ -57,8 +57,20 @@ class Profile:
         the other clusters, neighbours kept together where they can be.
     n_groups
         How many of them are gone through; 0 is all.
+    by_group
+        Whether the main result holds each group out together as well, and
+        not each cluster alone: fewer models to tune, and less to tune on.
     train_limit
         Most train rows read per task; 0 is FLAN's cap of 30 000.
+    templates_per_example
+        Templates that each example is asked in, in turn; 0 is all of them.
+    fewest
+        Evaluation rows that a task needs to be scored.
+    what_there_is
+        Whether tasks without rows are left out, and not only those whose rows
+        each user has to obtain.
+    chat
+        Whether the base is asked through its own chat template as well.
     results
         Folder below which records are kept.
     note
@@ -75,13 +87,25 @@ class Profile:
     shots: int
     together: tuple[tuple[str, ...], ...] = GROUPS
     n_groups: int = 0
+    by_group: bool = False
     train_limit: int = 0
+    templates_per_example: int = 0
+    fewest: int = 1
+    what_there_is: bool = False
+    chat: bool = False
     results: Path = paths.RESULTS
     note: str = ""
 
 
 MICRO = Recipe(steps=800, examples_per_step=16, max_input_tokens=400, max_target_tokens=48)
 GPU = Recipe(steps=3000, learning_rate=2e-4, dropout=0.05)
+SMALL = Recipe(
+    steps=600,
+    examples_per_step=16,
+    learning_rate=2e-3,
+    max_input_tokens=384,
+    max_target_tokens=64,
+)
 TINY = Recipe(
     steps=4,
     examples_per_step=8,
@@ -101,6 +125,22 @@ PROFILES: dict[str, Profile] = {
         max_examples=120,
         ladder=("micro-300k", "micro-600k", "micro-1m", "micro-2m", "micro-6m"),
         shots=3,
+    ),
+    "small": Profile(
+        collection="flan",
+        model="smollm2-135m-instruct",
+        recipe=SMALL,
+        alone=replace(SMALL, steps=300),
+        soft=replace(SMALL, steps=300, learning_rate=0.03, schedule="constant"),
+        max_examples=144,
+        templates_per_example=2,
+        fewest=30,
+        ladder=("smollm2-135m-instruct",),
+        shots=3,
+        by_group=True,
+        what_there_is=True,
+        chat=True,
+        note="Samples of the datasets, not the full sets; one base model of 135M, tuned on chats",
     ),
     "gpu": Profile(
         collection="flan",
@@ -125,6 +165,7 @@ PROFILES: dict[str, Profile] = {
         shots=2,
         n_groups=1,
         train_limit=40,
+        what_there_is=True,
         results=paths.BUILD / "rehearsal" / "results",
         note="REHEARSAL: tiny random model, a few rows; the numbers mean nothing",
     ),
@@ -200,7 +241,7 @@ class Settings:
 
 
 MEANINGS = {
-    "profile": "micro | gpu | rehearsal",
+    "profile": "micro | small | gpu | rehearsal",
     "collection": "folder below data/, or a path; empty: the profile's",
     "model": "folder below data/models/, a path, or a hub id; empty: the profile's",
     "seed": "tuning seed made sure of; other seeds on record are drawn too",

@@ -11,7 +11,7 @@ from pydantic import Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from flanlib.bounds import Count, Shots, refusing
-from flanlib.config import STRICT, Factors, Form, Recipe, digest, run_id
+from flanlib.config import STRICT, Factors, Form, Recipe, digest, run_id, told
 from flanlib.rows.adapters import Example
 from flanlib.templates import Template
 
@@ -42,6 +42,11 @@ class Scoring:
         fit.
     turned
         Whether the OPTIONS block shows them in reverse.
+    templates_per_example
+        Templates that each example is asked in, taking turns, so that every
+        template is asked equally often; 0 is all of them.
+    chat
+        Whether the request is wrapped in the model's own chat template.
     """
 
     form: Form = "instruction"
@@ -51,6 +56,12 @@ class Scoring:
     max_examples: Count = 120
     shots: Shots = 0
     turned: bool = False
+    templates_per_example: Count = 0
+    chat: bool = False
+
+    def __post_init__(self) -> None:
+        if self.chat and self.form == "cloze":
+            raise ValueError("chat wraps a request, and a cloze question is none; choose one")
 
 
 # What a record was made from: where it differs, a value may differ by right.
@@ -64,11 +75,12 @@ CONDITIONS = (
     "mixture",
     "training_data",
     "base_digest",
+    "dtype",
 )
-LATER = ("training_data", "base_digest")  # empty in records that are older than they
+LATER = ("training_data", "base_digest", "dtype")  # empty in records that are older than they
 # What two makings of one value may differ in.
 CIRCUMSTANCES = frozenset(
-    {"tuning", "sample", "commit", "versions", "device", "started", "wall_s"}
+    {"tuning", "sample", "n_cut", "commit", "versions", "device", "started", "wall_s"}
 )  # fmt: skip
 
 
@@ -104,12 +116,18 @@ class Record:
         drawn from; empty where nothing is drawn, and in older records.
     base_digest
         Digest of the base model's weights; empty in older records.
+    dtype
+        Of computing, in scoring and, where a model was tuned, in tuning;
+        empty in older records, which are float32.
+    n_cut
+        Prompts that were shortened to fit; None in older records.
     tuning
         What tuning the model took: `device`, `wall_s`, `n_tokens` (prompt
         and target), `peak_memory_gib`. Empty for a base, and in records older
         than this field.
     sample
-        The first example as asked and as answered; for the eye.
+        The first example as asked and as answered, for the eye; empty for
+        the real datasets, of which no text is recorded.
     """
 
     run_id: str
@@ -136,6 +154,8 @@ class Record:
     mixture: str = ""
     training_data: str = ""
     base_digest: str = ""
+    dtype: str = ""
+    n_cut: Annotated[int, Field(ge=0)] | None = None
     tuning: dict[str, float | str] = Field(default_factory=dict)
     sample: dict[str, Any] = Field(default_factory=dict)
     commit: str
@@ -156,7 +176,7 @@ class Record:
     @cached_property
     def key(self) -> tuple[str, str, str]:
         """What no two records share: run, scoring, task."""
-        return self.run_id, digest(asdict(self.scoring)), self.task
+        return self.run_id, digest(told(self.scoring)), self.task
 
     @property
     def cell(self) -> "Cell":
@@ -219,7 +239,7 @@ Cell = tuple[Factors, Recipe, Scoring, str]  # what is scored how, and on which 
 def key_of(cell: Cell) -> tuple[str, str, str]:
     """The key that the record of a cell has."""
     factors, recipe, scoring, task = cell
-    return run_id(factors, recipe), digest(asdict(scoring)), task
+    return run_id(factors, recipe), digest(told(scoring)), task
 
 
 def describe(cell: Cell) -> str:

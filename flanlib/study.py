@@ -10,26 +10,21 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from flanlib import catalogue, paths, profiles, results, sources, templates
+from flanlib import catalogue, paths, profiles, results, templates
 from flanlib.catalogue import Catalogue, Task
 from flanlib.config import Factors, Recipe, run_id
 from flanlib.profiles import Settings
 from flanlib.results import Cell, Record, Scoring
 from flanlib.scoring import asking
-from flanlib.studies import agreement, estimates, ledger, runs, validity
+from flanlib.studies import agreement, arms, estimates, ledger, runs, validity
+from flanlib.studies.arms import ARMS as ARMS
+from flanlib.studies.arms import ASKED as ASKED
+from flanlib.studies.arms import BARE as BARE
+from flanlib.studies.arms import CLOZE as CLOZE
+from flanlib.studies.arms import GAINS as GAINS
 from flanlib.studies.plans import base_run as base_run
 from flanlib.studies.runs import Job
 from flanlib.studies.validity import Today
-
-ASKED = Scoring()
-BARE = Scoring(show_options=False)
-CLOZE = Scoring(form="cloze", show_options=False)
-GAINS = {
-    "gain": ("tuned", "base"),
-    "gain over base-no-options": ("tuned", "base-no-options"),
-    "gain over base-cloze": ("tuned", "base-cloze"),
-}
-ARMS = ("chance", "base", "base-no-options", "base-cloze", "tuned")
 
 
 def open_study(**given: object) -> "Study":
@@ -97,19 +92,12 @@ class Study:
             key: tuple(t for t in self.catalogue.of_cluster(key) if t.key not in self.left_out)
             for key in self.clusters
         }
-        return runs.some({key: tasks for key, tasks in found.items() if tasks}, self.left_out)
+        return arms.some({key: tasks for key, tasks in found.items() if tasks}, self.left_out)
 
     @cached_property
     def left_out(self) -> dict[str, str]:
-        """Tasks that are not scored -> why.
-
-        A rehearsal takes what there are rows for. Otherwise only tasks whose
-        rows each user has to obtain may be absent; the rest are required.
-        """
-        why = sources.available(self.catalogue, self.settings.rows or None)
-        optional = {t.key for t in self.catalogue.tasks.values() if t.source.route == "manual"}
-        anything = self.settings.profile == "rehearsal"
-        return {key: w for key, w in why.items() if w and (anything or key in optional)}
+        """Tasks that are not scored -> why; see `arms.left_out`."""
+        return arms.left_out(self.catalogue, self.settings)
 
     def cells(self, clusters: Iterable[str] = ()) -> list[Cell]:
         """What has to be on record for this study's seed."""
@@ -127,7 +115,17 @@ class Study:
         return {}
 
     def tuned_without(self, held_out: str) -> Factors:
-        """Factors of this seed's tuned model; see `Factors.held_out`."""
+        """Factors of this seed's tuned model; see `Factors.held_out`.
+
+        Parameters
+        ----------
+        held_out
+            Cluster, or several with `+` between. Where the profile holds
+            groups out, a cluster stands for its group.
+        """
+        if self.settings.behind.by_group:
+            groups = self.settings.behind.together
+            held_out = next(("+".join(g) for g in groups if held_out in g), held_out)
         return Factors(
             collection=self.catalogue.name,
             model=self.settings.model,
@@ -323,21 +321,20 @@ class Study:
         )
 
     def _scoring(self, scoring: Scoring) -> Scoring:
-        return replace(scoring, max_examples=self.settings.behind.max_examples)
+        behind = self.settings.behind
+        return replace(
+            scoring,
+            max_examples=behind.max_examples,
+            templates_per_example=behind.templates_per_example,
+        )
 
     def _base(self, cluster: str) -> list[Cell]:
         factors, recipe = base_run(self.catalogue.name, self.settings, cluster)
         return [
             (factors, recipe, self._scoring(scoring), task.key)
             for task in self.tasks[cluster]
-            for scoring in (ASKED, BARE, CLOZE)
-            if self._can_ask(task, scoring)
+            for scoring in arms.controls(self.catalogue, task, self.settings.behind.chat)
         ]
-
-    def _can_ask(self, task: Task, scoring: Scoring) -> bool:
-        if scoring is BARE:
-            return task.kind == "rank"
-        return bool(templates.of_task(self.catalogue, task, scoring.form))
 
     def _tuned(self, cluster: str) -> list[Cell]:
         factors, recipe = self.tuned_without(cluster), self.settings.behind.recipe

@@ -11,7 +11,8 @@ in this order:
 3. A ready-made input, of which nothing is known but its text, loses its
    beginning, because what is asked mostly stands at its end.
 
-An instruction that is too long by itself is an error.
+An instruction that is too long by itself, with its options, may have twice the limit; what
+is too long for that is an error.
 """
 
 from collections.abc import Mapping

@@ -37,7 +37,7 @@ micro.probes micro.pretrain
 provenance schema results scoring.asking contents prompts.exemplars scoring.sheets
 studies.estimates studies.agreement studies.ledger studies.scrutiny studies.leaks
 studies.plans studies.differences studies.validity
-studies.runs study studies.axes
+studies.arms studies.runs study studies.axes
 figures.style figures.boxes figures.* figures
 notebook reporting.batch
 workbench.answers workbench.explore workbench.widgets

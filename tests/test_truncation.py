@@ -79,11 +79,18 @@ def test_whatever_the_text_it_fits_and_the_instruction_is_there(passage, room):
 def test_an_instruction_that_is_too_long_by_itself_is_an_error():
     prompt, alone = rendered("p" * 300), len("Read this.\n\nSo:\nOPTIONS:\n- no\n- yes")
     with pytest.raises(
-        TemplateError, match=f"example 7: the instruction alone has {alone} .*for 30"
+        TemplateError, match=f"example 7: the instruction alone has {alone} .*for 34"
     ):
-        read(prompt, 30)
+        read(prompt, 17)
     with pytest.raises(TemplateError, match="the instruction alone has"):
-        score.generate(random_model("llama"), WORDS, [prompt], max_input_tokens=20)
+        score.generate(random_model("llama"), WORDS, [prompt], max_input_tokens=16)
+
+
+def test_where_the_instruction_alone_needs_more_than_the_limit_the_limit_gives_way():
+    alone = "Read this.\n\nSo:\nOPTIONS:\n- no\n- yes"
+    text, found = read(rendered("p" * 300), len(alone) - 5)
+    assert text.startswith("Read this.") and text.endswith("- no\n- yes")
+    assert len(found.prompt_ids) <= 2 * (len(alone) - 5) + 1 and found.n_cut > 0
 
 
 def test_a_ready_made_prompt_loses_its_beginning():

@@ -83,6 +83,8 @@ class Prompt:
         Stands between input and target, tokenised on its own.
     exemplars
         Solved examples that the input begins with.
+    chat
+        Whether the model's own chat template is put around the input.
     wording
         What the rest of the input was phrased from; None for a ready-made one.
     """
@@ -99,3 +101,4 @@ class Prompt:
     separator: str = SEPARATOR
     exemplars: tuple[str, ...] = field(default=(), compare=False, repr=False)
     wording: Wording | None = field(default=None, compare=False, repr=False)
+    chat: bool = False

@@ -125,17 +125,19 @@ def asked_with(found: Catalogue, task: Task, scoring: Scoring) -> tuple[Template
 def prompts_of(
     examples: Sequence[Example], asked: Sequence[Template], scoring: Scoring
 ) -> Iterator[Prompt]:
-    """Every example in every template, examples outermost."""
+    """Every example in every template, or in some of them in turn; examples outermost."""
     separator = templates.separator_of(scoring.form)
-    for example in examples:
-        for template in asked:
-            yield templates.render(
+    n = min(scoring.templates_per_example or len(asked), len(asked))
+    for number, example in enumerate(examples):
+        for k in range(n):
+            prompt = templates.render(
                 example,
-                template,
+                asked[(number * n + k) % len(asked)],
                 show_options=scoring.show_options,
                 turned=scoring.turned,
                 separator=separator,
             )
+            yield replace(prompt, chat=True) if scoring.chat else prompt
 
 
 def limits(

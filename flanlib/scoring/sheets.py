@@ -20,7 +20,7 @@ from flanlib.prompts import exemplars
 from flanlib.results import Scoring
 from flanlib.rows import files
 from flanlib.rows.adapters import Example
-from flanlib.scoring import asking
+from flanlib.scoring import asking, choices
 
 RESULTS = "results.jsonl"
 
@@ -127,7 +127,7 @@ def _measured(task: Task, table: Any, examples: Sequence[Example], asked: Asked)
         "n": found.n,
         "templates": {key: round(value, 4) for key, value in found.templates.items()},
         "signature": found.signature,
-        "n_cut": int(table["n_cut"].gt(0).sum()),
+        "n_cut": choices.n_cut(table),
         "asked": asdict(asked),
         "sheet": task.key,
     }

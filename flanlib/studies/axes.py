@@ -128,7 +128,7 @@ class Axis(Study):
         **scoring: object,
     ) -> tuple[Cell, ...]:
         """A run asked some tasks, by default every held-out one."""
-        way = replace(ASKED, max_examples=self.settings.behind.max_examples, **scoring)
+        way = replace(self._scoring(ASKED), **scoring)
         chosen = self.held_out_tasks if tasks is None else tasks
         return tuple((factors, recipe or self.recipe, way, task.key) for task in chosen)
 

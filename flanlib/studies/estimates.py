@@ -70,7 +70,7 @@ class Estimate:
 def arm(record: Record) -> str:
     """The name a figure gives to a record's way of being made and asked.
 
-    `tuned`, `base`, `base-no-options`, `base-cloze`; other settings are
+    `tuned`, `base`, `base-no-options`, `base-cloze`, `base-chat`; other settings are
     spelled out behind, so that no two ways share a name.
     """
     factors, scoring = record.factors, record.scoring
@@ -79,6 +79,8 @@ def arm(record: Record) -> str:
         name += f"-{scoring.form}"
     if not scoring.show_options and scoring.form != "cloze":
         name += "-no-options"
+    if scoring.chat:
+        name += "-chat"
     if factors.arm != "base" and factors.form != "instruction":
         name += f" form={factors.form}"
     plain: tuple[tuple[Any, Any, tuple[str, ...]], ...] = (

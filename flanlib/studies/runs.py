@@ -16,10 +16,9 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from flanlib import catalogue, contents, naming, paths, provenance, results, storage, weights
+from flanlib import catalogue, contents, paths, provenance, results, storage, weights
 from flanlib.catalogue import Catalogue, Task
 from flanlib.config import Factors, Recipe, run_id
-from flanlib.errors import MissingResultError
 from flanlib.progress import Board, say
 from flanlib.results import Record, Scoring
 from flanlib.scoring import asking
@@ -207,20 +206,29 @@ def score_task(
     )
     act = {"rank": score.rank, "generate": score.generate}[task.kind]
     table = act(lm, tokenizer, prompts, **asking.settings(task.kind, task.stop, job.recipe))
-    measured = metrics.evaluate(task, table, examples=examples, choice=scoring.choice)
+    measured = metrics.evaluate(
+        task,
+        table,
+        examples=examples,
+        choice=scoring.choice,
+        in_turn=bool(scoring.templates_per_example),
+    )
+    dtype = _dtype(lm)
+    shown = task.source.route == "micro" or not found.tracked
     return {
         "task": task.key,
         "dataset": task.dataset,
         "cluster": task.cluster,
         "kind": task.kind,
         **_measured(measured),
-        "answering": choices.answering(table, scoring.choice) if task.kind == "rank" else {},
+        "answering": choices.answering(table, scoring.choice, dtype) if task.kind == "rank" else {},
         "data": results.note_examples(examples, job.at),
         "phrasing": contents.phrasing(found, task, scoring),
         "training_data": contents.training(
             found, job.chain, scoring, task, job.rows, job.train_limit
         )[0],
-        "sample": asking.sample(prompts[0], table),
+        "n_cut": choices.n_cut(table),
+        "sample": asking.sample(prompts[0], table) if shown else {},
         "started": started,
         "wall_s": round(time.monotonic() - began, 2),
     }
@@ -239,27 +247,6 @@ def _measured(evaluation: Any) -> dict[str, Any]:
         "scores": tuple(round(v, 1) for v in evaluation.scores),
         "signature": evaluation.signature,
     }
-
-
-def some(tasks: dict[str, Any], left_out: dict[str, str]) -> dict[str, Any]:
-    """The tasks that there are to score.
-
-    Parameters
-    ----------
-    tasks
-        Cluster -> its tasks with rows.
-    left_out
-        Task without rows -> why.
-
-    Raises
-    ------
-    MissingResultError
-        If there is none, with the reasons.
-    """
-    if not tasks:
-        why = naming.few(left_out.values()) or "no cluster can be held out"
-        raise MissingResultError(f"no task to score: {why}")
-    return tasks
 
 
 def processes() -> int:
@@ -285,7 +272,13 @@ def _model(job: Job) -> tuple[Any, Any, dict[str, Any]]:
         about = {"mixture": made.mixture["digest"], "tuning": made.cost}
     about["base_digest"] = weights.fingerprint(factors.model)
     about["device"] = devices.name_of(next(lm.parameters()).device.type)
+    about["dtype"] = _dtype(lm)
     return lm, tokenizer, about
+
+
+def _dtype(lm: Any) -> str:
+    """The type that a model computes in."""
+    return str(lm.get_input_embeddings().weight.dtype).removeprefix("torch.")
 
 
 def _tuned(job: Job, factors: Factors, recipe: Recipe, adapter: Path | None = None) -> Any:

@@ -1,0 +1,87 @@
+"""What the main result asks: of which tasks, in which ways, and what is compared."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from flanlib import naming, sources, templates
+from flanlib.catalogue import Catalogue, Task
+from flanlib.errors import MissingResultError
+from flanlib.profiles import Settings
+from flanlib.results import Scoring
+from flanlib.scoring import asking
+
+ASKED = Scoring()
+BARE = Scoring(show_options=False)
+CLOZE = Scoring(form="cloze", show_options=False)
+CHAT = Scoring(chat=True)
+GAINS = {
+    "gain": ("tuned", "base"),
+    "gain over base-no-options": ("tuned", "base-no-options"),
+    "gain over base-cloze": ("tuned", "base-cloze"),
+    "gain over base-chat": ("tuned", "base-chat"),
+}
+ARMS = ("chance", "base", "base-no-options", "base-cloze", "base-chat", "tuned")
+
+
+def controls(catalogue: Catalogue, task: Task, chat: bool) -> list[Scoring]:
+    """The ways in which an untuned model is asked a task.
+
+    Parameters
+    ----------
+    catalogue
+        Of the collection.
+    task
+        A task without options has none to leave out, and one without cloze
+        templates is not asked by cloze.
+    chat
+        Whether the model's own chat template is one of the ways.
+    """
+    found = [ASKED, *([BARE] if task.kind == "rank" else [])]
+    found += [CLOZE] if templates.of_task(catalogue, task, "cloze") else []
+    return [*found, *([CHAT] if chat else [])]
+
+
+def left_out(catalogue: Catalogue, settings: Settings) -> dict[str, str]:
+    """Tasks that are not scored -> why.
+
+    A profile may take what there are rows for. Otherwise only tasks whose
+    rows each user has to obtain may be absent; the rest are required.
+
+    Parameters
+    ----------
+    catalogue
+        Of the collection.
+    settings
+        Of the study, with the rows and the profile.
+    """
+    behind, rows = settings.behind, settings.rows
+    why = sources.available(catalogue, rows or None)
+    few = Scoring(max_examples=behind.fewest)
+    for key, task in catalogue.tasks.items():
+        if why[key] or behind.fewest <= 1 or not catalogue.clusters[task.cluster].evaluable:
+            continue
+        if (n := len(asking.examples_of(catalogue, task, few, rows))) < behind.fewest:
+            why[key] = f"task {key}: {n} evaluation rows, and {behind.fewest} are needed"
+    optional = {t.key for t in catalogue.tasks.values() if t.source.route == "manual"}
+    return {key: w for key, w in why.items() if w and (behind.what_there_is or key in optional)}
+
+
+def some(tasks: dict[str, Any], without: Mapping[str, str]) -> dict[str, Any]:
+    """The tasks that there are to score.
+
+    Parameters
+    ----------
+    tasks
+        Cluster -> its tasks with rows.
+    without
+        Task without rows -> why.
+
+    Raises
+    ------
+    MissingResultError
+        If there is none, with the reasons.
+    """
+    if not tasks:
+        why = naming.few(without.values()) or "no cluster can be held out"
+        raise MissingResultError(f"no task to score: {why}")
+    return tasks
