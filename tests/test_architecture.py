@@ -29,7 +29,7 @@ prompts.template templates micro.tokenizer tokens
 prompts.audit prompts.overlap prompts.stream mixture prompts.rendering prompts.harness prompts.export commands.listing
 truncation encode training.packing
 machine models.heads models.joined models.llama devices quiet rehearsal training.checkpoint training.card tensors loading adapter_config adapters model
-scoring.tree scoring.opened scoring.likelihood scoring.generate
+scoring.tree scoring.opened scoring.likelihood scoring.decoding scoring.generate
 training.folding training.attention training.fused
 training.memory training.trainer training.result tune
 score scoring.shards scoring.choices scoring.answers scoring.tokens scoring.counts metrics

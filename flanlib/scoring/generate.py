@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from transformers import DynamicCache, GenerationConfig
 
+from flanlib.scoring.decoding import decode
 from flanlib.scoring.likelihood import evaluating
 from flanlib.scoring.opened import Opened, opened
 
@@ -51,6 +52,8 @@ def greedy(
     with torch.inference_mode(), evaluating(lm):
         model = opened(lm)
         budget = token_budget or model.token_budget
+        if model.way == "written":
+            return _written(model, prompts, (ends, last), max_new_tokens, budget, progress)
         for batch in _batches(order, prompts, budget, level=not model.tree):
             batch_prompts = [prompts[n] for n in batch]
             _answer(model, batch_prompts, batch, answers, (ends, last), max_new_tokens)
@@ -58,6 +61,38 @@ def greedy(
             if progress:
                 progress(done, len(prompts))
     return answers
+
+
+def _written(
+    model: Opened, prompts, stops: Stops, max_new_tokens: int, budget: int, progress: Any
+) -> list[list[int]]:
+    """By a model whose layers are written out."""
+    limits = [max_new_tokens] * len(prompts)
+    if model.context:
+        limits = [min(max_new_tokens, model.context - len(prompt)) for prompt in prompts]
+    answers: list[list[int]] = [[] for _ in prompts]
+    done = 0
+
+    def goes_on(n: int, token: int) -> bool:
+        nonlocal done
+        on = _taken(answers[n], token, limits[n], stops)
+        done += not on
+        if progress and not on:
+            progress(done, len(prompts))
+        return on
+
+    room = [len(prompt) + max(limit, 1) for prompt, limit in zip(prompts, limits, strict=True)]
+    decode(model, prompts, goes_on, room, token_budget=budget)
+    return answers
+
+
+def _taken(answer: list[int], token: int, limit: int, stops: Stops) -> bool:
+    """Add a token to an answer unless it only ends it; whether the answer goes on."""
+    ends, last = stops
+    if len(answer) >= limit or ends(token):
+        return False
+    answer.append(token)
+    return len(answer) < limit and not last(token)
 
 
 def _batches(
@@ -95,7 +130,6 @@ def _answer(model: Opened, prompts, rows, answers, stops: Stops, max_new_tokens:
 def _decode(
     model: Opened, prompts: list[list[int]], stops: Stops, max_new_tokens: int
 ) -> list[list[int]]:
-    ends, last = stops
     sizes = np.array([len(p) for p in prompts])
     width = int(sizes.max())
     ids = np.zeros((len(prompts), width), dtype=np.int64)
@@ -109,13 +143,11 @@ def _decode(
     alive = np.arange(len(prompts))
     while len(alive):
         chosen = state.next()
-        keep = []
-        for n, token in enumerate(chosen):
-            answer = answers[alive[n]]
-            if len(answer) < limits[alive[n]] and not ends(token):
-                answer.append(token)
-                if len(answer) < limits[alive[n]] and not last(token):
-                    keep.append(n)
+        keep = [
+            n
+            for n, token in enumerate(chosen)
+            if _taken(answers[alive[n]], token, limits[alive[n]], stops)
+        ]
         alive = alive[keep]
         state.feed(chosen, keep)
     return answers

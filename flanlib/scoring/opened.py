@@ -129,7 +129,9 @@ class Opened:
             ).logits[:, -words.shape[1] :]
             output = functional.pad(output, (0, 0, self.n_soft, 0))
         elif self.way == "written":
-            return self._written(tokens[0], at, places, tree)
+            body, depths = llama.body_of(self.model), torch.from_numpy(tree.depths)[None]
+            attend = along(body.heads, tree, places, self.embeddings.weight, len(body.layers))
+            return body.read(tokens[0], depths, attend, at)
         else:
             with self._narrowed(at), self._attending(tree, places) as inputs:
                 output = self._body(**inputs, **self._read(tokens))
@@ -146,17 +148,6 @@ class Opened:
         if self.way == "written":
             return llama.body_of(self.model).logits(hidden)
         return hidden if self.way == "whole" else self.model.get_output_embeddings()(hidden)
-
-    def _written(
-        self, tokens: torch.Tensor, at: torch.Tensor, places: np.ndarray, tree: Tree
-    ) -> torch.Tensor:
-        body, weight = llama.body_of(self.model), self.embeddings.weight
-        found = Calls(
-            *(calls(tree, which, weight, together=False) for which in (None, places)),
-            self.config.num_hidden_layers,
-        )
-        depths = torch.from_numpy(tree.depths)[None]
-        return body.read(tokens, depths, along(body.heads, found), at)
 
     def _body(self, **inputs: Any) -> torch.Tensor:
         return self.model.base_model(**inputs, use_cache=False)[0]

@@ -265,20 +265,29 @@ def tree_attention(
 AttentionInterface.register(ATTENTION, tree_attention)
 
 
-def along(heads: Heads, found: Calls) -> Attend:
+def along(
+    heads: Heads, tree: Tree, places: np.ndarray, like: torch.Tensor, n_layers: int
+) -> Attend:
     """Attention of a model whose layers are written out, along a tree.
 
     Parameters
     ----------
     heads
         How queries, keys and values stand in a row.
-    found
-        What each layer calls, of one stretch each.
+    tree
+        Whose branches are read.
+    places
+        Where the last layer is wanted, sorted.
+    like
+        Gives device and number type.
+    n_layers
+        Of the model.
     """
+    layers, last = (calls(tree, which, like, together=False) for which in (None, places))
 
     def attend(number: int, qkv: torch.Tensor, mixed: torch.Tensor) -> None:
         others = qkv[:, heads.n_queries * heads.width :]
-        for call in found.last if number == found.n_layers - 1 else found.layers:
+        for call in last if number == n_layers - 1 else layers:
             q, out = (heads.grouped(x[call.queries][0]) for x in (qkv, mixed))
             k, v = others[call.keys][0].unflatten(1, (2, heads.n_keys, heads.width)).unbind(1)
             k, v = (x.transpose(0, 1)[:, None].expand(*q.shape[:2], -1, -1) for x in (k, v))
