@@ -2,7 +2,9 @@
 
 One tuned model has seen questions alone, the other exemplars as well, as in
 the paper. How far the score depends on the template asked with is shown
-beside. Published values have a panel and a scale of their own.
+beside, and the paper's own scores and spread for the same cluster, which have
+a scale of their own: means over the datasets of its Tables 1 and 2, as in its
+figure, of all ten clusters rather than seven.
 """
 
 from collections.abc import Sequence
@@ -21,12 +23,19 @@ from flanlib.study import Study
 STEM = "fig9_few_shot"
 BASE, TUNED, TAUGHT = "base", "tuned", "tuned with exemplars"
 ARMS = (BASE, TUNED, TAUGHT)
-FLAN = "published FLAN 137B"
-PUBLISHED = {"FLAN zero-shot": "0", "FLAN few-shot": "few"}
+FLAN, SPREAD = "published FLAN 137B", "spread over templates"
+BEST, OLD_SD = f"{FLAN}, best dev template", f"{FLAN}, {SPREAD}"
+PUBLISHED = {
+    "flan_zero_avg": (FLAN, "0"),
+    "flan_few_avg": (FLAN, "few"),
+    "flan_zero_std": (OLD_SD, "0"),
+    "flan_few_std": (OLD_SD, "few"),
+    "flan_zero_best": (BEST, "0"),
+    "flan_few_best": (BEST, "few"),
+}
 MARKERS = dict(zip(ARMS, "oDs", strict=True))
 PALE = "#E4E4E4"  # zero-shot; few-shot has the cluster's colour
-SPANS = ((1.45, 3.6), (3.75, 4.8), (4.95, 6.0), (6.15, 6.99))  # inches
-OLD_ROW = 0.19  # inches
+SPANS = ((1.45, 2.85), (2.95, 3.65), (3.75, 4.45), (4.55, 5.2), (5.3, 5.95), (6.05, 6.99))  # inches
 
 
 def collect(study: Study) -> pd.DataFrame:
@@ -35,30 +44,30 @@ def collect(study: Study) -> pd.DataFrame:
 
 
 def with_published(table: pd.DataFrame) -> pd.DataFrame:
-    """Add the paper's scores; their x is 0 or `few`."""
-    points = published.points("fig9")
-    points = points[points["series"].isin(list(PUBLISHED))]
-    arms = dict.fromkeys(PUBLISHED, FLAN)
-    rows = lines.published_rows(points, arms).assign(
-        x=points["series"].map(PUBLISHED), cluster=points["cluster"]
+    """Add the paper's scores, spreads and best templates; their x is 0 or `few`."""
+    means = published.cluster_means(tuple(PUBLISHED))
+    points = means[means["cluster"].isin(table["cluster"])].assign(
+        series=means["column"], y=means["value"], x=""
     )
-    return lines.together(table, rows)
+    rows = lines.published_rows(points, {name: arm for name, (arm, _) in PUBLISHED.items()})
+    xs = points["series"].map({name: x for name, (_, x) in PUBLISHED.items()})
+    return lines.together(table, rows.assign(x=xs, n=points["n"]))
 
 
 def draw(table: pd.DataFrame) -> Figure:
     """The whole figure: scores, what exemplars and tuning add, spread, published."""
+    parts = (
+        draw_scores, draw_exemplars, draw_tuning, draw_spread, draw_published_spread,
+        draw_published,
+    )  # fmt: skip
     with style.look():
-        clusters, old = len(dots.shown(table, TUNED)), max(len(_published_clusters(table)), 2)
-        heights = [dots.stack_height(clusters, 2 * len(ARMS)), old * OLD_ROW]
-        fig, tops = dots.page(heading(table), _legend(table), notes(table), heights)
-        first, *others = lines.panels(fig, tops[0], heights[0], SPANS)
-        old, gain = lines.panels(fig, tops[1], heights[1], SPANS[:2])
-        draw_scores(table, first)
-        for ax, part in zip(others, (draw_exemplars, draw_tuning, draw_spread), strict=True):
+        height = dots.stack_height(len(dots.shown(table, TUNED)), 2 * len(ARMS))
+        fig, tops = dots.page(heading(table), _legend(table), notes(table), [height])
+        panels = lines.panels(fig, tops[0], height, SPANS)
+        for ax, part in zip(panels, parts, strict=True):
             part(table, ax)
-        draw_published(table, old)
-        draw_published(table, gain, against=True)
-        dots.unnamed([*others, gain])
+        panels[4].set_xlim(panels[3].get_xlim())
+        dots.unnamed(panels[1:])
     return fig
 
 
@@ -89,23 +98,34 @@ def draw_spread(table: pd.DataFrame, ax: Axes) -> Axes:
     """Figure 9, right: standard deviation over the templates asked with."""
     marks = [dot for arm in ARMS for dot in _pair(table, arm, _spread(arm))]
     dots.draw(table, ax, _rows(table, marks), signed=True)
-    ax.set(xlabel="points", title="template SD")
+    ax.set(xlabel="SD, points", title="SD here")
     ax.set_xlim(left=0)
     return ax
 
 
-def draw_published(table: pd.DataFrame, ax: Axes, against: bool = False) -> Axes:
-    """Figure 9, below: the paper's scores, or few- less zero-shot."""
-    clusters = _published_clusters(table)
-    if not clusters:
+def draw_published_spread(table: pd.DataFrame, ax: Axes) -> Axes:
+    """Figure 9, second from the right: FLAN's standard deviation over templates."""
+    if not _published_clusters(table):
+        return dots.empty(ax, "")
+    dots.draw(table, ax, _published_rows(table, _published_pair(OLD_SD)), signed=True)
+    ax.set(xlabel="SD, points", title="FLAN, SD")
+    return ax
+
+
+def draw_published(table: pd.DataFrame, ax: Axes) -> Axes:
+    """Figure 9, right: the paper's scores, and few- less zero-shot in writing."""
+    if not _published_clusters(table):
         return dots.empty(ax)
-    marks = (_published_added(),) if against else tuple(_published_pair())
-    rows = [Row(label=style.title(c, short=True), cluster=c, dots=marks) for c in clusters]
-    dots.draw(table, ax, rows, signed=against, joined=not against)
-    if against:
-        ax.set(xlabel="points", title="few − zero")
-    else:
-        ax.set(xlim=(-2.5, 102.5), xlabel="percent, BLEU or Rouge", title="Published, FLAN")
+    ticks = [replace(dot, marker="|", size=8) for dot in _published_pair(BEST)]
+    rows = _published_rows(table, [*ticks, *_published_pair(FLAN)])
+    dots.draw(table, ax, rows)
+    for y, row in enumerate(rows):
+        if (old := dots.find(table, _published_added(), row)) is not None:
+            ax.text(
+                50, y + 0.4, f"{old.value:+.1f}", ha="center", va="center",
+                size=lines.SMALL, color=style.QUIET,
+            )  # fmt: skip
+    ax.set(xlim=(-5, 105), xlabel="percent, BLEU\nor Rouge", title="FLAN, score")
     return ax
 
 
@@ -126,10 +146,17 @@ def shots(table: pd.DataFrame) -> str:
 def notes(table: pd.DataFrame) -> list[str]:
     """Footnotes: what the marks mean, and how firm the published values are."""
     here = (
-        f"{lines.note_on_seeds(table)} Small: datasets. Template SD: standard deviation over the"
-        " templates asked with, mean over datasets, no interval."
+        f"{lines.note_on_seeds(table)} Small: datasets. SD: standard deviation over the templates"
+        " asked with, mean over datasets, no interval."
     )
-    return [text for text in (here, lines.note_on_published(table)) if text]
+    if not (old := lines.note_on_published(table)):
+        return [here]
+    k = published.scores()["flan_few_k"]
+    return [
+        here,
+        f"{old} ▲ mean over templates, | the template best on dev, below it few − zero; few-shot:"
+        f" {k.min():.0f} to {k.max():.0f} exemplars by dataset, here up to {shots(table)}.",
+    ]
 
 
 def describe(table: pd.DataFrame) -> str:
@@ -200,19 +227,24 @@ def _added(table: pd.DataFrame, arm: str) -> Dot:
 
 
 def _spread(arm: str) -> str:
-    return f"{arm}, spread over templates"
+    return f"{arm}, {SPREAD}"
 
 
 def _last(table: pd.DataFrame, dot: Dot):
     return dots.at(table, dot, dots.shown(table, TUNED)[-1])
 
 
-def _published_pair() -> list[Dot]:
-    return [Dot(arm=FLAN, x="0", marker="o"), Dot(arm=FLAN, x="few", marker="s")]
+def _published_rows(table: pd.DataFrame, marks: Sequence[Dot]) -> list[Row]:
+    return [Row(cluster=cluster, dots=tuple(marks)) for cluster in dots.shown(table, TUNED)]
+
+
+def _published_pair(arm: str) -> list[Dot]:
+    zero = Dot(arm=arm, x="0", name="zero-shot", marker="^", fill=PALE, shift=-0.2)
+    return [zero, replace(zero, x="few", name="few-shot", fill="", shift=0.1)]
 
 
 def _published_added() -> Dot:
-    return Dot(arm=FLAN, x="few", less=(FLAN, "0"), marker="s")
+    return Dot(arm=FLAN, x="few", less=(FLAN, "0"))
 
 
 def _published_clusters(table: pd.DataFrame) -> list[str]:
@@ -231,10 +263,19 @@ def _spread_words(table: pd.DataFrame) -> str:
     told = [
         f"{arm} {zero.value:.1f} and {few.value:.1f}" for arm, (zero, few) in found if zero and few
     ]
-    return (
+    words = (
         "Standard deviation over the templates asked with, zero- and few-shot:"
         f" {'; '.join(told) or 'not measured'} points."
     )
+    if clusters := _published_clusters(table):
+        old = [[dots.at(table, dot, c).value for c in clusters] for dot in _published_pair(OLD_SD)]
+        zero, few = (sum(values) / len(values) for values in old)
+        less = sum(b < a for a, b in zip(*old, strict=True))
+        words += (
+            f" Published FLAN, mean of the same clusters: {zero:.1f} and {few:.1f}; exemplars make"
+            f" it smaller in {less} of {len(clusters)}."
+        )
+    return words
 
 
 def _legend(table: pd.DataFrame) -> list[Dot]:
