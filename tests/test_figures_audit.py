@@ -13,7 +13,7 @@ from flanlib import paths
 from flanlib.catalogue import Catalogue
 from flanlib.config import Factors
 from flanlib.errors import LeakageError, MissingResultError
-from flanlib.figures import fig12_audit, lines, style
+from flanlib.figures import fig12_audit, lines, overlaps, style
 from flanlib.results import Scoring
 from flanlib.scoring import choices
 from flanlib.scoring.choices import BINS, error_of
@@ -300,6 +300,20 @@ def test_every_number_of_the_table_is_drawn(table):
     assert all(ax.get_xlabel() for ax in fig.axes)
 
 
+def test_the_papers_overlap_stands_beside_the_leaks(table):
+    both = pd.concat([table, overlaps.rows()], ignore_index=True)
+    ax = fig12_audit.draw(both).axes[2]
+    (marks,) = [line for line in ax.lines if line.get_marker() == "o"]
+    drawn = dict(zip(marks.get_xdata().round(1), marks.get_ydata().round(1), strict=True))
+    assert len(marks.get_xdata()) == 26
+    assert (drawn[99.4], drawn[0.4]) == (10.6, 0.0), "DROP and StoryCloze"
+    named = [t.get_text().split(",")[0] for t in ax.texts]
+    assert named == ["DROP", "SQuADv2", "ANLI R1", "ANLI R2"]
+    told = fig12_audit.reading(both)
+    assert "0.2 to 99.4 percent" in told and "(18 sets)" in told and "by 1.1 points" in told
+    assert "Published" not in fig12_audit.reading(table)
+
+
 def test_intervals_are_drawn(table):
     fig = fig12_audit.draw(table)
     spans = [tuple(line.get_xdata()) for line in fig.axes[2].lines if len(line.get_xdata()) == 2]
@@ -321,7 +335,7 @@ def test_words_come_from_the_numbers(table):
     words = fig12_audit.describe(table)
     assert (
         "130 of 2,000 train rows not tuned on" in words
-        and "Calibration error, percent, base: 30.0" in words
+        and "calibration error, percent, base: 30.0" in words
     )
     summary = fig12_audit.summary(table)
     assert summary["dataset"].tolist() == ["rte", "snli", "creatures", "mean"]

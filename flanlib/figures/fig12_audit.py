@@ -1,7 +1,8 @@
-"""Figure 12: is it real? Leaks, sureness, order of options, habits, seeds.
+"""Figure 12: is it real? Leaks, calibration, order of options, label bias, seeds.
 
-The paper has no such figure, so nothing published stands beside it. Leaks
-are counted in the rows; all else comes from records of base and tuned model.
+The paper has no such figure; its table of evaluation text in pretraining data
+stands beside the leaks. Leaks are counted in the rows; all else that is
+measured comes from records of base and tuned model.
 """
 
 from typing import TYPE_CHECKING
@@ -13,7 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from flanlib import results
-from flanlib.figures import lines, style
+from flanlib.figures import dots, lines, overlaps, style
+from flanlib.figures.dots import Dot, Row
 from flanlib.figures.fig5_zero_shot_gains import Reading
 from flanlib.scoring.choices import BINS
 from flanlib.studies import leaks, scrutiny
@@ -27,9 +29,9 @@ ROWS, BARS = 0.18, 0.26  # inches of a dataset's row, and of a cluster's two bar
 MARKS = {"base": ("o", "white"), "tuned": ("D", "")}
 LEAKS = {leaks.BARRED: "#D9D9D9", leaks.KEPT: style.INK}
 QUESTIONS = {
-    "calibration": ("Calibration error, percent", ""),
-    "order": ("Score change when options are turned, percent points", scrutiny.SWAPPED),
-    "habit": ("Answers off the labels' shares, percent", ""),
+    "calibration": ("Expected calibration error, percent", ""),
+    "order": ("Score change with reversed options, percent points", scrutiny.SWAPPED),
+    "habit": ("Label bias, percent", ""),
     "seeds": ("Examples on which seeds agree, percent", ""),
 }
 
@@ -54,25 +56,29 @@ def collect(study: "Axis") -> pd.DataFrame:
         scrutiny.calibration(records),
         scrutiny.habit(records),
         scrutiny.seeds(records, groups),
+        overlaps.rows(),
     ]
     return pd.concat([part for part in parts if len(part)], ignore_index=True)
 
 
 def draw(table: pd.DataFrame) -> Figure:
-    """The whole figure: leaks and sureness above, four questions per dataset below."""
-    tall = ROWS * len(rows_of(table))
-    upper = max(1.6, BARS * len(_held_out(table)))
+    """The whole figure: leaks and reliability above, four questions per dataset below."""
+    tall, published = ROWS * len(rows_of(table)), len(_part(table, overlaps.GROUP)) > 0
+    upper = max(3.6 if published else 1.6, BARS * len(_held_out(table)))
     with style.look():
         fig, top = lines.sheet(
-            "Is it real? Leaks, sureness, order of options, habits, seeds",
+            "Is it real? Leaks, calibration, order of options, label bias, seeds",
             _legend(),
             notes(table),
             upper + tall + 1.6,
         )
         (left,) = lines.panels(fig, top + 0.3, upper, [(1.4, 4.6)])
-        (right,) = lines.panels(fig, top + 0.3, 1.6, [(5.1, 6.85)])
+        (right,) = lines.panels(fig, top + 0.3, 1.45, [(5.1, 6.85)])
         draw_leaks(table, left)
         draw_reliability(table, right)
+        if published:
+            (ax,) = lines.panels(fig, top + 2.58, 1.32, [(5.1, 6.85)])
+            overlaps.draw(table, ax).set_title("f  Published: overlap")
         below = lines.panels(fig, top + upper + 1.15, tall, lines.columns(4, left=1.45))
         for each, ax in zip(
             (draw_calibration, draw_order, draw_habit, draw_seeds), below, strict=True
@@ -123,30 +129,30 @@ def draw_reliability(table: pd.DataFrame, ax: Axes) -> Axes:
     ax.set_xlabel(f"confidence, percent\n(n = {counted} prompts)")
     ax.set(xticks=range(0, 101, 25), yticks=range(0, 101, 25))
     ax.grid(axis="both")
-    ax.set_title("b  Right when sure?")
+    ax.set_title("b  Reliability")
     return ax
 
 
 def draw_order(table: pd.DataFrame, ax: Axes) -> Axes:
-    """Figure 12 c: what turning the options round does to the score."""
+    """Figure 12 c: what reversing the options does to the score."""
     ax.axvline(0, color=lines.GREY, lw=0.9)
     _dots(ax, table, "order", ("base", "tuned"), scrutiny.SWAPPED)
-    ax.set(xlabel="turned − given,\npercent points", title="c  Options turned")
+    ax.set(xlabel="reversed − given,\npercent points", title="c  Option order")
     return ax
 
 
 def draw_calibration(table: pd.DataFrame, ax: Axes) -> Axes:
     """Figure 12 b, per dataset: expected calibration error."""
     _dots(ax, table, "calibration", ("base", "tuned"))
-    ax.set(xlabel="calibration error,\npercent", title="b  Sureness")
+    ax.set(xlabel="expected calibration\nerror, percent", title="b  Calibration")
     ax.set_xlim(left=0)
     return ax
 
 
 def draw_habit(table: pd.DataFrame, ax: Axes) -> Axes:
-    """Figure 12 d: chosen answers against the shares of right ones."""
+    """Figure 12 d: total variation of chosen answers from the shares of right ones."""
     _dots(ax, table, "habit", ("base", "tuned"))
-    ax.set(xlabel="answers off the labels'\nshares, percent", title="d  Habit")
+    ax.set(xlabel="total variation from\nlabel shares, percent", title="d  Label bias")
     ax.set_xlim(left=0)
     return ax
 
@@ -154,13 +160,10 @@ def draw_habit(table: pd.DataFrame, ax: Axes) -> Axes:
 def draw_seeds(table: pd.DataFrame, ax: Axes) -> Axes:
     """Figure 12 e: examples with the same outcome, beside chance."""
     _dots(ax, table, "seeds", ("tuned",))
-    for y, (cluster, dataset) in enumerate(rows_of(table)):
-        if (row := _row(table, "seeds", cluster, dataset, "chance")) is not None:
-            ax.plot([row.value] * 2, [y - 0.36, y + 0.36], color=lines.GREY, ls=":", lw=1.3)
     if _part(table, "seeds").empty:
         ax.text(0.5, 0.5, "one seed", transform=ax.transAxes, ha="center", va="center",
                 size=7, color=style.QUIET)  # fmt: skip
-    ax.set(xlabel="same outcome,\npercent of examples", title="e  Seeds agree", xlim=(None, 103))
+    ax.set(xlabel="same outcome,\npercent of examples", title="e  Seeds", xlim=(None, 103))
     return ax
 
 
@@ -183,13 +186,14 @@ def notes(table: pd.DataFrame) -> list[str]:
         f" example once; b: {BINS} bins of confidence, points of {scrutiny.FEWEST} examples or more; tuned: mean of"
         f" {_seeds(table)}. d: share of answers that would have to be"
         " others for each option to be chosen as often as it is right. e: right with most"
-        " templates, or not; dotted: expected of independent seeds. Nothing published compares.",
+        " templates, or not; dotted: expected of independent seeds.",
+        *(f"f: {text}" for text in overlaps.words(table)),
     ]
 
 
 def describe(table: pd.DataFrame) -> str:
     """The figure in words, from its numbers."""
-    parts = ["An audit in five parts."]
+    parts = ["An audit in five parts.", *overlaps.words(table)]
     for row in _part(table, "leaks").query("x == 'shared'").itertuples():
         name = "all held-out clusters" if row.cluster == ALL else style.title(row.cluster)
         parts.append(
@@ -222,11 +226,12 @@ def reading(table: pd.DataFrame) -> Reading:
     """What the numbers say; nothing by hand."""
     found = [
         _on_leaks(table),
-        _on_change(table, "calibration", "calibration error, percent"),
+        _on_change(table, "calibration", "expected calibration error, percent"),
         _on_order(table),
-        _on_change(table, "habit", "answers off the labels' shares, percent"),
+        _on_change(table, "habit", "label bias (total variation from the labels' shares), percent"),
         _on_seeds(table),
-        "Beside the paper: it reports none of these, so there is nothing to agree with. Limits:"
+        *overlaps.words(table),
+        "Beside the paper: it reports none of the others, so there is nothing to agree with. Limits:"
         " shared text is found by words, not by meaning; confidence is that among the options"
         " shown, not in an answer of the model's own; a score can stay as it is while answers"
         " change places.",
@@ -259,7 +264,7 @@ def _on_order(table: pd.DataFrame) -> str:
             f"{arm} {lines.spelled(row, True)} percent points, interval off 0 in {moved} of"
             f" {len(each)} datasets"
         )
-    return f"Options turned: {'; '.join(words)}."
+    return f"Options reversed: {'; '.join(words)}."
 
 
 def _on_change(table: pd.DataFrame, group: str, what: str) -> str:
@@ -285,23 +290,17 @@ def _on_seeds(table: pd.DataFrame) -> str:
 
 def _dots(ax: Axes, table: pd.DataFrame, group: str, arms: tuple[str, ...], x: str = "") -> None:
     """One row per dataset, base above tuned, with intervals."""
-    rows = rows_of(table)
-    for y in range(0, len(rows), 2):
-        ax.axhspan(y - 0.5, y + 0.5, color="#F5F5F5", zorder=0, lw=0)
-    ax.axhline(sum(1 for _, dataset in rows if dataset) - 0.5, color=lines.GREY, lw=0.9)
-    for y, (cluster, dataset) in enumerate(rows):
-        for n, arm in enumerate(arms):
-            row = _row(table, group, cluster, dataset, arm, x)
-            if row is None:
-                continue
-            at = y + (0.34 * n - 0.17 if len(arms) > 1 else 0)
-            marker, fill = MARKS[arm]
-            ax.plot([row.low, row.high], [at, at], color=style.INK, lw=1.1, solid_capstyle="butt")
-            ax.plot(row.value, at, marker=marker, ms=4.6, mfc=fill or style.colour(cluster),
-                    mec=style.INK, mew=0.8, zorder=3)  # fmt: skip
-    ax.set_ylim(len(rows) - 0.5, -0.5)
-    ax.set_yticks(range(len(rows)), [_label(table, *row) for row in rows])
-    ax.tick_params(axis="y", length=0, labelsize=7)
+    marks = tuple(
+        Dot(arm=arm, x=x, marker=MARKS[arm][0], fill=MARKS[arm][1], size=4.6, shift=shift)
+        for arm, shift in zip(arms, (-0.17, 0.17) if len(arms) > 1 else (0,), strict=True)
+    )
+    rows = [
+        Row(label=_label(table, *row), cluster=row[0], dataset=row[1], dots=marks)
+        for row in rows_of(table)
+    ]
+    dots.draw(_part(table, group).assign(group=""), ax, rows)
+    ax.axhline(sum(1 for row in rows if row.dataset) - 0.5, color=lines.GREY, lw=0.9)
+    ax.tick_params(axis="y", labelsize=7)
 
 
 def _label(table: pd.DataFrame, cluster: str, dataset: str) -> str:

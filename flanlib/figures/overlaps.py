@@ -1,0 +1,73 @@
+"""Evaluation text in pretraining data: what the paper's table says, beside Figure 12's leaks.
+
+Source
+------
+Wei et al. 2022 (arXiv 2109.01652), appendix: an example overlaps if an n-gram of it is in the
+pretraining data; FLAN's score on all examples, with one template, and on those that do not.
+"""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from flanlib import published
+from flanlib.figures import lines, style
+from flanlib.studies.estimates import ALL
+
+GROUP, SHARE, CHANGE = "overlap", "overlapping, percent", "clean - all, points"
+ENOUGH = 500  # clean examples; of fewer, a difference says little
+NAMED = 2.0  # points, from which on a dataset is named
+
+
+def rows() -> pd.DataFrame:
+    """The paper's table in the columns of a figure's; n: examples behind the value."""
+    found = published.contamination()
+    share = 100 * (1 - found["n_clean"] / found["n_total"])
+    change = found["score_clean"] - found["score_total"]
+    parts = [
+        found[["dataset"]].assign(x=x, value=value, n=n)
+        for x, value, n in (
+            (SHARE, share, found["n_total"]),
+            (CHANGE, change, found["n_clean"]),
+        )
+    ]
+    about = {"group": GROUP, "arm": "published FLAN 137B", "cluster": ALL, "seeds": 0}
+    table = pd.concat(parts).assign(low=np.nan, high=np.nan, source="published, verified", **about)
+    return table[lines.COLUMNS]
+
+
+def draw(table: pd.DataFrame, ax: Axes) -> Axes:
+    """Change of the score without the examples that overlap, against how many do."""
+    share, change = _parts(table)
+    ax.axhline(0, color=lines.GREY, lw=0.9)
+    look = {"marker": "o", "ls": "", "ms": 4.6, "mfc": style.INK, "mec": "white", "mew": 0.5}
+    ax.plot(share["value"], change["value"], **look)
+    for name, row in change[change["value"].abs() > NAMED].iterrows():
+        ax.annotate(
+            f"{name}, n = {row['n']:.0f}", (share.loc[name, "value"], row["value"]),
+            xytext=(-5, 0), textcoords="offset points", ha="right", va="center", size=6.5,
+        )  # fmt: skip
+    ax.set(xlim=(-3, 103), xticks=range(0, 101, 25), ylabel="clean − all, points")
+    ax.set_xlabel("evaluation examples that\noverlap, percent")
+    ax.grid(axis="both")
+    return ax
+
+
+def words(table: pd.DataFrame) -> list[str]:
+    """The paper's table in a sentence; nothing where it is not shown."""
+    share, change = _parts(table)
+    if share.empty:
+        return []
+    enough = change.loc[change["n"] >= ENOUGH, "value"].abs()
+    return [
+        f"Published: FLAN 137B on {len(share)} evaluation sets; {share['value'].min():.1f} to"
+        f" {share['value'].max():.1f} percent of a set's examples share an n-gram with the"
+        f" pretraining data; where {ENOUGH} or more are left clean ({len(enough)} sets), their score"
+        f" differs from that of all by {enough.max():.1f} points at most. That is text met in"
+        " pretraining; leaks are text met in tuning."
+    ]
+
+
+def _parts(table: pd.DataFrame) -> list[pd.DataFrame]:
+    part = table[table["group"] == GROUP]
+    return [part[part["x"] == x].set_index("dataset") for x in (SHARE, CHANGE)]
