@@ -20,7 +20,8 @@ from peft import (
 from flanlib import adapter_config, loading, storage, tensors, weights
 from flanlib.adapter_config import CONFIG, REMEDY
 from flanlib.config import Quantization
-from flanlib.errors import DataError, ParameterError
+from flanlib.errors import DataError, MissingResultError, ParameterError
+from flanlib.models import registry
 from flanlib.progress import say
 from flanlib.quiet import quiet
 from flanlib.training import checkpoint
@@ -186,12 +187,15 @@ def _folder(model: str | Path) -> Path | None:
     """Folder of a model, None for a hub model or one that is not here."""
     try:
         name, _ = weights.locate(model)
-    except DataError:
+    except (DataError, MissingResultError):
         return None
     return Path(name) if Path(name).is_dir() else None
 
 
 def _like_hub(model: str) -> bool:
+    named = registry.load().get(model)
+    if named:
+        return named.hub is not None
     return model.count("/") == 1 and not model.startswith(("/", ".", "~"))
 
 

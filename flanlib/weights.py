@@ -5,7 +5,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from flanlib import naming, paths, storage
-from flanlib.errors import DataError
+from flanlib.errors import DataError, MissingResultError
+from flanlib.models import registry
 
 # What transformers and PEFT look for, in this order; an index names the shards.
 MODEL = ("model.safetensors", "pytorch_model.bin")
@@ -16,13 +17,15 @@ def locate(model: str | Path) -> tuple[str, str | None]:
     """Folder or hub id of a model, and the hub revision asked for.
 
     A name below data/models/ comes first, then one below build/models/ (made
-    on the spot), then a folder, then a hub id;
-    `owner/name@revision` pins a hub model.
+    on the spot, or fetched), then a folder, then a name of the registry, then a
+    hub id; `owner/name@revision` pins a hub model.
 
     Raises
     ------
     DataError
         If it is no name, no folder with a model, and no hub id.
+    MissingResultError
+        If it is a name of the registry whose weights have to be fetched first.
     """
     text = str(model)
     for folder in (paths.MODELS / text, paths.BUILD / "models" / text, Path(text)):
@@ -31,13 +34,26 @@ def locate(model: str | Path) -> tuple[str, str | None]:
                 raise DataError(f"{folder}: no config.json; give a folder saved by transformers")
             return str(folder), None
     if text.startswith(("/", ".", "~")) or text.count("/") != 1:
-        known = sorted(p.parent.name for p in paths.MODELS.glob("*/config.json"))
-        raise DataError(
-            f"model {naming.shown(text)}: no such folder{naming.alternatives(text, known)};"
-            " or give a folder, or a hub id such as EleutherAI/pythia-70m"
-        )
+        return _registered(text)
     name, _, revision = text.partition("@")
     return name, revision or None
+
+
+def _registered(name: str) -> tuple[str, str | None]:
+    """Hub id and revision of a name of the registry."""
+    named = registry.load()
+    if model := named.get(name):
+        if model.hub:
+            return model.hub.id, model.hub.revision
+        raise MissingResultError(
+            f"model {name} ({model.title}) is not fetched yet; run `flanlib fetch --model {name}`"
+        )
+    known = [*sorted(p.parent.name for p in paths.MODELS.glob("*/config.json")), *named]
+    raise DataError(
+        f"model {naming.shown(name)}: no such folder"
+        f"{naming.alternatives(name, known, remedy=registry.LISTED)};"
+        " or give a folder, or a hub id such as EleutherAI/pythia-70m"
+    )
 
 
 def fingerprint(

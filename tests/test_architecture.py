@@ -17,8 +17,8 @@ LONGEST_PROSE = 750  # the micro world's modules are sentences rather than logic
 ORDER = """
 errors paths progress naming bounds
 parts storage folders
-weights
-documents keys prompts.language prompts.prompt
+documents keys models.registry weights
+prompts.language prompts.prompt
 rows.cells rows.cleaners rows.shapes rows.settings
 config
 scoring.names catalogue published profiles
@@ -29,6 +29,7 @@ prompts.template templates micro.tokenizer tokens
 prompts.audit prompts.overlap prompts.stream mixture prompts.rendering prompts.harness prompts.export commands.listing
 truncation encode training.packing
 machine models.heads models.joined models.llama devices quiet rehearsal training.checkpoint training.card tensors loading adapter_config adapters model
+models.convert models.fetch
 scoring.tree scoring.opened scoring.likelihood scoring.decoding scoring.generate
 training.folding training.attention training.fused
 training.memory training.trainer training.result tune

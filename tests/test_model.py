@@ -171,7 +171,7 @@ def test_names_below_models_come_first(base, monkeypatch, tmp_path):
     monkeypatch.setattr(paths, "MODELS", base.parent)
     assert model.locate("tiny") == (str(base), None)
     assert model.locate("EleutherAI/pythia-70m@step1000") == ("EleutherAI/pythia-70m", "step1000")
-    with pytest.raises(DataError, match="'small': no such folder; there are tiny;"):
+    with pytest.raises(DataError, match="'small': no such folder; there are tiny, smollm2-135m"):
         model.locate("small")
 
 

@@ -23,7 +23,7 @@ from flanlib import naming
 from flanlib.errors import ParameterError
 
 HIDDEN = {"catalogue", "progress", "say", "mixture", "phases", "adapter_of"}
-ALIASES = {"tasks": "--task", "clusters": "--cluster"}
+ALIASES = {"tasks": "--task", "clusters": "--cluster", "models": "--model"}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -104,24 +104,37 @@ def list_(
         print(listing.table(one, count))
 
 
-def fetch(*, collection: str = "flan", tasks: tuple[str, ...] = ()) -> int:
-    """Download rows from the hub, or verify those that are there.
+def fetch(
+    *, collection: str = "flan", tasks: tuple[str, ...] = (), models: tuple[str, ...] = ()
+) -> int:
+    """Download rows or models, or verify those that are there.
 
     Parameters
     ----------
     collection
         Name below data/, or a folder.
     tasks
-        Task keys; without them, all tasks.
+        Task keys; without them, all tasks, and none where models are named.
+    models
+        Names of models, as `flanlib list --models` lists them.
     """
     from flanlib import catalogue
+    from flanlib.models import fetch as by_name
     from flanlib.rows import hub
 
+    if models and not tasks:
+        given = {"collection": collection}
+        refuse(fetch, given, ("collection",), "with --models and without --tasks")
+        result = by_name.fetch(models, progress=say)
+        show(result)
+        return 3 if any(result.values()) else 0
     found = catalogue.load(collection)
     result = hub.fetch(found, tasks, progress=say)
-    show(result)
     required = {k for k in result if tasks or found.task(k).source.route != "manual"}
-    return 3 if any(result[key] for key in required) else 0
+    missing = any(result[key] for key in required)
+    fetched = by_name.fetch(models, progress=say)
+    show(result | fetched)
+    return 3 if missing or any(fetched.values()) else 0
 
 
 @like("flanlib.prompts.rendering:render", form=FORMS)
