@@ -100,6 +100,29 @@ def test_a_name_that_is_nearly_right_is_told(build, capsys):
     assert "did you mean 'smollm2-360m'" in capsys.readouterr().err
 
 
+def test_what_is_registered_and_what_is_fetched_is_listed(build, capsys):
+    from flanlib.commands import doctor
+
+    name = "smollm2-135m-instruct"
+    assert "12 models by name, 0 fetched" in shown(capsys, "list")
+    assert "fetched: none" in doctor._models()[1]
+    models.random_neox(paths.BUILD / "models" / name)
+    hub = registry.load()["smollm2-135m"].hub
+    cached = build / "hub" / "models--HuggingFaceTB--SmolLM2-135M" / "snapshots" / hub.revision
+    cached.mkdir(parents=True)
+    (cached / "model.safetensors").touch()
+    found = json.loads(shown(capsys, "list", "--models", "--format", "json"))
+    assert [one["key"] for one in found if one["fetched"]] == [name, "smollm2-135m"]
+    table = shown(capsys, "list", "--models").splitlines()
+    assert len(table) == 13 and f"{hub.id}@{hub.revision}" in table[3]
+    assert f"fetched: {name}, smollm2-135m (" in doctor._models()[1]
+
+
+def shown(capsys, *words):
+    assert cli.main(list(words)) == 0
+    return capsys.readouterr().out
+
+
 # Fetching
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from importlib import metadata
 
 from flanlib import devices, paths
+from flanlib.models import registry
 from flanlib.prompts.audit import columns
 from flanlib.rows import files
 
@@ -157,7 +158,9 @@ def _disk() -> tuple[bool, str]:
 
 def _models() -> tuple[bool, str]:
     found = sorted(p.parent.name for p in paths.MODELS.glob("*/config.json"))
-    return bool(found), ", ".join(found) or f"none in {paths.MODELS}"
+    fetched = [one.key for one in registry.load().values() if one.fetched]
+    text = ", ".join(found) or f"none in {paths.MODELS}"
+    return bool(found), f"{text}; fetched: {', '.join(fetched) or 'none'} (`{registry.LISTED}`)"
 
 
 def _records() -> tuple[bool, str]:

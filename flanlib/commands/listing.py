@@ -11,6 +11,7 @@ from flanlib import catalogue as catalogues
 from flanlib import paths, templates
 from flanlib.catalogue import Catalogue, Task
 from flanlib.errors import MissingResultError
+from flanlib.models import registry
 from flanlib.prompts.audit import columns
 
 Count = Literal["figure", "code"]
@@ -121,7 +122,7 @@ def table(catalogue: Catalogue, count: Count = "figure") -> str:
 
 
 def overview(found: list[Catalogue]) -> str:
-    """One line per collection."""
+    """One line per collection, and how many models go by a name."""
     rows = []
     for one in found:
         facts = content(one)
@@ -138,7 +139,30 @@ def overview(found: list[Catalogue]) -> str:
             )
         )
     head = ["collection", "clusters", "datasets", "tasks", "templates", "kinds", "title"]
-    return columns(head, rows)
+    named = models()
+    here = sum(one["fetched"] for one in named)
+    return (
+        f"{columns(head, rows)}\n\n{len(named)} models by name, {here} fetched"
+        f" (`{registry.LISTED}`)"
+    )
+
+
+def models() -> list[dict[str, Any]]:
+    """Registered models as plain data: what each is, whence it comes, whether it is here."""
+    keys = ("key", "title", "licence", "parameters", "source", "note")
+    return [
+        {key: getattr(one, key) for key in keys} | {"fetched": one.fetched}
+        for one in registry.load().values()
+    ]
+
+
+def model_table() -> str:
+    """One line per registered model."""
+    rows = [
+        (one["key"], f"{one['parameters']:,}", "yes" if one["fetched"] else "no", one["source"])
+        for one in models()
+    ]
+    return columns(["model", "parameters", "fetched", "source"], rows)
 
 
 def _total(found: dict[str, Any]) -> str:

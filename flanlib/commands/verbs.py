@@ -73,9 +73,10 @@ def list_(
     *,
     collection: str = "",
     count: Literal["figure", "code"] = "figure",
+    models: bool = False,
     format: Format = "table",
 ) -> None:
-    """List collections, or one collection's clusters, datasets and templates.
+    """List collections, one collection's clusters, datasets and templates, or models.
 
     Parameters
     ----------
@@ -84,12 +85,19 @@ def list_(
     count
         `figure` counts datasets as the paper's figure does, `code` counts
         tasks as its code does.
+    models
+        Models that go by a name, and whether they were fetched, instead.
     format
         How it is printed.
     """
+    given = locals()
     from flanlib import catalogue
     from flanlib.commands import listing
 
+    if models:
+        refuse(list_, given, ("collection", "count"), "with --models")
+        show(listing.models()) if format == "json" else print(listing.model_table())
+        return
     if not collection:
         found = listing.collections()
         if format == "json":

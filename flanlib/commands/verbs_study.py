@@ -173,7 +173,7 @@ def score(
     Parameters
     ----------
     model
-        Name below data/models/, a folder, or a hub id.
+        Name below data/models/ or of the registry, a folder, or a hub id.
     out
         Folder for a sheet of Parquet shards per task, and results.jsonl; for
         ready-made prompts, scores.jsonl. A stopped command goes on.

@@ -118,8 +118,15 @@ class Model:
 
     @property
     def fetched(self) -> bool:
-        """Whether it stands there; a model of the hub is kept by the hub's own library."""
-        return (self.folder / "config.json").is_file()
+        """Whether it stands there, or in the hub's own cache; nothing is verified."""
+        if self.gguf:
+            return (self.folder / "config.json").is_file()
+        from huggingface_hub import try_to_load_from_cache
+
+        return any(
+            isinstance(try_to_load_from_cache(self.hub.id, name, revision=self.hub.revision), str)
+            for name in ("model.safetensors", "model.safetensors.index.json")
+        )
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
