@@ -9,6 +9,7 @@ made of has a room:
 rows        from a source's rows to examples
 prompts     from templates to prompts and mixtures
 training    packing, trainer, checkpoints, memory
+models      where a model comes from; layers and heads written out
 scoring     prefix trees, likelihoods, generation, choices
 studies     plans, axes, runs, estimates, sweeps
 figures     one module per figure

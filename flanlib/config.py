@@ -50,7 +50,7 @@ class Factors:
     collection
         Name below `data/`, or a folder (with a `/` in it).
     model
-        Name below `data/models/`, a folder, or a hub id.
+        Name below `data/models/` or of the registry, a folder, or a hub id.
     held_out
         Cluster evaluated, and removed from tuning with its neighbours;
         several with `+` between are held out together.

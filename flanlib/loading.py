@@ -34,7 +34,7 @@ def config_of(model: str | Path) -> Any:
     Parameters
     ----------
     model
-        Name below data/models/, folder, or hub id.
+        Name of a model, folder, or hub id.
 
     Raises
     ------
@@ -55,7 +55,7 @@ def causal_lm(model: str | Path, **given: Any) -> Any:
     Parameters
     ----------
     model
-        Name below data/models/, folder, or hub id.
+        Name of a model, folder, or hub id.
     given
         What `from_pretrained` takes: numbers, device, quantisation.
 
@@ -107,7 +107,7 @@ def tokenizer_of(model: str | Path) -> Any:
     Parameters
     ----------
     model
-        Name below data/models/, folder, or hub id.
+        Name of a model, folder, or hub id.
 
     Raises
     ------
@@ -180,6 +180,6 @@ def _read(reader: Any, name: str, revision: str | None, **given: Any) -> Any:
         text = " ".join(str(error).split())[:300]
         raise DataError(
             f"{name}: {reader.__self__.__name__} cannot read it ({type(error).__name__}: {text});"
-            " give a name below data/models/, a folder saved by transformers, or a hub id"
+            " give a name of `flanlib list --models`, a folder saved by transformers, or a hub id"
             " that was downloaded or can be"
         ) from error

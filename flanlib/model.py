@@ -51,7 +51,7 @@ def load(
     Parameters
     ----------
     model
-        Name below data/models/, folder, or hub id.
+        Name of a model, folder, or hub id.
     quantization
         `nf4` for 4-bit weights, `none` for plain ones.
     dtype
@@ -137,7 +137,7 @@ def load_tokenizer(model: str | Path) -> Any:
     Parameters
     ----------
     model
-        Name below data/models/, folder, or hub id.
+        Name of a model, folder, or hub id.
 
     Raises
     ------

@@ -243,7 +243,7 @@ class Settings:
 MEANINGS = {
     "profile": "micro | small | gpu | rehearsal",
     "collection": "folder below data/, or a path; empty: the profile's",
-    "model": "folder below data/models/, a path, or a hub id; empty: the profile's",
+    "model": "a model's name, a path, or a hub id; empty: the profile's",
     "seed": "tuning seed made sure of; other seeds on record are drawn too",
     "rows": "folder of local rows; empty: the collection's own source",
     "held_out": (

@@ -69,7 +69,7 @@ def fingerprint(
     Parameters
     ----------
     model
-        Name below data/models/, folder, or hub id.
+        Name of a model, folder, or hub id.
     adapter
         Folder of an adapter over the model.
     offline

@@ -76,7 +76,7 @@ TERMS = {
     "max_new_tokens": "Longest answer written.",
     "max_target_tokens": "Longest target; what is over is cut from its right.",
     "metric": "Name of a metric; see `counts`.",
-    "model": "Name below data/models/, folder, or hub id; where `lm` is opened, that model.",
+    "model": "Name of a model, folder, or hub id; where `lm` is opened, that model.",
     "module": "The attention module, as transformers has it.",
     "n": "How many.",
     "n_bins": "Bins of equal width.",
