@@ -256,7 +256,8 @@ def _pip(package: str, out: Path, began: float) -> Iterator[str]:
     if process.returncode:
         if parts.FULL_WORDS.search(said):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(out.parent))
-        lines = [line for line in said.splitlines() if line.strip()] or [""]
+        lines = [line for line in said.splitlines() if line.strip()]
+        lines = lines or [f"ended with status {process.returncode}"]
         error = next((line for line in reversed(lines) if line.startswith("ERROR: ")), lines[-1])
         raise MissingResultError(f"pip: {_short(error)}")
 
