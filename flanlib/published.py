@@ -6,13 +6,14 @@ Wei et al. 2022 (arXiv 2109.01652); `data/published/README.md` says how each
 number was checked.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
 import pandas as pd
 
 from flanlib import paths
+from flanlib.catalogue import Task
 from flanlib.errors import DataError
 
 CLUSTERS = {
@@ -32,6 +33,26 @@ CLUSTERS = {
 }
 STATUSES = ("verified", "corrected", "recalled", "read-off", "absent")
 FIRM = frozenset({"verified", "corrected"})
+COMPARED = "flan"  # the collection whose datasets are the paper's
+PRINTED = {  # its tasks, and their rows of Tables 1 and 2
+    **{"anli_r1": "ANLI R1", "anli_r2": "ANLI R2", "anli_r3": "ANLI R3", "cb": "CB"},
+    **{"mnli_matched": "MNLI-m", "mnli_mismatched": "MNLI-mm", "qnli": "QNLI", "rte": "RTE"},
+    **{"snli": "SNLI", "wnli": "WNLI", "copa": "COPA", "hellaswag": "HellaSwag", "piqa": "PiQA"},
+    **{"story_cloze": "StoryCloze", "imdb_reviews": "IMDB", "sentiment140": "Sent140"},
+    **{"sst2": "SST-2", "yelp_polarity_reviews": "Yelp", "glue_mrpc": "MRPC", "glue_qqp": "QQP"},
+    **{"paws_wiki": "PAWS", "arc_easy": "ARC-e", "arc_challenge": "ARC-c"},
+    **{"natural_questions": "NQ", "trivia_qa": "TQA (tfds-dev)", "common_gen": "CommonGen"},
+    **{"dart": "DART", "e2e_nlg": "E2ENLG", "web_nlg_en": "WebNLG", "wmt14_enfr": "WMT14 En-Fr"},
+    **{"wmt16_translate_deen": "WMT16 De-En", "wmt16_translate_roen": "WMT16 Ro-En"},
+    **{"bool_q": "BoolQ", "drop": "DROP", "multirc": "MultiRC", "openbookqa": "OBQA"},
+    **{"squad_v1": "SQuADv1", "squad_v2": "SQuADv2", "cosmos_qa": "CosmosQA", "record": "ReCoRD"},
+    **{"definite_pronoun_resolution": "DPR", "winogrande": "Winogrande", "wsc273": "WSC273"},
+}
+METRICS = {  # of tasks, as the tables print them
+    **{"accuracy": "acc", "record_em": "acc/EM", "nq_open_em": "EM", "trivia_qa_em": "EM"},
+    **{"drop_f1": "F1", "multirc_f1": "F1", "squad_f1": "F1", "bleu": "BLEU"},
+    "rouge_lsum": "Rouge-L",
+}
 NOT_COMPARED = ["DROP", "SQuADv2", "SST-2"]  # with zero-shot GPT-3
 TWICE = "TQA (wiki)"  # a part of TQA (tfds-dev)
 
@@ -148,6 +169,42 @@ def cluster_means(columns: Sequence[str]) -> pd.DataFrame:
         status = "recalled" if names.isin(weak).any() else "verified"
         rows += [(cluster, c, part[c].mean(), len(names), status) for c in columns]
     return pd.DataFrame(rows, columns=["cluster", "column", "value", "n", "status"])
+
+
+def of_tasks(tasks: Iterable[Task]) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Rows of Tables 1 and 2 that some tasks have, by dataset, and what has none.
+
+    A dataset's value is the mean over its tasks, where each has one in the task's own metric.
+
+    Parameters
+    ----------
+    tasks
+        Of the collection `flan`.
+
+    Returns
+    -------
+    Columns cluster, dataset (both keys), column, value, status; and dataset without a row -> why.
+    """
+    table = cells()
+    known = table.drop_duplicates(["dataset", "metric"]).groupby("dataset")["metric"].agg(list)
+    members: dict[tuple[str, str], list[str]] = {}
+    why: dict[str, str] = {}
+    for task in tasks:
+        name, metric = PRINTED.get(task.key, ""), METRICS.get(task.metric, "")
+        if not name:
+            why[task.dataset] = "not in the paper's tables"
+        elif metric not in known[name]:
+            why[task.dataset] = f"{', '.join(known[name])} in the paper, {task.metric} here"
+        members.setdefault((task.cluster, task.dataset), []).append(f"{name} {metric}")
+    places = table["dataset"] + " " + table["metric"]
+    rows = []
+    for (cluster, dataset), names in members.items():
+        part = table[places.isin(names)] if dataset not in why else table[:0]
+        for column, mine in part.groupby("column", sort=False):
+            if len(mine) == len(names):
+                status = "verified" if mine["status"].isin(FIRM).all() else "recalled"
+                rows.append((cluster, dataset, column, mine["value"].mean(), status))
+    return pd.DataFrame(rows, columns=["cluster", "dataset", "column", "value", "status"]), why
 
 
 def without(table: pd.DataFrame) -> pd.DataFrame:

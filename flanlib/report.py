@@ -111,7 +111,11 @@ def write(settings: Settings, out: Path | None = None, more: Sequence[str] = ())
     out = folders.make(out or paths.REPORT)
     given = batch.given(settings, more)
     study = open_study(**batch.parted(given)[0])
-    sections = [s for stem in batch.stems() if (s := _section(stem, given, out)) is not None]
+    sections = [
+        s
+        for stem in batch.stems((), settings.collection)
+        if (s := _section(stem, given, out)) is not None
+    ]
     if not sections:
         raise MissingResultError(
             f"{paths.FIGURES}: no figure of these settings is drawn;"

@@ -36,7 +36,7 @@ training.memory training.trainer training.result tune
 score scoring.shards scoring.choices scoring.answers scoring.tokens scoring.counts metrics
 micro.probes micro.pretrain
 provenance schema results scoring.asking contents prompts.exemplars scoring.sheets
-studies.estimates studies.agreement studies.ledger studies.scrutiny studies.leaks
+studies.estimates studies.ranks studies.agreement studies.ledger studies.scrutiny studies.leaks
 studies.plans studies.differences studies.validity
 studies.arms studies.runs study studies.axes
 figures.style figures.boxes figures.* figures

@@ -25,9 +25,21 @@ def test_half_a_name_is_refused(name):
 
 
 def test_only_what_differs_from_the_defaults_is_given():
-    assert batch.given(Settings()) == {}
-    found = batch.given(Settings(profile="micro", seed=2), ["cluster=nli", "dataset=a=b"])
-    assert found == {"seed": 2, "cluster": "nli", "dataset": "a=b"}
+    assert batch.given(Settings()) == {"profile": "micro"}, "which a notebook may have otherwise"
+    found = batch.given(Settings(profile="gpu", seed=2), ["cluster=nli", "dataset=a=b"])
+    assert found == {"profile": "gpu", "seed": 2, "cluster": "nli", "dataset": "a=b"}
+
+
+def test_figures_that_do_not_fit_the_collection_are_left_out_or_refused():
+    stem = "fig13_against_paper"
+    assert stem in batch.stems() and stem in batch.stems(collection="flan")
+    assert stem not in batch.stems(collection="micro")
+    assert batch.stems(["fig13"], "flan") == [stem]
+    for collection in ("micro", "./pets", "elsewhere/flan"):
+        with pytest.raises(
+            ParameterError, match=r"fig13.*has none of them; take .* gpu, rehearsal"
+        ):
+            batch.stems(["fig5", "fig13"], collection)
 
 
 def test_each_notebook_gets_the_parameters_it_has():

@@ -75,8 +75,9 @@ def test_parameters_agree_with_the_settings(path):
     for name, parameter in notebook.parameters(path).items():
         assert parameter.meaning == profiles.MEANINGS[name]
         field = profiles.Settings.__dataclass_fields__.get(name)
-        if field is not None and (path.stem, name) != ("fig3_taxonomy", "collection"):
-            assert ast.literal_eval(parameter.default) == field.default
+        if field is not None:
+            usual = figures.USUAL.get(path.stem, {}).get(name, field.default)
+            assert ast.literal_eval(parameter.default) == usual
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=STEMS)

@@ -47,7 +47,7 @@ def drawn(tmp_path, monkeypatch):
     """Two figures that need no records, and one executed notebook."""
     for name in ("BUILD", "FIGURES", "REPORT"):
         monkeypatch.setattr(paths, name, tmp_path / name.lower())
-    monkeypatch.setattr(batch, "stems", lambda only=(): STEMS)
+    monkeypatch.setattr(batch, "stems", lambda *_: STEMS)
     for stem in STEMS:
         figures.redraw(stem)
     book = nbformat.v4.new_notebook()

@@ -35,10 +35,15 @@ STEMS = (
     "fig10_prompt_tuning",
     "fig11_templates",
     "fig12_audit",
+    "fig13_against_paper",
 )
 WITHOUT_MODEL = ("fig3_taxonomy", "fig4_templates", "fig7_scale")  # no one model
 WITHOUT_RECORDS = ("fig3_taxonomy", "fig4_templates")
-USUAL = {"fig3_taxonomy": {"collection": "flan"}}  # settings that differ from the default
+USUAL: dict[str, dict[str, str]] = {  # settings that differ from the default
+    "fig3_taxonomy": {"collection": "flan"},
+    "fig13_against_paper": {"profile": "gpu"},
+}
+OF_THE_PAPER = ("fig13_against_paper",)  # drawn of the paper's own datasets alone
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,30 @@ def module(stem: str) -> ModuleType:
     if stem not in STEMS:
         raise ParameterError(f"no figure {stem!r}{naming.alternatives(stem, STEMS)}")
     return import_module(f"flanlib.figures.{stem}")
+
+
+def applies(stem: str, collection: str) -> bool:
+    """Whether a figure can be drawn for a collection.
+
+    Parameters
+    ----------
+    stem
+        The figure's.
+    collection
+        Name below data/, or a folder.
+    """
+    return stem not in OF_THE_PAPER or paths.label(collection) == published.COMPARED
+
+
+def require(stem: str, collection: str) -> None:
+    """Raise `ParameterError` where a figure cannot be drawn for a collection; see `applies`."""
+    if not applies(stem, collection):
+        fitting = [name for name, p in profiles.PROFILES.items() if applies(stem, p.collection)]
+        raise ParameterError(
+            f"{stem}: compares datasets with the paper's, and collection"
+            f" {naming.shown(collection)} has none of them; take one of the profiles"
+            f" {', '.join(fitting)}, or leave this figure out"
+        )
 
 
 def publish(stem: str, table: "pd.DataFrame", study: "Study", **own: Any) -> Shown:
@@ -109,9 +138,9 @@ def open_for(stem: str, **given: Any) -> "Study":
     from flanlib.studies import axes
     from flanlib.study import open_study
 
-    if stem in axes.PLANS:
-        return axes.open_axis(stem, **given)
-    return open_study(**given)
+    study = axes.open_axis(stem, **given) if stem in axes.PLANS else open_study(**given)
+    require(stem, study.settings.collection)
+    return study
 
 
 def redraw(stem: str, study: "Study | None" = None, **given: Any) -> Shown:

@@ -21,8 +21,7 @@ from flanlib.studies import estimates
 
 COLUMNS = "group arm x cluster dataset value low high n seeds source".split()
 GREY = "#555555"
-EDGE = 0.012  # of the page's width
-SMALL = 7.0  # points, for notes
+EDGE, SMALL = 0.012, 7.0  # of the page's width; points, for notes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,7 +151,7 @@ def draw(
         found = _found(table, one, places, cluster, group)
         _join(ax, one, places, found, GREY)
         for x, r in found.items():
-            _point(ax, places[x] + one.shift, r, one.marker, one.fill or style.colour(cluster))
+            point(ax, places[x] + one.shift, r, one.marker, one.fill or style.colour(cluster))
             tops[x] = max(tops.get(x, -np.inf), r.value if np.isnan(r.high) else r.high)
     for one in series if labelled else ():
         for x, r in _found(table, one, places, cluster, group).items():
@@ -217,7 +216,7 @@ def sheet(
     fig.text(EDGE, 0.17 / height, "\n".join(lines), va="bottom", size=SMALL)
     spacing = {"columnspacing": 1.4, "handlelength": 2.4, "handletextpad": 0.5}
     corner = {"loc": "upper left", "bbox_to_anchor": (0.0, 1 - 0.2 / height)}
-    fig.legend(handles=handles, ncol=6, **corner, **spacing)
+    fig.legend(handles=handles, ncol=6 if len(handles) < 7 else 5, **corner, **spacing)
     return fig, above
 
 
@@ -329,7 +328,8 @@ def _join(ax: Axes, one: Series, places, found: dict, colour: str) -> None:
     ax.plot(xs, [r.value for r in found.values()], color=colour, ls=one.line, lw=1.1, zorder=2)
 
 
-def _point(ax: Axes, x: float, r, marker: str, fill: str) -> None:
+def point(ax: Axes, x: float, r, marker: str, fill: str) -> None:
+    """The value of a row `r` at x, with its interval upright."""
     if not np.isnan(r.low):
         ax.plot([x, x], [r.low, r.high], color=style.INK, lw=1.1, solid_capstyle="butt", zorder=3)
     ax.plot(x, r.value, marker=marker, ms=5.2, mfc=fill, mec=style.INK, mew=0.8, ls="", zorder=4)

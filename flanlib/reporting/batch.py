@@ -7,7 +7,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from flanlib import folders, naming, notebook, paths, profiles, storage
+from flanlib import figures, folders, naming, notebook, paths, profiles, storage
 from flanlib.errors import DataError, FlanlibError, ParameterError
 from flanlib.profiles import Settings
 from flanlib.progress import say
@@ -15,18 +15,20 @@ from flanlib.progress import say
 USUAL_S = 20.0  # a notebook that computes nothing, before its time is known
 
 
-def stems(only: Sequence[str] = ()) -> list[str]:
+def stems(only: Sequence[str] = (), collection: str = "") -> list[str]:
     """Notebooks to run: those that compute first, the rest by number.
 
     Parameters
     ----------
     only
         Names or their beginnings (`fig5`); empty means every figure's.
+    collection
+        That they are run for; without names, figures that cannot be drawn for it are left out.
 
     Raises
     ------
     ParameterError
-        If there is no such notebook.
+        If there is no such notebook, or one that is named does not fit the collection.
     """
     known = sorted((p.stem for p in paths.NOTEBOOKS.glob("fig*.ipynb")), key=number)
     for name in only:
@@ -36,6 +38,9 @@ def stems(only: Sequence[str] = ()) -> list[str]:
                 f"notebook {naming.shown(name)}: no such name{naming.alternatives(name, known, names)}"
             )
     chosen = [s for s in known if not only or any(_means(name, s) for name in only)]
+    for stem in chosen if only and collection else ():
+        figures.require(stem, collection)
+    chosen = [s for s in chosen if not collection or figures.applies(s, collection)]
     return sorted(chosen, key=lambda stem: "recompute" not in notebook.parameters(stem))
 
 
@@ -56,7 +61,7 @@ def _means(name: str, stem: str) -> bool:
 
 
 def given(settings: Settings, more: Sequence[str] = ()) -> dict[str, Any]:
-    """Parameters that differ from the defaults; `more` as NAME=VALUE.
+    """The profile, and parameters that differ from the defaults; `more` as NAME=VALUE.
 
     Raises
     ------
@@ -64,7 +69,7 @@ def given(settings: Settings, more: Sequence[str] = ()) -> dict[str, Any]:
         If one of `more` has no `=`.
     """
     plain = asdict(Settings())
-    found = {name: value for name, value in asdict(settings).items() if value != plain[name]}
+    found = {k: v for k, v in asdict(settings).items() if k == "profile" or v != plain[k]}
     for text in more:
         name, sign, value = text.partition("=")
         if not sign:

@@ -127,15 +127,10 @@ def table(
     DataError
         If the arms of a task were scored on different examples.
     """
-    naming = naming or arm
     rows: list[dict] = []
     whole: dict[str, list[Estimate]] = {}
-    for cluster, members in by(records, lambda r: r.cluster).items():
-        found = _cluster(cluster, members, groups, naming)
+    for cluster, found in by_dataset(records, groups, gains, naming).items():
         for dataset, arms in found.items():
-            for name, (new, old) in gains.items():
-                if new in arms and old in arms:
-                    arms[name] = arms[new].minus(arms[old])
             rows += [_row(cluster, dataset, name, e) for name, e in arms.items()]
         for name, estimate in found[""].items():
             whole.setdefault(name, []).append(estimate)
@@ -144,6 +139,29 @@ def table(
     if n_clusters > 1:
         rows += [_row(ALL, "", name, mean(found)) for name, found in complete.items()]
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def by_dataset(
+    records: Iterable[Record],
+    groups: Mapping[str, Sequence[str]],
+    gains: Mapping[str, tuple[str, str]] = MappingProxyType({}),
+    naming: Callable[[Record], str] | None = None,
+) -> dict[str, dict[str, dict[str, Estimate]]]:
+    """What `table` is made of, with its draws: cluster -> dataset (empty: mean) -> arm.
+
+    Parameters
+    ----------
+    records, groups, gains, naming
+        As `table` has them.
+    """
+    every = {}
+    for cluster, members in by(records, lambda r: r.cluster).items():
+        every[cluster] = found = _cluster(cluster, members, groups, naming or arm)
+        for arms in found.values():
+            for name, (new, old) in gains.items():
+                if new in arms and old in arms:
+                    arms[name] = arms[new].minus(arms[old])
+    return every
 
 
 def chance(records: Iterable[Record]) -> pd.DataFrame:

@@ -1,0 +1,301 @@
+"""Figure 13: gains here against the gains that the paper reports, dataset by dataset.
+
+A point is a dataset that both have, in the same metric: what tuning changed
+here against FLAN's mean over templates less LaMDA-PT, both zero-shot. Beside
+it, the untuned models. LaMDA-PT was asked with GPT-3's prompts, so that the
+base asked with cloze questions is compared as well.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+
+from flanlib import published, results
+from flanlib.catalogue import Task
+from flanlib.errors import MissingResultError
+from flanlib.figures import dots, lines, style
+from flanlib.figures.dots import Dot
+from flanlib.figures.fig5_zero_shot_gains import Reading
+from flanlib.studies import agreement, estimates, ranks
+from flanlib.studies.estimates import Estimate
+from flanlib.study import GAINS, Study
+
+STEM = "fig13_against_paper"
+GAIN, BASE, CLOZE = "gain", "base", "base-cloze"
+OVER_CLOZE = "gain over base-cloze"
+LAMDA, FLAN = "published LaMDA-PT 137B zero-shot", "published FLAN 137B zero-shot"
+OLD_GAIN = "published FLAN - LaMDA-PT"
+AGAINST = {GAIN: OLD_GAIN, OVER_CLOZE: OLD_GAIN, BASE: LAMDA, CLOZE: LAMDA}
+RANKS, LEFT_OUT = "rank correlation, ", "left out"
+SHAPES = "os^Dv<>Pph"
+NAMED = 6  # datasets named in a panel: those furthest from its line
+
+
+def collect(study: Study) -> pd.DataFrame:
+    """Values of the datasets that both have, and their rank correlations.
+
+    Raises
+    ------
+    MissingResultError
+        If a record is missing, or no dataset scored is the paper's.
+    """
+    measured = study.load()
+    complete = agreement.whole_seeds(study.records(study.at))
+    found = estimates.by_dataset(complete, results.groups(study.at), GAINS)
+    scored = [task for tasks in study.tasks.values() for task in tasks]
+    every = [task for cluster in study.tasks for task in study.catalogue.of_cluster(cluster)]
+    return compare(measured, found, scored, every)
+
+
+def compare(
+    measured: pd.DataFrame,
+    found: Mapping[str, Mapping[str, Mapping[str, Estimate]]],
+    scored: Sequence[Task],
+    every: Sequence[Task],
+) -> pd.DataFrame:
+    """Measured and published values of the same datasets, and their rank correlations.
+
+    Parameters
+    ----------
+    measured
+        As `Study.table` gives it.
+    found
+        What it is made of, from `estimates.by_dataset`.
+    scored, every
+        Tasks with scores; all of their clusters.
+
+    Returns
+    -------
+    In the columns of `lines`. A rank correlation has in x what was resampled; a dataset left out
+    has there why.
+    """
+    old, why = published.of_tasks(scored)
+    values = old.pivot(index=["cluster", "dataset"], columns="column", values="value")
+    if values.empty:
+        raise MissingResultError(f"{STEM}: no dataset that was scored is in the paper's tables")
+    values[OLD_GAIN] = values["flan_zero_avg"] - values["lamda_pt_zero"]
+    values = values.rename(columns={"flan_zero_avg": FLAN, "lamda_pt_zero": LAMDA})
+    status = old.groupby("dataset")["status"].min()  # one recalled value makes it recalled
+    rows = [
+        _row(arm, cluster, dataset, value, source=f"published, {status[dataset]}")
+        for (cluster, dataset), mine in values[[LAMDA, FLAN, OLD_GAIN]].iterrows()
+        for arm, value in mine.items()
+    ]
+    for arm, other in AGAINST.items():
+        keys = [(c, d) for c, d in values.index if arm in found[c][d]]
+        new = [found[c][d][arm] for c, d in keys]
+        against, clusters = values.loc[keys, other], [c for c, _ in keys]
+        for x, blocks in (("datasets", ()), ("clusters", clusters)):
+            one = ranks.spearman(new, against, blocks)
+            low, high = one.interval
+            more = {"low": low, "high": high, "n": one.n, "seeds": one.seeds}
+            rows.append(
+                _row(RANKS + arm, estimates.ALL, "", one.value, x, source="recorded", **more)
+            )
+    known = {task.dataset for task in scored}
+    missing = [t.dataset for t in every if t.key in published.PRINTED and t.dataset not in known]
+    why |= dict.fromkeys(missing, "no rows")
+    rows += [_row(LEFT_OUT, "", dataset, x=text) for dataset, text in why.items()]
+    both = measured.set_index(["cluster", "dataset"]).index.isin(values.index)
+    kept = measured[both & measured["arm"].isin([*AGAINST, "tuned"])]
+    return lines.together(kept.assign(group="", x=""), pd.DataFrame(rows, columns=lines.COLUMNS))
+
+
+def draw(table: pd.DataFrame) -> Figure:
+    """The whole figure: gains against gains, and untuned against untuned model."""
+    with style.look():
+        handles = lines.legend(_marks(table), chance=False)
+        fig, top = lines.sheet(heading(table), handles, notes(table), 3.8)
+        left, right = lines.panels(fig, top + 0.45, 3.05, [(0.55, 3.45), (4.05, 6.95)])
+        draw_gains(table, left)
+        draw_bases(table, right)
+    return fig
+
+
+def draw_gains(table: pd.DataFrame, ax: Axes) -> Axes:
+    """Figure 13, left: gain here against the published gain, in points."""
+    ax.axhline(0, color=lines.GREY, lw=0.9)
+    ax.axvline(0, color=lines.GREY, lw=0.9)
+    _scatter(table, ax, GAIN, slope=0)
+    ax.set(xlabel="published: FLAN − LaMDA-PT, points", ylabel="here: tuned − base, points")
+    ax.set_title(f"Gain: {_rho(table, GAIN)}")
+    return ax
+
+
+def draw_bases(table: pd.DataFrame, ax: Axes) -> Axes:
+    """Figure 13, right: score of the base against LaMDA-PT's; dotted: equal."""
+    ax.plot([0, 100], [0, 100], color=lines.GREY, ls=":", lw=1.1, zorder=1)
+    ax.set(xlim=(-3, 103), ylim=(-3, 103))
+    _scatter(table, ax, BASE, slope=1)
+    ax.set(xlabel="published: LaMDA-PT, percent, BLEU or Rouge", ylabel="here: base, the same")
+    ax.set_title(f"Untuned: {_rho(table, BASE)}")
+    return ax
+
+
+def heading(table: pd.DataFrame) -> str:
+    """What the figure shows, in a line."""
+    n = len(_datasets(table))
+    return f"Does tuning help here where it helped in the paper? {n} datasets that both have"
+
+
+def notes(table: pd.DataFrame) -> list[str]:
+    """Footnotes: what the marks, intervals and correlations are, and what is left out."""
+    found = [
+        f"{lines.note_on_seeds(table)} A point is a dataset (several tasks: their mean), in the"
+        " paper's metric; struct to text: Rouge-L. Named: those that tuning moves most, and those"
+        " furthest from equal.",
+        f"ρ: Spearman's rank correlation; interval: {estimates.DRAWS:,} resamples of the datasets,"
+        " with the gains of one resample of their examples and seeds each; published values as"
+        " printed.",
+        f"{lines.note_on_published(table)} LaMDA-PT is asked with GPT-3's prompts, the base with"
+        " FLAN's templates.",
+    ]
+    if left := _left_out(table):
+        found.append(f"Not compared: {left}.")
+    return found
+
+
+def describe(table: pd.DataFrame) -> str:
+    """The figure in words, from its numbers."""
+    each = [
+        f"{dataset} {lines.spelled(_at(table, GAIN, cluster, dataset), signed=True)} against"
+        f" {_at(table, OLD_GAIN, cluster, dataset).value:+.1f}"
+        for cluster, dataset in _datasets(table)
+    ]
+    return (
+        f"{heading(table)}. Rank correlation of the gains: {_rho(table, GAIN)}; of the untuned"
+        f" models: {_rho(table, BASE)}. Gain here against the published one, points:"
+        f" {'; '.join(each)}."
+    )
+
+
+def summary(table: pd.DataFrame) -> pd.DataFrame:
+    """One row per dataset: scores and gain here, and the paper's."""
+    names = {BASE: "base", CLOZE: "base, cloze", "tuned": "tuned", LAMDA: "LaMDA-PT", FLAN: "FLAN"}
+    rows = []
+    for cluster, dataset in _datasets(table):
+        values = {name: _at(table, arm, cluster, dataset) for arm, name in names.items()}
+        gain, old = (_at(table, arm, cluster, dataset) for arm in (GAIN, OLD_GAIN))
+        rows.append(
+            {"cluster": style.title(cluster, short=True), "dataset": dataset}
+            | {name: round(v.value, 1) for name, v in values.items() if v is not None}
+            | {"gain here": lines.spelled(gain, signed=True), "gain published": f"{old.value:+.1f}"}
+            | {"n": int(gain.n), "seeds": int(gain.seeds)}
+        )
+    return pd.DataFrame(rows).fillna("")
+
+
+def reading(table: pd.DataFrame) -> Reading:
+    """What the numbers say; nothing by hand."""
+    said = {"higher": "where FLAN gained more, tuning gains more here", "undecided": "not decided"}
+    said["lower"] = "where FLAN gained more, tuning gains less here"
+    rho = _ranks(table, GAIN)
+    verdict = said[lines.verdict(rho)] if rho is not None else "too few datasets"
+    pairs = [tuple(_at(table, arm, *key) for arm in (GAIN, OLD_GAIN)) for key in _datasets(table)]
+    sides = [lines.verdict(new) for new, _ in pairs]
+    against = [
+        dataset
+        for (new, old), (_, dataset) in zip(pairs, _datasets(table), strict=True)
+        if lines.verdict(new) != "undecided" and new.value * old.value < 0
+    ]
+    clusters = _spelled(_ranks(table, GAIN, "clusters"))
+    return Reading(
+        f"- **Gains**: {_rho(table, GAIN)}: {verdict}. With whole clusters resampled, whose datasets"
+        f" share a tuned model: {clusters}. Over the base asked with cloze questions, nearer to"
+        f" LaMDA-PT's prompts: {_spelled(_ranks(table, OVER_CLOZE))}.\n"
+        f"- **Untuned**: {_rho(table, BASE)}; asked with cloze questions:"
+        f" {_spelled(_ranks(table, CLOZE))}.\n"
+        f"- Of {len(pairs)} datasets, tuning raises {sides.count('higher')} here, lowers"
+        f" {sides.count('lower')}, {sides.count('undecided')} are not decided; the sign is the"
+        f" published one in {dots.same_sign(pairs)}. Decided and of the other sign:"
+        f" {', '.join(against) or 'none'}.\n"
+        f"- Not compared: {_left_out(table) or 'none'}.\n"
+        "- Limits: datasets of several metrics are ranked together; measuring errors pull a rank"
+        " correlation towards 0; the paper prints no intervals for its scores."
+        f" {lines.note_on_published(table)}"
+    )
+
+
+def _scatter(table: pd.DataFrame, ax: Axes, arm: str, slope: float) -> None:
+    marks = {dot.cluster: dot.marker for dot in _marks(table)}
+    found = []
+    for cluster, dataset in _datasets(table):
+        new, old = (_at(table, name, cluster, dataset) for name in (arm, AGAINST[arm]))
+        if new is not None and old is not None:
+            lines.point(ax, old.value, new, marks[cluster], style.colour(cluster))
+            found.append((old.value, new.value, dataset))
+    middle, named = np.median([x for x, *_ in found]), []
+    ax.autoscale_view()
+    around = [withStroke(linewidth=2, foreground="white")]
+    for x, y, name in sorted(found, key=lambda point: -abs(point[1] - slope * point[0])):
+        at = ax.transData.transform((x, y)) * 72 / ax.figure.dpi  # points
+        if len(named) < NAMED and all(np.any(np.abs(at - p) > (75, 9)) for p in named):
+            named.append(at)
+            place = {"ha": "right", "xytext": (-5, 3)} if x > middle else {"xytext": (5, 3)}
+            ax.annotate(
+                name, (x, y), textcoords="offset points", size=lines.SMALL, zorder=5,
+                path_effects=around, **place,
+            )  # fmt: skip
+    ax.grid(axis="both")
+
+
+def _marks(table: pd.DataFrame) -> list[Dot]:
+    clusters = list(dict.fromkeys(cluster for cluster, _ in _datasets(table)))
+    return [
+        Dot(
+            arm=GAIN, cluster=c, name=style.title(c, short=True), marker=shape, fill=style.colour(c)
+        )
+        for c, shape in zip(clusters, SHAPES * len(clusters), strict=False)
+    ]
+
+
+def _datasets(table: pd.DataFrame) -> list[tuple[str, str]]:
+    mine = table[table["arm"] == GAIN]
+    return list(zip(mine["cluster"], mine["dataset"], strict=True))
+
+
+def _at(table: pd.DataFrame, arm: str, cluster: str, dataset: str):
+    return lines.row(table, arm, "", cluster, dataset)
+
+
+def _ranks(table: pd.DataFrame, arm: str, resampled: str = "datasets"):
+    return lines.row(table, RANKS + arm, resampled)
+
+
+def _rho(table: pd.DataFrame, arm: str) -> str:
+    return f"ρ = {_spelled(_ranks(table, arm))}"
+
+
+def _spelled(found) -> str:
+    if found is None:
+        return "not known"
+    return f"{found.value:+.2f} [{found.low:+.2f}, {found.high:+.2f}]"
+
+
+def _left_out(table: pd.DataFrame) -> str:
+    mine = table[table["arm"] == LEFT_OUT]
+    return "; ".join(f"{', '.join(part)} ({why})" for why, part in mine.groupby("x")["dataset"])
+
+
+def _row(arm: str, cluster: str, dataset: str, value: float = np.nan, x: str = "", **more) -> dict:
+    usual = {
+        "group": "",
+        "low": np.nan,
+        "high": np.nan,
+        "n": np.nan,
+        "seeds": 0,
+        "source": LEFT_OUT,
+    }
+    return {
+        **usual,
+        "arm": arm,
+        "cluster": cluster,
+        "dataset": dataset,
+        "value": value,
+        "x": x,
+        **more,
+    }
