@@ -59,10 +59,6 @@ class Scoring:
     templates_per_example: Count = 0
     chat: bool = False
 
-    def __post_init__(self) -> None:
-        if self.chat and self.form == "cloze":
-            raise ValueError("chat wraps a request, and a cloze question is none; choose one")
-
 
 # What a record was made from: where it differs, a value may differ by right.
 CONDITIONS = (
