@@ -1,10 +1,14 @@
 """The written-out step gives autograd's loss and gradients, in both types."""
 
+import random
+from pathlib import Path
+
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig, Qwen2Config
 
-from flanlib import model
+from flanlib import devices, model
 from flanlib.config import Recipe
 from flanlib.encode import Encoded
 from flanlib.errors import RunError
@@ -115,18 +119,60 @@ def test_gradients_add_up_over_packs_and_buffers_are_reused():
     assert {key: t.data_ptr() for key, t in step.body.buffers.held.items()} == held
 
 
-def test_no_example_sees_another():
-    """The second example's loss stays to the last bit when the first is another."""
-    step = fused.Step(tuned())
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("changed", [0, 1])
+def test_no_example_sees_another(dtype, changed):
+    """An example's loss stays to the last bit when the other one is another."""
+    step = fused.Step(tuned(dtype=dtype))
     pack, other = packed((20, 3), (9, 2)), packed((20, 3), (9, 2), seed=8)
-    mixed = torch.cat([other.input_ids[:, :23], pack.input_ids[:, 23:]], 1)
-    found = [
-        step.run(
-            packing.Pack(ids, pack.position_ids, pack.lengths, pack.where[4:], pack.targets[4:]), 1
-        )
-        for ids in (pack.input_ids, mixed)
-    ]
-    assert found[0] == found[1]
+    ids = [pack.input_ids.split(pack.lengths, 1), other.input_ids.split(pack.lengths, 1)]
+    mixed = torch.cat([ids[n == changed][n] for n in (0, 1)], 1)
+    at = slice(4, None) if changed == 0 else slice(4)
+    found = []
+    for tokens in (pack.input_ids, mixed):
+        given = pack.position_ids, pack.lengths, pack.where[at], pack.targets[at]
+        found.append((step.run(packing.Pack(tokens, *given), 1.0), taken(step.body.core)))
+    assert not torch.equal(pack.input_ids, mixed)
+    assert found[0][0] == found[1][0]
+    assert all(torch.equal(grad, found[1][1][name]) for name, grad in found[0][1].items())
+
+
+class Shapes(TorchDispatchMode):
+    """Notes the shapes of matrix products in bfloat16."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = set()
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        if "mm" in str(function) and args[0].dtype == torch.bfloat16:
+            given = [(tuple(x.shape), x.stride()) for x in args if isinstance(x, torch.Tensor)]
+            self.seen.add((str(function), *given))
+        return function(*args, **(kwargs or {}))
+
+
+def test_packs_of_every_size_have_products_of_few_shapes():
+    """In bfloat16 each shape is compiled, and what was compiled stays in memory."""
+    draw = random.Random(2)
+    step = fused.Step(tuned(dtype=torch.bfloat16))
+    sizes = [[(draw.randrange(1, 200), draw.randrange(1, 9)) for _ in range(3)] for _ in range(40)]
+    with Shapes() as shapes:
+        for one in sizes:
+            step.run(packed(*one), 1.0)
+    assert len({sum(map(sum, one)) for one in sizes}) > 30
+    assert len(shapes.seen) < 300  # 1,600 where each size has products of its own
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="resident size is read there")
+def test_memory_does_not_grow_with_steps():
+    draw = random.Random(3)
+    step = fused.Step(tuned(dtype=torch.bfloat16))
+    sizes = [[(draw.randrange(20, 150), 3) for _ in range(4)] for _ in range(60)]
+    held = []
+    for one in sizes:
+        step.run(packed(*one), 1.0)
+        held.append(devices.resident_gib())
+    assert held[-1] - held[20] < 0.03
 
 
 def test_weights_are_there_once_and_the_model_still_runs():

@@ -19,6 +19,10 @@ from flanlib.models.joined import Buffers, Joined, base_of, joinable
 
 TYPES = ("llama", "mistral", "qwen2")
 NARROWEST = 512  # hidden width; below, calls cost more than what they save
+FINE, COARSE = (
+    16,
+    128,
+)  # rows of a product in bfloat16 come in these, above `COARSE` of them in those
 Attend = Callable[[int, torch.Tensor, torch.Tensor], None]
 
 
@@ -187,14 +191,16 @@ class Body:
         positions
             int64, shape (1, T).
         attend
-            See `forward`.
+            See `forward`; there are more rows than T where they are `padded`.
         places
-            int64, shape (N,), sorted.
+            int64, shape (N,), sorted, at least one.
         """
+        n, ids, positions = len(places), self.padded(ids), self.padded(positions)
+        places = self.padded(places, int(places[-1]))
         turn, stream = self.rotation(positions), self.embedded(ids)
         for number in range(len(self.layers)):
             stream = self.forward(number, stream, turn, attend, places)
-        return self.normed(stream, self.norm, torch.empty_like(stream))
+        return self.normed(stream, self.norm, torch.empty_like(stream))[:n]
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """Next-token logits in float32, shape (N, vocabulary).
@@ -227,6 +233,25 @@ class Body:
         """
         key = (name, number if self.keep else 0)
         return self.buffers.take(key, rows, columns, dtype=dtype or self.dtype)
+
+    def padded(self, rows: torch.Tensor, value: int = 0) -> torch.Tensor:
+        """Filled up to a number of rows that products in this type are often made for.
+
+        A product in bfloat16 is compiled for its shape when that is first seen:
+        milliseconds, and a mebibyte that stays. Rows added change no others.
+
+        Parameters
+        ----------
+        rows
+            Shape (..., T).
+        value
+            What it is filled up with.
+        """
+        if self.dtype == torch.float32:
+            return rows
+        n = rows.shape[-1]
+        step = COARSE if n > COARSE else FINE
+        return torch.nn.functional.pad(rows, (0, -n % step), value=value)
 
     def rotation(self, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Cosine and sine of each place's angles, shape (T, 1, head width / 2).

@@ -148,10 +148,10 @@ class Rows:
 
         def attend(number: int, qkv: torch.Tensor, mixed: torch.Tensor) -> None:
             held = self.held[number]
-            held.flatten(0, 1).index_copy_(0, to, qkv[:, start:])
+            held.flatten(0, 1).index_copy_(0, to, qkv[:n, start:])
             halves = held[:n, :longest].unflatten(2, (2, heads.n_keys, heads.width))
             k, v = (x.transpose(1, 2) for x in halves.unbind(2))
-            q, out = (x[:, :start].view(n, heads.n_queries, 1, heads.width) for x in (qkv, mixed))
+            q, out = (x[:n, :start].view(n, heads.n_queries, 1, heads.width) for x in (qkv, mixed))
             seen = scaled_dot_product_attention(
                 q, k, v, attn_mask=mask, scale=heads.scale, enable_gqa=True
             )
@@ -205,11 +205,12 @@ def likeliest(body: llama.Body, hidden: torch.Tensor) -> torch.Tensor:
     """
     weight = body.core.get_output_embeddings().weight
     words = -(-len(weight) // BLOCK) * BLOCK
-    rough = body.buffers.take("words", words, len(hidden), dtype=weight.dtype)
+    narrow = body.padded(hidden.t().to(weight.dtype))
+    rough = body.buffers.take("words", words, narrow.shape[1], dtype=weight.dtype)
     rough[len(weight) :] = -torch.inf
     # The weights come first: a product packs its second factor anew each time.
-    torch.mm(weight, hidden.to(weight.dtype).t(), out=rough[: len(weight)])
-    blocks = rough.unflatten(0, (-1, BLOCK))
+    torch.mm(weight, narrow, out=rough[: len(weight)])
+    blocks = rough[:, : len(hidden)].unflatten(0, (-1, BLOCK))
     largest = blocks.amax(1)
     top = largest.amax(0)
     least = top - DOUBT * torch.finfo(weight.dtype).eps * top.abs()

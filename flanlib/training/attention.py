@@ -4,6 +4,10 @@ Forward is torch's fused kernel, example by example. Its backward pass is slow
 for short examples in bfloat16, so that is written out: blocks of queries
 against the keys before them, a few matrix products each, scores and softmax
 in float32.
+
+In bfloat16 every new length would have products compiled for it. So there an
+example takes along some rows of what follows it: its own rows come before
+those and do not see them, and gradients there are zero.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,6 +18,7 @@ from flanlib.models.heads import Heads
 from flanlib.models.joined import Buffers
 
 BLOCK = 128  # queries at a time
+STEP = 32  # rows of an example in bfloat16 are a multiple of it
 _FUSED = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
 
 
@@ -29,21 +34,23 @@ def forward(
     qkv
         Shape (T, (queries + 2 keys) x width).
     lengths
-        Tokens of each example; they sum to T.
+        Tokens of each example; rows of no example come last.
     out
-        Shape (T, at least queries x width); the first columns are filled.
+        Shape (T, at least queries x width); the first columns are filled, with
+        zeros in rows of no example.
 
     Returns
     -------
-    Per example, the log of the summed weights, float32, shape (keys, group, L).
+    Per example, the log of the summed weights, float32, shape (keys, group, at least L).
     """
     found = []
-    for rows in _stretches(lengths):
-        q, k, v = heads.split(qkv[rows])
+    for _, wide in _stretches(lengths, qkv):
+        q, k, v = heads.split(qkv[wide])
         k, v = (x[:, None].expand_as(q) for x in (k, v))
         mixed, logsum = _FUSED(q, k, v, 0.0, True, scale=heads.scale)
-        heads.grouped(out[rows]).copy_(mixed)
+        heads.grouped(out[wide]).copy_(mixed)  # what is too much here the next one fills anew
         found.append(logsum)
+    out[sum(lengths) :] = 0
     return found
 
 
@@ -74,20 +81,24 @@ def backward(
     buffers
         Keep what is computed on the way.
     """
-    for rows, logsum in zip(_stretches(lengths), logsums, strict=True):
-        given = heads.grouped(grad[rows]), *heads.split(qkv[rows])
-        _example(heads, *given, heads.grouped(mixed[rows]), logsum, out[rows], buffers)
+    for (rows, wide), logsum in zip(_stretches(lengths, qkv), logsums, strict=True):
+        given = heads.grouped(grad[wide]), *heads.split(qkv[wide])
+        given = (*given, heads.grouped(mixed[wide]), logsum, out[wide], buffers)
+        _example(heads, rows.stop - rows.start, *given)
+    out[sum(lengths) :] = 0
 
 
-def _stretches(lengths: Sequence[int]) -> Iterator[slice]:
-    first = 0
+def _stretches(lengths: Sequence[int], qkv: torch.Tensor) -> Iterator[tuple[slice, slice]]:
+    """Rows of each example, and those that are computed for it."""
+    first, step = 0, STEP if qkv.dtype == torch.bfloat16 else 1
     for length in lengths:
-        yield slice(first, first + length)
+        last = min(first - -length // step * step, len(qkv))
+        yield slice(first, first + length), slice(first, last)
         first += length
 
 
-def _example(heads: Heads, grad, q, k, v, mixed, logsum, out, buffers: Buffers) -> None:
-    """Gradients of one example, a block of queries at a time."""
+def _example(heads: Heads, own: int, grad, q, k, v, mixed, logsum, out, buffers: Buffers) -> None:
+    """Gradients of one example, a block of queries at a time; zeros beyond its `own` rows."""
     n_keys, group, length, width = q.shape
     dtype, full = q.dtype, torch.float32
 
@@ -105,6 +116,7 @@ def _example(heads: Heads, grad, q, k, v, mixed, logsum, out, buffers: Buffers) 
         queries = take("q", n_keys, group, n, width, dtype=full).copy_(q[:, :, block])
         queries *= heads.scale
         grads = take("g", n_keys, group, n, width).copy_(grad[:, :, block])
+        grads[:, :, max(0, own - first) :] = 0
         shared = (grads.float() * mixed[:, :, block]).sum(-1, keepdim=True)
         weights = take("w", *rows, last, dtype=full)
         torch.bmm(queries.view(*rows, width), k_wide[:, :last].transpose(1, 2), out=weights)

@@ -131,10 +131,11 @@ class Step:
 
         with torch.no_grad(), torch.autocast("cpu", enabled=False):
             body.refresh()
-            turn = body.rotation(packed.position_ids)
-            stream = body.embedded(packed.input_ids[0])
+            turn = body.rotation(body.padded(packed.position_ids))
+            stream = body.embedded(body.padded(packed.input_ids[0]))
+            places = body.padded(packed.where, int(packed.where[-1]))
             for number in range(len(body.layers)):
-                stream = body.forward(number, stream, turn, attend, packed.where)
+                stream = body.forward(number, stream, turn, attend, places)
             loss, grad = self._head(stream, packed, scale)
             for number in reversed(range(len(body.layers))):
                 grad = self._backward(number, grad, packed, turn)
@@ -156,11 +157,13 @@ class Step:
         self._norm_backward(into, between, layer.between, grad)
         mixed = take("kept" if last else "mixed", number, n, layer.o.width)
         into = layer.o.backward(small.copy_(grad), mixed, take("o", 0, n, layer.o.width))
-        n = packed.input_ids.shape[1]
+        n = len(turn[0])
         stream = take("stream", number, n, body.size, torch.float32)
         if last:
-            grad = stream.new_zeros(stream.shape).index_copy_(0, packed.where, grad)
-            into = into.new_zeros(n, into.shape[1]).index_copy_(0, packed.where, into)
+            at = packed.where
+            grad, into = (
+                x.new_zeros(n, x.shape[1]).index_copy_(0, at, x[: len(at)]) for x in (grad, into)
+            )
         qkv, back = (
             take(name, at, n, layer.qkv.n_outputs) for name, at in (("qkv", number), ("b", 0))
         )
@@ -201,8 +204,9 @@ class Step:
             logits.copy_(narrow)
             logits -= logits.logsumexp(1, keepdim=True)
             at = packed.targets[rows, None]
-            loss -= logits.gather(1, at).sum()
-            logits.exp_().scatter_add_(1, at, torch.full(at.shape, -1.0))
+            loss -= logits[: len(at)].gather(1, at).sum()
+            logits.exp_()[: len(at)].scatter_add_(1, at, torch.full(at.shape, -1.0))
+            logits[len(at) :] = 0
             torch.mm(narrow.copy_(logits.mul_(scale)), weight, out=grad[rows])
         result = stream.new_zeros(stream.shape)
         self._norm_backward(grad, stream, body.norm, result)
