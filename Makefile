@@ -3,6 +3,7 @@
 # make lint      style of code and notebooks
 # make peers     the tests that compare with lm-evaluation-harness and TRL
 # make study     everything the figures show that is not on record yet (goes on where it stopped)
+# make small     the main result on real rows with a real model of 135M, as far as it is not on record (ROWS=FOLDER)
 # make rehearsal every notebook on a few real rows, with a tiny random model (ROWS=FOLDER)
 # make install   the environment alone; the others make it where it is missing
 # make lock      write requirements.lock anew from the environment
@@ -13,13 +14,13 @@
 #   SEED=1                   tuning seed that is computed again
 #   RECOMPUTE=nli,sentiment  clusters tuned and scored again (all: every one); five are usual
 #   SHORT=1                  one cluster only, for a check in minutes
-#   SEEDS="1 2 3"            tuning seeds of `make study`
-#   ROWS=FOLDER              local rows for `make rehearsal`
+#   SEEDS="1 2 3"            tuning seeds of `make study` and `make small`
+#   ROWS=FOLDER              local rows, in the hub's columns, for `make small` and `make rehearsal`
 
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install figures test lint study rehearsal peers lock clean
+.PHONY: help install figures test lint study small rehearsal peers lock clean
 
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -59,6 +60,11 @@ study: $(STAMP)
 	@for seed in $(SEEDS); do $(BIN)/flanlib run --profile micro --seed $$seed; done
 	@$(BIN)/flanlib figures --profile micro
 	@$(BIN)/flanlib report --profile micro
+
+# Stopped at any time, it goes on where it stopped: tuning after its last checkpoint, scoring after its last task.
+small: $(STAMP)
+	@$(BIN)/flanlib fetch --model smollm2-135m-instruct
+	@for seed in $(SEEDS); do $(BIN)/flanlib run --profile small --rows $(ROWS) --seed $$seed --only fig5; done
 
 # The tests against lm-evaluation-harness and TRL, in an environment that adds them to this one;
 # the benchmarks run there too.

@@ -71,9 +71,11 @@ CONDITIONS = (
     "mixture",
     "training_data",
     "base_digest",
+    "tokenizer_digest",
     "dtype",
 )
-LATER = ("training_data", "base_digest", "dtype")  # empty in records that are older than they
+# Empty in records that are older than they.
+LATER = ("training_data", "base_digest", "tokenizer_digest", "dtype")
 # What two makings of one value may differ in.
 CIRCUMSTANCES = frozenset(
     {"tuning", "sample", "n_cut", "commit", "versions", "device", "started", "wall_s"}
@@ -112,6 +114,9 @@ class Record:
         drawn from; empty where nothing is drawn, and in older records.
     base_digest
         Digest of the base model's weights; empty in older records.
+    tokenizer_digest
+        Digest of the base model's tokenizer, where a file holds it; empty in
+        older records.
     dtype
         Of computing, in scoring and, where a model was tuned, in tuning;
         empty in older records, which are float32.
@@ -150,6 +155,7 @@ class Record:
     mixture: str = ""
     training_data: str = ""
     base_digest: str = ""
+    tokenizer_digest: str = ""
     dtype: str = ""
     n_cut: Annotated[int, Field(ge=0)] | None = None
     tuning: dict[str, float | str] = Field(default_factory=dict)

@@ -94,6 +94,20 @@ def fingerprint(
     return found.hexdigest()[:12]
 
 
+def tokenizer_digest(model: str | Path) -> str:
+    """Twelve hex digits over a model's tokenizer.json; empty where its folder has none.
+
+    A hub model's commit, and with it `fingerprint`, stands for its tokenizer as well.
+
+    Parameters
+    ----------
+    model
+        Name below data/models/, folder, or hub id.
+    """
+    file = Path(locate(model)[0]) / "tokenizer.json"
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:12] if file.is_file() else ""
+
+
 def files(folder: Path, names: tuple[str, ...] = MODEL) -> list[Path]:
     """The files with weights that are loaded from a folder; others count for nothing.
 

@@ -8,16 +8,28 @@ from dataclasses import fields, replace
 import pandas as pd
 import pytest
 import torch
+from records import make_record
 from small_models import EOS, byte_tokenizer, prompt, random_model
 
-from flanlib import adapters, catalogue, encode, metrics, model, profiles, results, score, study
+from flanlib import (
+    adapters,
+    catalogue,
+    encode,
+    metrics,
+    model,
+    profiles,
+    results,
+    score,
+    study,
+    weights,
+)
 from flanlib.config import ADDED, Factors, Recipe, digest, told
 from flanlib.errors import ParameterError
 from flanlib.paths import RESULTS
 from flanlib.results import Scoring
 from flanlib.rows.adapters import Example
 from flanlib.scoring import asking
-from flanlib.studies import arms
+from flanlib.studies import arms, validity
 
 FLAN = catalogue.load("flan")
 RTE = FLAN.task("rte")
@@ -186,3 +198,18 @@ def test_records_of_real_rows_hold_no_text():
         assert not line.get("sample"), (name, line["task"])
         found = [word for word in text_in(line) if word != line.get("device")]
         assert not found, (name, line["task"], found[:3])
+
+
+def test_another_tokenizer_makes_a_record_stale(tmp_path):
+    folder = tmp_path / "base"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    (folder / "tokenizer.json").write_text('{"model": 1}')
+    first = weights.tokenizer_digest(folder)
+    record = make_record("rte", factors=Factors(collection="flan", model=str(folder)))
+    today = validity.Today(FLAN)
+    for then, stale in (("", False), (first, False), ("0" * 12, True)):
+        changed = today.changed(replace(record, tokenizer_digest=then))
+        assert ("tokenizer" in changed) == stale
+    (folder / "tokenizer.json").write_text('{"model": 2}')
+    assert "tokenizer" in validity.Today(FLAN).changed(replace(record, tokenizer_digest=first))

@@ -271,6 +271,7 @@ def _model(job: Job) -> tuple[Any, Any, dict[str, Any]]:
         lm, tokenizer = made.load()
         about = {"mixture": made.mixture["digest"], "tuning": made.cost}
     about["base_digest"] = weights.fingerprint(factors.model)
+    about["tokenizer_digest"] = weights.tokenizer_digest(factors.model)
     about["device"] = devices.name_of(next(lm.parameters()).device.type)
     about["dtype"] = _dtype(lm)
     return lm, tokenizer, about

@@ -33,6 +33,7 @@ MEANINGS = {
     "cluster": "the task's dataset or cluster",
     "mixture": "rows or templates of the tasks tuned on",
     "weights": "the base model's weights",
+    "tokenizer": "the base model's tokenizer",
 }
 NAMED = 5  # tasks named in a message
 UNKNOWN = "?"  # today's digest where it cannot be found out
@@ -73,6 +74,9 @@ class Today:
             "cluster": (record.dataset, record.cluster) != (task.dataset, task.cluster),
             "mixture": self._differs(*self._tuning(record)),
             "weights": self._differs(record.base_digest, self.base(record.factors.model)),
+            "tokenizer": self._differs(
+                record.tokenizer_digest, self.tokenizer(record.factors.model)
+            ),
         }
         return tuple(name for name, differs in found.items() if differs)
 
@@ -100,6 +104,10 @@ class Today:
     def base(self, model: str) -> str:
         """Digest of a base model's weights now."""
         return self._once(("base", model), lambda: weights.fingerprint(model, offline=True))
+
+    def tokenizer(self, model: str) -> str:
+        """Digest of a base model's tokenizer now."""
+        return self._once(("tokenizer", model), lambda: weights.tokenizer_digest(model) or UNKNOWN)
 
     def training(self, record: Record) -> str:
         """Digest of the rows and templates that a cell's tuning and exemplars are drawn from.
@@ -163,7 +171,7 @@ class Today:
             except (LeakageError, ParameterError, TemplateError):
                 self._known[key] = ""  # today there is no such run
             except FlanlibError:
-                if key[0] != "base":
+                if key[0] not in ("base", "tokenizer"):
                     raise
                 self._known[key] = UNKNOWN
         return self._known[key]
