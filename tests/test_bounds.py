@@ -195,7 +195,7 @@ def test_minus_nothing_is_nothing():
         (Factors, {"arm": None}, "arm: None is not base, tuned, finetuned, single-task or"),
         (Recipe, {"dropout": float("nan")}, "dropout: nan is not a number from 0 to below 1"),
         (Scoring, {"shots": 65}, "shots: 65 is not a whole number from 0 to 64"),
-        (Settings, {"profile": "x"}, "profile: 'x' is not micro, gpu or rehearsal"),
+        (Settings, {"profile": "x"}, "profile: 'x' is not micro, small, gpu or rehearsal"),
     ],
 )
 def test_settings_made_in_python_are_refused_in_the_same_words(kind, given, message):

@@ -101,8 +101,8 @@ def test_a_question_that_is_cut_says_so(bench):
 
 
 def test_a_typed_instruction_is_never_cut(bench):
-    with pytest.raises(TemplateError, match=r"instruction alone has 4\d\d tokens.*room for 96"):
-        bench.ask(explore.typed("do this, " * 50, "yes | no"))
+    with pytest.raises(TemplateError, match=r"instruction alone has 9\d\d tokens.*room for 192"):
+        bench.ask(explore.typed("do this, " * 100, "yes | no"))
 
 
 def test_free_text_has_no_options_and_is_escaped(bench):
