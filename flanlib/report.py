@@ -112,9 +112,7 @@ def write(settings: Settings, out: Path | None = None, more: Sequence[str] = ())
     given = batch.given(settings, more)
     study = open_study(**batch.parted(given)[0])
     sections = [
-        s
-        for stem in batch.stems((), settings.collection)
-        if (s := _section(stem, given, out)) is not None
+        s for stem in batch.stems((), settings) if (s := _section(stem, given, out)) is not None
     ]
     if not sections:
         raise MissingResultError(

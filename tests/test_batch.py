@@ -32,14 +32,15 @@ def test_only_what_differs_from_the_defaults_is_given():
 
 def test_figures_that_do_not_fit_the_collection_are_left_out_or_refused():
     stem = "fig13_against_paper"
-    assert stem in batch.stems() and stem in batch.stems(collection="flan")
-    assert stem not in batch.stems(collection="micro")
-    assert batch.stems(["fig13"], "flan") == [stem]
-    for collection in ("micro", "./pets", "elsewhere/flan"):
+    assert stem in batch.stems() and stem in batch.stems((), Settings(profile="small"))
+    assert stem in batch.stems((), Settings(collection="flan"))
+    assert stem not in batch.stems((), Settings()), "the profile's collection counts"
+    assert batch.stems(["fig13"], Settings(profile="gpu")) == [stem]
+    for collection in ("", "micro", "./pets", "elsewhere/flan"):
         with pytest.raises(
             ParameterError, match=r"fig13.*has none of them; take .* gpu, rehearsal"
         ):
-            batch.stems(["fig5", "fig13"], collection)
+            batch.stems(["fig5", "fig13"], Settings(collection=collection))
 
 
 def test_each_notebook_gets_the_parameters_it_has():

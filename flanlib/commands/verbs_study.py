@@ -303,7 +303,7 @@ def run(
     from flanlib.reporting import batch
 
     given = batch.given(settings, set)
-    parameters = batch.for_each(batch.stems(only, settings.collection), given)
+    parameters = batch.for_each(batch.stems(only, settings), given)
     at = out or batch.folder(batch.label(given))
     failed = batch.run(parameters, at)
     done = [stem for stem in parameters if stem not in failed]
@@ -322,7 +322,7 @@ def figures(settings: Settings, *, only: tuple[str, ...] = ()) -> None:
     from flanlib import figures as drawn
     from flanlib.reporting import batch
 
-    for stem in batch.stems(only, settings.collection):
+    for stem in batch.stems(only, settings):
         values = {**drawn.USUAL.get(stem, {}), **batch.own(stem, batch.given(settings))}
         shown = drawn.redraw(stem, drawn.open_for(stem, **values))
         say(f"{stem}: drawn")

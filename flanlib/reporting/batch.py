@@ -15,15 +15,16 @@ from flanlib.progress import say
 USUAL_S = 20.0  # a notebook that computes nothing, before its time is known
 
 
-def stems(only: Sequence[str] = (), collection: str = "") -> list[str]:
+def stems(only: Sequence[str] = (), settings: Settings | None = None) -> list[str]:
     """Notebooks to run: those that compute first, the rest by number.
 
     Parameters
     ----------
     only
         Names or their beginnings (`fig5`); empty means every figure's.
-    collection
-        That they are run for; without names, figures that cannot be drawn for it are left out.
+    settings
+        That they are run with; without names, figures that cannot be drawn for the
+        collection are left out. None leaves out nothing.
 
     Raises
     ------
@@ -38,6 +39,7 @@ def stems(only: Sequence[str] = (), collection: str = "") -> list[str]:
                 f"notebook {naming.shown(name)}: no such name{naming.alternatives(name, known, names)}"
             )
     chosen = [s for s in known if not only or any(_means(name, s) for name in only)]
+    collection = (settings.collection or settings.behind.collection) if settings else ""
     for stem in chosen if only and collection else ():
         figures.require(stem, collection)
     chosen = [s for s in chosen if not collection or figures.applies(s, collection)]

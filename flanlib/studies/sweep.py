@@ -38,7 +38,7 @@ def studies(settings: Settings, only: Sequence[str] = ()) -> list[Study]:
     ParameterError
         If there is no such figure, or none of those computes anything.
     """
-    given, stems = asdict(settings), batch.stems(only, settings.collection)
+    given, stems = asdict(settings), batch.stems(only, settings)
     found = [open_for(stem, **given) for stem in stems if stem in (MAIN, *PLANS)]
     if not found:
         raise ParameterError(
