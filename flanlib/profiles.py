@@ -96,6 +96,11 @@ class Profile:
     results: Path = paths.RESULTS
     note: str = ""
 
+    @property
+    def tracked(self) -> bool:
+        """Whether its records, and the figures drawn of them, belong to the repository."""
+        return self.results == paths.RESULTS
+
 
 MICRO = Recipe(steps=800, examples_per_step=16, max_input_tokens=400, max_target_tokens=48)
 GPU = Recipe(steps=3000, learning_rate=2e-4, dropout=0.05)

@@ -116,7 +116,7 @@ def write(settings: Settings, out: Path | None = None, more: Sequence[str] = ())
     ]
     if not sections:
         raise MissingResultError(
-            f"{paths.FIGURES}: no figure of these settings is drawn;"
+            f"{paths.FIGURES / settings.profile}: no figure of these settings is drawn;"
             " run `flanlib figures`, or `flanlib run` with the same settings"
         )
     sections.sort(key=lambda section: batch.number(section.stem))

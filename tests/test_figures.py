@@ -121,19 +121,31 @@ def test_a_figure_without_words_or_numbers_is_refused(table, tmp_path):
         style.save(fig, "x", table.iloc[:0], "words", tmp_path)
 
 
-def test_only_the_usual_study_writes_to_figures(micro):
-    assert figures.folder("fig5_zero_shot_gains", micro) == paths.FIGURES
+def test_only_a_profiles_own_study_writes_to_figures(micro, tmp_path):
+    tracked, at = paths.FIGURES / "micro", paths.BUILD / "figures"
+    assert figures.folder("fig5_zero_shot_gains", micro) == tracked
     part = study.Study(replace(micro.settings, held_out="nli"))
-    at = paths.BUILD / "figures"
     assert figures.folder("fig5_zero_shot_gains", part) == at / "micro,held_out=nli"
     again = study.Study(replace(micro.settings, recompute="sentiment, nli"))
     assert figures.folder("fig5_zero_shot_gains", again) == at / "micro,recompute=nli+sentiment"
-    for own, place in (({"dataset": "snli"}, paths.FIGURES), ({"dataset": "rte"}, at)):
-        found = figures.folder("fig4_templates", micro, **own)
-        assert found == place or found == place / "micro,dataset=rte"
-    assert figures.folder("fig3_taxonomy", micro) != paths.FIGURES, "its usual one is flan"
-    flan = study.open_study(collection="flan")
-    assert figures.folder("fig3_taxonomy", flan) == paths.FIGURES
+    assert figures.folder("fig4_templates", micro, dataset="snli") == tracked
+    assert figures.folder("fig4_templates", micro, dataset="rte") == at / "micro,dataset=rte"
+    assert figures.folder("fig3_taxonomy", micro) == at / "micro", "its usual one is flan"
+    assert figures.folder("fig3_taxonomy", study.open_study(collection="flan")) == tracked
+    rehearsal = study.open_study(profile="rehearsal", rows=str(tmp_path))
+    assert figures.folder("fig5_zero_shot_gains", rehearsal).parent == at
+
+
+def test_rows_do_not_move_a_figure_but_one_that_shows_them(tmp_path):
+    here, tracked = paths.BUILD / "figures", paths.FIGURES / "small"
+    for rows in ("", str(tmp_path)):
+        small = study.open_study(profile="small", rows=rows)
+        for stem in ("fig3_taxonomy", "fig5_zero_shot_gains", "fig13_against_paper"):
+            assert figures.folder(stem, small) == tracked
+        assert (figures.folder("fig1_pipeline", small) == tracked) is (not rows)
+    assert figures.folder("fig4_templates", small).parent == here
+    other = study.open_study(profile="small", seed=2)
+    assert figures.folder("fig5_zero_shot_gains", other) == here / "small,seed=2"
 
 
 def test_folders_of_figures_tell_apart_whatever_they_are_drawn_from(micro, tmp_path):

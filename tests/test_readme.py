@@ -13,7 +13,7 @@ WITH_INTERVAL = ("gain", "gain over base-no-options", "gain over base-cloze")
 
 
 def _rows():
-    with (FIGURES / "fig5_zero_shot_gains.csv").open(newline="") as file:
+    with (FIGURES / "micro" / "fig5_zero_shot_gains.csv").open(newline="") as file:
         return [row for row in csv.DictReader(file) if not row["dataset"]]
 
 
@@ -51,7 +51,7 @@ def test_every_interval_told_is_one_of_a_tracked_figure(name):
     ]
     known = {(row["value"], row["low"], row["high"]) for row in rows}
     known |= {(-row["value"], -row["high"], -row["low"]) for row in rows}
-    for path in FIGURES.glob("*.csv"):
+    for path in FIGURES.glob("*/*.csv"):
         with path.open(newline="") as file:
             for row in csv.DictReader(file):
                 ends = [row.get(key) for key in ("value", "low", "high")]

@@ -65,7 +65,7 @@ def test_page_is_whole_and_needs_nothing_else(drawn):
     made = report.write(Settings())
     text = made.index.read_text()
     page = Page(text)
-    assert made.figures == (paths.FIGURES,)
+    assert made.figures == (paths.FIGURES / "micro",)
     assert page.open == [] and len(page.images) == len(STEMS)
     assert len(page.ids) == len(set(page.ids)) and set(STEMS) < set(page.ids)
     for address in page.addresses:
@@ -82,7 +82,7 @@ def test_figures_are_told_in_words_and_tables(drawn):
     for stem, image in zip(STEMS, Page(text).images, strict=True):
         alt = figures.module(stem).describe(figures.module(stem).collect(_study(stem)))
         assert " ".join(alt.split())[:60] in " ".join(image["alt"].split())
-        rows = pd.read_csv(paths.FIGURES / f"{stem}.csv")
+        rows = pd.read_csv(paths.FIGURES / "micro" / f"{stem}.csv")
         assert f"{len(rows)} rows" in text
 
 
@@ -102,7 +102,7 @@ def test_notebooks_are_pages_without_addresses_elsewhere(drawn):
 
 
 def test_nothing_drawn_is_missing_not_empty(drawn):
-    for path in paths.FIGURES.iterdir():
+    for path in (paths.FIGURES / "micro").iterdir():
         path.unlink()
     with pytest.raises(MissingResultError, match="flanlib figures"):
         report.write(Settings())
@@ -214,7 +214,7 @@ def test_it_loads_alone_sorts_and_fits(drawn, tmp_path, monkeypatch):
 def test_a_damaged_figure_is_named_and_the_earlier_page_stays(drawn, file, size):
     made = report.write(Settings())
     before = made.index.read_bytes()
-    path = paths.FIGURES / file
+    path = paths.FIGURES / "micro" / file
     path.write_bytes(path.read_bytes()[:size])
     if (file, size) == ("fig3_taxonomy.csv", 100):
         path.write_bytes(b"\xff\xfe")

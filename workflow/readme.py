@@ -4,7 +4,7 @@ import csv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-FIGURE = ROOT / "figures" / "fig5_zero_shot_gains.csv"
+FIGURE = ROOT / "figures" / "micro" / "fig5_zero_shot_gains.csv"
 START, END = "<!-- results:start -->\n", "<!-- results:end -->"
 ARMS = ("chance", "base", "base-no-options", "base-cloze", "tuned")
 NAMES = {

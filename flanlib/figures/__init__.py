@@ -6,7 +6,7 @@ drawn, `draw(table)`, and `describe(table)`, the same in words.
 
 import base64
 import html
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from inspect import signature
 from pathlib import Path
@@ -43,6 +43,7 @@ USUAL: dict[str, dict[str, str]] = {  # settings that differ from the default
     "fig3_taxonomy": {"collection": "flan"},
     "fig13_against_paper": {"profile": "gpu"},
 }
+SHOWING_ROWS = ("fig1_pipeline", "fig4_templates")  # text of examples
 OF_THE_PAPER = ("fig13_against_paper",)  # drawn of the paper's own datasets alone
 
 
@@ -159,9 +160,13 @@ def redraw(stem: str, study: "Study | None" = None, **given: Any) -> Shown:
 
 
 def folder(stem: str, study: "Study", **own: Any) -> Path:
-    """figures/ for a figure as it is by default, else below build/figures/.
+    """figures/<profile>/ for a figure as its profile has it, else below build/figures/.
 
-    The folder's name says all that the figure depends on, so that a rehearsal,
+    As the profile has it: every setting is the profile's own, or the one that
+    `USUAL` names for this figure. Local rows are no other setting, since records
+    say which rows they were made of; a figure that shows rows is another with them.
+    A profile whose records are not tracked has no folder there. The name below
+    build/figures/ says all that the figure depends on, so that a rehearsal,
     another collection or model, a part of the study, or a recomputation never
     takes the place of another figure.
 
@@ -176,7 +181,10 @@ def folder(stem: str, study: "Study", **own: Any) -> Path:
     """
     plain = signature(module(stem).collect).parameters
     more = {k: v for k, v in own.items() if k not in plain or v != plain[k].default}
-    name = profiles.label(study.settings, **more)
-    if name == profiles.label(profiles.settings(**USUAL.get(stem, {}))):
-        return paths.FIGURES
-    return paths.BUILD / "figures" / name
+    settings = study.settings
+    if settings.behind.tracked:
+        usual = profiles.settings(**{**USUAL.get(stem, {}), "profile": settings.profile})
+        same = settings if stem in SHOWING_ROWS else replace(settings, rows="")
+        if profiles.label(same, **more) == profiles.label(usual):
+            return paths.FIGURES / settings.profile
+    return paths.BUILD / "figures" / profiles.label(settings, **more)
