@@ -59,12 +59,14 @@ lint: $(STAMP)
 study: $(STAMP)
 	@for seed in $(SEEDS); do $(BIN)/flanlib run --profile micro --seed $$seed; done
 	@$(BIN)/flanlib figures --profile micro
+	@$(BIN)/flanlib report --documents
 	@$(BIN)/flanlib report --profile micro
 
 # Stopped at any time, it goes on where it stopped: tuning after its last checkpoint, scoring after its last task.
 small: $(STAMP)
 	@$(BIN)/flanlib fetch --model smollm2-135m-instruct
 	@for seed in $(SEEDS); do $(BIN)/flanlib run --profile small --rows $(ROWS) --seed $$seed --only fig5; done
+	@$(BIN)/flanlib report --documents
 
 # The tests against lm-evaluation-harness and TRL, in an environment that adds them to this one;
 # the benchmarks run there too.

@@ -17,7 +17,7 @@ from flanlib import naming, paths
 from flanlib.commands import arguments
 from flanlib.errors import FlanlibError, MissingResultError, ParameterError
 
-MODULES = ("verbs", "verbs_study", "verbs_sweep")  # below commands/
+MODULES = ("verbs", "verbs_study", "verbs_pages", "verbs_sweep")  # below commands/
 ORDER = (
     *("doctor", "list", "fetch", "render", "mix", "export", "audit"),
     *("pretrain", "tune", "score", "run", "figures", "report"),

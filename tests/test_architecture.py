@@ -42,13 +42,13 @@ studies.arms studies.runs study studies.axes
 figures.style figures.boxes figures.* figures
 notebook reporting.batch
 workbench.answers workbench.explore workbench.widgets
-reporting.glossary reporting.reference reporting.costs report
+reporting.glossary reporting.reference reporting.costs reporting.values reporting.main_result reporting.blocks report
 studies.sweep
-commands.arguments commands.doctor commands.verbs commands.verbs_study commands.verbs_sweep cli __main__
+commands.arguments commands.doctor commands.verbs commands.verbs_study commands.verbs_pages commands.verbs_sweep cli __main__
 """.split()
 
 TORCH_FREE = """
-commands.arguments cli commands.verbs commands.verbs_study commands.verbs_sweep commands.doctor
+commands.arguments cli commands.verbs commands.verbs_study commands.verbs_pages commands.verbs_sweep commands.doctor
 reporting.batch notebook figures study studies.axes studies.runs results studies.estimates
 studies.ledger studies.validity weights prompts.rendering mixture report studies.sweep prompts.export prompts.exemplars
 scoring.sheets rows.hub

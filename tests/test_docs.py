@@ -52,7 +52,7 @@ def test_make_targets_exist():
 
 
 def test_links_lead_somewhere():
-    for path in (*ROOT.glob("*.md"), *ROOT.glob("data/**/*.md")):
+    for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("data/**/*.md")):
         for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", path.read_text()):
             if not target.startswith("figures/") or paths.RESULTS.is_dir():
                 assert (path.parent / target).exists(), f"{path.name}: {target}"

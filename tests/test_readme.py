@@ -1,65 +1,171 @@
-"""The README's numbers are those of the tracked figure."""
+"""No document has a number of its own: every interval comes from records."""
 
-import csv
 import json
 import re
 
 import pytest
 
-from flanlib.paths import BENCHMARKS, FIGURES, ROOT
-from flanlib.studies.estimates import ALL
+from flanlib import cli, paths
+from flanlib.errors import DataError, MissingResultError
+from flanlib.reporting import blocks, main_result, values
+from flanlib.reporting.values import Tables, Value
 
-WITH_INTERVAL = ("gain", "gain over base-no-options", "gain over base-cloze")
-
-
-def _rows():
-    with (FIGURES / "micro" / "fig5_zero_shot_gains.csv").open(newline="") as file:
-        return [row for row in csv.DictReader(file) if not row["dataset"]]
-
-
-def _shown(row) -> str:
-    if row["arm"] in WITH_INTERVAL:
-        value, low, high = (f"{float(row[k]):+.1f}" for k in ("value", "low", "high"))
-        return f"{value} [{low}, {high}]"
-    return f" {float(row['value']):.1f} "
+ROOT = paths.ROOT
+NUMBER = r"[+\-−]?\d+(?:\.\d+)?"
+INTERVAL = re.compile(rf"[\[［]\s*{NUMBER}\s*[,，、–]\s*{NUMBER}\s*[\]］]")
+PROSE = [*ROOT.glob("README*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("notebooks/*.ipynb")]
+HEAD = "group,arm,x,cluster,dataset,value,low,high,n,seeds,source\n"
+COLUMNS = ("gain", "gain over base-no-options", "gain over base-cloze", "gain over base-chat")
 
 
-@pytest.mark.parametrize("arm", ["base", "base-no-options", "base-cloze", "tuned", "gain"])
-def test_every_cluster_mean_is_in_the_table(arm):
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    part = text.split("<!-- results:start -->")[1].split("<!-- results:end -->")[0]
-    table = [line for line in part.splitlines() if line.startswith("| ") and "[" in line]
-    found = [row for row in _rows() if row["arm"] == arm]
-    assert len(found) == len(table) == 11
-    for row, line in zip(found, table, strict=True):
-        assert _shown(row) in line
+def outside(text):
+    """Intervals that stand in no block."""
+    return INTERVAL.findall(blocks.BLOCK.sub("", text))
 
 
-def test_the_mean_gain_over_every_base_is_told():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    mean = [r for r in _rows() if r["cluster"] == ALL and r["arm"] in WITH_INTERVAL]
-    assert len(mean) == 3
-    assert all(_shown(row) in text for row in mean)
+@pytest.mark.parametrize("path", PROSE, ids=lambda path: path.name)
+def test_no_interval_is_typed(path):
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".ipynb":
+        text = "\n".join("".join(cell["source"]) for cell in json.loads(text)["cells"])
+    assert outside(text) == []
 
 
-@pytest.mark.parametrize("name", ["README.md", "README.zh-CN.md"])
-def test_every_interval_told_is_one_of_a_tracked_figure(name):
-    """Or of a remedy: a value with its interval, of either sign (a loss is told as a loss)."""
-    remedies = json.loads((BENCHMARKS / "remedies.json").read_text(encoding="utf-8"))["remedies"]
-    rows = [
-        row for r in remedies.values() for arms in r["scores"].values() for row in arms.values()
-    ]
-    known = {(row["value"], row["low"], row["high"]) for row in rows}
-    known |= {(-row["value"], -row["high"], -row["low"]) for row in rows}
-    for path in FIGURES.glob("*/*.csv"):
-        with path.open(newline="") as file:
-            for row in csv.DictReader(file):
-                ends = [row.get(key) for key in ("value", "low", "high")]
-                if all(ends):
-                    value, low, high = (round(float(end), 1) for end in ends)
-                    known |= {(value, low, high), (-value, -high, -low)}
-    text = (ROOT / name).read_text(encoding="utf-8").replace("−", "-")
-    number = r"([+-]?\d+\.\d)"
-    told = re.findall(rf"{number}\*{{0,2}}\s+\[{number}, {number}\]", text)
-    assert len(told) >= 10
-    assert [one for one in told if tuple(map(float, one)) not in known] == []
+def test_the_template_of_blocks_types_no_interval():
+    text = (blocks.PAGES / blocks.TEMPLATE).read_text(encoding="utf-8")
+    assert INTERVAL.findall(re.sub(r"\{#.*?#\}", "", text, flags=re.S)) == []
+
+
+def test_a_typed_interval_is_found():
+    typed = "gains +1.0 [+0.5, +1.5] points, 3 [−1, 2]"
+    block = "<!-- results:start a -->\n4.0 [3.0, 5.0]\n<!-- results:end -->\n"
+    assert len(outside(typed + block)) == 2 and outside(block) == []
+
+
+@pytest.mark.parametrize("name", blocks.DOCUMENTS)
+def test_blocks_are_what_records_give(name):
+    text = (ROOT / name).read_text(encoding="utf-8")
+    assert blocks.BLOCK.search(text)
+    assert blocks.filled(text, name) == text, "run `flanlib report --documents`"
+
+
+def test_the_readme_is_short():
+    for name in ("README.md", "README.zh-CN.md"):
+        assert len((ROOT / name).read_text(encoding="utf-8").splitlines()) <= 130
+
+
+def row(arm, cluster, value, *, dataset="", x="", seeds=3, ends=1.0):
+    return (
+        f",{arm},{x},{cluster},{dataset},{value},{value - ends},{value + ends},90,{seeds},recorded"
+    )
+
+
+@pytest.fixture
+def figures(tmp_path, monkeypatch):
+    """Figure folders in which a test may write; micro's are the tracked ones."""
+    folder = tmp_path / "figures"
+    folder.mkdir()
+    (folder / "micro").symlink_to(paths.FIGURES / "micro")
+    monkeypatch.setattr(paths, "FIGURES", folder)
+    return folder
+
+
+def small(folder, clusters, seeds, gain=-2.0):
+    """A main result of some clusters, as `small` would have it."""
+    lines = []
+    for cluster in (*clusters, *(["all"] if len(clusters) > 1 else [])):
+        lines.append(row("chance", cluster, 40.0, seeds=0))
+        for n, (arm, over) in enumerate(zip(main_result.CONTROLS, COLUMNS, strict=True)):
+            lines += [row(arm, cluster, 50.0 + n, seeds=0)]
+            lines += [row(over, cluster, gain - n, seeds=seeds)]
+        lines.append(row("tuned", cluster, 50.0 + gain, seeds=seeds))
+        lines.append(row("gain", cluster, gain, dataset=f"{cluster}_a", seeds=seeds))
+    (folder / "small").mkdir()
+    (folder / "small" / f"{main_result.MAIN}.csv").write_text(HEAD + "\n".join(lines) + "\n")
+
+
+def block(name):
+    return blocks.filled(f"<!-- results:start {name} -->\n<!-- results:end -->\n", "x")
+
+
+@pytest.mark.parametrize("name", ["answers", "page", "answers_zh", "results_zh"])
+def test_what_is_not_on_record_is_said_and_not_shown(figures, name):
+    text = block(name)
+    assert "figures/small" not in text
+    if name != "results_zh":
+        assert "on record yet" in text or "尚无记录" in text
+
+
+def test_a_part_of_the_main_result_says_that_it_is_one(figures):
+    small(figures, ["nli", "commonsense", "closed_book_qa"], seeds=1)
+    text = block("answers")
+    assert "one tuning seed, 3 of 10 clusters (group 1 of 3) so far" in text
+    assert "| **−2.0 [−3.0, −1.0]** | **+" in text and "−5.0 [−6.0, −4.0]" in text
+    assert "figures/small/fig5_zero_shot_gains.svg" in text and "not on record" not in text
+    assert "costs 2.0 [1.0, 3.0] points" in text and "here the mean falls, with a part" in text
+    assert "its own chat template" in text, "the control that gains least"
+    assert "1 个微调种子，10 个任务簇中的 3 个（3 组中的第 1 组），尚未完成" in block("answers_zh")
+    assert "**mean of three**" in block("page") and "3 个簇的平均" in block("results_zh")
+
+
+def test_one_cluster_stands_for_itself(figures):
+    small(figures, ["sentiment"], seeds=2, gain=5.0)
+    text = block("answers")
+    assert "two tuning seeds, 1 of 10 clusters (group 3 of 3) so far" in text
+    assert "on one cluster never tuned on, tuning adds 5.0 [4.0, 6.0] points" in text
+    assert "**mean of" not in block("page").split("## A small")[0]
+
+
+def test_the_whole_main_result_is_no_part(figures):
+    small(figures, list(main_result.main_result("small").titles), seeds=3, gain=0.5)
+    text = block("answers")
+    assert "three tuning seeds, 10 of 10 clusters |" in text and "so far" not in text
+    assert "changes the score by +0.5 [−0.5, +1.5] points" in text and "undecided." in text
+
+
+def test_a_number_that_is_not_there_is_an_error(figures):
+    micro = Tables("micro")
+    with pytest.raises(MissingResultError, match=r"fig8.*no value with arm 'turned'"):
+        micro("fig8", "turned")
+    with pytest.raises(MissingResultError, match="0 tables begin with fig99_"):
+        micro("fig99", "gain")
+    with pytest.raises(MissingResultError, match="not on record"):
+        main_result.main_result("small").gain("nli")
+    with pytest.raises(MissingResultError, match="nothing is called 'no such'"):
+        values.remedy("no such", "all", "remedy")
+    (figures / "small").mkdir()
+    path = figures / "small" / "fig8_x.csv"
+    path.write_text(HEAD + (row("gain", "all", 1.0) + "\n") * 2)
+    with pytest.raises(DataError, match="2 values with arm 'gain'"):
+        Tables("small")("fig8", "gain")
+    path.write_text("arm,x\n")
+    with pytest.raises(DataError, match="has no column cluster"):
+        Tables("small")("fig8", "gain")
+
+
+def test_numbers_are_picked_by_name_and_rounded_once(figures):
+    (figures / "small").mkdir()
+    (figures / "small" / "fig8_x.csv").write_text(HEAD + row("gain", "nli", -2.25, ends=0.5) + "\n")
+    found = Tables("small")("fig8", "gain", cluster="nli")
+    assert found == Value(value=-2.25, low=-2.75, high=-1.75, n=90, seeds=3)
+    assert (found.side, found.turned.side) == ("lower", "higher")
+    assert values.plain(found.turned) == "2.2 [1.8, 2.8]" and blocks.bare(found) == "−2.2"
+
+
+def test_marks_without_counterpart_and_unknown_blocks_are_named():
+    with pytest.raises(DataError, match="a mark has no counterpart"):
+        blocks.filled("<!-- results:start answers -->\ntext\n", "x.md")
+    with pytest.raises(DataError, match=r"no block 'anwsers' \(did you mean 'answers'"):
+        blocks.filled("<!-- results:start anwsers -->\n<!-- results:end -->\n", "x.md")
+
+
+def test_the_command_writes_documents(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(paths, "ROOT", tmp_path)
+    (tmp_path / "docs").mkdir()
+    for name in blocks.DOCUMENTS:
+        (tmp_path / name).write_text("# A\n<!-- results:start answers -->\n<!-- results:end -->\n")
+    assert cli.main(["report", "--documents"]) == 0
+    assert capsys.readouterr().out.count("\n") == len(blocks.DOCUMENTS)
+    assert "| measured |" in (tmp_path / "README.md").read_text()
+    assert cli.main(["report", "--documents"]) == 0
+    assert capsys.readouterr().out == ""

@@ -1,0 +1,88 @@
+"""Verbs about pages: notebooks, figures, the report and the documents' numbers."""
+
+from pathlib import Path
+
+from flanlib.commands.verbs import show
+from flanlib.profiles import Settings
+from flanlib.progress import say
+
+
+def run(
+    settings: Settings,
+    *,
+    only: tuple[str, ...] = (),
+    set: tuple[str, ...] = (),
+    out: Path | None = None,
+) -> int:
+    """Run the notebooks of a profile; what is on record is not computed again.
+
+    Parameters
+    ----------
+    only
+        Notebooks, by name or its beginning, such as fig5.
+    set
+        Parameters that single notebooks have, such as cluster=nli.
+    out
+        Folder for executed notebooks; without it, one below build/notebooks/
+        that is named by the settings.
+    """
+    from flanlib.reporting import batch
+
+    given = batch.given(settings, set)
+    parameters = batch.for_each(batch.stems(only, settings), given)
+    at = out or batch.folder(batch.label(given))
+    failed = batch.run(parameters, at)
+    done = [stem for stem in parameters if stem not in failed]
+    show({"notebooks": str(at), "done": done, "failed": failed})
+    return 1 if failed else 0
+
+
+def figures(settings: Settings, *, only: tuple[str, ...] = ()) -> None:
+    """Draw figures again from records, without a model.
+
+    Parameters
+    ----------
+    only
+        Figures, by name or its beginning, such as fig5.
+    """
+    from flanlib import figures as drawn
+    from flanlib.reporting import batch
+
+    for stem in batch.stems(only, settings):
+        values = {**drawn.USUAL.get(stem, {}), **batch.own(stem, batch.given(settings))}
+        shown = drawn.redraw(stem, drawn.open_for(stem, **values))
+        say(f"{stem}: drawn")
+        for path in shown.files.values():
+            print(path)
+
+
+def report(
+    settings: Settings,
+    *,
+    set: tuple[str, ...] = (),
+    out: Path | None = None,
+    documents: bool = False,
+) -> int:
+    """Write the report as one HTML page; status 1 if recomputed values differ.
+
+    Parameters
+    ----------
+    set
+        Parameters that single notebooks were run with, such as cluster=nli.
+    out
+        Folder for index.html; without it, build/report.
+    documents
+        Write the numbers of README and docs/results.md from the tracked
+        figures instead, and print which files changed.
+    """
+    if documents:
+        from flanlib.reporting import blocks
+
+        print("".join(f"{path}\n" for path in blocks.write()), end="")
+        return 0
+    from flanlib import report
+
+    made = report.write(settings, out, set)
+    lines = [made.comparison(), *(f"figures: {folder}" for folder in made.figures)]
+    print("\n".join([*lines, f"report: {made.index}"]))
+    return 0 if made.agrees else 1

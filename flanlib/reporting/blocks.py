@@ -1,0 +1,158 @@
+"""Documents whose numbers come from records: README, docs/results.md.
+
+Words stand in `flanlib/pages/results.md`, one macro for each block; numbers
+are picked by name from tracked figures. A document holds a block between two
+marks, `<!-- results:start NAME -->` and `<!-- results:end -->`.
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from flanlib import naming, paths, storage
+from flanlib.errors import DataError
+from flanlib.reporting import values
+from flanlib.reporting.main_result import main_result
+
+TEMPLATE = "results.md"
+DOCUMENTS = ("README.md", "README.zh-CN.md", "docs/results.md")
+BLOCK = re.compile(r"(<!-- results:start (\w+) -->\n)(.*?)(<!-- results:end -->)", re.S)
+MARK = re.compile(r"<!-- results:(start|end)")
+PAGES = paths.PACKAGE / "pages"
+
+
+def write(documents: Sequence[str] = DOCUMENTS) -> list[Path]:
+    """Write the blocks of documents again; the ones that changed.
+
+    Parameters
+    ----------
+    documents
+        Paths below the repository's root.
+    """
+    changed = []
+    for path in (paths.ROOT / name for name in documents):
+        text = path.read_text(encoding="utf-8")
+        if (new := filled(text, path.name)) != text:
+            storage.write(path, new)
+            changed.append(path)
+    return changed
+
+
+def filled(text: str, name: str) -> str:
+    """A document with each of its blocks as records have it today.
+
+    Parameters
+    ----------
+    text
+        Of the document.
+    name
+        What it is called in messages.
+
+    Raises
+    ------
+    DataError
+        If a mark has no counterpart, or no macro has a block's name.
+    """
+    if len(MARK.findall(text)) != 2 * len(BLOCK.findall(text)):
+        raise DataError(
+            f"{name}: a mark has no counterpart; a block begins with <!-- results:start NAME -->"
+            " and ends with <!-- results:end -->"
+        )
+    words = _words()
+
+    def fill(found: re.Match[str]) -> str:
+        block = found[2]
+        known = [key for key, macro in vars(words).items() if callable(macro) and key[0] != "_"]
+        if block not in known:
+            raise DataError(
+                f"{name}: no block {naming.shown(block)}{naming.alternatives(block, known)}"
+            )
+        return f"{found[1]}{tidy(str(getattr(words, block)()))}{found[4]}"
+
+    return BLOCK.sub(fill, text)
+
+
+def tidy(text: str) -> str:
+    """Text without spaces at the ends of lines, and with one line break at its end.
+
+    Parameters
+    ----------
+    text
+        As a macro gives it.
+
+    Examples
+    --------
+    >>> tidy("\\n\\na  \\n\\n\\n\\nb\\n\\n")
+    'a\\n\\nb\\n'
+    """
+    lines = "\n".join(line.rstrip() for line in text.splitlines())
+    return re.sub(r"\n{3,}", "\n\n", lines).strip("\n") + "\n"
+
+
+def _words() -> Any:
+    """The macros of the template, with what they pick numbers by."""
+    import jinja2
+
+    made = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(PAGES),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {"plain": values.plain, "signed": values.signed, "bare": bare, "less": less}
+    made.globals |= {
+        "micro": values.Tables("micro"),
+        "small": values.Tables("small"),
+        "real": main_result("small"),
+        "world": main_result("micro"),
+        "remedy": values.remedy,
+        "word": word,
+    }
+    return made.get_template(TEMPLATE).module
+
+
+def bare(found: values.Value, form: str = ".1f") -> str:
+    """A value without its interval.
+
+    Parameters
+    ----------
+    found
+        From `values.pick`.
+    form
+        A format; `+.1f` for a difference.
+
+    Examples
+    --------
+    >>> bare(values.Value(value=-7.34), "+.1f")
+    '−7.3'
+    """
+    return format(found.value, form).replace("-", "−")
+
+
+def less(new: values.Value, old: values.Value) -> str:
+    """The difference of two values that have no interval, such as published ones.
+
+    Parameters
+    ----------
+    new, old
+        From `values.pick`.
+
+    Examples
+    --------
+    >>> less(values.Value(value=78.1), values.Value(value=63.8))
+    '+14.3'
+    """
+    return bare(values.Value(value=new.value - old.value), "+.1f")
+
+
+def word(n: int) -> str:
+    """A small number as a word.
+
+    Examples
+    --------
+    >>> word(3), word(35)
+    ('three', '35')
+    """
+    small = "no one two three four five six seven eight nine ten".split()
+    return small[n] if n < len(small) else str(n)

@@ -1,0 +1,162 @@
+"""The main result of a study, as far as it is on record: figure 5 in numbers."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from flanlib import catalogue, profiles
+from flanlib.errors import MissingResultError
+from flanlib.reporting.values import Tables, Value, pick, read
+from flanlib.studies.estimates import ALL
+
+MAIN = "fig5_zero_shot_gains"
+CONTROLS = ("base", "base-no-options", "base-cloze", "base-chat")
+WHOLE_SEEDS = 3  # tuning seeds of a main result that is not a part
+
+
+def main_result(profile: str) -> "MainResult":
+    """The main result of a profile, as far as it is on record.
+
+    Parameters
+    ----------
+    profile
+        Such as `small`.
+    """
+    path = Tables(profile).folder / f"{MAIN}.csv"
+    return MainResult(profile, read(path) if path.is_file() else None)
+
+
+@dataclass(frozen=True)
+class MainResult:
+    """Figure 5 of one profile: each cluster held out, tuned model against its controls.
+
+    Attributes
+    ----------
+    profile
+        Such as `small`.
+    table
+        Its CSV as text; None if nothing is on record.
+    """
+
+    profile: str
+    table: pd.DataFrame | None
+
+    @property
+    def there(self) -> bool:
+        """Whether any of it is on record."""
+        return self.table is not None
+
+    @property
+    def titles(self) -> dict[str, str]:
+        """Cluster that can be held out -> its title, in the collection's order."""
+        known = catalogue.load(profiles.PROFILES[self.profile].collection).clusters
+        return {key: cluster.title for key, cluster in known.items() if cluster.evaluable}
+
+    @property
+    def clusters(self) -> list[str]:
+        """Clusters of which a gain is on record, in the collection's order."""
+        if self.table is None:
+            return []
+        mine = self.table[(self.table["arm"] == "gain") & (self.table["dataset"] == "")]
+        return [key for key in self.titles if key in set(mine["cluster"])]
+
+    @property
+    def whole(self) -> bool:
+        """Whether every cluster is on record, with all seeds."""
+        return len(self.clusters) == len(self.titles) and self.seeds >= WHOLE_SEEDS
+
+    @property
+    def seeds(self) -> int:
+        """Tuning seeds behind each cluster; the fewest."""
+        return min((self.gain(cluster).seeds for cluster in self.clusters), default=0)
+
+    @property
+    def groups(self) -> list[int]:
+        """Numbers, from 1, of the groups held out together of which a cluster is on record."""
+        known = profiles.PROFILES[self.profile].together
+        return [n for n, group in enumerate(known, 1) if set(group) & set(self.clusters)]
+
+    @property
+    def n_groups(self) -> int:
+        """How many groups there are; 0 where each cluster is held out alone."""
+        profile = profiles.PROFILES[self.profile]
+        return len(profile.together) if profile.by_group else 0
+
+    @property
+    def n_datasets(self) -> int:
+        """Datasets scored."""
+        if self.table is None:
+            return 0
+        return self.table.loc[self.table["arm"] == "gain", "dataset"].replace("", pd.NA).nunique()
+
+    @property
+    def mean(self) -> str:
+        """The cluster that stands for all of it: `all`, or the only one."""
+        return ALL if len(self.clusters) > 1 else self.clusters[0]
+
+    @property
+    def controls(self) -> list[str]:
+        """Ways of asking the untuned model that every cluster has."""
+        return [arm for arm in CONTROLS if self.has(arm, self.mean)]
+
+    @property
+    def best(self) -> str:
+        """The control that the tuned model gains least over, on the mean."""
+        return min(self.controls, key=lambda arm: self.gain(self.mean, arm).value)
+
+    def has(self, arm: str, cluster: str) -> bool:
+        """Whether a cluster was asked in some way.
+
+        Parameters
+        ----------
+        arm
+            Such as `base-cloze`.
+        cluster
+            Its key, or `all`.
+        """
+        try:
+            self.score(cluster, arm)
+        except MissingResultError:
+            return False
+        return True
+
+    def score(self, cluster: str, arm: str) -> Value:
+        """Mean score of a cluster, in percent.
+
+        Parameters
+        ----------
+        cluster
+            Its key, or `all`.
+        arm
+            `chance`, one of `CONTROLS`, or `tuned`.
+        """
+        if self.table is None:
+            raise MissingResultError(f"figures/{self.profile}/{MAIN}.csv: not on record")
+        return pick(self.table, f"figures/{self.profile}/{MAIN}.csv", arm=arm, cluster=cluster)
+
+    def gain(self, cluster: str, over: str = "base") -> Value:
+        """What tuning adds on a cluster, in percentage points.
+
+        Parameters
+        ----------
+        cluster
+            Its key, or `all`.
+        over
+            The control that is taken away.
+        """
+        return self.score(cluster, "gain" if over == "base" else f"gain over {over}")
+
+    def sides(self, over: str = "base") -> Mapping[str, Sequence[str]]:
+        """`higher`, `lower`, `undecided` -> the clusters whose gain is so.
+
+        Parameters
+        ----------
+        over
+            The control that is taken away; a cluster that lacks it is in no list.
+        """
+        found: dict[str, list[str]] = {"higher": [], "lower": [], "undecided": []}
+        for cluster in self.clusters:
+            if self.has(over, cluster):
+                found[self.gain(cluster, over).side].append(cluster)
+        return found

@@ -1,0 +1,252 @@
+"""Numbers of tracked figures, picked by what they are of.
+
+A number that a document tells has one path: record, figure's CSV, `pick`,
+page. A number that is not there is an error, as is a choice of several.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from flanlib import naming, paths, storage
+from flanlib.errors import DataError, MissingResultError
+from flanlib.studies.estimates import ALL
+
+KEYS = ("arm", "x", "cluster", "dataset", "group")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Value:
+    """One number of a table, in percent or percentage points.
+
+    Attributes
+    ----------
+    low, high
+        Ends of the 95 % interval; NaN where there is none.
+    n
+        Examples behind it.
+    seeds
+        Tuning seeds behind it; 0 where nothing was tuned.
+    """
+
+    value: float
+    low: float = float("nan")
+    high: float = float("nan")
+    n: int = 0
+    seeds: int = 0
+
+    @property
+    def side(self) -> str:
+        """Where the interval of a difference lies: `higher`, `lower` or `undecided`."""
+        if self.low > 0:
+            return "higher"
+        return "lower" if self.high < 0 else "undecided"
+
+    @property
+    def turned(self) -> "Value":
+        """The difference taken the other way round, such as a loss."""
+        return Value(value=-self.value, low=-self.high, high=-self.low, n=self.n, seeds=self.seeds)
+
+
+def plain(found: Value, digits: int = 1) -> str:
+    """A value with its interval.
+
+    Parameters
+    ----------
+    found
+        From `pick`.
+    digits
+        Behind the point.
+
+    Examples
+    --------
+    >>> plain(Value(value=63.61, low=61.58, high=65.62)), plain(Value(value=44.0))
+    ('63.6 [61.6, 65.6]', '44.0')
+    """
+    return _told(found, f".{digits}f")
+
+
+def signed(found: Value, digits: int = 1) -> str:
+    """A difference with its interval; a minus is a minus sign.
+
+    Parameters
+    ----------
+    found
+        From `pick`.
+    digits
+        Behind the point.
+
+    Examples
+    --------
+    >>> signed(Value(value=-7.3, low=-10.7, high=-3.5))
+    '−7.3 [−10.7, −3.5]'
+    """
+    return _told(found, f"+.{digits}f")
+
+
+def _told(found: Value, form: str) -> str:
+    ends = f" [{found.low:{form}}, {found.high:{form}}]" if found.low == found.low else ""
+    return f"{found.value:{form}}{ends}".replace("-", "−")
+
+
+def pick(table: pd.DataFrame, where: str, **wanted: str) -> Value:
+    """The one row of a figure's table that has some names.
+
+    Parameters
+    ----------
+    table
+        A figure's CSV, as text.
+    where
+        What the table is called in messages.
+    wanted
+        Values of the columns arm, x, cluster, dataset and group; a column left out
+        is empty, and cluster the mean over clusters.
+
+    Raises
+    ------
+    MissingResultError
+        If no row has these names.
+    DataError
+        If several have.
+    """
+    names = {**dict.fromkeys(KEYS, ""), "cluster": ALL, **wanted}
+    rows = table[(table[list(names)] == list(names.values())).all(axis=1) & (table["value"] != "")]
+    told = ", ".join(f"{key} {value!r}" for key, value in names.items() if value)
+    if rows.empty:
+        arms = list(dict.fromkeys(table["arm"]))
+        raise MissingResultError(
+            f"{where}: no value with {told}; arm {naming.shown(names['arm'])}"
+            f"{naming.alternatives(names['arm'], arms)}; draw the figure again with `flanlib"
+            " figures`, or mend the document's template"
+        )
+    if len(rows) > 1:
+        raise DataError(f"{where}: {len(rows)} values with {told}; draw the figure again")
+    row = rows.iloc[0]
+    value, low, high = (float(row[key] or "nan") for key in ("value", "low", "high"))
+    n, seeds = (int(float(row[key] or 0)) for key in ("n", "seeds"))
+    return Value(value=value, low=low, high=high, n=n, seeds=seeds)
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The tracked tables of one profile's figures.
+
+    Attributes
+    ----------
+    profile
+        Such as `micro`; its tables lie in figures/<profile>/.
+    """
+
+    profile: str
+
+    @property
+    def folder(self) -> Path:
+        """Where they lie."""
+        return paths.FIGURES / self.profile
+
+    def __call__(self, figure: str, arm: str, **wanted: str) -> Value:
+        """The value of a figure, such as `fig8`; see `pick`.
+
+        Parameters
+        ----------
+        figure
+            The beginning of its name.
+        arm
+            As its table has it.
+        wanted
+            What else the row has.
+        """
+        path = self.path(figure)
+        return pick(read(path), f"figures/{self.profile}/{path.name}", arm=arm, **wanted)
+
+    def path(self, figure: str) -> Path:
+        """The CSV of a figure; `MissingResultError` if it is not there.
+
+        Parameters
+        ----------
+        figure
+            The beginning of its name, such as `fig8`.
+        """
+        found = sorted(self.folder.glob(f"{figure}_*.csv"))
+        if len(found) != 1:
+            raise MissingResultError(
+                f"figures/{self.profile}: {len(found)} tables begin with {figure}_, one is needed;"
+                f" draw it with `flanlib figures --profile {self.profile} --only {figure}`"
+            )
+        return found[0]
+
+    def has(self, figure: str) -> bool:
+        """Whether a figure is on record.
+
+        Parameters
+        ----------
+        figure
+            The beginning of its name, such as `fig8`.
+        """
+        return any(self.folder.glob(f"{figure}_*.csv"))
+
+
+@cache
+def _table(path: Path, changed: int) -> pd.DataFrame:
+    del changed  # a part of the key: a file drawn again is read again
+    return pd.read_csv(path, dtype=str, keep_default_na=False)
+
+
+def read(path: Path) -> pd.DataFrame:
+    """A figure's CSV as text.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Raises
+    ------
+    DataError
+        If it is no table of a figure.
+    """
+    try:
+        table = _table(path, path.stat().st_mtime_ns)
+    except (OSError, ValueError) as error:  # pandas' errors are ValueErrors
+        why = getattr(error, "strerror", None) or " ".join(str(error).split())[:100]
+        raise DataError(f"{path}: cannot be read ({why}); draw it with `flanlib figures`") from None
+    if missing := [k for k in (*KEYS, "value", "low", "high", "n", "seeds") if k not in table]:
+        raise DataError(f"{path}: has no column {missing[0]}; draw it with `flanlib figures`")
+    return table
+
+
+def remedy(name: str, cluster: str, arm: str) -> Value:
+    """A value of `data/benchmarks/remedies.json`.
+
+    Parameters
+    ----------
+    name
+        What was changed, such as `writing alone`.
+    cluster
+        Its key, or `all`.
+    arm
+        Such as `remedy - usual`.
+
+    Raises
+    ------
+    MissingResultError
+        If it is not there.
+    """
+    path = paths.BENCHMARKS / "remedies.json"
+    content: Any = storage.read_json(path, "restore it with git")
+    try:
+        row = content["remedies"][name]["scores"][cluster][arm]
+    except KeyError as error:
+        raise MissingResultError(
+            f"{path.name}: {name}, {cluster}, {arm}: nothing is called {error}; mend the template"
+        ) from None
+    return Value(
+        value=row["value"],
+        low=row["low"],
+        high=row["high"],
+        n=row["n"],
+        seeds=content["remedies"][name]["seeds"],
+    )
