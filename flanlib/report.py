@@ -7,7 +7,8 @@ beside it.
 
 import base64
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from html import unescape
@@ -48,6 +49,8 @@ class Section:
         What the figure's settings have to say.
     folder
         Where the figure's files are.
+    sheets
+        Image and words of each further sheet.
     """
 
     stem: str
@@ -59,6 +62,7 @@ class Section:
     about: str
     page: str
     folder: Path
+    sheets: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,36 +195,63 @@ def _section(stem: str, given: dict[str, Any], out: Path) -> Section | None:
     if stem not in figures.WITHOUT_RECORDS:
         known = results.load(study.at)
         validity.refuse_stale(study.cells(), known, study.today, study.command)
-    text, table = _drawn(svg)
+    text, table = _drawn(svg), _rows(svg)
+    further = [at / f"{stem}_{name}.svg" for name in figures.sheets_of(stem)]
     words = (figures.module(stem).__doc__ or "").strip().split("\n\n", 1)
-    alt = re.search(r"<desc[^>]*>(.*?)</desc>", text, re.S)
     return Section(
         stem=stem,
         title=words[0].rstrip("."),
         caption=" ".join(words[1].split()) if len(words) > 1 else "",
-        image="data:image/svg+xml;base64," + base64.b64encode(text.encode()).decode(),
-        alt=unescape(alt[1]) if alt else "",
+        image=_image(text),
+        alt=_words(text),
         table=table,
         about=_about(study),
         page=_page(stem, batch.label(given), out),
         folder=at,
+        sheets=tuple(
+            (_image(one), _words(one))
+            for one in (_drawn(path, stem) for path in further if path.is_file())
+        ),
     )
 
 
-def _drawn(svg: Path) -> tuple[str, pd.DataFrame]:
-    """A figure as SVG, and the table beside it."""
-    path = svg
-    try:
+def _image(svg: str) -> str:
+    """An SVG as a data address."""
+    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
+
+
+def _words(svg: str) -> str:
+    """What an SVG says of itself."""
+    found = re.search(r"<desc[^>]*>(.*?)</desc>", svg, re.S)
+    return unescape(found[1]) if found else ""
+
+
+def _drawn(svg: Path, stem: str = "") -> str:
+    """A sheet of a figure, as SVG; `DataError` where its end is missing."""
+    with _shown(svg, stem or svg.stem):
         text = svg.read_text(encoding="utf-8")
         if not text.rstrip().endswith("</svg>"):
             raise ValueError("its end is missing")
-        path = svg.with_suffix(".csv")
-        return text, pd.read_csv(path, keep_default_na=False)
+        return text
+
+
+def _rows(svg: Path) -> pd.DataFrame:
+    """The table beside a figure."""
+    path = svg.with_suffix(".csv")
+    with _shown(path, svg.stem):
+        return pd.read_csv(path, keep_default_na=False)
+
+
+@contextmanager
+def _shown(path: Path, stem: str) -> Iterator[None]:
+    """Raise `DataError` naming a file that cannot be read, and how to draw it again."""
+    try:
+        yield
     except (OSError, ValueError) as error:  # pandas' errors are ValueErrors
         why = getattr(error, "strerror", None) or " ".join(str(error).split())[:100]
         raise DataError(
             f"{path}: cannot be shown ({why}); draw it again with `flanlib figures --only"
-            f" {svg.stem}`, or with `flanlib run` and the same settings"
+            f" {stem}`, or with `flanlib run` and the same settings"
         ) from None
 
 

@@ -136,6 +136,26 @@ def test_only_a_profiles_own_study_writes_to_figures(micro, tmp_path):
     assert figures.folder("fig5_zero_shot_gains", rehearsal).parent == at
 
 
+def test_further_sheets_are_written_beside_the_figure(micro, table, tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "FIGURES", tmp_path)
+    stem, words = "fig5_zero_shot_gains", {"text": "More of it."}
+    sheets = {"more": (fig5_zero_shot_gains.draw, lambda table: words["text"])}
+    monkeypatch.setattr(fig5_zero_shot_gains, "SHEETS", sheets, raising=False)
+    shown = figures.publish(stem, table, micro)
+    names = {path.name for path in (tmp_path / "micro").iterdir()}
+    assert names == {f"{stem}.{s}" for s in ("svg", "png", "csv")} | {
+        f"{stem}_more.svg",
+        f"{stem}_more.png",
+    }
+    assert set(shown.files.values()) == set((tmp_path / "micro").iterdir())
+    assert shown.files["more.svg"] == shown.sheets[0].files["svg"]
+    assert "More of it. (collection micro" in shown.files["more.svg"].read_text()
+    assert shown._repr_html_().count("<img") == 2
+    words["text"] = ""
+    assert figures.publish(stem, table, micro).sheets == ()
+    assert len(list((tmp_path / "micro").iterdir())) == 3, "what is not drawn does not stay"
+
+
 def test_rows_do_not_move_a_figure_but_one_that_shows_them(tmp_path):
     here, tracked = paths.BUILD / "figures", paths.FIGURES / "small"
     for rows in ("", str(tmp_path)):

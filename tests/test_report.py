@@ -86,6 +86,16 @@ def test_figures_are_told_in_words_and_tables(drawn):
         assert f"{len(rows)} rows" in text
 
 
+def test_further_sheets_stand_under_the_figure(drawn, monkeypatch):
+    module = figures.module("fig4_templates")
+    sheets = {"more": (module.draw, lambda table: "Further words.")}
+    monkeypatch.setattr(module, "SHEETS", sheets, raising=False)
+    figures.redraw("fig4_templates")
+    page = Page(report.write(Settings()).index.read_text())
+    assert [image["alt"].startswith("Further words.") for image in page.images] == [0, 0, 1]
+    assert page.images[1]["src"] != page.images[2]["src"]
+
+
 def _study(stem):
     from flanlib.study import open_study
 

@@ -1,7 +1,10 @@
 """Figures: one module each, drawn from records without a model.
 
 A figure's module has `collect(study)`, which gives the tidy table of what is
-drawn, `draw(table)`, and `describe(table)`, the same in words.
+drawn, `draw(table)`, and `describe(table)`, the same in words. `SHEETS` of a
+module names further sheets of the figure, drawn of the same table: each a
+function that draws it and one that describes it, whose words are empty where
+the table has nothing for the sheet.
 """
 
 import base64
@@ -19,6 +22,7 @@ from flanlib.figures import style
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
     from flanlib.study import Study
 
@@ -54,19 +58,23 @@ class Shown:
     Attributes
     ----------
     files
-        Suffix (svg, png, csv) -> path.
+        Suffix (svg, png, csv) -> path; of a further sheet, `<sheet>.svg` and `<sheet>.png`.
     alt
         The figure in words.
+    sheets
+        Its further sheets.
     """
 
     stem: str
     files: dict[str, Path]
     alt: str
+    sheets: tuple["Shown", ...] = ()
 
     def _repr_html_(self) -> str:
         image = base64.b64encode(self.files["png"].read_bytes()).decode()
         alt = html.escape(self.alt, quote=True)
-        return f'<img width="710" alt="{alt}" src="data:image/png;base64,{image}"/>'
+        first = f'<img width="710" alt="{alt}" src="data:image/png;base64,{image}"/>'
+        return "<br/>".join([first, *(sheet._repr_html_() for sheet in self.sheets)])
 
 
 def module(stem: str) -> ModuleType:
@@ -101,7 +109,7 @@ def require(stem: str, collection: str) -> None:
 
 
 def publish(stem: str, table: "pd.DataFrame", study: "Study", **own: Any) -> Shown:
-    """Draw a table and write SVG, PNG and CSV where they belong.
+    """Draw a table and write SVG, PNG and CSV where they belong, further sheets too.
 
     A collection that is not below data/ is not FLAN's: its clusters have their
     own titles, and no published number stands beside them.
@@ -123,15 +131,46 @@ def publish(stem: str, table: "pd.DataFrame", study: "Study", **own: Any) -> Sho
         titles = {key: cluster.title for key, cluster in study.catalogue.clusters.items()}
     table = style.shown(table)
     with style.titled(titles):
-        fig, alt = drawn.draw(table), drawn.describe(table)
+        fig, words = drawn.draw(table), drawn.describe(table)
+        more = [
+            (f"{stem}_{name}", *((draw(table), said) if (said := describe(table)) else (None, "")))
+            for name, (draw, describe) in sheets_of(stem).items()
+        ]
     about = f"collection {study.catalogue.name}, model {study.settings.model}"
     if stem in WITHOUT_MODEL:
         about = f"collection {study.catalogue.name}"
-    with style.look():
-        style.stamp(fig, about, study.note)
-    alt = " ".join(part for part in (study.note and f"{study.note}.", alt, f"({about})") if part)
-    alt = style.printable(alt)
-    return Shown(stem, style.save(fig, stem, table, alt, folder(stem, study, **own)), alt)
+    at = folder(stem, study, **own)
+
+    def put(name: str, fig: "Figure", words: str, rows: "pd.DataFrame | None") -> Shown:
+        with style.look():
+            style.stamp(fig, about, study.note)
+        parts = (study.note and f"{study.note}.", words, f"({about})")
+        alt = style.printable(" ".join(part for part in parts if part))
+        return Shown(name, style.save(fig, name, rows, alt, at), alt)
+
+    first = put(stem, fig, words, table)
+    sheets = []
+    for name, page, said in more:
+        if page is None:  # an earlier table may have had what this one lacks
+            for suffix in ("svg", "png"):
+                (at / f"{name}.{suffix}").unlink(missing_ok=True)
+        else:
+            sheets.append(put(name, page, said, None))
+    files = {
+        f"{s.stem.removeprefix(f'{stem}_')}.{k}": v for s in sheets for k, v in s.files.items()
+    }
+    return replace(first, files=first.files | files, sheets=tuple(sheets))
+
+
+def sheets_of(stem: str) -> dict[str, Any]:
+    """Further sheets of a figure: name -> (draws it, describes it).
+
+    Parameters
+    ----------
+    stem
+        The figure's.
+    """
+    return getattr(module(stem), "SHEETS", {})
 
 
 def open_for(stem: str, **given: Any) -> "Study":

@@ -236,13 +236,18 @@ def stamp(fig: Figure, about: str, note: str = "") -> None:
 
 
 def save(
-    fig: Figure, stem: str, table: pd.DataFrame, alt: str, folder: Path | None = None
+    fig: Figure, stem: str, table: pd.DataFrame | None, alt: str, folder: Path | None = None
 ) -> dict[str, Path]:
     """Write a figure as SVG and PNG, and what it draws as CSV.
 
     The same figure gives the same bytes. The alternative text goes into the
-    SVG (`title`, `desc`) and the PNG (`Description`). The three files come into
-    their places together.
+    SVG (`title`, `desc`) and the PNG (`Description`). The files come into their
+    places together.
+
+    Parameters
+    ----------
+    table
+        None writes no CSV: a further sheet draws the table of the first.
 
     Returns
     -------
@@ -253,18 +258,20 @@ def save(
     DataError
         If the alternative text or the table is empty.
     """
-    if not alt.strip() or table.empty:
+    if not alt.strip() or (table is not None and table.empty):
         raise DataError(f"{stem}: a figure needs a description and a table; one is empty")
     alt = printable(alt)
     folder = folder or paths.FIGURES
-    found = {suffix: folder / f"{stem}.{suffix}" for suffix in ("svg", "png", "csv")}
+    suffixes = ("svg", "png") if table is None else ("svg", "png", "csv")
+    found = {suffix: folder / f"{stem}.{suffix}" for suffix in suffixes}
     svg, about = io.StringIO(), {"Title": stem, "Description": alt}
     with look(), storage.together() as new:
         fig.savefig(svg, format="svg", metadata={"Date": None, "Creator": None, "Title": stem})
         new(found["svg"]).write(_described(svg.getvalue(), stem, alt))
         fig.savefig(new(found["png"], "wb"), format="png", metadata={"Software": None, **about})
-        csv = new(found["csv"])
-        table.to_csv(csv, index=False, float_format="%.4f", lineterminator="\n")
+        if table is not None:
+            csv = new(found["csv"])
+            table.to_csv(csv, index=False, float_format="%.4f", lineterminator="\n")
     _tell_missing(fig, stem)
     return found
 
