@@ -3,11 +3,11 @@
 Every metric is a function of sums over examples: each example contributes a
 short vector of counts, and a formula turns summed vectors into a percentage.
 Resampling examples then means resampling vectors, for accuracy and BLEU
-alike, and paired differences use the same draws for both arms.
+alike.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -33,8 +33,6 @@ class Evaluation:
     stderr, low, high
         Bootstrap over groups of examples: standard error and 95 % interval,
         percent; NaN where there is one group only.
-    spread
-        Standard deviation over templates, percent points; 0 for one.
     chance
         Percent that guessing among the options gets.
     n
@@ -47,12 +45,6 @@ class Evaluation:
         Per example in `examples` order: percent, mean over templates.
     signature
         How the metric was computed, where a library says.
-    counts
-        float64 array, shape (templates, examples, K).
-    finish
-        Sums over examples, shape (..., K), to percent.
-    groups
-        Group of each example.
     """
 
     task: str
@@ -61,16 +53,12 @@ class Evaluation:
     stderr: float
     low: float
     high: float
-    spread: float
     chance: float
     n: int
     templates: dict[str, float]
     examples: tuple[str, ...]
     scores: tuple[float, ...]
     signature: str = ""
-    counts: np.ndarray = field(repr=False, compare=False, default=None)
-    finish: Callable[[np.ndarray], np.ndarray] = field(repr=False, compare=False, default=None)
-    groups: tuple[str, ...] = field(repr=False, default=())
 
 
 def evaluate(
@@ -131,16 +119,12 @@ def evaluate(
         stderr=stderr,
         low=low,
         high=high,
-        spread=float(per_template.std(ddof=1)) if len(names) > 1 else 0.0,
         chance=chance,
         n=len(ids),
         templates=dict(zip(names, map(float, per_template), strict=True)),
         examples=ids,
         scores=tuple(np.nanmean(each, axis=0).tolist()),
         signature=cells.signature,
-        counts=array,
-        finish=cells.finish,
-        groups=groups,
     )
 
 
@@ -199,7 +183,6 @@ def bootstrap(
     groups: Sequence[str],
     finish: Callable[[np.ndarray], np.ndarray],
     *,
-    other: np.ndarray | None = None,
     draws: int = DRAWS,
     seed: int = 0,
 ) -> tuple[float, float, float]:
@@ -213,9 +196,6 @@ def bootstrap(
         Examples of one group are drawn together.
     finish
         Sums over examples, shape (..., K), to percent.
-    other
-        Counts of another arm on the same examples; the statistic is then
-        the difference, with the same draws for both.
 
     Returns
     -------
@@ -225,12 +205,11 @@ def bootstrap(
     codes, names = pd.factorize(np.asarray(groups, dtype=object))
     if len(names) < 2:
         return float("nan"), float("nan"), float("nan")
-    sides = [_by_group(a, codes, len(names)) for a in (array, other) if a is not None]
+    summed = _by_group(array, codes, len(names))
 
     def statistic(drawn: np.ndarray, axis: int = -1) -> np.ndarray:
         weights = _tally(drawn, len(names))
-        values = [finish(np.einsum("dg,tgk->dtk", weights, s)).mean(axis=-1) for s in sides]
-        return values[0] - values[1] if len(values) == 2 else values[0]
+        return finish(np.einsum("dg,tgk->dtk", weights, summed)).mean(axis=-1)
 
     result = stats.bootstrap(
         (np.arange(len(names)),),
@@ -255,78 +234,3 @@ def _tally(drawn: np.ndarray, n: int) -> np.ndarray:
     offsets = np.arange(len(drawn))[:, None] * n
     flat = np.bincount((drawn + offsets).ravel(), minlength=len(drawn) * n)
     return flat.reshape(len(drawn), n).astype(float)
-
-
-@dataclass(frozen=True)
-class Difference:
-    """One arm less another on the same examples, percent points."""
-
-    task: str
-    value: float
-    stderr: float
-    low: float
-    high: float
-    n: int
-
-
-def difference(
-    new: Evaluation, old: Evaluation, *, draws: int = DRAWS, seed: int = 0
-) -> Difference:
-    """Paired difference of two evaluations, with the same resamples.
-
-    Parameters
-    ----------
-    new, old
-        Of one task, on the same examples; new less old is what is told.
-
-    Raises
-    ------
-    DataError
-        If the two were made on other examples or with another metric.
-    """
-    if new.examples != old.examples or new.metric != old.metric:
-        raise DataError(
-            f"task {new.task}: a paired difference needs the same examples and metric;"
-            f" found {new.n} examples with {new.metric} and {old.n} with {old.metric}"
-        )
-    low, high, stderr = bootstrap(
-        new.counts, new.groups, new.finish, other=old.counts, draws=draws, seed=seed
-    )
-    return Difference(new.task, new.value - old.value, stderr, low, high, new.n)
-
-
-def best_template(dev: Evaluation, test: Evaluation) -> tuple[str, float]:
-    """The template best on development rows, and its value on the test.
-
-    Parameters
-    ----------
-    dev, test
-        Of one task, on development and on evaluation rows.
-
-    Returns
-    -------
-    Its id, and percent.
-
-    Raises
-    ------
-    DataError
-        If the two share no template.
-    """
-    shared = [name for name in dev.templates if name in test.templates]
-    if not shared:
-        raise DataError(f"task {dev.task}: development and test share no template")
-    best = max(shared, key=lambda name: dev.templates[name])
-    return best, test.templates[best]
-
-
-def over_datasets(parts: Iterable[Evaluation]) -> tuple[float, float]:
-    """Unweighted mean over datasets and its standard error, percent.
-
-    Parameters
-    ----------
-    parts
-        Evaluations, each counted once.
-    """
-    found = list(parts)
-    value = float(np.mean([p.value for p in found]))
-    return value, float(np.sqrt(np.sum([p.stderr**2 for p in found])) / len(found))

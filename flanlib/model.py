@@ -255,10 +255,3 @@ def adapt(model: Any, recipe: Recipe, arm: Arm) -> Any:
         base_model_name_or_path=name,
     )
     return get_peft_model(model, config).train()
-
-
-def soft_prompt(model: Any) -> torch.Tensor | None:
-    """A prompt-tuned model's vectors, shape (tokens, width), else None."""
-    if isinstance(model, PeftModel) and model.active_peft_config.is_prompt_learning:
-        return model.get_prompt(batch_size=1)[0]
-    return None

@@ -261,6 +261,23 @@ MEANINGS = {
 }
 
 
+def recipe_of(collection: str | Path, model: str) -> Recipe | None:
+    """The recipe of the profile that studies a model on a collection; None without one.
+
+    Parameters
+    ----------
+    collection
+        Name below data/, or a folder.
+    model
+        Of the profile or its ladder; where a collection has one profile only,
+        any other as well.
+    """
+    of_it = [p for p in PROFILES.values() if paths.label(p.collection) == paths.label(collection)]
+    named = [p for p in of_it if model in (p.model, *p.ladder)]
+    found = named or (of_it if len(of_it) == 1 else [])
+    return found[0].recipe if found else None
+
+
 def label(settings: Settings, **more: object) -> str:
     """A name for folders of what was made with some settings: all that it depends on.
 

@@ -35,7 +35,7 @@ training.folding training.attention training.fused
 training.memory training.trainer training.result tune
 score scoring.shards scoring.choices scoring.answers scoring.tokens scoring.counts metrics
 micro.probes micro.pretrain
-provenance schema results scoring.asking contents prompts.exemplars scoring.sheets
+provenance schema results scoring.asking contents prompts.exemplars scoring.evaluate scoring.sheets
 studies.estimates studies.ranks studies.agreement studies.ledger studies.scrutiny studies.leaks
 studies.plans studies.differences studies.validity
 studies.arms studies.runs study studies.axes
@@ -51,7 +51,7 @@ TORCH_FREE = """
 commands.arguments cli commands.verbs commands.verbs_study commands.verbs_pages commands.verbs_sweep commands.doctor
 reporting.batch notebook figures study studies.axes studies.runs results studies.estimates
 studies.ledger studies.validity weights prompts.rendering mixture report studies.sweep prompts.export prompts.exemplars
-scoring.sheets rows.hub
+scoring.evaluate scoring.sheets rows.hub
 """.split()
 
 

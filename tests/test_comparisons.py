@@ -444,7 +444,7 @@ def test_what_a_metric_cannot_count_shows_before_a_model_is_read(
     )
     rows = [{"animal": f"animal {n}", "food": food} for n, food in enumerate(answers)]
     pets.lines(tmp_path / "rows", *rows, task="food")
-    monkeypatch.setattr(runs, "_model", lambda job: pytest.fail("a model was read"))
+    monkeypatch.setattr(runs, "scorer_of", lambda job: pytest.fail("a model was read"))
     factors = Factors(model="x", held_out="habits", arm="base", collection="pets")
     job = runs.Job(
         factors=factors,
@@ -457,21 +457,5 @@ def test_what_a_metric_cannot_count_shows_before_a_model_is_read(
     with pytest.raises(FlanlibError, match=said):
         runs.compute(job)
     with pytest.raises(FlanlibError, match=said):
-        next(
-            sheets.score_tasks(
-                None, None, found, [found.task("food")], SHEET, out=tmp_path, rows=job.rows
-            )
-        )
-
-
-SHEET = sheets.Asked(
-    model="x",
-    adapter="",
-    quantization="none",
-    dtype="float32",
-    shots=0,
-    seed=0,
-    max_input_tokens=96,
-    max_new_tokens=9,
-    scoring=Scoring(),
-)
+        tasks = [found.task("food")]
+        next(sheets.score_tasks(None, found, tasks, Scoring(), out=tmp_path, rows=job.rows))

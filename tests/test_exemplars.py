@@ -1,20 +1,16 @@
 """Few-shot prompts: what stands in front, and that nothing is cut."""
 
-import json
 from itertools import islice
 
 import pytest
 from small_models import byte_tokenizer
 from toy_collection import toy_catalogue
 
-from flanlib import catalogue, paths, results, score
-from flanlib.commands import verbs_study
-from flanlib.config import Factors, Recipe
+from flanlib import catalogue
 from flanlib.errors import MissingResultError
 from flanlib.prompts import exemplars
 from flanlib.results import Scoring
 from flanlib.scoring import asking
-from flanlib.studies import runs
 
 WORDS = byte_tokenizer()
 
@@ -76,58 +72,3 @@ def test_few_shot_prompts_with_too_few_train_rows_are_told(asked, monkeypatch, c
     shown(asked)
     said = "24 of 24 prompts show fewer than 4 exemplars, as train has 2 examples"
     assert said in caplog.text
-
-
-@pytest.mark.parametrize(("cluster", "key"), [("nli", "rte"), ("closed_book_qa", "nq")])
-def test_the_command_line_asks_what_the_study_asks(cluster, key, tmp_path, monkeypatch, capsys):
-    """Few-shot prompts of a tuned model, to the token: the limits are those of its recipe."""
-    recipe = Recipe(steps=3, examples_per_step=2, rank=2, max_input_tokens=110, max_target_tokens=5)
-    monkeypatch.setattr(paths, "CACHE", tmp_path / "cache")
-    job = runs.Job(
-        factors=Factors(model="micro-300k", held_out=cluster),
-        recipe=recipe,
-        collection="micro",
-        asked=((Scoring(max_examples=3, shots=3), key),),
-        at=tmp_path / "records",
-        runs=tmp_path / "runs",
-        train_limit=8,
-        quiet=True,
-    )
-    read = []
-    for name in ("likelihoods", "greedy"):
-        real = getattr(score, name)
-
-        def noted(lm, asked, real=real, **given):
-            read.append(
-                ([getattr(one, "prompt_ids", one) for one in asked], given.get("max_new_tokens"))
-            )
-            return real(lm, asked, **given)
-
-        monkeypatch.setattr(score, name, noted)
-    runs.compute(job)
-    (folder,) = (p for p in job.runs.iterdir() if (p / "run.json").is_file())
-    verbs_study.score(
-        model="micro-300k",
-        adapter=(folder,),
-        tasks=(key,),
-        shots=3,
-        max_examples=3,
-        out=tmp_path / "o",
-    )
-    assert len(read) == 2 and read[0] == read[1]
-    assert 80 < max(map(len, read[0][0])) <= 111
-    line = json.loads((tmp_path / "o" / "results.jsonl").read_text())
-    (record,) = results.load(job.at)
-    assert line["value"] == record.value and line["templates"] == record.templates
-    assert line["asked"]["max_input_tokens"] == 110 and line["asked"]["max_new_tokens"] == 5
-
-
-def test_explicit_limits_count_before_the_recipe(tmp_path):
-    assert asking.limits([tmp_path]) == Recipe()
-    found = asking.limits([tmp_path], 40, 7)
-    assert asking.settings("generate", "newline", found) == {
-        "max_input_tokens": 40,
-        "stop": "newline",
-        "max_new_tokens": 7,
-    }
-    assert asking.settings("rank", "end", found) == {"max_input_tokens": 40}

@@ -55,7 +55,7 @@ def test_answers_are_the_scores_of_the_study(bench):
     assert list(found.table["option"]) == ["no", "yes"]
     assert list(found.table["right"]) == [False, True]
     for name in explore.MODELS:
-        lm, tokenizer = bench.models[name]
+        lm, tokenizer = bench.models[name].lm, bench.models[name].tokenizer
         ranked = score.rank(lm, tokenizer, [prompt], calibrate=False)
         np.testing.assert_allclose(found.table[f"{name}_ll"], ranked["ll"], rtol=1e-5)
         assert found.table[name].sum() == pytest.approx(1)
@@ -81,15 +81,17 @@ def test_writing_stops_where_the_study_stops(bench, monkeypatch, tmp_path):
     bread = bench.study.catalogue.task("bread")
     monkeypatch.setitem(bench.study.catalogue.tasks, "bread", replace(bread, stop="newline"))
     bench.ask(bench.prompt("food", "bread"))
-    assert given[-1] == {"stop": "newline", "max_new_tokens": 256, "max_input_tokens": 96}
+    usual = {"max_new_tokens": 256, "max_input_tokens": 96, "token_budget": None}
+    assert given[-1] == {"stop": "newline", **usual}
     bench.ask(explore.typed("write"))
-    assert given[-1] == {"stop": "end", "max_new_tokens": 256, "max_input_tokens": 96}
+    assert given[-1] == {"stop": "end", **usual}
     recipe = replace(bench.job.recipe, max_input_tokens=48, max_target_tokens=9)
     asked = [bench.prompt("food", "bread")]
     tune.tune(bench.job.factors, recipe, out=tmp_path / "elsewhere", mixture=asked, progress=None)
     other = explore.open_bench(held_out="food", adapter=str(tmp_path / "elsewhere"))
     other.ask(other.prompt("food", "bread"))
-    assert given[-1] == {"stop": "newline", "max_new_tokens": 9, "max_input_tokens": 48}
+    limits = {"max_new_tokens": 9, "max_input_tokens": 48}
+    assert given[-1] == {"stop": "newline", **usual, **limits}
 
 
 def test_a_question_that_is_cut_says_so(bench):

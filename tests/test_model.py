@@ -128,8 +128,7 @@ def test_soft_prompt_lies_over_base_and_over_tuned(base, adapter, tmp_path):
     over_base = saved(base, tmp_path / "base", "prompt-tuned")
     over_tuned = saved(base, tmp_path / "tuned", "prompt-tuned", under=adapter)
     net, _ = model.load(base, adapter=[adapter, over_tuned])
-    assert model.soft_prompt(net).shape == (5, 64)
-    assert model.soft_prompt(model.load(base, adapter=adapter)[0]) is None
+    assert net.get_prompt(batch_size=1).shape == (1, 5, 64)
     alone, _ = model.load(base, adapter=over_base)
     assert any("lora" in n for n, _ in net.named_parameters())
     assert not any("lora" in n for n, _ in alone.named_parameters())
@@ -141,7 +140,7 @@ def test_soft_prompt_leaves_all_else_alone(base, adapter):
     trained = [n for n, p in net.named_parameters() if p.requires_grad]
     assert trained == ["prompt_encoder.default.embedding.weight"]
     words = net.get_base_model().get_input_embeddings().weight
-    start = model.soft_prompt(net)
+    (start,) = net.get_prompt(batch_size=1)
     assert all((words == vector).all(1).any() for vector in start)
 
 

@@ -169,6 +169,10 @@ def score(
 ) -> None:
     """Score a model on tasks under every template, or on ready-made prompts.
 
+    What it prints of a task: metric, value, 95 % interval, what guessing gets,
+    examples, and (`close`) percent of prompts whose best two options are closer
+    than the rounding of the type computed in, where that is a short one.
+
     Parameters
     ----------
     model
@@ -197,11 +201,12 @@ def score(
     max_examples
         Most examples of one task; 0 is all of them.
     max_input_tokens
-        Longest input; what gives way is said by `flanlib.truncation`. Without
-        it, that of the adapter's recipe, and 1,024 where there is none.
+        Longest input; what gives way is said by `flanlib.truncation`. Without it,
+        that of the recipe which the adapter was tuned with; for an untuned model,
+        of the profile that studies it on the collection, or else 1,024.
     max_new_tokens
-        Longest written answer, in tokens. Without it, that of the adapter's
-        recipe, and 256 where there is none.
+        Longest written answer, in tokens. Without it, that of the same recipe, or
+        else 256.
     seed
         Of the exemplars.
     prompts
@@ -211,8 +216,9 @@ def score(
         Stands before each option of ready-made prompts; the two are
         tokenised together, apart from the input.
     quantization
-        Of the model; without it, that which the adapter was tuned on, and
-        none where there is no adapter.
+        Of the model; without it, that which the adapter was tuned on; for an
+        untuned model, that of the profile that studies it on the collection, or
+        else none.
     device
         Without it, CUDA where there is a device, else the CPU.
     dtype
@@ -223,10 +229,10 @@ def score(
     given = locals()
     from flanlib import catalogue, devices, folders, weights
     from flanlib import model as models
-    from flanlib.adapters import quantization_of
     from flanlib.results import Scoring
-    from flanlib.scoring import asking, sheets
+    from flanlib.scoring import asking, evaluate, sheets
 
+    found = None
     if prompts is None:
         refuse(score, given, ("option_prefix",), "without --prompts")
     else:
@@ -239,8 +245,10 @@ def score(
     else:
         sheets.ready_made(prompts)
     folders.make(out)  # what is no place for scores shows before a model is read
-    tuned_on = quantization_of(adapter[0]) if adapter else None
-    quantized = quantization or tuned_on or "none"
+    recipe = evaluate.recipe_of(
+        model, adapter, found, longest=max_input_tokens, written=max_new_tokens
+    )
+    quantized = quantization or recipe.quantization
     lm, tokenizer = models.load(
         model,
         quantization=quantized,
@@ -248,33 +256,27 @@ def score(
         device=device or None,
         adapter=adapter or None,
     )
-    if prompts is not None:
-        n, right = sheets.score_file(
-            lm, tokenizer, prompts, option_prefix=option_prefix, out=out, token_budget=token_budget
-        )
+    scorer = evaluate.Scorer(lm=lm, tokenizer=tokenizer, recipe=recipe, token_budget=token_budget)
+    if found is None:
+        n, right = sheets.score_file(scorer, prompts, option_prefix=option_prefix, out=out)
         show({"prompts": n, "accuracy": right, "scores": str(out / "scores.jsonl")})
         return
-    tuned = (*reversed(adapter), Path(model))
-    limits = asking.limits(tuned, max_input_tokens, max_new_tokens)
-    asked = sheets.Asked(
-        model=model,
-        adapter=", ".join(map(str, adapter)),
-        quantization=quantized,
-        dtype=str(next(lm.parameters()).dtype).removeprefix("torch."),
+    scoring = Scoring(
+        form=form,
+        show_options=show_options and form != "cloze",
+        choice=choice,
+        split=split,
         shots=shots,
-        seed=seed,
-        max_input_tokens=limits.max_input_tokens,
-        max_new_tokens=limits.max_target_tokens,
-        scoring=Scoring(
-            form=form,
-            show_options=show_options and form != "cloze",
-            choice=choice,
-            split=split,
-            max_examples=max_examples,
-        ),
+        max_examples=max_examples,
     )
+    about = {
+        "model": model,
+        "adapter": ", ".join(map(str, adapter)),
+        "quantization": quantized,
+        "dtype": scorer.dtype,
+    }
     measured = sheets.score_tasks(
-        lm, tokenizer, found, chosen, asked, out=out, rows=rows, token_budget=token_budget, say=say
+        *(scorer, found, chosen, scoring), out=out, rows=rows, seed=seed, about=about, say=say
     )
-    keys = ("task", "cluster", "metric", "value", "low", "high", "chance", "n")
+    keys = ("task", "cluster", "metric", "value", "low", "high", "chance", "n", "close")
     show([{key: line[key] for key in keys} for line in measured])

@@ -4,11 +4,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from flanlib import naming, sources, templates
 from flanlib.catalogue import Catalogue, Task
-from flanlib.config import Recipe
 from flanlib.errors import MissingResultError, TemplateError
 from flanlib.progress import say
 from flanlib.results import Scoring
@@ -138,60 +136,3 @@ def prompts_of(
                 separator=separator,
             )
             yield replace(prompt, chat=True) if scoring.chat else prompt
-
-
-def limits(
-    folders: Iterable[Path], longest: int | None = None, written: int | None = None
-) -> Recipe:
-    """The recipe whose limits hold for a model: its own where it was tuned, or the default.
-
-    Parameters
-    ----------
-    folders
-        Of the tuned model or its adapters, the last one tuned first; the first
-        with a run.json says its recipe.
-    longest, written
-        Tokens of an input and of a written answer, instead of the recipe's.
-    """
-    recipe = Recipe()
-    tuned = next((folder for folder in folders if (folder / "run.json").is_file()), None)
-    if tuned is not None:
-        from flanlib.training.result import TuneResult
-
-        recipe = TuneResult.read(tuned).recipe
-    given = {"max_input_tokens": longest, "max_target_tokens": written}
-    return replace(recipe, **{name: n for name, n in given.items() if n is not None})
-
-
-def settings(task_kind: str, stop: str, recipe: Recipe) -> dict[str, Any]:
-    """What `score.rank` or `score.generate` is given, the same for everyone who asks.
-
-    Parameters
-    ----------
-    task_kind
-        `rank` or `generate`.
-    stop
-        Where a written answer ends.
-    recipe
-        Whose limits hold, of what is read and of what is written.
-    """
-    found: dict[str, Any] = {"max_input_tokens": recipe.max_input_tokens}
-    if task_kind == "generate":
-        found |= {"stop": stop, "max_new_tokens": recipe.max_target_tokens}
-    return found
-
-
-def sample(prompt: Prompt, table: Any) -> dict[str, Any]:
-    """One question and what the model answered, from a table of scores."""
-    mine = table[(table["example"] == prompt.example) & (table["template"] == prompt.template)]
-    if "prediction" in table:
-        answer = str(mine["prediction"].iloc[0])
-    else:
-        answer = prompt.options[int(mine.loc[mine["ll"].idxmax(), "option"])]
-    return {
-        "template": prompt.template,
-        "example": prompt.example,
-        "input": prompt.input,
-        "target": prompt.target,
-        "answer": answer,
-    }

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from flanlib.errors import DataError, ParameterError
+from flanlib.errors import ParameterError
 
 Choice = Literal["sum", "token", "byte", "pmi"]
 KEYS = ["template", "example"]
@@ -62,26 +62,6 @@ def choices(table: pd.DataFrame, choice: Choice = "sum") -> pd.DataFrame:
     return best.drop(columns="value").reset_index()
 
 
-def close_calls(table: pd.DataFrame, within: float, choice: Choice = "sum") -> float:
-    """Share of prompts, in percent, decided by less than `within` nats.
-
-    Half precision moves log-likelihoods by about a hundredth of a nat, so a
-    choice closer than that may differ from one batch to another.
-    """
-    return float(100 * (choices(table, choice)["margin"] < within).mean())
-
-
-def calibration_error(table: pd.DataFrame, choice: Choice = "sum", n_bins: int = BINS) -> float:
-    """Expected calibration error, percent, over all templates.
-
-    Confidence is the softmax of the options' scores; bins are of equal width.
-    """
-    best = choices(table, choice)
-    right = (best["option"] == best["gold"]).astype(float)
-    gaps = (right - best["confidence"]).groupby(_bins(best, n_bins)).sum().abs()
-    return float(100 * gaps.sum() / len(best))
-
-
 def error_of(bins: Sequence[Sequence[float]]) -> float:
     """Expected calibration error, percent, of bins as `answering` gives them.
 
@@ -99,37 +79,8 @@ def _within(number: int, percent: float) -> float:
     return min(percent, 100.0 if number == BINS - 1 else round(100 * (number + 1) / BINS - 0.01, 2))
 
 
-def _bins(best: pd.DataFrame, n_bins: int) -> pd.Series:
-    return np.minimum((best["confidence"] * n_bins).astype(int), n_bins - 1)
-
-
-def order_sensitivity(
-    table: pd.DataFrame, other: pd.DataFrame, choice: Choice = "sum"
-) -> dict[str, float]:
-    """What showing the options in another order changes, percent.
-
-    Parameters
-    ----------
-    other
-        Scores of the same prompts with the options shown in another order.
-
-    Returns
-    -------
-    `changed`, the share of prompts whose answer changes, and
-    `accuracy_change`, in percent points.
-
-    Raises
-    ------
-    DataError
-        If the two hold different prompts.
-    """
-    first, second = choices(table, choice), choices(other, choice)
-    pair = first.merge(second, on=KEYS, validate="1:1")
-    if not len(pair) == len(first) == len(second):
-        raise DataError("the two tables hold different prompts; score the same ones twice")
-    right = [(pair[f"option_{s}"] == pair[f"gold_{s}"]).mean() for s in "xy"]
-    changed = (pair["option_x"] != pair["option_y"]).mean()
-    return {"changed": 100 * float(changed), "accuracy_change": 100 * float(right[1] - right[0])}
+def _bins(best: pd.DataFrame) -> pd.Series:
+    return np.minimum((best["confidence"] * BINS).astype(int), BINS - 1)
 
 
 def n_cut(table: pd.DataFrame) -> int:
@@ -161,12 +112,13 @@ def answering(table: pd.DataFrame, choice: Choice = "sum", dtype: str = "") -> d
             _within(number, round(100 * part["confidence"].mean(), 2)),
             round(100 * right[part.index].mean(), 2),
         ]
-        for number, part in best.groupby(_bins(best, BINS))
+        for number, part in best.groupby(_bins(best))
     ]
     places = range(int(table["option"].max()) + 1)
     within = ROUNDING.get(dtype)
+    close = {"close": round(float(100 * (best["margin"] < within).mean()), 2)} if within else {}
     return {
-        **({"close": round(close_calls(table, within, choice), 2)} if within else {}),
+        **close,
         "calibration_error": round(error_of(sure), 2),
         "sure": sure,
         **{

@@ -7,65 +7,49 @@ the text written. `results.jsonl` beside the sheets has one line per task.
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from flanlib import folders, naming, storage
 from flanlib.catalogue import Catalogue, Task
-from flanlib.config import Recipe
 from flanlib.errors import DataError, MissingResultError
-from flanlib.prompts import exemplars
 from flanlib.results import Scoring
 from flanlib.rows import files
-from flanlib.rows.adapters import Example
-from flanlib.scoring import asking, choices
+from flanlib.scoring import asking
+from flanlib.scoring.evaluate import Scorer, evaluate
 
 RESULTS = "results.jsonl"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Asked:
-    """What a sheet depends on besides the rows.
-
-    Attributes
-    ----------
-    shots
-        Exemplars in front of each example, fewer where they do not fit.
-    seed
-        Of the exemplars.
-    max_input_tokens, max_new_tokens
-        Longest input and longest written answer.
-    """
-
-    model: str
-    adapter: str
-    quantization: str
-    dtype: str
-    shots: int
-    seed: int
-    max_input_tokens: int
-    max_new_tokens: int
-    scoring: Scoring
-
-
 def score_tasks(
-    lm: Any,
-    tokenizer: Any,
+    scorer: Scorer,
     catalogue: Catalogue,
     tasks: Iterable[Task],
-    asked: Asked,
+    scoring: Scoring,
     *,
     out: Path,
     rows: str | Path | None = None,
-    token_budget: int | None = None,
+    seed: int = 0,
+    about: Mapping[str, Any] | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Iterator[dict[str, Any]]:
     """Score tasks one after another; yield what was measured of each.
 
     A task's sheet is `out`/<task>/*.parquet. What was scored already is not
     scored again.
+
+    Parameters
+    ----------
+    scorer
+        The model, with its limits.
+    scoring
+        How all of them are asked.
+    seed
+        Of the exemplars.
+    about
+        What each line says of the model.
 
     Raises
     ------
@@ -76,61 +60,36 @@ def score_tasks(
     RunError
         If `out` holds sheets of another model, of other rows or settings.
     """
-    from flanlib.scoring import shards
-
     folders.make(out)
     _lines(out)  # a damaged one shows before anything is scored
     chosen = list(tasks)
-    asking.check(catalogue, [(asked.scoring, task.key) for task in chosen], str(rows or ""))
-    limits = Recipe(max_input_tokens=asked.max_input_tokens, max_target_tokens=asked.max_new_tokens)
+    asking.check(catalogue, [(scoring, task.key) for task in chosen], str(rows or ""))
+    asked = {
+        **(about or {}),
+        "seed": seed,
+        "max_input_tokens": scorer.recipe.max_input_tokens,
+        "max_new_tokens": scorer.recipe.max_target_tokens,
+        "scoring": asdict(scoring),
+    }
     for number, task in enumerate(chosen, 1):
         head = f"[{number}/{len(chosen)}] {task.key}"
-        examples = asking.examples_of(catalogue, task, asked.scoring, str(rows or ""))
-        scoring = replace(asked.scoring, shots=asked.shots)
-        prompts = exemplars.prompts_of(
-            *(catalogue, task, examples, scoring, limits),
-            tokenizer=tokenizer,
+        scored = evaluate(
+            scorer,
+            task,
+            asking.examples_of(catalogue, task, scoring, str(rows or "")),
+            scoring,
+            collection=catalogue,
             rows=rows,
-            seed=asked.seed,
-        )
-        say(f"{head}: {len(prompts)} prompts from {len(examples)} rows ...")
-        table = shards.run(
-            lm,
-            tokenizer,
-            prompts,
-            out=out / task.key,
-            kind=task.kind,
+            seed=seed,
+            keep=out / task.key,
             say=lambda line, head=head: say(f"{head}: {line}"),
-            token_budget=token_budget,
-            **asking.settings(task.kind, task.stop, limits),
         )
-        measured = _measured(task, table, examples, asked)
+        about_it = {"task": task.key, "dataset": task.dataset, "cluster": task.cluster}
+        measured = {**about_it, **scored.line(), "asked": asked, "sheet": task.key}
+        measured["close"] = measured["answering"].get("close")
         _write(out, measured)
         say(f"{head}: {measured['metric']} {measured['value']:.1f} (n {measured['n']})")
         yield measured
-
-
-def _measured(task: Task, table: Any, examples: Sequence[Example], asked: Asked) -> dict[str, Any]:
-    from flanlib import metrics
-
-    found = metrics.evaluate(task, table, examples=examples, choice=asked.scoring.choice)
-    low, high = (None if v != v else round(v, 4) for v in (found.low, found.high))
-    return {
-        "task": task.key,
-        "dataset": task.dataset,
-        "cluster": task.cluster,
-        "metric": found.metric,
-        "value": round(found.value, 4),
-        "low": low,
-        "high": high,
-        "chance": round(found.chance, 4),
-        "n": found.n,
-        "templates": {key: round(value, 4) for key, value in found.templates.items()},
-        "signature": found.signature,
-        "n_cut": choices.n_cut(table),
-        "asked": asdict(asked),
-        "sheet": task.key,
-    }
 
 
 def _write(out: Path, measured: Mapping[str, Any]) -> None:
@@ -161,13 +120,7 @@ def _lines(out: Path) -> list[dict[str, Any]]:
 
 
 def score_file(
-    lm: Any,
-    tokenizer: Any,
-    path: Path,
-    *,
-    option_prefix: str,
-    out: Path,
-    token_budget: int | None = None,
+    scorer: Scorer, path: Path, *, option_prefix: str, out: Path
 ) -> tuple[int, float | None]:
     """Score ready-made prompts into `out`/scores.jsonl.
 
@@ -190,12 +143,12 @@ def score_file(
     folders.make(out)
     requests = [(line["input"], line["options"]) for line in lines]
     found = score.loglikelihoods(
-        lm,
-        tokenizer,
+        scorer.lm,
+        scorer.tokenizer,
         requests,
         option_prefix=option_prefix,
         names=[f"{path}, id {line['id']!r}" for line in lines],
-        token_budget=token_budget,
+        token_budget=scorer.token_budget,
     )
     with storage.writing(out / "scores.jsonl") as file:
         for line, options in zip(lines, found, strict=True):

@@ -22,6 +22,7 @@ from flanlib.config import Factors, Recipe, run_id
 from flanlib.progress import Board, say
 from flanlib.results import Record, Scoring
 from flanlib.scoring import asking
+from flanlib.scoring.evaluate import Scorer, evaluate
 
 TICK_S = 30.0
 
@@ -173,11 +174,11 @@ def compute(job: Job) -> float:
     job.tell("loading")
     found = catalogue.load(job.collection)
     asking.check(found, job.asked, job.rows)
-    lm, tokenizer, about = _model(job)
+    scorer, about = scorer_of(job)
     about |= provenance.stamp()
     for n, (scoring, key) in enumerate(job.asked):
         job.tell(f"scoring {key}, {n} of {len(job.asked)} done")
-        measured = score_task(job, found, found.task(key), scoring, lm, tokenizer)
+        measured = score_task(job, found, found.task(key), scoring, scorer)
         record = Record(
             run_id=run_id(job.factors, job.recipe),
             factors=job.factors,
@@ -191,61 +192,27 @@ def compute(job: Job) -> float:
 
 
 def score_task(
-    job: Job, found: Catalogue, task: Task, scoring: Scoring, lm: Any, tokenizer: Any
+    job: Job, found: Catalogue, task: Task, scoring: Scoring, scorer: Scorer
 ) -> dict[str, Any]:
     """One task under one way of asking: the measured part of its record."""
-    from flanlib import metrics, score
-    from flanlib.prompts import exemplars
-    from flanlib.scoring import choices
-
     began, started = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
     examples = asking.examples_of(found, task, scoring, job.rows)
-    rows = job.rows or None
-    prompts = exemplars.prompts_of(
-        found, task, examples, scoring, job.recipe, tokenizer=tokenizer, rows=rows
-    )
-    act = {"rank": score.rank, "generate": score.generate}[task.kind]
-    table = act(lm, tokenizer, prompts, **asking.settings(task.kind, task.stop, job.recipe))
-    measured = metrics.evaluate(
-        task,
-        table,
-        examples=examples,
-        choice=scoring.choice,
-        in_turn=bool(scoring.templates_per_example),
-    )
-    dtype = _dtype(lm)
+    scored = evaluate(scorer, task, examples, scoring, collection=found, rows=job.rows or None)
     shown = task.source.route == "micro" or not found.tracked
     return {
         "task": task.key,
         "dataset": task.dataset,
         "cluster": task.cluster,
         "kind": task.kind,
-        **_measured(measured),
-        "answering": choices.answering(table, scoring.choice, dtype) if task.kind == "rank" else {},
+        **scored.line(),
         "data": results.note_examples(examples, job.at),
         "phrasing": contents.phrasing(found, task, scoring),
         "training_data": contents.training(
             found, job.chain, scoring, task, job.rows, job.train_limit
         )[0],
-        "n_cut": choices.n_cut(table),
-        "sample": asking.sample(prompts[0], table) if shown else {},
+        "sample": scored.sample() if shown else {},
         "started": started,
         "wall_s": round(time.monotonic() - began, 2),
-    }
-
-
-def _measured(evaluation: Any) -> dict[str, Any]:
-    """What a record keeps of an evaluation, rounded so that lines stay short."""
-    interval = {name: getattr(evaluation, name) for name in ("stderr", "low", "high")}
-    return {
-        "metric": evaluation.metric,
-        "value": round(evaluation.value, 4),
-        **{k: None if v != v else round(v, 4) for k, v in interval.items()},
-        "chance": round(evaluation.chance, 4),
-        "n": evaluation.n,
-        "templates": {k: round(v, 4) for k, v in evaluation.templates.items()},
-        "scores": tuple(round(v, 1) for v in evaluation.scores),
-        "signature": evaluation.signature,
     }
 
 
@@ -258,8 +225,8 @@ def processes() -> int:
     return max(1, min(4, devices.cores()))
 
 
-def _model(job: Job) -> tuple[Any, Any, dict[str, Any]]:
-    """Model, tokenizer, and what records say of the two."""
+def scorer_of(job: Job) -> tuple[Scorer, dict[str, Any]]:
+    """The model of a job, tuned now if it is not there, and what records say of it."""
     from flanlib import devices, model
 
     factors, recipe, about = job.factors, job.recipe, {}
@@ -273,13 +240,8 @@ def _model(job: Job) -> tuple[Any, Any, dict[str, Any]]:
     about["base_digest"] = weights.fingerprint(factors.model)
     about["tokenizer_digest"] = weights.tokenizer_digest(factors.model)
     about["device"] = devices.name_of(next(lm.parameters()).device.type)
-    about["dtype"] = _dtype(lm)
-    return lm, tokenizer, about
-
-
-def _dtype(lm: Any) -> str:
-    """The type that a model computes in."""
-    return str(lm.get_input_embeddings().weight.dtype).removeprefix("torch.")
+    scorer = Scorer(lm=lm, tokenizer=tokenizer, recipe=recipe)
+    return scorer, about | {"dtype": scorer.dtype}
 
 
 def _tuned(job: Job, factors: Factors, recipe: Recipe, adapter: Path | None = None) -> Any:

@@ -8,7 +8,6 @@ cluster out of tuning, so that what it does there can be looked at.
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,7 +18,8 @@ from flanlib.config import run_id
 from flanlib.errors import MissingResultError, ParameterError, RunError
 from flanlib.progress import span
 from flanlib.rows.adapters import Example
-from flanlib.scoring import asking
+from flanlib.scoring import asking, choices
+from flanlib.scoring.evaluate import Scorer
 from flanlib.studies import runs
 from flanlib.studies.runs import Job
 from flanlib.study import ASKED, Study, open_study
@@ -90,8 +90,8 @@ class Bench:
         )
 
     @cached_property
-    def models(self) -> dict[str, tuple[Any, Any]]:
-        """`base` and `tuned` -> model and tokenizer; tunes where it has to.
+    def models(self) -> dict[str, Scorer]:
+        """`base` and `tuned`, with the limits of the tuned one; tunes where it has to.
 
         Raises
         ------
@@ -111,17 +111,24 @@ class Bench:
                 )
             runs.compute(self.job)
         quantization = self.job.recipe.quantization
-        base = model.load(settings.model, quantization=quantization)
-        if not (self.folder / tune.RUN).is_file():
-            laid = model.load(settings.model, quantization=quantization, adapter=self.folder)
-            return {"base": base, "tuned": laid}
-        made = tune.TuneResult.read(self.folder)
-        if made.base != settings.model:
-            raise ParameterError(
-                f"adapter: {self.folder} was tuned on {made.base}, not on {settings.model};"
-                f" give model {made.base!r} as well"
+        loaded = {"base": model.load(settings.model, quantization=quantization)}
+        if (self.folder / tune.RUN).is_file():
+            made = tune.TuneResult.read(self.folder)
+            if made.base != settings.model:
+                raise ParameterError(
+                    f"adapter: {self.folder} was tuned on {made.base}, not on {settings.model};"
+                    f" give model {made.base!r} as well"
+                )
+            loaded["tuned"], recipe = made.load(), made.recipe
+        else:
+            recipe = self.job.recipe
+            loaded["tuned"] = model.load(
+                settings.model, quantization=quantization, adapter=self.folder
             )
-        return {"base": base, "tuned": made.load()}
+        return {
+            name: Scorer(lm=lm, tokenizer=tokenizer, recipe=recipe)
+            for name, (lm, tokenizer) in loaded.items()
+        }
 
     def ready(self) -> str:
         """Load both models, tuning one where it has to be; what there is now."""
@@ -204,10 +211,12 @@ class Bench:
         return "seen in tuning: other examples of this dataset were tuned on"
 
     def ask(self, prompt: Prompt) -> Answers:
-        """Both models' answers to a prompt, scored as the study scores."""
-        from flanlib import score
-        from flanlib.scoring import choices
+        """Both models' answers to a prompt, scored as the study scores.
 
+        A typed prompt belongs to no task, and what is written to it ends where
+        the model ends it.
+        """
+        known = self.study.catalogue.tasks.get(prompt.task)
         written, cut = {}, 0
         table = pd.DataFrame(
             {
@@ -215,25 +224,17 @@ class Bench:
                 "right": [k == prompt.gold for k in range(len(prompt.options))],
             }
         )
-        for name, (lm, tokenizer) in self.models.items():
-            wrote = score.generate(lm, tokenizer, [prompt], **self._settings("generate", prompt))
+        for name, scorer in self.models.items():
+            wrote = scorer.table([prompt], "generate", known.stop if known else "end")
             written[name] = str(wrote["prediction"].iloc[0])
             cut = max(cut, int(wrote["n_cut"].iloc[0]))
             if prompt.options:
-                given = self._settings("rank", prompt)
-                ranked = score.rank(lm, tokenizer, [prompt], calibrate=False, **given)
-                values = choices.compared(ranked, ASKED.choice).to_numpy()
+                values = choices.compared(scorer.table([prompt], "rank"), ASKED.choice).to_numpy()
                 if not np.isfinite(values).all():
                     raise RunError(f"{name} model: its scores are no numbers; load another")
                 mass = np.exp(values - values.max())
                 table[name], table[f"{name}_ll"] = mass / mass.sum(), values
         return Answers(prompt=prompt, written=written, table=table, n_cut=cut)
-
-    def _settings(self, kind: str, prompt: Prompt) -> dict[str, Any]:
-        """How the study asks a prompt's task; a typed one ends where the model does."""
-        known = self.study.catalogue.tasks.get(prompt.task)
-        recipe = asking.limits([self.folder]) if self.adapter else self.job.recipe
-        return asking.settings(kind, known.stop if known else "end", recipe)
 
 
 def open_bench(

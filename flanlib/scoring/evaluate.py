@@ -1,0 +1,245 @@
+"""The one way from a task to its number: prompts, scores, metric.
+
+The study, the command `score`, the explorer and Python code all score through
+`Scorer`, and all measure a task through `evaluate`. So the same question is
+phrased, shortened, read and ended in the same way, whoever asks it.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from flanlib import metrics, profiles
+from flanlib.catalogue import Catalogue, Kind, Task
+from flanlib.config import Recipe
+from flanlib.metrics import Evaluation
+from flanlib.prompts import exemplars
+from flanlib.results import Scoring
+from flanlib.rows.adapters import Example
+from flanlib.scoring import choices
+from flanlib.templates import Prompt
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scorer:
+    """A model, and the limits that what it reads and writes has to fit.
+
+    Attributes
+    ----------
+    lm, tokenizer
+        As `model.load` gives them.
+    recipe
+        Its `max_input_tokens` and `max_target_tokens` are the limits; a tuned
+        model is scored within those that it was tuned with.
+    token_budget
+        Tokens in one forward pass; None fits the device.
+    """
+
+    lm: Any
+    tokenizer: Any
+    recipe: Recipe = field(default_factory=Recipe)
+    token_budget: int | None = None
+
+    @cached_property
+    def dtype(self) -> str:
+        """The type that the model computes in, such as `float32`."""
+        return str(self.lm.get_input_embeddings().weight.dtype).removeprefix("torch.")
+
+    def table(
+        self,
+        prompts: Sequence[Prompt],
+        kind: Kind,
+        stop: str = "end",
+        *,
+        keep: Path | None = None,
+        say: Callable[[str], None] = lambda line: None,
+    ) -> pd.DataFrame:
+        """Scores of prompts, as `score.rank` and `score.generate` give them.
+
+        Parameters
+        ----------
+        kind
+            `rank` gives log-likelihoods of the options, `generate` what is written.
+        stop
+            Where a written answer ends: `end` or `newline`.
+        keep
+            Folder that keeps the scores in shards, so that a stopped call goes on.
+        say
+            Told after each shard.
+
+        Raises
+        ------
+        TemplateError
+            If a prompt cannot be ranked, or its instruction alone is too long.
+        RunError
+            If `keep` holds scores of another model, of other prompts or limits.
+        """
+        from flanlib import score
+        from flanlib.scoring import shards
+
+        given: dict[str, Any] = {"max_input_tokens": self.recipe.max_input_tokens}
+        if kind == "generate":
+            given |= {"stop": stop, "max_new_tokens": self.recipe.max_target_tokens}
+        given["token_budget"] = self.token_budget
+        if keep is not None:
+            return shards.run(
+                self.lm, self.tokenizer, prompts, out=keep, kind=kind, say=say, **given
+            )
+        act = {"rank": score.rank, "generate": score.generate}[kind]
+        return act(self.lm, self.tokenizer, prompts, **given)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """What came of one task under one scoring.
+
+    Attributes
+    ----------
+    evaluation
+        The metric with its intervals.
+    prompts
+        What the model was asked, examples outermost.
+    table
+        What it made of each prompt; see `Scorer.table`.
+    answering
+        How it answers, as `choices.answering` says; empty for written answers.
+    """
+
+    evaluation: Evaluation
+    prompts: Sequence[Prompt]
+    table: pd.DataFrame
+    answering: dict[str, Any]
+
+    def line(self) -> dict[str, Any]:
+        """What records and results keep of it: plain data, rounded so that lines stay short."""
+        found = self.evaluation
+        interval = {name: getattr(found, name) for name in ("stderr", "low", "high")}
+        return {
+            "metric": found.metric,
+            "value": round(found.value, 4),
+            **{name: None if v != v else round(v, 4) for name, v in interval.items()},
+            "chance": round(found.chance, 4),
+            "n": found.n,
+            "templates": {key: round(value, 4) for key, value in found.templates.items()},
+            "scores": tuple(round(value, 1) for value in found.scores),
+            "signature": found.signature,
+            "answering": self.answering,
+            "n_cut": choices.n_cut(self.table),
+        }
+
+    def sample(self) -> dict[str, Any]:
+        """The first question, and what the model answered."""
+        first, table = self.prompts[0], self.table
+        mine = table[(table["example"] == first.example) & (table["template"] == first.template)]
+        if "prediction" in table:
+            answer = str(mine["prediction"].iloc[0])
+        else:
+            answer = first.options[int(mine.loc[mine["ll"].idxmax(), "option"])]
+        return {
+            "template": first.template,
+            "example": first.example,
+            "input": first.input,
+            "target": first.target,
+            "answer": answer,
+        }
+
+
+def evaluate(
+    scorer: Scorer,
+    task: Task,
+    examples: Sequence[Example],
+    scoring: Scoring,
+    *,
+    collection: Catalogue,
+    rows: str | Path | None = None,
+    seed: int = 0,
+    keep: Path | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> Scored:
+    """Score a task's examples under all templates, and measure the answers.
+
+    Parameters
+    ----------
+    scorer
+        The model, with its limits.
+    examples
+        Those that are asked; see `asking.examples_of`.
+    scoring
+        How they are asked: form, exemplars, options, choice.
+    collection
+        Has the task's templates.
+    rows
+        Where exemplars come from; None takes the collection's own source.
+    seed
+        Of the exemplars.
+    keep, say
+        See `Scorer.table`.
+
+    Raises
+    ------
+    TemplateError
+        If no template of the form can be scored.
+    MissingResultError
+        If exemplars are wanted and there are no train rows.
+    """
+    prompts = exemplars.prompts_of(
+        *(collection, task, examples, scoring, scorer.recipe),
+        tokenizer=scorer.tokenizer,
+        rows=rows,
+        seed=seed,
+    )
+    say(f"{len(prompts)} prompts from {len(examples)} rows ...")
+    table = scorer.table(prompts, task.kind, task.stop, keep=keep, say=say)
+    measured = metrics.evaluate(
+        task,
+        table,
+        examples=examples,
+        choice=scoring.choice,
+        in_turn=bool(scoring.templates_per_example),
+    )
+    ranked = task.kind == "rank"
+    answering = choices.answering(table, scoring.choice, scorer.dtype) if ranked else {}
+    return Scored(evaluation=measured, prompts=prompts, table=table, answering=answering)
+
+
+def recipe_of(
+    model: str,
+    adapters: Sequence[Path] = (),
+    collection: Catalogue | None = None,
+    *,
+    longest: int | None = None,
+    written: int | None = None,
+) -> Recipe:
+    """The recipe within whose limits a model is scored, and how it is quantised.
+
+    It is that which the model was tuned with; of an untuned model, that of the
+    profile which studies it on the collection. Otherwise the default limits
+    hold, and nothing is quantised.
+
+    Parameters
+    ----------
+    model
+        Name of a model, folder, or hub id.
+    adapters
+        Folders of PEFT adapters, the one tuned last at the end.
+    collection
+        What is scored; None for ready-made prompts.
+    longest, written
+        Tokens of an input and of a written answer, instead of the recipe's.
+    """
+    recipe = Recipe(quantization="none")
+    folders = (*reversed(adapters), Path(model))
+    if (run := next((f for f in folders if (f / "run.json").is_file()), None)) is not None:
+        from flanlib.training.result import TuneResult
+
+        made = TuneResult.read(run)
+        whole = made.factors.arm == "finetuned"
+        recipe = replace(made.recipe, quantization="none" if whole else made.quantization)
+    elif collection is not None and not adapters:
+        recipe = profiles.recipe_of(collection.root, model) or recipe
+    given = {"max_input_tokens": longest, "max_target_tokens": written}
+    return replace(recipe, **{name: n for name, n in given.items() if n is not None})
