@@ -105,11 +105,7 @@ class Profile:
 MICRO = Recipe(steps=800, examples_per_step=16, max_input_tokens=400, max_target_tokens=48)
 GPU = Recipe(steps=3000, learning_rate=2e-4, dropout=0.05)
 SMALL = Recipe(
-    steps=300,
-    examples_per_step=16,
-    learning_rate=2e-3,
-    max_input_tokens=384,
-    max_target_tokens=64,
+    steps=300, examples_per_step=16, learning_rate=2e-3, max_input_tokens=384, max_target_tokens=64
 )
 TINY = Recipe(
     steps=4,
