@@ -270,7 +270,7 @@ def limits(table: pd.DataFrame) -> str:
     mine = lines.measured(table)
     n = int(mine.loc[mine["dataset"].eq("") & mine["low"].notna(), "n"].max())
     return (
-        f"Limits: {n} examples at most behind a value. {lines.note_on_seeds(table)}"
+        f"Limits: a value rests on at most {n} examples. {lines.note_on_seeds(table)}"
         f" {lines.note_on_published(table)}"
     ).strip()
 

@@ -1,8 +1,8 @@
 """Figure 10: soft prompts learned on the base and on the instruction-tuned model.
 
-Weights stay as they are; a few vectors in front of the question are learned
-for one task that neither model was tuned on. Published values have panels
-and a scale of their own: other tasks, other models.
+Weights are frozen; a soft prompt, a few vectors in front of the input, is
+learned for one task that neither model was tuned on. Published values have
+panels and a scale of their own, since tasks and models differ.
 """
 
 from dataclasses import replace
@@ -20,7 +20,7 @@ from flanlib.study import Study
 
 STEM = "fig10_prompt_tuning"
 BASE, TUNED = "on base", "on tuned"
-ALONE = {BASE: "base", TUNED: "tuned"}  # without a soft prompt
+WITHOUT = {BASE: "base", TUNED: "tuned"}  # arms that have no soft prompt
 OLD = {BASE: "published on LaMDA-PT", TUNED: "published on FLAN"}
 PUBLISHED = {
     "LaMDA-PT prompt-tuned, 32 examples": (OLD[BASE], "32"),
@@ -71,21 +71,21 @@ def draw(table: pd.DataFrame) -> Figure:
 
 
 def draw_scores(table: pd.DataFrame, ax: Axes, x: str) -> Axes:
-    """Figure 10, above: both models, with a soft prompt from so many examples."""
+    """Figure 10, top: both models, with a soft prompt from so many examples."""
     dots.draw(table, ax, _rows(table, _pair(x)))
     ax.set(xlim=(-6, 106), xlabel="score, percent", title=TITLES[x])
     return ax
 
 
 def draw_gains(table: pd.DataFrame, ax: Axes) -> Axes:
-    """Figure 10, above right: on the tuned model less on the base."""
+    """Figure 10, top right: on the tuned model minus on the base."""
     dots.draw(table, ax, _rows(table, [_gain(x) for x in GAINS]), signed=True)
     ax.set(xlabel="percent points", title="tuned − base")
     return ax
 
 
 def draw_published(table: pd.DataFrame, ax: Axes, x: str) -> Axes:
-    """Figure 10, below: the paper's scores of the same two ways."""
+    """Figure 10, bottom: the paper's scores of the same two models."""
     marks = [replace(dot, arm=OLD[dot.arm], shift=0.0) for dot in _pair(x)]
     if not (rows := _published(table, marks)):
         return dots.empty(ax)
@@ -95,7 +95,7 @@ def draw_published(table: pd.DataFrame, ax: Axes, x: str) -> Axes:
 
 
 def draw_published_gains(table: pd.DataFrame, ax: Axes) -> Axes:
-    """Figure 10, below right: published difference between the two."""
+    """Figure 10, bottom right: published difference between the two."""
     if not (rows := _published(table, [_published_gain(x) for x in GAINS])):
         return dots.empty(ax)
     dots.draw(table, ax, rows, signed=True)
@@ -107,14 +107,14 @@ def heading(table: pd.DataFrame) -> str:
     """What the figure shows, in a line."""
     n = len(lines.clusters_of(table, TUNED))
     many = "s" if n > 1 else ""
-    return f"Soft prompts for {n} task{many} never tuned on: base against instruction-tuned"
+    return f"Prompt tuning on {n} held-out task{many}: base against instruction-tuned"
 
 
 def notes(table: pd.DataFrame) -> list[str]:
     """Footnotes: what the marks mean, and how firm the published values are."""
     here = (
-        f"{lines.note_on_seeds(table)} With a soft prompt the input alone is asked; without,"
-        " every template."
+        f"{lines.note_on_seeds(table)} With a soft prompt, the model reads the input and no"
+        " instruction; without, every template."
     )
     old = lines.note_on_published(table)
     return [here, f"{old} Datasets: SuperGLUE, development sets."] if old else [here]
@@ -126,13 +126,13 @@ def describe(table: pd.DataFrame) -> str:
     gains = [f"{TITLES[x]} {dots.told(dots.at(table, _gain(x), clusters[-1]))}" for x in GAINS]
     return (
         f"{heading(table)}. {dots.words(table, clusters, _named(), TUNED)}"
-        f" {dots.name_of(clusters[-1])}, tuned less base: {'; '.join(gains)}."
+        f" {dots.name_of(clusters[-1])}, tuned minus base: {'; '.join(gains)}."
         f" {_published_words(table)}"
     ).strip()
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
-    """One row per task: scores in percent, tuned less base with intervals, n."""
+    """One row per task: scores in percent, tuned minus base with intervals, n."""
     gains = [_gain(x) for x in GAINS]
     return dots.summary(table, dots.shown(table, TUNED), _named(), gains)
 
@@ -143,11 +143,11 @@ def reading(table: pd.DataFrame) -> Reading:
     last, found = clusters[-1], []
     for x in GAINS:
         found.append(
-            f"- {dots.name_of(last)}, soft prompt from {TITLES[x]}, tuned less base:"
+            f"- {dots.name_of(last)}, soft prompt from {TITLES[x]}, tuned minus base:"
             f" {dots.told(dots.at(table, _gain(x), last))}."
             f" By task, {dots.sides(table, clusters, _gain(x))}."
         )
-    for way, arm in ALONE.items():
+    for way, arm in WITHOUT.items():
         values = [dots.at(table, dot, last) for dot in _named() if dot.arm in (way, arm)]
         steps = [lines.spelled(value) for value in values if value is not None]
         found.append(
@@ -193,12 +193,12 @@ def _pair(x: str) -> list[Dot]:
     """Base and tuned model at one number of examples."""
     found = []
     for arm, shift in ((BASE, -PAIR), (TUNED, PAIR)):
-        mark = style.ARMS[ALONE[arm]]
+        mark = style.ARMS[WITHOUT[arm]]
         found.append(
             Dot(
-                arm=ALONE[arm] if x == "none" else arm,
+                arm=WITHOUT[arm] if x == "none" else arm,
                 x=x,
-                name=f"{ALONE[arm]}, {TITLES[x]}",
+                name=f"{WITHOUT[arm]}, {TITLES[x]}",
                 marker=mark.marker,
                 fill=mark.fill,
                 shift=shift,

@@ -1,8 +1,8 @@
 """Figure 11: held-out score against templates per dataset in tuning.
 
-Beside it, how much the score depends on the wording: the standard deviation
-over the templates a question is asked with. The paper shows its curves
-without values, so none stand here.
+A second panel shows how much the score depends on the wording: its standard
+deviation over the evaluation templates. The paper shows its curves without
+values, so none are drawn here.
 """
 
 import pandas as pd
@@ -55,7 +55,7 @@ def draw(table: pd.DataFrame) -> Figure:
         draw_scores(table, main, large, large=True)
         main.set_title(f"Measured here: {main.get_title('left')}")
         draw_spread(table, spread, large, large=True)
-        spread.set_title("Spread over templates")
+        spread.set_title("Sensitivity to the template")
         for n, some in enumerate(rows):
             spans = lines.columns(max(3, len(some)))[: len(some)]
             at = top + 2.8 + 3.0 * n
@@ -88,9 +88,9 @@ def draw_scores(table: pd.DataFrame, ax: Axes, cluster: str, *, large: bool = Fa
 
 
 def draw_spread(table: pd.DataFrame, ax: Axes, cluster: str, *, large: bool = False) -> Axes:
-    """Figure 11, a panel: how far the templates asked with lie apart."""
+    """Figure 11, a panel: standard deviation over the evaluation templates."""
     lines.draw(table, ax, SPREADS, places(table), cluster, labelled=large, chance=False)
-    return _name(table, ax, ylabel="std. dev., points")
+    return _name(table, ax, ylabel="standard deviation, points")
 
 
 def places(table: pd.DataFrame) -> dict[str, float]:
@@ -108,8 +108,8 @@ def notes(table: pd.DataFrame) -> list[str]:
     """Footnotes: what the marks mean, and what was published."""
     found = [
         lines.note_on_seeds(table),
-        f"{list(places(table))[-1]}: all that a dataset has. Spread: standard deviation over the"
-        " templates asked with, mean over tasks and seeds, without an interval.",
+        f"{list(places(table))[-1]}: all that a dataset has. Sensitivity: standard deviation over the"
+        " evaluation templates, mean over tasks and seeds, without an interval.",
     ]
     levels = ", ".join(table.loc[table["arm"] == LEVELS, "x"])
     if levels:
@@ -124,7 +124,7 @@ def describe(table: pd.DataFrame) -> str:
     for cluster in (large, *small):
         name = "Mean over clusters" if cluster == estimates.ALL else style.title(cluster)
         told = [
-            f"{x} {found.value:.1f}{f' (spread {apart.value:.1f})' if apart else ''}"
+            f"{x} {found.value:.1f}{f' (SD {apart.value:.1f})' if apart else ''}"
             for x in places(table)
             if (found := _score(table, x, cluster)) is not None
             for apart in (_spread(table, x, cluster),)
@@ -145,7 +145,7 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
                 "templates per dataset": "none: base" if x == "0" else x,
                 "score": spelled(score) if score else "",
                 "gain over base": spelled(gain, signed=True) if gain else "",
-                "spread over templates": f"{apart.value:.1f}" if apart else "",
+                "SD over templates": f"{apart.value:.1f}" if apart else "",
                 "n": int(score.n) if score else 0,
                 "seeds": int(score.seeds) if score else 0,
             }
@@ -169,7 +169,7 @@ def reading(table: pd.DataFrame) -> Reading:
     )
     if words:
         told.append(
-            "- **Sensitivity to wording**, standard deviation over the templates asked with, points,"
+            "- **Sensitivity to wording**, standard deviation over the evaluation templates, points,"
             f" by templates tuned with: {words}."
         )
     if levels := ", ".join(table.loc[table["arm"] == LEVELS, "x"]):
@@ -179,8 +179,8 @@ def reading(table: pd.DataFrame) -> Reading:
         )
     told.append(
         "- **Limits.** With fewer templates, which ones they are is drawn with the seed, and there"
-        f" are {int(lines.row(table, TUNED, last, large).seeds)}. Those asked with belong to"
-        " datasets never tuned on, so that none of them was seen, however many were tuned with."
+        f" are {int(lines.row(table, TUNED, last, large).seeds)}. Evaluation templates belong to"
+        " held-out datasets, so that none of them was seen, however many were tuned with."
     )
     return Reading("\n".join(told))
 

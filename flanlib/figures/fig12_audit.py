@@ -1,8 +1,8 @@
-"""Figure 12: is it real? Leaks, calibration, order of options, label bias, seeds.
+"""Figure 12: an audit of leaks, calibration, option order, label bias and seeds.
 
-The paper has no such figure; its table of evaluation text in pretraining data
-stands beside the leaks. Leaks are counted in the rows; all else that is
-measured comes from records of base and tuned model.
+The paper has no such figure. Its table of evaluation text in pretraining data
+has a panel next to the leaks. Leaks are counted in the rows; every other
+measurement comes from records of the base and the tuned model.
 """
 
 from typing import TYPE_CHECKING
@@ -25,14 +25,15 @@ if TYPE_CHECKING:
     from flanlib.studies.axes import Axis
 
 STEM = "fig12_audit"
+HEADING = "Audit: leaks, calibration, option-order sensitivity, label bias, agreement between seeds"
 ROWS, BARS = 0.18, 0.26  # inches of a dataset's row, and of a cluster's two bars
 MARKS = {"base": ("o", "white"), "tuned": ("D", "")}
 LEAKS = {leaks.BARRED: "#D9D9D9", leaks.KEPT: style.INK}
 QUESTIONS = {
     "calibration": ("Expected calibration error, percent", ""),
-    "order": ("Score change with reversed options, percent points", scrutiny.SWAPPED),
-    "habit": ("Label bias, percent", ""),
-    "seeds": ("Examples on which seeds agree, percent", ""),
+    "order": ("Option-order sensitivity (score, reversed minus given order), points", scrutiny.SWAPPED),
+    "habit": ("Label bias (total variation from the label prior), percent", ""),
+    "seeds": ("Agreement between seeds, percent of examples", ""),
 }
 
 
@@ -67,10 +68,10 @@ def draw(table: pd.DataFrame) -> Figure:
     upper = max(3.6 if published else 1.6, BARS * len(_held_out(table)))
     with style.look():
         fig, top = lines.sheet(
-            "Is it real? Leaks, calibration, order of options, label bias, seeds",
+            HEADING,
             _legend(),
             notes(table),
-            upper + tall + 1.6,
+            upper + tall + 1.7,
         )
         (left,) = lines.panels(fig, top + 0.3, upper, [(1.4, 4.6)])
         (right,) = lines.panels(fig, top + 0.3, 1.45, [(5.1, 6.85)])
@@ -79,9 +80,9 @@ def draw(table: pd.DataFrame) -> Figure:
         if published:
             (ax,) = lines.panels(fig, top + 2.58, 1.32, [(5.1, 6.85)])
             overlaps.draw(table, ax).set_title("f  Published: overlap")
-        below = lines.panels(fig, top + upper + 1.15, tall, lines.columns(4, left=1.45))
+        below = lines.panels(fig, top + upper + 1.25, tall, lines.columns(4, left=1.45))
         for each, ax in zip(
-            (draw_calibration, draw_order, draw_habit, draw_seeds), below, strict=True
+            (draw_calibration, draw_order, draw_label_bias, draw_seeds), below, strict=True
         ):
             each(table, ax).tick_params(labelleft=ax is below[0])
     return fig
@@ -107,12 +108,12 @@ def draw_leaks(table: pd.DataFrame, ax: Axes) -> Axes:
     ax.minorticks_off()
     ax.set_yticks(range(len(clusters)), [style.title(c, short=True) for c in clusters])
     ax.tick_params(axis="y", length=0, labelsize=7)
-    ax.set_title("a  Rows sharing text with evaluation rows")
+    ax.set_title("a  Train rows sharing text with evaluation rows")
     return ax
 
 
 def draw_reliability(table: pd.DataFrame, ax: Axes) -> Axes:
-    """Figure 12 b, curves: share right against confidence."""
+    """Figure 12 b, curves: accuracy against confidence."""
     part = _part(table, "reliability")
     ax.plot([0, 100], [0, 100], color=lines.GREY, ls=":", lw=1.1)
     for arm, (marker, fill) in MARKS.items():
@@ -125,45 +126,45 @@ def draw_reliability(table: pd.DataFrame, ax: Axes) -> Axes:
                     mew=0.8, zorder=3)  # fmt: skip
     n = part.groupby("arm")["n"].sum()
     counted = " and ".join(f"{n[arm]:,}" for arm in MARKS if arm in n)
-    ax.set(xlim=(0, 103), ylim=(0, 103), ylabel="right, percent")
+    ax.set(xlim=(0, 103), ylim=(0, 103), ylabel="accuracy, percent")
     ax.set_xlabel(f"confidence, percent\n(n = {counted} prompts)")
     ax.set(xticks=range(0, 101, 25), yticks=range(0, 101, 25))
     ax.grid(axis="both")
-    ax.set_title("b  Reliability")
+    ax.set_title("b  Reliability diagram")
     return ax
 
 
 def draw_order(table: pd.DataFrame, ax: Axes) -> Axes:
-    """Figure 12 c: what reversing the options does to the score."""
+    """Figure 12 c: option-order sensitivity, the score's change with reversed options."""
     ax.axvline(0, color=lines.GREY, lw=0.9)
     _dots(ax, table, "order", ("base", "tuned"), scrutiny.SWAPPED)
-    ax.set(xlabel="reversed − given,\npercent points", title="c  Option order")
+    ax.set(xlabel="score, reversed −\ngiven order, points", title="c  Option-order\nsensitivity")
     return ax
 
 
 def draw_calibration(table: pd.DataFrame, ax: Axes) -> Axes:
     """Figure 12 b, per dataset: expected calibration error."""
     _dots(ax, table, "calibration", ("base", "tuned"))
-    ax.set(xlabel="expected calibration\nerror, percent", title="b  Calibration")
+    ax.set(xlabel="expected calibration\nerror, percent", title="b  Calibration\nby dataset")
     ax.set_xlim(left=0)
     return ax
 
 
-def draw_habit(table: pd.DataFrame, ax: Axes) -> Axes:
-    """Figure 12 d: total variation of chosen answers from the shares of right ones."""
+def draw_label_bias(table: pd.DataFrame, ax: Axes) -> Axes:
+    """Figure 12 d: total variation of the chosen answers from the label prior."""
     _dots(ax, table, "habit", ("base", "tuned"))
-    ax.set(xlabel="total variation from\nlabel shares, percent", title="d  Label bias")
+    ax.set(xlabel="total variation from\nlabel prior, percent", title="d  Label bias")
     ax.set_xlim(left=0)
     return ax
 
 
 def draw_seeds(table: pd.DataFrame, ax: Axes) -> Axes:
-    """Figure 12 e: examples with the same outcome, beside chance."""
+    """Figure 12 e: agreement between seeds, and that of independent seeds."""
     _dots(ax, table, "seeds", ("tuned",))
     if _part(table, "seeds").empty:
         ax.text(0.5, 0.5, "one seed", transform=ax.transAxes, ha="center", va="center",
                 size=7, color=style.QUIET)  # fmt: skip
-    ax.set(xlabel="same outcome,\npercent of examples", title="e  Seeds", xlim=(None, 103))
+    ax.set(xlabel="same outcome,\npercent of examples", title="e  Agreement\nbetween seeds", xlim=(None, 103))
     return ax
 
 
@@ -179,21 +180,21 @@ def notes(table: pd.DataFrame) -> list[str]:
     """Footnotes: what was counted, and what the marks and intervals are."""
     similar = _row(table, "leaks", ALL, arm=leaks.KEPT, x="similar")
     return [
-        "a: text is shared when the whole of it is the same, or 13 words in a row; not tuned"
-        f" on: the held-out clusters and their neighbours; of {similar.n:,.0f} other rows, counted once per mixture,"
+        "a: two rows share text if all of it, or 13 words in a row, are equal; not tuned on: the"
+        f" held-out clusters and their neighbours; of {similar.n:,.0f} other rows, counted once per mixture,"
         f" {similar.value:,.0f} were dropped for sharing. All rows are counted: no interval.",
-        "b to e: 95 % intervals over examples, below in b to d also over seeds; b and d count an"
-        f" example once; b: {BINS} bins of confidence, points of {scrutiny.FEWEST} examples or more; tuned: mean of"
-        f" {_seeds(table)}. d: share of answers that would have to be"
-        " others for each option to be chosen as often as it is right. e: right with most"
-        " templates, or not; dotted: expected of independent seeds.",
+        "b to e: 95 % intervals over examples and, by dataset in b to d, over seeds; b and d count"
+        f" an example once; b: {BINS} bins of confidence, points of {scrutiny.FEWEST} examples or more; tuned: mean of"
+        f" {_seeds(table)}. d: total variation between the options chosen and the options that are"
+        " right. e: two seeds agree on an example if both are right, or both wrong, with most"
+        " templates; dotted: expected of independent seeds.",
         *(f"f: {text}" for text in overlaps.words(table)),
     ]
 
 
 def describe(table: pd.DataFrame) -> str:
     """The figure in words, from its numbers."""
-    parts = ["An audit in five parts.", *overlaps.words(table)]
+    parts = [f"{HEADING}.", *overlaps.words(table)]
     for row in _part(table, "leaks").query("x == 'shared'").itertuples():
         name = "all held-out clusters" if row.cluster == ALL else style.title(row.cluster)
         parts.append(
@@ -228,7 +229,7 @@ def reading(table: pd.DataFrame) -> Reading:
         _on_leaks(table),
         _on_change(table, "calibration", "expected calibration error, percent"),
         _on_order(table),
-        _on_change(table, "habit", "label bias (total variation from the labels' shares), percent"),
+        _on_change(table, "habit", "label bias (total variation from the label prior), percent"),
         _on_seeds(table),
         *overlaps.words(table),
         "Beside the paper: it reports none of the others, so there is nothing to agree with. Limits:"
@@ -264,7 +265,7 @@ def _on_order(table: pd.DataFrame) -> str:
             f"{arm} {lines.spelled(row, True)} percent points, interval off 0 in {moved} of"
             f" {len(each)} datasets"
         )
-    return f"Options reversed: {'; '.join(words)}."
+    return f"Option-order sensitivity, reversed minus given order: {'; '.join(words)}."
 
 
 def _on_change(table: pd.DataFrame, group: str, what: str) -> str:
@@ -343,5 +344,5 @@ def _legend() -> list[Line2D]:
             MARKS.values(), ("base", "instruction-tuned (cluster's colour)"), strict=True
         )
     ]  # fmt: skip
-    dotted = Line2D([], [], color=lines.GREY, ls=":", lw=1.3, label="exact (b), chance (e)")
+    dotted = Line2D([], [], color=lines.GREY, ls=":", lw=1.3, label="perfect calibration (b), chance (e)")
     return [*arms, dotted]

@@ -1,9 +1,9 @@
 """Figure 2: fine-tuning, prompting and instruction tuning, side by side.
 
-The diagrams say what each way needs; the panels below show what each way
-reached on the same tasks, one per cluster, with the same base model: their
-mean, then task by task. The paper draws the ways and measures none of them,
-so nothing published stands beside.
+The diagrams show what each method needs. The panels show the score that each
+method reached on the same tasks, one per cluster, with the same base model:
+first the mean, then every task. The paper draws the three methods and measures
+none of them, so there is no published value to compare with.
 """
 
 from typing import TYPE_CHECKING
@@ -19,26 +19,26 @@ if TYPE_CHECKING:
     from flanlib.studies.axes import Axis
 
 STEM = "fig2_paradigms"
-ALONE, FEW, TUNED = "single-task", "few-shot base", "instruction-tuned"
+SINGLE, FEW, TUNED = "single-task", "few-shot base", "instruction-tuned"
 WAYS = {
-    ALONE: (
+    SINGLE: (
         "Pretrain–finetune",
-        ("Pretrained model", "Tuned on task A alone", "Asked about task A"),
-        "needs examples of the task, and a model for each task",
-        "examples of task A tuned on",
+        ("Pretrained model", "Fine-tuned on task A", "Evaluated on task A"),
+        "needs labelled examples of the task, and one model per task",
+        "training examples of task A",
     ),
     FEW: (
         "Prompting",
-        ("Pretrained model", "", "Asked about task A, with solved examples in front"),
-        "needs a few examples and a good prompt",
-        "solved examples in the prompt",
+        ("Pretrained model", "", "Evaluated on task A, with exemplars in the prompt"),
+        "needs a few exemplars and a good prompt",
+        "exemplars in the prompt",
     ),
     TUNED: (
         "Instruction tuning",
         ("Pretrained model", "Tuned on many tasks B, C, D, … phrased as instructions",
-         "Asked about task A, never tuned on"),
+         "Evaluated on task A, which tuning never saw"),
         "needs no example of the task",
-        "solved examples in the prompt",
+        "exemplars in the prompt",
     ),
 }  # fmt: skip
 PANEL, LEFT, GAP = 1.45, 0.5, 0.12  # inches
@@ -84,7 +84,7 @@ def draw(table: pd.DataFrame) -> Figure:
 
 
 def draw_way(way: str, ax: Axes, x: float, y: float, width: float) -> float:
-    """Figure 2, top: one way as a chain of boxes; lowest y used.
+    """Figure 2, top: one method as a chain of boxes; lowest y used.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def draw_way(way: str, ax: Axes, x: float, y: float, width: float) -> float:
 
 
 def draw_measured(table: pd.DataFrame, way: str, ax: Axes) -> Axes:
-    """Figure 2, bottom: what one way reached, with 95 % intervals.
+    """Figure 2, bottom: what one method reached, with 95 % intervals.
 
     The band is the interval of the instruction-tuned model, in every panel.
 
@@ -134,17 +134,17 @@ def draw_measured(table: pd.DataFrame, way: str, ax: Axes) -> Axes:
 
 
 def draw_task(table: pd.DataFrame, cluster: str, ax: Axes) -> Axes:
-    """Figure 2, below: one task, fine-tuned alone; the other two ways as lines across."""
-    alone, few = (measured(table, way, cluster) for way in (ALONE, FEW))
-    places = {row.x: float(n) for n, row in enumerate(alone)}
+    """Figure 2, one task: fine-tuned on it; the other two methods as horizontal lines."""
+    single, few = (measured(table, way, cluster) for way in (SINGLE, FEW))
+    places = {row.x: float(n) for n, row in enumerate(single)}
     _draw_goal(table, cluster, ax)
     ax.axhline(few[-1].value, color=lines.GREY, ls="--", lw=0.9, zorder=1)
-    lines.draw(table, ax, [lines.Series(arm=ALONE, name=ALONE, marker="D")], places, cluster)
+    lines.draw(table, ax, [lines.Series(arm=SINGLE, name=SINGLE, marker="D")], places, cluster)
     lines.ticks(ax, places, {})
     ax.tick_params(axis="x", labelsize=6.5)
     name = style.title(cluster, short=True)
-    lines.narrow(ax, f"{name}\n{datasets(table)[cluster]} (n = {int(alone[0].n)})")
-    ax.set(xlabel="examples tuned on", ylabel="score, percent")
+    lines.narrow(ax, f"{name}\n{datasets(table)[cluster]} (n = {int(single[0].n)})")
+    ax.set(xlabel="training examples", ylabel="score, percent")
     return ax
 
 
@@ -155,7 +155,7 @@ def measured(table: pd.DataFrame, way: str, cluster: str) -> list:
 
 
 def datasets(table: pd.DataFrame) -> dict[str, str]:
-    """Cluster -> the dataset of it that all three ways were asked about."""
+    """Cluster -> its dataset that all three methods were evaluated on."""
     part = table[(table["arm"] == TUNED) & (table["dataset"] != "")]
     return dict(zip(part["cluster"], part["dataset"], strict=True))
 
@@ -171,7 +171,7 @@ def about(table: pd.DataFrame) -> str:
 
 def heading(table: pd.DataFrame) -> str:
     """What the figure shows, in a line."""
-    return f"Three ways to a task, on one base model ({about(table)})"
+    return f"Fine-tuning, prompting, instruction tuning: one base model ({about(table)})"
 
 
 def scale(table: pd.DataFrame, cluster: str) -> tuple[float, float]:
@@ -192,11 +192,11 @@ def notes(table: pd.DataFrame) -> list[str]:
     """Footnotes: what marks, band and dotted line are."""
     large, small = lines.panels_of(table, TUNED)
     most = measured(table, FEW, large)[-1].x
-    across = f" Dashed: base, {most} solved examples in the prompt." if small else ""
+    across = f" Dashed: base, {most} exemplars in the prompt." if small else ""
     return [
-        "Mean over templates; bars: 95 % interval over examples and, where tuned, seeds. Band and"
-        f" line across: instruction-tuned, zero-shot, its interval.{across} Dotted: chance. The"
-        " paper measures none of these curves."
+        "Mean over templates; bars: 95 % interval over examples and, where tuned, seeds. Solid line"
+        f" and band: instruction-tuned, zero-shot, with its interval.{across} Dotted: chance. The paper"
+        " reports no such curves."
     ]
 
 
@@ -220,15 +220,15 @@ def describe(table: pd.DataFrame) -> str:
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
-    """One row per point: way, what it was given, score with interval, n."""
+    """One row per point: method, what it was given, score with interval, n."""
     large, _ = lines.panels_of(table, TUNED)
     rows = [(way, row) for way in WAYS for row in measured(table, way, large)]
     return pd.DataFrame(
         {
-            "way": WAYS[way][0],
+            "method": WAYS[way][0],
             "given": f"{row.x} {WAYS[way][3]}",
             "score, percent": lines.spelled(row),
-            "less instruction tuning": lines.spelled(less, signed=True) if less else "",
+            "minus instruction tuning": lines.spelled(less, signed=True) if less else "",
             "n": int(row.n),
             "seeds": int(row.seeds),
         }
@@ -240,40 +240,40 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
 def reading(table: pd.DataFrame) -> Reading:
     """What the numbers say; nothing by hand."""
     large, small = lines.panels_of(table, TUNED)
-    tuned, alone, few = (measured(table, way, large) for way in (TUNED, ALONE, FEW))
+    tuned, single, few = (measured(table, way, large) for way in (TUNED, SINGLE, FEW))
     goal, best = tuned[0], max(few, key=lambda row: row.value)
     found = [
         f"Instruction tuning, zero-shot: {lines.spelled(goal)} percent ({about(table)}).",
-        _needed(table, alone, goal),
-        f"Prompting: best with {best.x} solved examples, {lines.spelled(best)} percent,"
+        _needed(table, single, goal),
+        f"Prompting: best with {best.x} exemplars, {lines.spelled(best)} percent,"
         f" {_beside(table, best)}.",
-        _shape(alone),
+        _trend(single),
         *([_each(table, small)] if small else ()),
-        "Beside the paper: it draws the three ways and measures none, so there is no number to"
-        " agree with. Limits: one dataset per cluster, and one recipe for each way.",
+        "Beside the paper: it draws the three methods and measures none, so there is no number to"
+        " agree with. Limits: one dataset per cluster, and one recipe for each method.",
     ]
     return Reading("\n".join(f"- {line}" for line in found))
 
 
-def _needed(table: pd.DataFrame, alone: list, goal) -> str:
+def _needed(table: pd.DataFrame, single: list, goal) -> str:
     """From how many examples on fine-tuning reaches a score."""
-    reached = _reached(alone, goal)
+    reached = _reached(single, goal)
     if not reached:
-        top = max(alone, key=lambda row: row.value)
+        top = max(single, key=lambda row: row.value)
         return (
-            "Fine-tuning on the task alone does not reach that with any number of examples tried;"
+            "Fine-tuning on the one task does not reach that with any number of examples tried;"
             f" its best is {lines.spelled(top)} percent with {top.x} examples,"
             f" {_beside(table, top)}."
         )
     first = reached[0]
     return (
-        f"Fine-tuning on the task alone reaches that with {first.x} examples:"
+        f"Fine-tuning on the one task reaches that with {first.x} examples:"
         f" {lines.spelled(first)} percent, {_beside(table, first)}."
     )
 
 
-def _reached(alone: list, goal) -> list:
-    return [row for row in alone if row.value >= goal.value]
+def _reached(single: list, goal) -> list:
+    return [row for row in single if row.value >= goal.value]
 
 
 def _less(table: pd.DataFrame, row):
@@ -294,14 +294,14 @@ def _each(table: pd.DataFrame, clusters: list[str]) -> str:
     told = []
     for cluster in clusters:
         (goal,) = measured(table, TUNED, cluster)
-        reached = _reached(measured(table, ALONE, cluster), goal)
+        reached = _reached(measured(table, SINGLE, cluster), goal)
         fewest = reached[0].x if reached else "none"
         told.append(f"{style.title(cluster)} ({datasets(table)[cluster]}) {fewest}")
     return f"Task by task, fewest examples with which fine-tuning reaches it: {', '.join(told)}."
 
 
-def _shape(alone: list) -> str:
-    first, last = alone[0], alone[-1]
+def _trend(single: list) -> str:
+    first, last = single[0], single[-1]
     grown = "more examples raise it, intervals apart" if last.low > first.high else (
         "more examples lower it, intervals apart" if last.high < first.low
         else "the intervals of the fewest and the most examples overlap"

@@ -1,10 +1,10 @@
 """Figure 6: held-out score against the number of tuning clusters.
 
-One group of clusters after the other is held out, first the paper's; tuning
-clusters are added one by one, in the paper's order and in orders drawn by the
-seed. Groups leave different clusters to tune on: steps that all of them have
-are averaged. Published values have a panel and a scale of their own: other
-models, other data.
+Groups of clusters are held out in turn, the paper's group first. Tuning
+clusters are added one by one, in the paper's order and in random orders, one
+per seed. Each group leaves other clusters to tune on, so the mean over groups
+is taken at the steps that all of them have. Published values have a panel and
+a scale of their own, since models and data differ.
 """
 
 from itertools import pairwise
@@ -24,7 +24,7 @@ STEM = "fig6_clusters"
 SERIES = (
     Series(arm=BASE, name="base, not tuned", marker="o", fill="#333333"),
     Series(arm=PAPER, name="tuned, paper's order", marker="D", written=".1f"),
-    Series(arm=SHUFFLED, name="tuned, orders drawn by the seed", marker="s", line="--",
+    Series(arm=SHUFFLED, name="tuned, random orders", marker="s", line="--",
            fill="white", shift=0.16),
 )  # fmt: skip
 ARMS = tuple(one.arm for one in SERIES)
@@ -58,7 +58,8 @@ def draw(table: pd.DataFrame) -> Figure:
         if others:
             draw_mean(table, means[0])
             name = lines.title(table, large, PAPER, first)
-            means[-1].set_title(f"Measured here:\n{name.replace('clusters', 'the first group')}")
+            name = name.replace("clusters", "the paper's group")
+            means[-1].set_title(f"Measured here:\n{name}")
             means[-1].set_ylabel("")
         for n, (group, clusters) in enumerate(rows.items()):
             _draw_row(table, fig, top + 3.97 + ROW * n, group, clusters)
@@ -68,7 +69,7 @@ def draw(table: pd.DataFrame) -> Figure:
 def _draw_row(table: pd.DataFrame, fig: Figure, at: float, group: str, clusters: list[str]) -> None:
     """A row of panels for clusters held out together."""
     names = ", ".join(style.title(cluster, short=True) for cluster in clusters)
-    words = f"Held out together: {names}" if len(clusters) > 1 else "Held out alone"
+    words = f"Held out: {names}"
     fig.text(lines.EDGE, 1 - (at - 0.47) / fig.get_figheight(), words, size=8)
     spans = lines.columns(max(len(clusters), 3))[: len(clusters)]
     for i, ax in enumerate(lines.panels(fig, at, 1.1, spans, alike=True)):
@@ -114,7 +115,7 @@ def draw_measured(
     name = lines.title(table, cluster, PAPER, group)
     ax.set(
         title=f"Measured here:\n{name}" if named else name,
-        xlabel="cluster added, datasets in all" if named else "number of tuning clusters",
+        xlabel="cluster added, number of datasets" if named else "number of tuning clusters",
         ylabel="score, percent",
     )
     return ax
@@ -130,7 +131,7 @@ def draw_published(table: pd.DataFrame, ax: Axes) -> Axes:
         lines.ticks(ax, places, {x: _tick(name, n) for x, name, n in found}, upright=True)
     ax.set(
         title="Published:\nFLAN 137B, mean",
-        xlabel="cluster added, datasets in all",
+        xlabel="cluster added, number of datasets",
         ylabel="score, percent",
     )
     return ax
@@ -146,8 +147,8 @@ def notes(table: pd.DataFrame) -> list[str]:
     """Footnotes: what the marks mean, and how firm the published values are."""
     return [
         lines.note_on_seeds(table),
-        "Each seed draws an order of its own. Numbers in the panels: paper's order."
-        " Half and all: of the clusters that a group leaves. " + lines.note_on_published(table),
+        "Random orders: one per seed. Numbers in the panels: paper's order. Half, all: of the"
+        " clusters that are not held out. " + lines.note_on_published(table),
     ]
 
 

@@ -1,8 +1,8 @@
 """Figure 7: base and tuned models over the ladder of sizes.
 
-A held-out cluster was never tuned on by the model asked; a held-in one was, and
-is asked about rows that were not. The published values were read off a plot by eye, so that
-only the sign of their difference means anything.
+The tuned model never saw a held-out cluster. It was tuned on a held-in one, and is
+evaluated on other rows of it. The published values were read off a plot by eye, so
+that only the sign of their difference means anything.
 """
 
 from collections.abc import Sequence
@@ -127,7 +127,7 @@ def draw_scores(table: pd.DataFrame, ax: Axes, group: str, cluster: str) -> Axes
 
 
 def draw_gains(table: pd.DataFrame, ax: Axes, group: str) -> Axes:
-    """Figure 7, second row: tuned less base, with 95 % intervals."""
+    """Figure 7, second row: tuned minus base, with 95 % intervals."""
     scale = _scale(table)
     large, _ = lines.panels_of(table, TUNED, group)
     ax.axhline(0, color=lines.GREY, lw=0.9, zorder=1)
@@ -153,7 +153,7 @@ def draw_published_gains(table: pd.DataFrame, ax: Axes) -> Axes:
     ax.axhline(0, color=lines.GREY, lw=0.9, zorder=1)
     lines.draw_published(table, ax, [one], scale.places, group="held-out")
     _name(ax, scale)
-    ax.set(ylabel="only the sign counts")
+    ax.set(ylabel="difference, sign only")
     return ax
 
 
@@ -166,7 +166,7 @@ def heading(table: pd.DataFrame) -> str:
 def notes(table: pd.DataFrame) -> list[str]:
     """Footnotes: what the marks mean, and how firm the published values are."""
     return [
-        f"{lines.note_on_seeds(table)} Held-in: a task of each tuning cluster, rows not tuned on.",
+        f"{lines.note_on_seeds(table)} Held-in: a task of each tuning cluster, on rows that tuning did not use.",
         lines.note_on_published(table),
     ]
 
@@ -187,7 +187,7 @@ def describe(table: pd.DataFrame) -> str:
         for cluster in small:
             gains = _gains(table, GAIN, group, cluster)
             told = [f"{model} {gain.value:+.1f}" for model, gain in gains]
-            parts.append(f"{style.title(cluster)}, tuned less base: {', '.join(told)}.")
+            parts.append(f"{style.title(cluster)}, tuned minus base: {', '.join(told)}.")
     if old := _gains(table, OLD_GAIN, "held-out", estimates.ALL):
         told = ", ".join(f"{x} {'above' if r.value > 0 else 'below'}" for x, r in old)
         parts.append(f"Published, read off by eye, tuned beside untuned: {told}.")
@@ -206,7 +206,7 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
             }
             rows.append(
                 {
-                    "asked about": group,
+                    "evaluated on": group,
                     "model": model,
                     "parameters": f"{known[model]:,}" if model in known else "",
                     **{k: spelled(r, signed=k == "difference") for k, r in found.items() if r},
@@ -224,7 +224,7 @@ def reading(table: pd.DataFrame) -> Reading:
         each = "; ".join(
             f"{x} {spelled(r, signed=True)} ({lines.verdict(r)})" for x, r in found[group]
         )
-        told.append(f"- **{group.capitalize()}**, tuned less base, points: {each or 'no record'}.")
+        told.append(f"- **{group.capitalize()}**, tuned minus base, points: {each or 'no record'}.")
         for cluster in small:
             words = ", ".join(
                 f"{x} {r.value:+.1f} ({lines.verdict(r)})"

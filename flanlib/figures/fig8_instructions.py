@@ -1,8 +1,8 @@
-"""Figure 8: are the instructions what helps? Tuned with less, and asked with less.
+"""Figure 8: are the instructions what helps? An ablation of their text.
 
 The same mixture is tuned with full instructions, with the dataset's name in
-front of the input, or with the input alone. The published ablation stands
-below on its own scale: other clusters, other data, other models.
+front of the input, or with the input and no template. The published ablation
+has panels and a scale of its own, since clusters, data and models differ.
 """
 
 from dataclasses import replace
@@ -22,7 +22,7 @@ STEM = "fig8_instructions"
 FULL = "instruction > instruction"
 WAYS = {
     "base": "untuned → instruction",
-    "none > instruction": "nothing → instruction",
+    "none > instruction": "no template → instruction",
     "dataset-name > instruction": "name → instruction",
     "dataset-name > dataset-name": "name → name",
     FULL: "instruction → instruction",
@@ -36,7 +36,7 @@ PUBLISHED = {
     "FT instruction | eval instruction (FLAN)": FULL,
 }
 MARKERS = dict(zip(WAYS, "ov^sD", strict=True))
-SHAPES = "Dosv^PX"
+OLD_MARKERS = "*P<X>ph"  # of published clusters; the legend has no other meaning for them
 SPANS = ((1.45, 3.83), (3.98, 5.47), (5.62, 6.97))  # inches
 OLD_SPANS = ((1.75, 3.83), *SPANS[1:])
 
@@ -65,35 +65,35 @@ def draw(table: pd.DataFrame) -> Figure:
         draw_gains(table, gains)
         draw_lost(table, lost)
         draw_published(table, old)
-        draw_shapes(table, shapes)
+        draw_key(table, shapes)
         draw_published(table, old_lost, against=True)
         dots.unnamed([gains, lost, old_lost])
     return fig
 
 
 def draw_scores(table: pd.DataFrame, ax: Axes) -> Axes:
-    """Figure 8, left: score of each way, cluster means with intervals."""
+    """Figure 8, left: score of each arm, cluster means with intervals."""
     dots.draw(table, ax, _rows(table, [_score(arm) for arm in WAYS]), datasets=True)
     ax.set(xlim=(-2.5, 102.5), xlabel="score, percent", title="Measured here")
     return ax
 
 
 def draw_gains(table: pd.DataFrame, ax: Axes) -> Axes:
-    """Figure 8, middle: each way less the untuned model."""
+    """Figure 8, middle: each arm minus the untuned model."""
     dots.draw(table, ax, _rows(table, [None, *map(_gain, TUNED)]), signed=True)
-    ax.set(xlabel="percent points", title="This − untuned")
+    ax.set(xlabel="percent points", title="Tuned − untuned")
     return ax
 
 
 def draw_lost(table: pd.DataFrame, ax: Axes) -> Axes:
-    """Figure 8, right: full instructions less each other way."""
+    """Figure 8, right: full instructions minus each other arm."""
     dots.draw(table, ax, _rows(table, [None, *map(_lost, LESS), None]), signed=True)
-    ax.set(xlabel="percent points", title="Instruction − this")
+    ax.set(xlabel="percent points", title="Full − ablated")
     return ax
 
 
 def draw_published(table: pd.DataFrame, ax: Axes, against: bool = False) -> Axes:
-    """Figure 8, below: the paper's scores, or full instructions less each other way."""
+    """Figure 8, bottom: the paper's scores, or full instructions minus each other arm."""
     marks = _published_marks(table)
     if not marks:
         return dots.empty(ax)
@@ -106,14 +106,14 @@ def draw_published(table: pd.DataFrame, ax: Axes, against: bool = False) -> Axes
         rows.append(Row(label=WAYS[arm], dots=every))
     dots.draw(table, ax, rows, signed=against)
     if against:
-        ax.set(xlabel="percent points", title="Instruction − this")
+        ax.set(xlabel="percent points", title="Full − ablated")
     else:
         ax.set(xlim=(-2.5, 102.5), xlabel="percent or BLEU", title="Published")
     return ax
 
 
-def draw_shapes(table: pd.DataFrame, ax: Axes) -> Axes:
-    """Figure 8, below: which published cluster has which shape."""
+def draw_key(table: pd.DataFrame, ax: Axes) -> Axes:
+    """Figure 8, bottom left: which published cluster has which marker."""
     ax.set_axis_off()
     ax.legend(handles=lines.legend(_published_marks(table), chance=False), loc="upper left")
     return ax
@@ -123,14 +123,14 @@ def heading(table: pd.DataFrame) -> str:
     """What the figure shows, in a line."""
     n = len(lines.clusters_of(table, FULL))
     many = "s" if n > 1 else ""
-    return f"Instructions, names or nothing: zero-shot on {n} cluster{many} never tuned on"
+    return f"Tuning with instructions, dataset names or no template: zero-shot on {n} held-out cluster{many}"
 
 
 def notes(table: pd.DataFrame) -> list[str]:
     """Footnotes: what the marks mean, and how firm the published values are."""
     here = (
-        f"{lines.note_on_seeds(table)} Small: datasets. Asked with"
-        " instructions but where it says by name: the dataset's, and no more."
+        f"{lines.note_on_seeds(table)} Small: datasets. Evaluated with"
+        " instructions, except names → names: with the dataset's name in both."
     )
     return [text for text in (here, lines.note_on_published(table)) if text]
 
@@ -140,13 +140,13 @@ def describe(table: pd.DataFrame) -> str:
     clusters, marks = dots.shown(table, FULL), [_score(arm) for arm in WAYS]
     lost = [f"{WAYS[arm]} {dots.told(dots.at(table, _lost(arm), clusters[-1]))}" for arm in LESS]
     return (
-        f"{heading(table)}; tuned with → asked with. {dots.words(table, clusters, marks, FULL)}"
-        f" {WAYS[FULL]} less the others: {'; '.join(lost)}. {_published_words(table)}"
+        f"{heading(table)}; tuned with → evaluated with. {dots.words(table, clusters, marks, FULL)}"
+        f" {WAYS[FULL]} minus the others: {'; '.join(lost)}. {_published_words(table)}"
     ).strip()
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
-    """One row per cluster: ways in percent, differences with intervals, n."""
+    """One row per cluster: arms in percent, differences with intervals, n."""
     marks = [_score(arm) for arm in WAYS]
     return dots.summary(table, dots.shown(table, FULL), marks, [_gain(FULL), *map(_lost, LESS)])
 
@@ -156,13 +156,13 @@ def reading(table: pd.DataFrame) -> Reading:
     clusters = dots.shown(table, FULL)
     last = clusters[-1]
     found = [
-        f"- {dots.name_of(last)}, {WAYS[arm]} less untuned: {dots.told(dots.at(table, _gain(arm), last))}."
+        f"- {dots.name_of(last)}, {WAYS[arm]} minus untuned: {dots.told(dots.at(table, _gain(arm), last))}."
         for arm in TUNED
     ]
     for arm in LESS:
         lost = dots.at(table, _lost(arm), last)
         found.append(
-            f"- {WAYS[FULL]} less {WAYS[arm]}: {dots.told(lost)}. By cluster,"
+            f"- {WAYS[FULL]} minus {WAYS[arm]}: {dots.told(lost)}. By cluster,"
             f" {dots.sides(table, clusters, _lost(arm))}."
         )
     pairs = [
@@ -173,7 +173,7 @@ def reading(table: pd.DataFrame) -> Reading:
     if _published_marks(table):
         found += [
             f"- {_published_words(table)}",
-            f"- Full instructions differ from less with the published sign in"
+            f"- Full instructions differ from the ablated ones with the published sign in"
             f" {dots.same_sign(pairs)} comparisons (clusters that both have, and the means, which"
             " are over different clusters).",
         ]
@@ -190,11 +190,11 @@ def _score(arm: str) -> Dot:
 
 
 def _gain(arm: str) -> Dot:
-    return Dot(arm=f"{arm} - base", name=f"{WAYS[arm]}, less untuned", marker=MARKERS[arm])
+    return Dot(arm=f"{arm} - base", name=f"{WAYS[arm]}, minus untuned", marker=MARKERS[arm])
 
 
 def _lost(arm: str) -> Dot:
-    return Dot(arm=f"{FULL} - {arm}", name=f"{WAYS[FULL]}, less {WAYS[arm]}", marker=MARKERS[arm])
+    return Dot(arm=f"{FULL} - {arm}", name=f"{WAYS[FULL]}, minus {WAYS[arm]}", marker=MARKERS[arm])
 
 
 def _published_lost(arm: str) -> Dot:
@@ -216,9 +216,9 @@ def _published_marks(table: pd.DataFrame) -> list[Dot]:
             name="published mean" if cluster == estimates.ALL else style.title(cluster, short=True),
             marker=shape,
             fill=style.INK,
-            size=5.2 if cluster == estimates.ALL else 3.8,
+            size=8 if cluster == estimates.ALL else 4.6,
         )
-        for cluster, shape in zip(clusters, SHAPES, strict=False)
+        for cluster, shape in zip(clusters, OLD_MARKERS, strict=False)
     ]
 
 
@@ -230,6 +230,6 @@ def _published_words(table: pd.DataFrame) -> str:
 
 
 def _marks() -> list[Dot]:
-    names = ("untuned", "tuned with inputs alone", "names", "names, asked by name")
+    names = ("untuned", "no template", "names", "names → names")
     named = zip(WAYS, (*names, "instructions"), strict=True)
     return [replace(_score(arm), name=name) for arm, name in named]

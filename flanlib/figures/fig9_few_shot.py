@@ -1,10 +1,10 @@
-"""Figure 9: exemplars in front of the question, for the base and for tuned models.
+"""Figure 9: few-shot exemplars in the prompt, for the base and for tuned models.
 
-One tuned model has seen questions alone, the other exemplars as well, as in
-the paper. How far the score depends on the template asked with is shown
-beside, and the paper's own scores and spread for the same cluster, which have
-a scale of their own: means over the datasets of its Tables 1 and 2, as in its
-figure, of all ten clusters rather than seven.
+One tuned model was tuned on zero-shot prompts, the other on prompts with
+exemplars too, as in the paper. Further panels show the standard deviation of
+the score over evaluation templates, and the paper's scores and standard
+deviations of the same clusters, which have a scale of their own: means over the
+datasets of its Tables 1 and 2, for all ten clusters rather than seven.
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,8 @@ PUBLISHED = {
     "flan_zero_best": (BEST, "0"),
     "flan_few_best": (BEST, "few"),
 }
-MARKERS = dict(zip(ARMS, "oDs", strict=True))
+MARKERS = dict(zip((*ARMS, FLAN), "oDs^", strict=True))
+TICK = {"marker": "|", "size": 8}  # best dev template
 PALE = "#E4E4E4"  # zero-shot; few-shot has the cluster's colour
 SPANS = ((1.45, 2.85), (2.95, 3.65), (3.75, 4.45), (4.55, 5.2), (5.3, 5.95), (6.05, 6.99))  # inches
 
@@ -79,26 +80,26 @@ def draw_scores(table: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def draw_exemplars(table: pd.DataFrame, ax: Axes) -> Axes:
-    """Figure 9, second: few- less zero-shot."""
+    """Figure 9, second: few-shot minus zero-shot."""
     marks = [place for arm in ARMS for place in (None, _added(table, arm))]
     dots.draw(table, ax, _rows(table, marks), signed=True)
-    ax.set(xlabel="points", title="few − zero")
+    ax.set(xlabel="points", title="few-shot −\nzero-shot")
     return ax
 
 
 def draw_tuning(table: pd.DataFrame, ax: Axes) -> Axes:
-    """Figure 9, third: each tuned arm less the base, asked alike."""
+    """Figure 9, third: each tuned arm minus the base, with the same prompts."""
     marks = [dot for arm in (TUNED, TAUGHT) for dot in _pair(table, arm, f"{arm} - {BASE}")]
     dots.draw(table, ax, _rows(table, [None, None, *marks]), signed=True)
-    ax.set(xlabel="points", title="this − base")
+    ax.set(xlabel="points", title="tuned −\nbase")
     return ax
 
 
 def draw_spread(table: pd.DataFrame, ax: Axes) -> Axes:
-    """Figure 9, right: standard deviation over the templates asked with."""
+    """Figure 9, fourth: standard deviation over the evaluation templates."""
     marks = [dot for arm in ARMS for dot in _pair(table, arm, _spread(arm))]
     dots.draw(table, ax, _rows(table, marks), signed=True)
-    ax.set(xlabel="SD, points", title="SD here")
+    ax.set(xlabel="SD, points", title="SD over\ntemplates")
     ax.set_xlim(left=0)
     return ax
 
@@ -108,15 +109,15 @@ def draw_published_spread(table: pd.DataFrame, ax: Axes) -> Axes:
     if not _published_clusters(table):
         return dots.empty(ax, "")
     dots.draw(table, ax, _published_rows(table, _published_pair(OLD_SD)), signed=True)
-    ax.set(xlabel="SD, points", title="FLAN, SD")
+    ax.set(xlabel="SD, points", title="FLAN,\nSD")
     return ax
 
 
 def draw_published(table: pd.DataFrame, ax: Axes) -> Axes:
-    """Figure 9, right: the paper's scores, and few- less zero-shot in writing."""
+    """Figure 9, right: the paper's scores, and few-shot minus zero-shot as a number."""
     if not _published_clusters(table):
         return dots.empty(ax)
-    ticks = [replace(dot, marker="|", size=8) for dot in _published_pair(BEST)]
+    ticks = [replace(dot, **TICK) for dot in _published_pair(BEST)]
     rows = _published_rows(table, [*ticks, *_published_pair(FLAN)])
     dots.draw(table, ax, rows)
     for y, row in enumerate(rows):
@@ -125,7 +126,7 @@ def draw_published(table: pd.DataFrame, ax: Axes) -> Axes:
                 50, y + 0.4, f"{old.value:+.1f}", ha="center", va="center",
                 size=lines.SMALL, color=style.QUIET,
             )  # fmt: skip
-    ax.set(xlim=(-5, 105), xlabel="percent, BLEU\nor Rouge", title="FLAN, score")
+    ax.set(xlim=(-5, 105), xlabel="percent, BLEU\nor Rouge", title="FLAN,\nscore")
     return ax
 
 
@@ -134,27 +135,27 @@ def heading(table: pd.DataFrame) -> str:
     n = len(lines.clusters_of(table, TUNED))
     many = "s" if n > 1 else ""
     return (
-        f"Zero- and few-shot (up to {shots(table)} exemplars) on {n} cluster{many} never tuned on"
+        f"Zero- and few-shot (up to {shots(table)} exemplars) on {n} held-out cluster{many}"
     )
 
 
 def shots(table: pd.DataFrame) -> str:
-    """How many exemplars a few-shot question has here, where they fit."""
+    """How many exemplars a few-shot prompt has here, where they fit."""
     return next(x for x in lines.measured(table)["x"] if x not in ("", "0"))
 
 
 def notes(table: pd.DataFrame) -> list[str]:
     """Footnotes: what the marks mean, and how firm the published values are."""
     here = (
-        f"{lines.note_on_seeds(table)} Small: datasets. SD: standard deviation over the templates"
-        " asked with, mean over datasets, no interval."
+        f"{lines.note_on_seeds(table)} Small: datasets. SD: standard deviation over the evaluation"
+        " templates, mean over datasets, no interval."
     )
     if not (old := lines.note_on_published(table)):
         return [here]
     k = published.scores()["flan_few_k"]
     return [
         here,
-        f"{old} ▲ mean over templates, | the template best on dev, below it few − zero; few-shot:"
+        f"{old} Number: few-shot − zero-shot, of the mean over templates; few-shot:"
         f" {k.min():.0f} to {k.max():.0f} exemplars by dataset, here up to {shots(table)}.",
     ]
 
@@ -165,13 +166,13 @@ def describe(table: pd.DataFrame) -> str:
     added = [f"{arm} {dots.told(_last(table, _added(table, arm)))}" for arm in ARMS]
     return (
         f"{heading(table)}. {dots.words(table, clusters, _scores(table), TUNED)}"
-        f" {dots.name_of(clusters[-1])}, few- less zero-shot: {'; '.join(added)}."
+        f" {dots.name_of(clusters[-1])}, few-shot minus zero-shot: {'; '.join(added)}."
         f" {_published_words(table)}"
     ).strip()
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
-    """One row per cluster: scores in percent, few- less zero-shot with intervals, n."""
+    """One row per cluster: scores in percent, few-shot minus zero-shot with intervals, n."""
     added = [_added(table, arm) for arm in ARMS]
     return dots.summary(table, dots.shown(table, TUNED), _scores(table), added)
 
@@ -179,7 +180,7 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
 def reading(table: pd.DataFrame) -> Reading:
     """What the numbers say beside the paper's; nothing by hand."""
     clusters = dots.shown(table, TUNED)
-    found = [f"- {dots.name_of(clusters[-1])}, with up to {shots(table)} exemplars less without:"]
+    found = [f"- {dots.name_of(clusters[-1])}, with up to {shots(table)} exemplars, few-shot minus zero-shot:"]
     for arm in ARMS:
         dot = _added(table, arm)
         found.append(
@@ -191,7 +192,7 @@ def reading(table: pd.DataFrame) -> Reading:
             f"{dot.name} {dots.told(_last(table, dot))}"
             for dot in _pair(table, arm, f"{arm} - {BASE}")
         ]
-        found.append(f"- {arm.capitalize()}, less base: {'; '.join(gains)}.")
+        found.append(f"- {arm.capitalize()}, minus base: {'; '.join(gains)}.")
     found.append(f"- {_spread_words(table)}")
     if clusters := _published_clusters(table):
         pairs = [
@@ -200,7 +201,7 @@ def reading(table: pd.DataFrame) -> Reading:
         ]
         found += [
             f"- {_published_words(table)}",
-            "- Tuned and asked with exemplars, as in the paper, their effect has the published"
+            "- Tuned and evaluated with exemplars, as in the paper, their effect has the published"
             f" sign in {dots.same_sign(pairs)} clusters that both have.",
         ]
     return Reading("\n".join([*found, f"- {dots.limits(table)}"]))
@@ -239,7 +240,7 @@ def _published_rows(table: pd.DataFrame, marks: Sequence[Dot]) -> list[Row]:
 
 
 def _published_pair(arm: str) -> list[Dot]:
-    zero = Dot(arm=arm, x="0", name="zero-shot", marker="^", fill=PALE, shift=-0.2)
+    zero = Dot(arm=arm, x="0", name="zero-shot", marker=MARKERS[FLAN], fill=PALE, shift=-0.2)
     return [zero, replace(zero, x="few", name="few-shot", fill="", shift=0.1)]
 
 
@@ -255,7 +256,7 @@ def _published_words(table: pd.DataFrame) -> str:
     clusters = _published_clusters(table)
     added = [(c, dots.at(table, _published_added(), c)) for c in clusters]
     told = [f"{style.title(c, short=True)} {old.value:+.1f}" for c, old in added if old]
-    return f"Published, few- less zero-shot: {', '.join(told)}." if told else ""
+    return f"Published, few-shot minus zero-shot: {', '.join(told)}." if told else ""
 
 
 def _spread_words(table: pd.DataFrame) -> str:
@@ -264,7 +265,7 @@ def _spread_words(table: pd.DataFrame) -> str:
         f"{arm} {zero.value:.1f} and {few.value:.1f}" for arm, (zero, few) in found if zero and few
     ]
     words = (
-        "Standard deviation over the templates asked with, zero- and few-shot:"
+        "Standard deviation over the evaluation templates, zero- and few-shot:"
         f" {'; '.join(told) or 'not measured'} points."
     )
     if clusters := _published_clusters(table):
@@ -279,6 +280,9 @@ def _spread_words(table: pd.DataFrame) -> str:
 
 
 def _legend(table: pd.DataFrame) -> list[Dot]:
-    kinds = [Dot(arm="", name="zero-shot (pale)", marker="P", fill=PALE)]
-    kinds += [Dot(arm="", name="few-shot", marker="P", fill="#555555")]
-    return [*(Dot(arm="", name=arm, marker=MARKERS[arm]) for arm in ARMS), *kinds]
+    kinds = [Dot(arm="", name=arm, marker=MARKERS[arm]) for arm in ARMS]
+    if _published_clusters(table):
+        kinds.append(Dot(arm="", name="FLAN 137B, published", marker=MARKERS[FLAN]))
+        kinds.append(Dot(arm="", name="FLAN, best dev template", **TICK))
+    pale = Dot(arm="", name="pale: zero-shot", marker="P", fill=PALE)
+    return [*kinds, pale, replace(pale, name="dark: few-shot", fill="#555555")]

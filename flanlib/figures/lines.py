@@ -209,14 +209,16 @@ def sheet(
     The figure, and how far below its upper edge the room begins, in inches.
     """
     lines = [x for text in notes for x in boxes.wrap(text, style.WIDTH - 0.2, SMALL)]
-    above, below = 0.5, 0.26 + boxes.height_of(len(lines), SMALL)
+    n_columns = 6 if len(handles) < 7 else 4
+    above = 0.5 + 0.17 * (max(len(handles) - 1, 0) // n_columns)
+    below = 0.26 + boxes.height_of(len(lines), SMALL)
     height = above + inches + below
     fig = Figure(figsize=(style.WIDTH, height))
     fig.text(EDGE, 1 - 0.07 / height, heading, va="top", size=9, weight="bold")
     fig.text(EDGE, 0.17 / height, "\n".join(lines), va="bottom", size=SMALL)
     spacing = {"columnspacing": 1.4, "handlelength": 2.4, "handletextpad": 0.5}
     corner = {"loc": "upper left", "bbox_to_anchor": (0.0, 1 - 0.2 / height)}
-    fig.legend(handles=handles, ncol=6 if len(handles) < 7 else 5, **corner, **spacing)
+    fig.legend(handles=handles, ncol=n_columns, **corner, **spacing)
     return fig, above
 
 

@@ -47,7 +47,7 @@ def draw(table: pd.DataFrame, ax: Axes) -> Axes:
             f"{name}, n = {row['n']:.0f}", (share.loc[name, "value"], row["value"]),
             xytext=(-5, 0), textcoords="offset points", ha="right", va="center", size=6.5,
         )  # fmt: skip
-    ax.set(xlim=(-3, 103), xticks=range(0, 101, 25), ylabel="clean − all, points")
+    ax.set(xlim=(-3, 103), xticks=range(0, 101, 25), ylabel="score, clean − all, points")
     ax.set_xlabel("evaluation examples that\noverlap, percent")
     ax.grid(axis="both")
     return ax
@@ -63,8 +63,8 @@ def words(table: pd.DataFrame) -> list[str]:
         f"Published: FLAN 137B on {len(share)} evaluation sets; {share['value'].min():.1f} to"
         f" {share['value'].max():.1f} percent of a set's examples share an n-gram with the"
         f" pretraining data; where {ENOUGH} or more are left clean ({len(enough)} sets), their score"
-        f" differs from that of all by {enough.max():.1f} points at most. That is text met in"
-        " pretraining; leaks are text met in tuning."
+        f" differs from that of all by {enough.max():.1f} points at most. Overlap is with pretraining"
+        " data; leaks are text shared with tuning data."
     ]
 
 
