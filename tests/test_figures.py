@@ -425,7 +425,7 @@ def test_fig2_says_how_many_examples_are_needed():
     found = fig2_paradigms.reading(paradigms())
     assert "reaches that with 128 examples: 70.0 [66.0, 74.0] percent" in found
     assert "+10.0 [+6.0, +14.0] points against instruction tuning: higher" in found
-    assert "best with 0 solved examples, 45.0 [41.0, 49.0] percent" in found
+    assert "best with 0 exemplars, 45.0 [41.0, 49.0] percent" in found
     assert "more examples raise it, intervals apart" in found
     never = fig2_paradigms.reading(paradigms(instruction_tuned={"0": 95.0}))
     assert "does not reach that" in never and "its best is 90.0" in never
@@ -436,11 +436,14 @@ def test_fig2_says_how_many_examples_are_needed():
 
 def test_fig2_words_and_summary_come_from_the_numbers():
     words = fig2_paradigms.describe(paradigms())
-    assert "90.0 [86.0, 94.0] percent at all examples of task A" in words
-    assert "60.0 [56.0, 64.0] percent at 0 solved examples" in words
+    assert "90.0 [86.0, 94.0] percent at all training examples of task A" in words
+    assert "60.0 [56.0, 64.0] percent at 0 exemplars" in words
     summary = fig2_paradigms.summary(paradigms())
     assert len(summary) == sum(map(len, FIG2.values())) and summary["n"].unique() == [N]
-    assert summary["less instruction tuning"].iloc[[0, -1]].tolist() == ["-20.0 [-24.0, -16.0]", ""]
+    assert summary["minus instruction tuning"].iloc[[0, -1]].tolist() == [
+        "-20.0 [-24.0, -16.0]",
+        "",
+    ]
 
 
 def test_fig3_counts_62_datasets_in_12_clusters():

@@ -181,7 +181,9 @@ def test_labels_units_and_n_are_there(name, fig):
             "zero-shot",
             "few-shot",
             "up to 3 exemplars",
-            "FLAN, SD",
+            "FLAN,\nSD",
+            "FLAN 137B, published",
+            "FLAN, best dev template",
             "1 to 16 exemplars by dataset, here up to 3",
         ],
         "fig10": ["no soft prompt", "32 examples", "all examples", "nli-0", "BoolQ", "WSC"],
@@ -216,7 +218,7 @@ def test_words_and_reading_say_the_numbers(name, table):
     told = {"fig8_table3": "37.3", "fig9": "NLI +4.6", "fig10": "(+14.3)"}[name]
     assert told in words and told in reading
     assert "values verified" in reading and "3 tuning seeds" in reading
-    assert f"Limits: {120 if name == 'fig10' else 360} examples" in reading
+    assert f"rests on at most {120 if name == 'fig10' else 360} examples" in reading
     assert reading._repr_markdown_() == reading
 
 

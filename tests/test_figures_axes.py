@@ -218,7 +218,7 @@ def names(ax):
 
 def test_fig6_draws_both_orders_from_none_to_all(clusters):
     fig = fig6_clusters.draw(clusters)
-    main = titled(fig, "Measured here:\nmean of the first group, n = 360")
+    main = titled(fig, "Measured here:\nmean of the paper's group, n = 360")
     assert plotted(main, "o") == [(0, 44)]
     assert plotted(main, "D") == [(1, 48), (2, 53), (3, 51)]
     assert [y for _, y in plotted(main, "s")] == [50, 51]
@@ -237,10 +237,10 @@ def test_fig6_draws_the_mean_of_all_groups_and_a_row_for_each(clusters):
     whole = titled(fig, "Measured here:\nmean of clusters, n = 600")
     assert plotted(whole, "o") == [(0, 45)] and names(whole) == ["none", "1", "half", "all"]
     assert plotted(whole, "D") == [(1, 49), (2, 54), (3, 52)]
-    rows = [text.get_text() for text in fig.texts if "Held out together" in text.get_text()]
+    rows = [text.get_text() for text in fig.texts if "Held out:" in text.get_text()]
     assert rows == [
-        "Held out together: NLI, Commonsense, Closed-book QA",
-        "Held out together: Sentiment, Paraphrase",
+        "Held out: NLI, Commonsense, Closed-book QA",
+        "Held out: Sentiment, Paraphrase",
     ]
     assert plotted(titled(fig, "Paraphrase, n = 120"), "D")[0] == (1, 49)
 
@@ -265,7 +265,7 @@ def test_fig6_shows_every_published_mean_beside(clusters):
     means = [float(points[orders.HELD_OUT, str(n)]) for n in range(1, 8)]
     assert plotted(beside, "D") == [(n, y) for n, y in enumerate(means, 1)]
     assert names(beside)[4] == f"data to text, {points['number of datasets', '5']}"
-    here = titled(fig6_clusters.draw(clusters), "Measured here:\nmean of the first group")
+    here = titled(fig6_clusters.draw(clusters), "Measured here:\nmean of the paper's group")
     assert not {y for _, y in plotted(here, "D")} & {*means}
 
 
@@ -371,7 +371,7 @@ def test_fig7_shows_published_values_hollow_and_only_their_sign(scale):
     for series, marker in (("untuned held-out", "o"), ("instruction-tuned held-out", "D")):
         assert [y for _, y in plotted(ax, marker)] == list(points[series])
     below = fig.axes[fig.axes.index(ax) + 1]
-    assert below.get_ylabel() == "only the sign counts"
+    assert below.get_ylabel() == "difference, sign only"
     assert all(
         line.get_markerfacecolor() == "white" for line in ax.lines if line.get_marker() in "oD"
     )
@@ -419,9 +419,9 @@ def test_fig7_asks_whether_tuning_hurts_the_small_and_helps_the_large(gains, wor
 def test_fig7_says_its_numbers(scale):
     words = fig7_scale.describe(scale)
     assert "Held-out, mean over clusters, percent: micro-300k base 40.0, tuned 34.0" in words
-    assert "Sentiment, tuned less base: micro-300k +4.0" in words
+    assert "Sentiment, tuned minus base: micro-300k +4.0" in words
     summary = fig7_scale.summary(scale)
-    assert list(summary["asked about"]) == ["held-out"] * 3 + ["held-in"] * 3
+    assert list(summary["evaluated on"]) == ["held-out"] * 3 + ["held-in"] * 3
     assert summary["difference"][2] == "+9.0 [+5.0, +13.0]"
     assert summary["parameters"][0] == "287,936"
 
@@ -451,7 +451,10 @@ def wordings():
 
 def test_fig11_draws_scores_and_spread(wordings):
     fig = fig11_templates.draw(wordings)
-    main, spread = titled(fig, "Measured here: mean of clusters, n = 360"), titled(fig, "Spread")
+    main, spread = (
+        titled(fig, "Measured here: mean of clusters, n = 360"),
+        titled(fig, "Sensitivity"),
+    )
     assert plotted(main, "o") == [(-1, 44)]
     assert plotted(main, "D") == [(1, 55), (4, 61), (10, 60)]
     assert {(41, 47), (52, 58), (58, 64), (57, 63)} <= set(spans(main))
@@ -478,8 +481,8 @@ def test_fig11_draws_nothing_that_was_not_printed(wordings):
 
 def test_fig11_says_its_numbers(wordings):
     words = fig11_templates.describe(wordings)
-    assert "Mean over clusters, percent by templates, 0 is the base: 0 44.0 (spread 11.0)" in words
-    assert "10 60.0 (spread 4.0)" in words
+    assert "Mean over clusters, percent by templates, 0 is the base: 0 44.0 (SD 11.0)" in words
+    assert "10 60.0 (SD 4.0)" in words
     found = fig11_templates.reading(wordings)
     assert "1 +11.0 [+7.0, +15.0] (higher)" in found and "difference +5.0 points" in found
     assert "base 11.0; 1 8.0; 4 5.0; 10 4.0" in found
@@ -488,7 +491,7 @@ def test_fig11_says_its_numbers(wordings):
     assert "difference +5.0 [+1.0, +9.0] points: higher" in found
     summary = fig11_templates.summary(wordings).set_index("templates per dataset")
     assert summary.loc["4", "gain over base"] == "+17.0 [+13.0, +21.0]"
-    assert summary.loc["none: base", "spread over templates"] == "11.0"
+    assert summary.loc["none: base", "SD over templates"] == "11.0"
 
 
 # All three

@@ -1,11 +1,13 @@
-"""A user's words in figures: any script, any length, nothing that breaks a file."""
+"""Words in figures: a user's, in any script and length, and the field's in place of idioms."""
 
+import re
 import warnings
 import xml.etree.ElementTree as ET
 
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.text import Text
 from PIL import Image
 from test_figures import made_up
 from toy_collection import toy_catalogue
@@ -148,3 +150,44 @@ def test_a_printable_table_is_the_same_table():
     odd = table.assign(a=pd.Series(["x\x00", "y\ud83d"], dtype=object))
     assert list(style.shown(odd)["a"]) == ["x\ufffd", "y\ufffd"]
     assert odd["a"][0] == "x\x00", "the caller's own table stays"
+
+
+# Words of the study that a reader from the field cannot know (design.md, "Names"). Ordinary
+# English stays: "below 0" and "under every template" are prepositions, "again" is an adverb,
+# and a soft prompt is the field's word.
+IDIOMS = re.compile(
+    r"\b(?:habits?|sureness|surer?|ask(?:s|ed|ing)?|opened|sheets?|cuts?|shapes?|behind|alone"
+    r"|answering|scrutiny|ledger|folding|sparing|rehearsal|turned(?! (?:into|round|to)\b)"
+    r"|options turned|soft(?! prompts?\b)|(?:below|under|again)(?= (?:model|study|run|set)s?\b))\b",
+    re.IGNORECASE,
+)
+
+
+def idioms(text, quoted=""):
+    """Private words of a text, but for text that a figure quotes from rows and templates."""
+    words = " ".join(text.split())
+    return IDIOMS.findall(words) if words not in quoted else []
+
+
+def test_idioms_are_told_from_english():
+    for text in ("label habits", "options turned", "asked with", "the soft recipe", "behind it"):
+        assert idioms(text), text
+    for text in ("below 0", "soft prompts", "task", "shortcut", "one example turned into two"):
+        assert not idioms(text), text
+
+
+@pytest.mark.parametrize("stem", figures.STEMS)
+def test_a_figure_speaks_the_words_of_the_field(stem):
+    """Titles, axes, legends, notes, alternative text, and the caption: the module's docstring."""
+    module = figures.module(stem)
+    assert not idioms(module.__doc__)
+    if stem in figures.OF_THE_PAPER:
+        return  # has no records here
+    given = figures.USUAL.get(stem, {})
+    table = module.collect(figures.open_for(stem, **given))
+    quoted = " ".join(" ".join(map(str, table.get("text", ()))).split())
+    pages = [(module.draw, module.describe), *figures.sheets_of(stem).values()]
+    for draw, describe in pages:
+        shown = [x.get_text() for x in draw(table).findobj(Text) if x.get_visible()]
+        assert not {text: found for text in shown if (found := idioms(text, quoted))}
+        assert not idioms(describe(table).replace(quoted, ""))

@@ -31,7 +31,10 @@ MARKS = {"base": ("o", "white"), "tuned": ("D", "")}
 LEAKS = {leaks.BARRED: "#D9D9D9", leaks.KEPT: style.INK}
 QUESTIONS = {
     "calibration": ("Expected calibration error, percent", ""),
-    "order": ("Option-order sensitivity (score, reversed minus given order), points", scrutiny.SWAPPED),
+    "order": (
+        "Option-order sensitivity (score, reversed minus given order), points",
+        scrutiny.SWAPPED,
+    ),
     "habit": ("Label bias (total variation from the label prior), percent", ""),
     "seeds": ("Agreement between seeds, percent of examples", ""),
 }
@@ -164,7 +167,11 @@ def draw_seeds(table: pd.DataFrame, ax: Axes) -> Axes:
     if _part(table, "seeds").empty:
         ax.text(0.5, 0.5, "one seed", transform=ax.transAxes, ha="center", va="center",
                 size=7, color=style.QUIET)  # fmt: skip
-    ax.set(xlabel="same outcome,\npercent of examples", title="e  Agreement\nbetween seeds", xlim=(None, 103))
+    ax.set(
+        xlabel="same outcome,\npercent of examples",
+        title="e  Agreement\nbetween seeds",
+        xlim=(None, 103),
+    )
     return ax
 
 
@@ -344,5 +351,7 @@ def _legend() -> list[Line2D]:
             MARKS.values(), ("base", "instruction-tuned (cluster's colour)"), strict=True
         )
     ]  # fmt: skip
-    dotted = Line2D([], [], color=lines.GREY, ls=":", lw=1.3, label="perfect calibration (b), chance (e)")
+    dotted = Line2D(
+        [], [], color=lines.GREY, ls=":", lw=1.3, label="perfect calibration (b), chance (e)"
+    )
     return [*arms, dotted]

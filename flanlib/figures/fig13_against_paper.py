@@ -2,8 +2,8 @@
 
 A point is a dataset that both have, in the same metric: what tuning changed
 here against FLAN's mean over templates less LaMDA-PT, both zero-shot. Beside
-it, the untuned models. LaMDA-PT was asked with GPT-3's prompts, so that the
-base asked with cloze questions is compared as well.
+it, the untuned models. LaMDA-PT was evaluated with GPT-3's prompts, so that the
+base with cloze prompts is compared as well.
 """
 
 from collections.abc import Mapping, Sequence
@@ -151,7 +151,7 @@ def notes(table: pd.DataFrame) -> list[str]:
         f"ρ: Spearman's rank correlation; interval: {estimates.DRAWS:,} resamples of the datasets,"
         " with the gains of one resample of their examples and seeds each; published values as"
         " printed.",
-        f"{lines.note_on_published(table)} LaMDA-PT is asked with GPT-3's prompts, the base with"
+        f"{lines.note_on_published(table)} LaMDA-PT: GPT-3's prompts, the base with"
         " FLAN's templates.",
     ]
     if left := _left_out(table):
@@ -205,9 +205,9 @@ def reading(table: pd.DataFrame) -> Reading:
     clusters = _spelled(_ranks(table, GAIN, "clusters"))
     return Reading(
         f"- **Gains**: {_rho(table, GAIN)}: {verdict}. With whole clusters resampled, whose datasets"
-        f" share a tuned model: {clusters}. Over the base asked with cloze questions, nearer to"
+        f" share a tuned model: {clusters}. Over the base with cloze prompts, nearer to"
         f" LaMDA-PT's prompts: {_spelled(_ranks(table, OVER_CLOZE))}.\n"
-        f"- **Untuned**: {_rho(table, BASE)}; asked with cloze questions:"
+        f"- **Untuned**: {_rho(table, BASE)}; with cloze prompts:"
         f" {_spelled(_ranks(table, CLOZE))}.\n"
         f"- Of {len(pairs)} datasets, tuning raises {sides.count('higher')} here, lowers"
         f" {sides.count('lower')}, {sides.count('undecided')} are not decided; the sign is the"

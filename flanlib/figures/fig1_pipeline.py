@@ -79,7 +79,7 @@ def draw_pipeline(table: pd.DataFrame, ax: Axes) -> float:
     wide = 2.95
     left, right = 0.1, style.WIDTH - 0.1 - wide
     boxes.put(ax, left, y, ["Tuned on many tasks phrased as instructions"], 7.5, weight="bold")
-    boxes.put(ax, right, y, ["Asked about a task type it has not seen"], 7.5, weight="bold")
+    boxes.put(ax, right, y, ["Evaluated on a task type it has not seen"], 7.5, weight="bold")
     y = lowest = y - 0.19
     for row in _part(table, "tuning").itertuples():
         end = boxes.box(

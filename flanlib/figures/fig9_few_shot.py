@@ -134,9 +134,7 @@ def heading(table: pd.DataFrame) -> str:
     """What the figure shows, in a line."""
     n = len(lines.clusters_of(table, TUNED))
     many = "s" if n > 1 else ""
-    return (
-        f"Zero- and few-shot (up to {shots(table)} exemplars) on {n} held-out cluster{many}"
-    )
+    return f"Zero- and few-shot (up to {shots(table)} exemplars) on {n} held-out cluster{many}"
 
 
 def shots(table: pd.DataFrame) -> str:
@@ -180,7 +178,9 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
 def reading(table: pd.DataFrame) -> Reading:
     """What the numbers say beside the paper's; nothing by hand."""
     clusters = dots.shown(table, TUNED)
-    found = [f"- {dots.name_of(clusters[-1])}, with up to {shots(table)} exemplars, few-shot minus zero-shot:"]
+    found = [
+        f"- {dots.name_of(clusters[-1])}, with up to {shots(table)} exemplars, few-shot minus zero-shot:"
+    ]
     for arm in ARMS:
         dot = _added(table, arm)
         found.append(
