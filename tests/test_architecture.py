@@ -42,7 +42,8 @@ studies.arms studies.runs study studies.axes
 figures.style figures.boxes figures.* figures
 notebook reporting.batch
 workbench.answers workbench.explore workbench.widgets
-reporting.glossary reporting.reference reporting.costs reporting.values reporting.main_result reporting.blocks report
+reporting.glossary reporting.reference reporting.costs reporting.values reporting.main_result
+reporting.blocks reporting.html reporting.chapters report
 studies.sweep
 commands.arguments commands.doctor commands.verbs commands.verbs_study commands.verbs_pages commands.verbs_sweep cli __main__
 """.split()

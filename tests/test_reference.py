@@ -6,8 +6,7 @@ import re
 
 import pytest
 
-from flanlib import report
-from flanlib.reporting import glossary, reference
+from flanlib.reporting import glossary, html, reference
 
 MODULES = reference.modules()
 EVERY = [(name, one) for name, m in MODULES.items() for entry in m.entries for one in entry.walk()]
@@ -131,7 +130,7 @@ def test_prose_calls_a_module_of_a_room_by_its_own_name():
 
 
 def test_pages_link_to_each_other_and_nowhere_else(tmp_path):
-    index = reference.write(tmp_path, report._environment())
+    index = reference.write(tmp_path, html.environment())
     pages = {path.name: path.read_text() for path in tmp_path.iterdir()}
     assert len(pages) == len(MODULES) + 1 and index.name in pages
     for name, text in pages.items():

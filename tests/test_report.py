@@ -1,10 +1,13 @@
 """The report is one page that needs nothing but itself, and says what disagrees."""
 
+import csv
 import html
 import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
+from types import SimpleNamespace
 
 import browser
 import nbformat
@@ -15,7 +18,8 @@ from records import make_record
 from flanlib import figures, paths, report
 from flanlib.errors import DataError, MissingResultError
 from flanlib.profiles import Settings
-from flanlib.reporting import batch, costs
+from flanlib.reporting import batch, blocks, chapters, costs, main_result, values
+from flanlib.reporting import html as pages
 
 STEMS = ["fig3_taxonomy", "fig4_templates"]
 NAMES = ["cluster", "arm", "recorded", "recomputed", "difference", "allowed", "agrees"]
@@ -67,7 +71,9 @@ def test_page_is_whole_and_needs_nothing_else(drawn):
     page = Page(text)
     assert made.figures == (paths.FIGURES / "micro",)
     assert page.open == [] and len(page.images) == len(STEMS)
-    assert len(page.ids) == len(set(page.ids)) and set(STEMS) < set(page.ids)
+    assert len(page.ids) == len(set(page.ids)) and {f"micro-{stem}" for stem in STEMS} < set(
+        page.ids
+    )
     for address in page.addresses:
         if address.startswith("#"):
             assert address[1:] in page.ids
@@ -94,6 +100,69 @@ def test_further_sheets_stand_under_the_figure(drawn, monkeypatch):
     page = Page(report.write(Settings()).index.read_text())
     assert [image["alt"].startswith("Further words.") for image in page.images] == [0, 0, 1]
     assert page.images[1]["src"] != page.images[2]["src"]
+    path = paths.FIGURES / "micro" / "fig4_templates_more.svg"
+    path.write_text(path.read_text()[:400])
+    with pytest.raises(DataError, match=r"_more\.svg: cannot be shown .*--only fig4_templates`"):
+        report.write(Settings())
+
+
+def csv_in(text, name):
+    """The table that a page holds for a figure."""
+    found = re.search(rf'<script type="application/json" id="{name}-csv"[^>]*>(.*?)</script>', text)
+    return json.loads(found[1])
+
+
+def test_the_page_holds_each_table_as_its_csv(drawn):
+    path = paths.FIGURES / "micro" / "fig4_templates.csv"
+    odd = 'micro,nli,snli,field,odd,"a </script> <!-- ""quoted"", and \n two lines",,,\n'
+    path.write_text(path.read_text() + odd)
+    text = report.write(Settings()).index.read_text()
+    assert csv_in(text, "micro-fig4_templates") == path.read_text()
+    assert csv_in(text, "micro-fig3_taxonomy") == (path.parent / "fig3_taxonomy.csv").read_text()
+    assert Page(text).open == []
+
+
+def test_it_opens_with_the_answer_as_recorded(drawn, monkeypatch):
+    stem = main_result.MAIN
+    for suffix in ("svg", "csv"):
+        source = Path(__file__).parents[1] / "figures" / "micro" / f"{stem}.{suffix}"
+        (paths.FIGURES / "micro" / source.name).symlink_to(source)
+    monkeypatch.setattr(batch, "stems", lambda *_: [*STEMS, stem])
+    monkeypatch.setattr(chapters.validity, "refuse_stale", lambda *_: None)
+    text = report.write(Settings()).index.read_text()
+    opening = text[text.index("<h1>") : text.index("<main>")]
+    main = main_result.main_result("micro")
+    assert len(main.controls) == opening.count("<dd>") == 3
+    for arm in main.controls:
+        number, _, interval = values.signed(main.gain("all", arm)).partition(" ")
+        assert f"<b>{number}</b> <span>{interval}</span>" in opening
+    assert opening.count("<img") == 1 and len(Page(text).images) == len(STEMS) + 2
+    assert all(html.escape(said, quote=False) in opening for said in blocks.said(main))
+    assert len(blocks.said(main)) == 3
+    assert "Real language (<code>small</code>): not on record yet" in opening
+
+
+def test_another_model_has_no_answer_of_the_repository(drawn):
+    assert chapters.is_usual(Settings()) and chapters.is_usual(Settings(recompute="nli"))
+    assert chapters.is_usual(Settings(profile="small", rows="x"))
+    for other in ({"model": "micro-6m"}, {"collection": "pets/"}, {"profile": "gpu"}):
+        assert not chapters.is_usual(Settings(**other))
+
+
+def test_a_chapter_for_each_study_on_record(drawn, tmp_path, monkeypatch):
+    def made(settings, *_):
+        return SimpleNamespace(name=settings.profile, sections=(1,), settings=settings)
+
+    monkeypatch.setattr(chapters, "chapter", made)
+
+    def names(**given):
+        return [one.name for one in chapters.chapters(Settings(**given), tmp_path)]
+
+    assert names() == ["micro"] and names(profile="small") == ["small", "micro"]
+    (paths.FIGURES / "small").mkdir()
+    (paths.FIGURES / "small" / "fig5_zero_shot_gains.csv").write_text("")
+    assert names(recompute="nli") == ["small", "micro"]
+    assert names(profile="rehearsal") == ["rehearsal"] and names(model="micro-6m") == ["micro"]
 
 
 def _study(stem):
@@ -104,8 +173,9 @@ def _study(stem):
 
 def test_notebooks_are_pages_without_addresses_elsewhere(drawn):
     made = report.write(Settings())
-    found = list((made.index.parent / "notebooks").iterdir())
+    found = list((made.index.parent / "notebooks" / "micro").iterdir())
     assert [path.name for path in found] == ["fig4_templates.html"]
+    assert 'href="notebooks/micro/fig4_templates.html"' in made.index.read_text()
     text = found[0].read_text()
     assert "Seen" in text and "1" in re.sub("<[^>]+>", "", html.unescape(text))
     assert not re.search(r'(src|href)="https?:', text)
@@ -128,8 +198,8 @@ def test_nothing_drawn_is_missing_not_empty(drawn):
     ],
 )
 def test_the_verdict_is_the_tables(found, again, agrees, words, drawn, monkeypatch):
-    monkeypatch.setattr(report, "compared", lambda study: found)
-    sentence = report.verdict(found, again)
+    monkeypatch.setattr(chapters, "compared", lambda study: found)
+    sentence = chapters.verdict(found, again)
     made = report.write(Settings())
     assert words in sentence and made.agrees is agrees
     assert (made.index.read_text().count('class="bad"') > 0) is (not agrees)
@@ -143,7 +213,7 @@ def test_cells_are_short_and_numbers_plain():
     frame = pd.DataFrame(
         {"a": [1.23456, float("nan")], "b": ["x" * 999, "<b>"], "c": [True, False]}
     )
-    first, second = report._plain(frame)
+    first, second = pages.cells(frame)
     assert first[0] == "1.23" and second[0] == "" and len(first[1]) < 500
     assert (first[2], second[2]) == ("yes", "no")
 
@@ -154,7 +224,7 @@ def test_costs_are_those_of_records():
     assert list(unknown["step"]) == ["scoring", "tuning"]
     assert unknown["minutes"][0] == 60.0 and unknown["energy_wh"][0] == 15.0
     assert list(unknown["runs"]) == [1, 1] and list(unknown["known"]) == [1, 0]
-    assert report._plain(unknown)[1][6:] == ["", "", "", ""]
+    assert pages.cells(unknown)[1][6:] == ["", "", "", ""]
     spent = {"wall_s": 7200.0, "n_tokens": 42, "peak_memory_gib": 1.5}
     tuning = costs.costs([replace(record, tuning=spent) for record in found]).iloc[1]
     assert (tuning["known"], tuning["minutes"], tuning["tokens"]) == (1, 120.0, 42)
@@ -192,7 +262,7 @@ def test_it_tells_what_was_not_measured(drawn):
 @browser.needs_browser
 def test_it_loads_alone_sorts_and_fits(drawn, tmp_path, monkeypatch):
     """In a real browser: no request but for the page, wide or narrow, light or dark."""
-    monkeypatch.setattr(report, "compared", lambda study: table(0.5, -1.25, 1.0))
+    monkeypatch.setattr(chapters, "compared", lambda study: table(0.5, -1.25, 1.0))
     index = report.write(Settings()).index
     with browser.tab(tmp_path / "profile") as page:
         page.look(width=390, height=844, phone=True)
@@ -207,13 +277,26 @@ def test_it_loads_alone_sorts_and_fits(drawn, tmp_path, monkeypatch):
         assert page.js(paper) != light and page.js(wide) <= 0
         page.look(width=800, dark=True, medium="print")
         assert page.js(paper) == light
-        column = "[...document.querySelectorAll('#comparison ~ .scroll td:nth-child(5)')]"
+        column = "[...document.querySelectorAll('#micro-comparison ~ .scroll td:nth-child(5)')]"
         values = f"{column}.map(cell => parseFloat(cell.textContent))"
-        button = "document.querySelectorAll('#comparison ~ .scroll thead button')[4].click()"
+        button = "document.querySelectorAll('#micro-comparison ~ .scroll thead button')[4].click()"
         page.js(button)
         assert page.js(values)[:3] == [-1.25, 0.5, 1.0]
         page.js(button)
         assert page.js(values)[:3] == [1.0, 0.5, -1.25]
+        page.js("URL.createObjectURL = (blob) => { window.given = blob; return '#'; }")
+        for stem in STEMS:
+            path = paths.FIGURES / "micro" / f"{stem}.csv"
+            rows = f"document.querySelector('[data-from=micro-{stem}-csv] tbody').rows"
+            page.wait(f"{rows}.length > 0")
+            cells = page.js(f"[...{rows}].map(row => [...row.cells].map(c => c.textContent))")
+            with path.open(newline="") as file:
+                wanted = list(csv.reader(file))[1:]
+            assert [row[:3] for row in cells] == [row[:3] for row in wanted]
+            page.js(f"document.querySelector('a.csv[data-from=micro-{stem}-csv]').click()")
+            assert page.js("given.text()") == path.read_text()
+        page.js("document.querySelector('a.csv[data-table=micro-comparison]').click()")
+        assert page.js("given.text()").splitlines()[0] == ",".join(NAMES)
         page.open((index.parent / "api" / "index.html").as_uri())
         assert page.js("document.links.length") > 50
         assert all(address.startswith("file:") for address in page.requests)

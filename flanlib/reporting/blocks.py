@@ -13,13 +13,25 @@ from typing import Any
 from flanlib import naming, paths, storage
 from flanlib.errors import DataError
 from flanlib.reporting import values
-from flanlib.reporting.main_result import main_result
+from flanlib.reporting.main_result import MainResult, main_result
 
 TEMPLATE = "results.md"
 DOCUMENTS = ("README.md", "README.zh-CN.md", "docs/results.md")
 BLOCK = re.compile(r"(<!-- results:start (\w+) -->\n)(.*?)(<!-- results:end -->)", re.S)
 MARK = re.compile(r"<!-- results:(start|end)")
 PAGES = paths.PACKAGE / "pages"
+WAYS = {  # of asking the untuned model
+    "base": "the same templates",
+    "base-no-options": "these without the OPTIONS block",
+    "base-cloze": "plain cloze questions",
+    "base-chat": "its own chat template",
+}
+SHORT = {
+    "base": "base",
+    "base-no-options": "base, no OPTIONS",
+    "base-cloze": "base, cloze",
+    "base-chat": "base, its chat template",
+}
 
 
 def write(documents: Sequence[str] = DOCUMENTS) -> list[Path]:
@@ -108,8 +120,22 @@ def _words() -> Any:
         "world": main_result("micro"),
         "remedy": values.remedy,
         "word": word,
+        "ways": WAYS,
+        "short": SHORT,
     }
     return made.get_template(TEMPLATE).module
+
+
+def said(main: MainResult) -> list[str]:
+    """The answer of a study in plain sentences, as the README has it.
+
+    Parameters
+    ----------
+    main
+        With at least one cluster on record.
+    """
+    text = re.sub(r"[*`]", "", str(_words().sentences(main)))
+    return [" ".join(part.split()) for part in re.split(r"^\d\. ", text, flags=re.M)[1:]]
 
 
 def bare(found: values.Value, form: str = ".1f") -> str:

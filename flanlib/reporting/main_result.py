@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from flanlib import catalogue, profiles
+from flanlib.catalogue import Catalogue
 from flanlib.errors import MissingResultError
 from flanlib.reporting.values import Tables, Value, pick, read
 from flanlib.studies.estimates import ALL
@@ -24,7 +25,19 @@ def main_result(profile: str) -> "MainResult":
         Such as `small`.
     """
     path = Tables(profile).folder / f"{MAIN}.csv"
-    return MainResult(profile, read(path) if path.is_file() else None)
+    known = titles_of(catalogue.load(profiles.PROFILES[profile].collection))
+    return MainResult(profile, read(path) if path.is_file() else None, known)
+
+
+def titles_of(known: Catalogue) -> dict[str, str]:
+    """Cluster that can be held out -> its title, in the collection's order.
+
+    Parameters
+    ----------
+    known
+        The collection's catalogue.
+    """
+    return {key: cluster.title for key, cluster in known.clusters.items() if cluster.evaluable}
 
 
 @dataclass(frozen=True)
@@ -37,21 +50,18 @@ class MainResult:
         Such as `small`.
     table
         Its CSV as text; None if nothing is on record.
+    titles
+        Cluster that can be held out -> its title.
     """
 
     profile: str
     table: pd.DataFrame | None
+    titles: Mapping[str, str]
 
     @property
     def there(self) -> bool:
         """Whether any of it is on record."""
         return self.table is not None
-
-    @property
-    def titles(self) -> dict[str, str]:
-        """Cluster that can be held out -> its title, in the collection's order."""
-        known = catalogue.load(profiles.PROFILES[self.profile].collection).clusters
-        return {key: cluster.title for key, cluster in known.items() if cluster.evaluable}
 
     @property
     def clusters(self) -> list[str]:
