@@ -114,10 +114,3 @@ def available_gib(kind: str) -> float:
 def resident_gib() -> float:
     """GiB that this process holds now."""
     return psutil.Process().memory_info().rss / GIB
-
-
-def cores() -> int:
-    """Cores that this process may use; all of the machine's where that is not told."""
-    here = psutil.Process()
-    allowed = here.cpu_affinity() if hasattr(here, "cpu_affinity") else None
-    return len(allowed) if allowed else psutil.cpu_count() or 1

@@ -256,8 +256,7 @@ class Study:
             return
         if self.settings.profile == "rehearsal":
             runs.make_rehearsal_model(self.settings.model)
-        wanted = self.jobs(cells, at)
-        runs.run(wanted, min(jobs or runs.processes(), len(wanted)))
+        runs.run(self.jobs(cells, at), jobs)
         self.require(cells, at)
 
     def table(self, again: Sequence[str] = ()) -> pd.DataFrame:

@@ -4,7 +4,6 @@
 over processes and says what runs and how long is left.
 """
 
-import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -16,7 +15,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from flanlib import catalogue, contents, paths, provenance, results, storage, weights
+from flanlib import catalogue, contents, paths, provenance, results, storage, threads, weights
 from flanlib.catalogue import Catalogue, Task
 from flanlib.config import Factors, Recipe, run_id
 from flanlib.progress import Board, say
@@ -102,7 +101,7 @@ class Job:
 
 
 def run(
-    jobs: Sequence[Job], processes: int = 1, work: Callable[[Job], float] | None = None
+    jobs: Sequence[Job], at_a_time: int = 1, work: Callable[[Job], float] | None = None
 ) -> None:
     """Do every job, in this process or in several; those that need another last.
 
@@ -111,33 +110,36 @@ def run(
 
     Parameters
     ----------
-    processes
-        Jobs at a time; above 1, each has a process of its own and one thread.
+    at_a_time
+        Jobs that run together, as the user asks; 0 leaves it to `threads`.
+        Above 1, each has a process of its own.
     work
         Does one job and returns its seconds; None is `compute`.
     """
     later = [job for job in jobs if job.under]
     for wave in ([job for job in jobs if not job.under], later):
         if wave:
-            _spread(wave, min(processes, len(wave)), work or compute)
+            _spread(wave, threads.share(len(wave), at_a_time), work or compute)
 
 
-def _spread(jobs: Sequence[Job], processes: int, work: Callable[[Job], float]) -> None:
+def _spread(jobs: Sequence[Job], share: threads.Share, work: Callable[[Job], float]) -> None:
     """Jobs that need nothing of each other."""
-    alone = processes <= 1
+    alone = share.runs == 1
     board = Board(
         [job.title for job in jobs],
         [job.expected_s for job in jobs],
-        1 if alone else processes,
+        share.runs,
         [] if alone else [job.status for job in jobs],
     )
     if alone:
         for n, job in enumerate(jobs):
             board.start(n)
             board.tick()
-            board.finish(n, work(job))
+            with threads.limited(share.threads):
+                board.finish(n, work(job))
         return
-    pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_single)
+    start = {"initializer": threads.begin, "initargs": (share.threads,)}
+    pool = ProcessPoolExecutor(share.runs, mp_context=get_context("spawn"), **start)
     with pool:
         running = {pool.submit(work, replace(job, quiet=True)): n for n, job in enumerate(jobs)}
         try:
@@ -160,12 +162,6 @@ def _follow(running: dict[Future, int], board: Board) -> None:
             board.finish(running.pop(future), future.result())
         if not done:
             board.tick()
-
-
-def _single() -> None:
-    """One thread; set before anything that counts threads is imported."""
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ[name] = "1"
 
 
 def compute(job: Job) -> float:
@@ -214,15 +210,6 @@ def score_task(
         "started": started,
         "wall_s": round(time.monotonic() - began, 2),
     }
-
-
-def processes() -> int:
-    """Jobs to run at a time: one per core, at most four; one on a GPU."""
-    from flanlib import devices
-
-    if devices.default() == "cuda":
-        return 1
-    return max(1, min(4, devices.cores()))
 
 
 def scorer_of(job: Job) -> tuple[Scorer, dict[str, Any]]:
