@@ -28,11 +28,11 @@ sources rows.hub
 prompts.template templates micro.tokenizer tokens
 prompts.audit prompts.overlap prompts.stream mixture prompts.rendering prompts.harness prompts.export commands.listing
 truncation encode training.packing
-machine models.heads models.joined models.llama devices quiet rehearsal training.checkpoint training.card tensors loading adapter_config adapters model
+machine models.heads models.joined models.llama devices threads quiet rehearsal training.checkpoint training.card tensors loading adapter_config adapters model
 models.convert models.fetch
 scoring.tree scoring.opened scoring.likelihood scoring.decoding scoring.generate
 training.folding training.attention training.fused
-training.memory training.trainer training.result tune
+training.memory training.trainer training.duration training.result tune
 score scoring.shards scoring.choices scoring.answers scoring.tokens scoring.counts metrics
 micro.probes micro.pretrain
 provenance schema results scoring.asking contents prompts.exemplars scoring.evaluate scoring.sheets
@@ -45,7 +45,7 @@ workbench.answers workbench.explore workbench.widgets
 reporting.glossary reporting.reference reporting.costs reporting.values reporting.main_result
 reporting.blocks reporting.html reporting.chapters report
 studies.sweep
-commands.arguments commands.doctor commands.verbs commands.verbs_study commands.verbs_pages commands.verbs_sweep cli __main__
+commands.arguments commands.doctor commands.planning commands.verbs commands.verbs_study commands.verbs_pages commands.verbs_sweep cli __main__
 """.split()
 
 TORCH_FREE = """

@@ -241,6 +241,7 @@ def test_dry_run_predicts_and_refuses_what_will_not_fit(toys, tiny, capsys):
     words = ["tune", "--collection", toys, "--held-out", "weather", "--model", tiny, "--dry-run"]
     status, out, _ = run(capsys, *words, "--rank", 2)
     assert status == 0 and "tokens per step" in out and "GiB" in out
+    assert ("by a trial" in out) == ("peak on cpu" in out)
     status, out, err = run(capsys, *words, "--available-gib", "0.0001")
     assert status == 1 and "tuning needs" in err and "GiB" in out
     status, _, err = run(capsys, *words[:-1])
@@ -377,13 +378,13 @@ def test_devices_are_told_without_linux(monkeypatch):
     """As on macOS, which has no /proc and no affinity."""
     from types import SimpleNamespace
 
-    from flanlib import devices
+    from flanlib import devices, threads
 
     here = SimpleNamespace(memory_info=lambda: SimpleNamespace(rss=2**30, peak_wset=2**31))
     monkeypatch.setattr(devices.psutil, "Process", lambda: here)
     monkeypatch.setattr(devices, "Path", lambda name: Path("/none") / name.strip("/"))
     devices.forget_peak("cpu")
-    assert devices.cores() >= 1 and devices.resident_gib() == 1
+    assert threads.cores() >= 1 and devices.resident_gib() == 1
     assert devices.available_gib("cpu") > 1 and devices.peak_memory_gib("cpu") > 0
 
 

@@ -7,8 +7,10 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
 
-from flanlib import devices, paths
+from flanlib import devices, paths, profiles, threads
+from flanlib.errors import DataError, MissingResultError
 from flanlib.models import registry
 from flanlib.prompts.audit import columns
 from flanlib.rows import files
@@ -16,6 +18,7 @@ from flanlib.rows import files
 LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes", "datasets", "papermill", "matplotlib")
 HUB_WAIT_S = 4.0
 ROOM_GIB = 5.0
+MEAN_TOKENS = {"micro": 39, "small": 139}  # of an example, in 64 of each mixture
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +79,7 @@ def advice(found: Sequence[Check]) -> str:
 
 def _python() -> tuple[bool, str]:
     version = platform.python_version()
-    text = f"{version} in {sys.prefix}, {platform.machine()}, {devices.cores()} cores"
+    text = f"{version} in {sys.prefix}, {platform.machine()}, {threads.cores():g} cores"
     return sys.version_info >= (3, 11), text
 
 
@@ -95,11 +98,42 @@ def _device() -> tuple[bool, str]:
     import torch
 
     if not torch.cuda.is_available():
-        return True, f"cpu, {torch.get_num_threads()} threads"
+        return True, "cpu"
     free, total = (n / 2**30 for n in torch.cuda.mem_get_info())
     name = torch.cuda.get_device_name()
     bf16 = torch.cuda.is_bf16_supported()
     return True, f"cuda: {name}, {free:.0f} of {total:.0f} GiB free, bf16 {bf16}"
+
+
+def _threads() -> tuple[bool, str]:
+    """What the policy would give runs now."""
+    return True, threads.told(threads.share())
+
+
+def _time() -> tuple[bool, str]:
+    """How long one tuned model of each profile takes on this CPU, where its base is here."""
+    if devices.default() != "cpu":
+        return True, "`flanlib tune --dry-run` tells it for a run on the GPU"
+    from flanlib import weights
+    from flanlib.config import Factors
+    from flanlib.encode import Encoded
+    from flanlib.training import duration
+
+    found = []
+    for name, n in MEAN_TOKENS.items():
+        profile = profiles.PROFILES[name]
+        try:
+            folder, _ = weights.locate(profile.model)
+        except (DataError, MissingResultError):
+            continue
+        if not Path(folder).is_dir():
+            continue
+        n_target = 1 + n // 8
+        example = Encoded([0] * (n - n_target), [0] * (n_target - 1))
+        factors = Factors(collection=profile.collection, model=profile.model)
+        forecast = duration.of_examples(factors, profile.recipe, [example])
+        found.append(f"{name}, {profile.model}: {forecast.line}")
+    return True, "; ".join(found) or "no base model is here"
 
 
 def _nf4() -> tuple[bool, str]:
@@ -182,6 +216,8 @@ LOOKS: dict[Callable[[], tuple[bool, str]], bool] = {
     _python: True,
     _libraries: True,
     _device: True,
+    _threads: False,
+    _time: False,
     _nf4: True,
     _hub: False,
     _cache: False,

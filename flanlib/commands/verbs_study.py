@@ -17,7 +17,7 @@ from flanlib.bounds import (
 from flanlib.commands.arguments import like
 from flanlib.commands.verbs import refuse, show
 from flanlib.config import Factors, Form, Recipe
-from flanlib.errors import MissingResultError, ParameterError
+from flanlib.errors import ParameterError
 from flanlib.progress import say
 
 # Options of `score` that say how a collection's tasks are asked.
@@ -80,21 +80,25 @@ def tune(
     checkpoint_every
         Steps from one checkpoint to the next.
     dry_run
-        Print trained parameters, tokens per step, predicted memory and (for
-        a GPU) hours, and stop; status 1, with advice, where it will not fit.
+        Print trained parameters, tokens per step, predicted memory and time
+        (on a CPU by a short trial, on a GPU by an assumed rate), and stop;
+        status 1, with advice, where it will not fit.
     available_gib
         Memory that a dry run plans for; without it, what is free here.
     """
     if dry_run:
-        _plan(factors, recipe, rows, device, available_gib)
+        from flanlib.commands import planning
+
+        planning.dry_run(factors, recipe, rows, device, dtype, available_gib)
         return
     if out is None:
         raise ParameterError("--out: say where the adapter goes, or give --dry-run")
     from flanlib import weights
 
     weights.locate(factors.model)  # a mistyped name shows before rows are read
-    from flanlib import tune
+    from flanlib import threads, tune
 
+    threads.settle()
     result = tune.tune(
         factors,
         recipe,
@@ -122,25 +126,6 @@ def tune(
             "device": result.device,
         }
     )
-
-
-def _plan(
-    factors: Factors, recipe: Recipe, rows: Path | None, device: str, available_gib: float | None
-) -> None:
-    """Print what a run will take; without rows, all but its tokens."""
-    from flanlib.mixture import of_run
-    from flanlib.training import memory
-
-    prompts = None
-    try:
-        prompts = of_run(factors, recipe, rows)
-    except MissingResultError as error:
-        say(f"no tokens counted: {error}")
-    found = memory.plan(
-        factors, recipe, device=device or None, available_gib=available_gib, prompts=prompts
-    )
-    print("\n".join(found.lines()))
-    memory.check(found)
 
 
 def score(
@@ -227,7 +212,7 @@ def score(
         Tokens in one forward pass; without it, what fits the device.
     """
     given = locals()
-    from flanlib import catalogue, devices, folders, weights
+    from flanlib import catalogue, devices, folders, threads, weights
     from flanlib import model as models
     from flanlib.results import Scoring
     from flanlib.scoring import asking, evaluate, sheets
@@ -244,6 +229,7 @@ def score(
         chosen = asking.with_rows(found, tasks, rows, split)
     else:
         sheets.ready_made(prompts)
+    threads.settle()
     folders.make(out)  # what is no place for scores shows before a model is read
     recipe = evaluate.recipe_of(
         model, adapter, found, longest=max_input_tokens, written=max_new_tokens

@@ -1,0 +1,310 @@
+"""How long tuning will take on this CPU, from a short trial before anything is loaded.
+
+The trial runs the trainer itself on the model's first layers with arbitrary
+weights, once with one layer and once with three, on real examples of the
+mixture. The difference is what a layer costs, attention included; what is
+left is the head, the optimiser and what the trainer does besides. Drawing
+and tokenising examples are timed as well. Nothing is assumed of the
+processor. Time is told twice: as it would be if nothing else ran, and by the
+clock beside what runs now.
+"""
+
+import copy
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, TrainerCallback
+
+from flanlib import devices, encode, machine, model
+from flanlib.config import Factors, Recipe
+from flanlib.encode import Encoded
+from flanlib.progress import span
+from flanlib.quiet import quiet
+from flanlib.templates import Prompt
+from flanlib.training import folding, fused, packing
+from flanlib.training.trainer import PackedTrainer, Progress, arguments
+
+FEW, MORE = 1, 3  # layers of the two trials
+TRIAL_S = 0.5  # that both together are meant to take, once they have run a step
+N_TIMED = 3  # steps timed at least, of each
+SAMPLE = 64  # examples looked at
+CROWDED = 1.25  # times the time alone; from there on it is told as well
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Seconds that something took.
+
+    Attributes
+    ----------
+    cpu
+        Of the processor, all threads together.
+    wall
+        By the clock.
+    """
+
+    cpu: float
+    wall: float
+
+    @classmethod
+    def now(cls) -> "Spent":
+        """Both clocks."""
+        return cls(time.process_time(), time.perf_counter())
+
+    def __sub__(self, other: "Spent") -> "Spent":
+        return Spent(self.cpu - other.cpu, self.wall - other.wall)
+
+    def __add__(self, other: "Spent") -> "Spent":
+        return Spent(self.cpu + other.cpu, self.wall + other.wall)
+
+    def __mul__(self, times: float) -> "Spent":
+        return Spent(self.cpu * times, self.wall * times)
+
+    @property
+    def alone(self) -> float:
+        """What it would take by the clock with nothing beside it.
+
+        One thread that is let wait uses less of the processor than of the
+        clock. Of several, those that wait for another use the processor as
+        well, so theirs is the clock's.
+        """
+        return min(self.cpu, self.wall)
+
+
+NOTHING = Spent(0.0, 0.0)
+Trial = Callable[[int, Sequence[Encoded]], Spent]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """What tuning is expected to take.
+
+    Attributes
+    ----------
+    n_steps
+        Optimiser steps.
+    tokens_per_step
+        Prompt and target tokens of a mean step.
+    step
+        What a mean step takes.
+    """
+
+    n_steps: int
+    tokens_per_step: float
+    step: Spent
+
+    @property
+    def seconds(self) -> float:
+        """Of all steps with nothing else running; loading is not in it."""
+        return self.n_steps * self.step.alone
+
+    @property
+    def line(self) -> str:
+        """The forecast for a reader."""
+        rate = self.tokens_per_step / self.step.alone
+        found = (
+            f"{span(self.seconds)} for {self.n_steps} steps of {self.step.alone:.2g} s"
+            f" ({rate:,.0f} tokens/s), by a trial"
+        )
+        if self.step.wall > CROWDED * self.step.alone:
+            found += f"; {span(self.n_steps * self.step.wall)} beside what runs here now"
+        return found
+
+
+def forecast(
+    factors: Factors,
+    recipe: Recipe,
+    prompts: Iterable[Prompt],
+    *,
+    dtype: Any = None,
+    trial: Trial | None = None,
+) -> Forecast:
+    """Predict the seconds of tuning on this CPU.
+
+    Parameters
+    ----------
+    factors, recipe
+        Of the run.
+    prompts
+        Of the mixture; a sample of them is drawn and tokenised.
+    dtype
+        Of computing; by default the one that `tune` would use.
+    trial
+        Given a number of layers and the examples of a step, returns what
+        the step takes; None is `Trials` of that model.
+    """
+    drawn, config = iter(prompts), model.config_of(factors.model)
+    first = list(islice(drawn, 1))  # rows are read with it, once
+    began = Spent.now()
+    found = encode.encode_many(
+        model.load_tokenizer(factors.model),
+        first + list(islice(drawn, SAMPLE - 1)),
+        max_input_tokens=recipe.max_input_tokens,
+        max_target_tokens=recipe.max_target_tokens,
+        context=model.context(config),
+    )
+    drawing = (Spent.now() - began) * (1 / len(found))
+    return of_examples(factors, recipe, found, drawing, dtype=dtype, trial=trial)
+
+
+def of_examples(
+    factors: Factors,
+    recipe: Recipe,
+    examples: Sequence[Encoded],
+    drawing: Spent = NOTHING,
+    *,
+    dtype: Any = None,
+    trial: Trial | None = None,
+) -> Forecast:
+    """Predict the seconds of tuning on examples like these.
+
+    Parameters
+    ----------
+    factors, recipe
+        Of the run.
+    examples
+        A sample of the mixture.
+    drawing
+        What drawing and tokenising one takes.
+    dtype, trial
+        As in `forecast`.
+    """
+    config = model.config_of(factors.model)
+    layers = config.get_text_config().num_hidden_layers
+    with tempfile.TemporaryDirectory() as folder:
+        real = Trials(factors, recipe, Path(folder), dtype)
+        n = recipe.examples_per_step if trial else real.n_examples(examples)
+        few = spread(examples, n)
+        one, three = ((trial or real)(layers, few) for layers in (FEW, MORE))
+    step = one + (three - one) * ((layers - FEW) / (MORE - FEW))
+    tokens = sum(map(n_tokens, examples)) / len(examples) * recipe.examples_per_step
+    return Forecast(
+        n_steps=recipe.steps,
+        tokens_per_step=tokens,
+        step=step * (tokens / sum(map(n_tokens, few))) + drawing * recipe.examples_per_step,
+    )
+
+
+def n_tokens(example: Encoded) -> int:
+    """Tokens of an example that a run counts, prompt and target, end token included.
+
+    Parameters
+    ----------
+    example
+        One of a mixture.
+    """
+    return len(example.prompt_ids) + len(packing.trained(example, 0))
+
+
+def spread(examples: Sequence[Encoded], n: int) -> list[Encoded]:
+    """So many examples whose lengths are spread as those of all are.
+
+    Parameters
+    ----------
+    examples
+        At least one.
+    n
+        How many to take; an example is taken again where there are fewer.
+    """
+    by_length = sorted(examples, key=n_tokens)
+    return [by_length[int((k + 0.5) * len(by_length) / n)] for k in range(n)]
+
+
+class Trials:
+    """Steps of a run, timed with fewer layers and arbitrary weights.
+
+    Parameters
+    ----------
+    factors, recipe
+        Of the run.
+    folder
+        Where the trainer may write.
+    dtype
+        Of computing; by default the one that `tune` would use.
+    """
+
+    def __init__(self, factors: Factors, recipe: Recipe, folder: Path, dtype: Any) -> None:
+        self.factors, self.recipe, self.folder = factors, recipe, folder
+        self.config = model.config_of(factors.model)
+        stored = model.stored_type(self.config)
+        full = factors.arm == "finetuned"
+        self.dtype = torch.float32 if full else devices.checked("cpu", dtype, stored)[1]
+        self.eos = model.load_tokenizer(factors.model).eos_token_id
+
+    def n_examples(self, examples: Sequence[Encoded]) -> int:
+        """Examples of a step that keep both trials within about `TRIAL_S`, at least one.
+
+        Parameters
+        ----------
+        examples
+            Of the mixture.
+        """
+        text = self.config.get_text_config()
+        layer = 4 * text.hidden_size**2 + 3 * text.hidden_size * text.intermediate_size
+        steps = (FEW + MORE) * (N_TIMED + 1)
+        name = str(self.dtype).removeprefix("torch.")
+        rate = machine.rates().get(name, machine.rates()["float32"])
+        tokens = TRIAL_S * rate * 1e9 / (steps * 4 * layer)
+        mean = sum(map(n_tokens, examples)) / len(examples)
+        return min(self.recipe.examples_per_step, max(1, int(tokens / mean)))
+
+    def __call__(self, layers: int, examples: Sequence[Encoded]) -> Spent:
+        """What a step takes over these examples with so many layers."""
+        virtual = self.recipe.prompt_tokens if self.factors.arm == "prompt-tuned" else 0
+        step = {
+            "packs": packing.packs(examples, self.eos, self.recipe.pack_tokens, virtual),
+            "tasks": [],
+            "examples": list(examples),
+        }
+        recipe = replace(self.recipe, steps=1 + 40 * N_TIMED)
+        net = self._built(layers)
+        watch = _Watch()
+        with packing.isolating(net), folding.folding(net), quiet():
+            trainer = PackedTrainer(
+                model=net,
+                steps=[step] * recipe.steps,
+                progress=Progress(),
+                folder=self.folder,
+                written=fused.step_of(net),
+                args=arguments(recipe, self.factors.seed, self.folder, "cpu", self.dtype),
+            )
+            trainer.add_callback(watch)
+            trainer.train()
+        cpu, wall = ([getattr(spent, name) for spent in watch.spent] for name in ("cpu", "wall"))
+        return Spent(min(cpu), median(wall))  # more of the processor than the least is disturbance
+
+    def _built(self, layers: int) -> Any:
+        config = copy.deepcopy(self.config)
+        text = config.get_text_config()
+        text.num_hidden_layers = layers
+        if getattr(text, "layer_types", None):
+            text.layer_types = text.layer_types[:layers]
+        net = AutoModelForCausalLM.from_config(config, dtype=self.dtype)
+        if self.factors.arm != "finetuned":
+            net.requires_grad_(False)
+        net.config._name_or_path = net.name_or_path = str(self.factors.model)
+        return model.attach(net, self.recipe, self.factors.seed, self.factors.arm)
+
+
+class _Watch(TrainerCallback):
+    """Notes what every step but the first takes, and stops when that is enough."""
+
+    def __init__(self) -> None:
+        self.at: Spent | None = None
+        self.spent: list[Spent] = []
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+        now = Spent.now()
+        if self.at is not None:
+            self.spent.append(now - self.at)
+        self.at = now
+        enough = sum(s.wall for s in self.spent) > TRIAL_S / 2
+        if enough and len(self.spent) >= N_TIMED:
+            control.should_training_stop = True
