@@ -248,7 +248,7 @@ MEANINGS = {
     "seed": "tuning seed made sure of; other seeds on record are drawn too",
     "rows": "folder of local rows; empty: the collection's own source",
     "held_out": (
-        "clusters held out, with commas between (figure 5: one by one; others: together);"
+        "clusters held out, with commas between (the grid shows which together);"
         " empty: the figure's own"
     ),
     "recompute": "clusters tuned and scored again, with commas between, or all",

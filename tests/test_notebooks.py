@@ -71,6 +71,28 @@ def test_second_code_cell_checks_the_parameters(book):
 
 
 @pytest.mark.parametrize("path", FIGURES, ids=lambda path: path.stem)
+def test_notebooks_of_figures_take_the_same_steps_in_the_same_words(path):
+    """Open, compute what is missing, collect, publish; figures that compute nothing leave that out."""
+    stem, book = path.stem, nbformat.read(path, as_version=4)
+    lines = [line for cell in code(book)[1:] for line in cell.source.splitlines()]
+    used = [line for line in lines if re.match(r"(from|import|this|table)\b|publish", line)]
+    computes = stem not in ("fig1_pipeline", *figures.WITHOUT_RECORDS)
+    calls = [
+        re.match(r"(table = )?(this\.(?!grid|split|prov)\w+|\w+\.collect|publish)?", s)[0]
+        for s in used
+    ]
+    steps = ["this.ensure"] * computes + [f"table = {stem}.collect", "publish"]
+    assert used[:2] == [
+        f"from flanlib.figures import {stem}, open_for, publish",
+        "this = open_for(",
+    ]
+    assert [one for one in calls if one] == [
+        *steps,
+        *["this.agreement"] * (stem.startswith("fig5_")),
+    ]
+
+
+@pytest.mark.parametrize("path", FIGURES, ids=lambda path: path.stem)
 def test_parameters_agree_with_the_settings(path):
     for name, parameter in notebook.parameters(path).items():
         assert parameter.meaning == profiles.MEANINGS[name]
