@@ -86,7 +86,8 @@ def alternatives(
     known, aliases
         See `nearest`.
     remedy
-        Command that lists all names; told where not all are shown.
+        Command that lists all names; told where not all are shown, and instead
+        of them where some are near.
 
     Returns
     -------
@@ -106,6 +107,8 @@ def alternatives(
         return "; there are none"
     if not many:
         return f"{start} {', '.join(names)}"
+    if near and remedy:
+        return f" (did you mean {' or '.join(map(repr, near))}?); `{remedy}` lists all {len(names)}"
     some = [*near, *(n for n in names if n not in near)][:FEW]
     more = f" (`{remedy}` lists all)" if remedy else ""
     return f"{start} {', '.join(some)} and {len(names) - len(some)} more{more}"

@@ -49,6 +49,28 @@ def test_a_cluster_is_found_by_its_title(word, meant):
         FLAN.cluster(word)
 
 
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [("boolq", "bool_q"), ("mrpc", "glue_mrpc"), ("sst-2", "sst2"), ("squad", "squad_v1"),
+     ("hella-swag", "hellaswag"), ("WinoGrande", "winogrande"), ("WSC", "wsc")],
+)  # fmt: skip
+def test_names_from_the_hub_come_first_and_the_long_list_stays_behind_a_command(word, meant):
+    with pytest.raises(ParameterError) as told:
+        FLAN.task(word)
+    message = str(told.value)
+    assert f"no task {word!r} (did you mean {meant!r}" in message
+    assert message.endswith(
+        f"; `flanlib list --collection flan --count code` lists all {len(FLAN.tasks)}"
+    )
+
+
+def test_a_long_list_without_a_command_or_a_near_name_is_begun():
+    names = [f"name{n}" for n in range(40)]
+    assert "; there are name12, " in naming.alternatives("name12x", names)
+    assert "`x` lists all)" in naming.alternatives("zebra", names, remedy="x")
+    assert naming.alternatives("name12x", names, remedy="x").endswith("?); `x` lists all 40")
+
+
 def test_nothing_near_is_not_guessed():
     assert naming.nearest("xylophone", FLAN.tasks) == []
     assert naming.alternatives("q", []) == "; there are none"
