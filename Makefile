@@ -45,6 +45,7 @@ install: $(STAMP)
 figures: $(STAMP)
 	@status=0; settings="--profile micro --seed $(SEED) --recompute $(RECOMPUTE)"; \
 	$(BIN)/flanlib run $$settings || status=$$?; \
+	if [ -e data/results/flan/tuned.jsonl ]; then $(BIN)/flanlib figures --profile small || status=$$?; fi; \
 	$(BIN)/flanlib report $$settings || status=$$?; \
 	exit $$status
 

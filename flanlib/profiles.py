@@ -68,7 +68,7 @@ class Profile:
         Evaluation rows that a task needs to be scored.
     what_there_is
         Whether tasks without rows are left out, and not only those whose rows
-        each user has to obtain.
+        each user has to obtain; figures are drawn of what is complete on record.
     chat
         Whether the base is asked through its own chat template as well.
     results
@@ -141,7 +141,7 @@ PROFILES: dict[str, Profile] = {
         by_group=True,
         what_there_is=True,
         chat=True,
-        note="Samples of the datasets, not the full sets; one base model of 135M, tuned on chats",
+        note="Samples, not full sets; the base is tuned on chats already, and was quantised once",
     ),
     "gpu": Profile(
         collection="flan",

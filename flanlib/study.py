@@ -2,7 +2,7 @@
 
 import shlex
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -10,17 +10,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from flanlib import catalogue, paths, profiles, results, templates
+from flanlib import catalogue, paths, profiles, results
 from flanlib.catalogue import Catalogue, Task
 from flanlib.config import Factors, Recipe, run_id
 from flanlib.profiles import Settings
 from flanlib.results import Cell, Record, Scoring
-from flanlib.scoring import asking
-from flanlib.studies import agreement, arms, estimates, ledger, runs, validity
+from flanlib.scoring import illustrations
+from flanlib.studies import agreement, arms, coverage, estimates, ledger, runs, validity
 from flanlib.studies.arms import ARMS as ARMS
 from flanlib.studies.arms import ASKED as ASKED
 from flanlib.studies.arms import BARE as BARE
-from flanlib.studies.arms import CLOZE as CLOZE
 from flanlib.studies.arms import GAINS as GAINS
 from flanlib.studies.plans import base_run as base_run
 from flanlib.studies.runs import Job
@@ -87,9 +86,16 @@ class Study:
 
     @cached_property
     def tasks(self) -> dict[str, tuple[Task, ...]]:
-        """Held-out cluster -> tasks scored; `MissingResultError` if there are none."""
+        """Held-out cluster -> tasks scored; `MissingResultError` if there are none.
+
+        Where a profile takes what there is, what is on record needs no rows here.
+        """
+        scored = set(self.catalogue.tasks) - set(self.left_out)
+        if self.settings.behind.what_there_is:
+            every = (c for task in self.catalogue.tasks.values() for c in self._cells_of(task))
+            scored |= coverage.on_record(every, results.load(self.at))
         found = {
-            key: tuple(t for t in self.catalogue.of_cluster(key) if t.key not in self.left_out)
+            key: tuple(t for t in self.catalogue.of_cluster(key) if t.key in scored)
             for key in self.clusters
         }
         return arms.some({key: tasks for key, tasks in found.items() if tasks}, self.left_out)
@@ -99,15 +105,11 @@ class Study:
         """Tasks that are not scored -> why; see `arms.left_out`."""
         return arms.left_out(self.catalogue, self.settings)
 
-    def cells(self, clusters: Iterable[str] = ()) -> list[Cell]:
+    def cells(self, clusters: Sequence[str] = ()) -> list[Cell]:
         """What has to be on record for this study's seed."""
-        chosen = list(clusters) or list(self.tasks)
-        return [
-            cell
-            for cells in (self._tuned, self._base)
-            for cluster in chosen
-            for cell in cells(cluster)
-        ]
+        tasks = [task for key in (clusters or self.tasks) for task in self.tasks[key]]
+        every = [cell for task in tasks for cell in self._cells_of(task)]
+        return sorted(every, key=lambda cell: cell[0].arm == "base")
 
     @property
     def below(self) -> dict[str, tuple[Factors, Recipe]]:
@@ -177,11 +179,8 @@ class Study:
         return ledger.roles(self.catalogue, cluster)
 
     def prompt(self, cluster: str) -> str:
-        """An unseen question of a cluster as a model reads it, and the answer."""
-        task = self.tasks[cluster][0]
-        example = asking.first_example(self.catalogue, task, "eval", self.settings.rows)
-        prompt = templates.render(example, asking.asked_with(self.catalogue, task, ASKED)[0])
-        return f"{prompt.input}\n--> {prompt.target}"
+        """An unseen question of a cluster; see `illustrations.prompt`."""
+        return illustrations.prompt(self.catalogue, self.tasks[cluster][0], self.settings.rows)
 
     def ensure(self, jobs: int = 0) -> pd.DataFrame:
         """Everything the figure draws: load it, compute what is missing.
@@ -199,7 +198,7 @@ class Study:
         fresh, others = self.again, [key for key in self.tasks if key not in self.again]
         if others:
             cells = results.missing(self.current(self.at), self.cells(others))
-            self.compute(cells, self.at, jobs)
+            self.compute(coverage.at_hand(cells, self.left_out), self.at, jobs)
         if fresh:
             shutil.rmtree(self.again_at, ignore_errors=True)
             self.compute(self.cells(fresh), self.again_at, jobs)
@@ -207,6 +206,8 @@ class Study:
 
     def load(self) -> pd.DataFrame:
         """What `ensure` gives, from records alone.
+
+        A profile that takes what there is gives the clusters that are complete.
 
         Raises
         ------
@@ -216,7 +217,8 @@ class Study:
             Naming each cell of this study's seed that is not on record.
         """
         if others := [key for key in self.tasks if key not in self.again]:
-            self.require(self.cells(others), self.at)
+            some = self.settings.behind.what_there_is and bool(self.drawn(self.records(self.at)))
+            self.require(self.cells(others), self.at, some)
         if self.again:
             self.require(self.cells(self.again), self.again_at)
         return self.table(again=self.again)
@@ -226,7 +228,7 @@ class Study:
         """Clusters whose recomputed records take the place of recorded ones."""
         return [cluster for cluster in self.settings.again if cluster in self.tasks]
 
-    def require(self, cells: Sequence[Cell], at: Path) -> None:
+    def require(self, cells: Sequence[Cell], at: Path, some: bool = False) -> None:
         """Raise, as `load`, if a folder lacks a current record of one of some cells.
 
         Parameters
@@ -235,8 +237,11 @@ class Study:
             Those that are asked for.
         at
             Folder of records.
+        some
+            Whether stale records alone are refused.
         """
-        validity.require(cells, results.load(at), self.today, self.command)
+        check = validity.refuse_stale if some else validity.require
+        check(cells, results.load(at), self.today, self.command)
 
     def current(self, at: Path) -> list[Record]:
         """Records of a folder that belong to this study and to today; every seed.
@@ -246,8 +251,8 @@ class Study:
         at
             Folder of records.
         """
-        ways = {_way(cell) for cell in self.cells()}
-        found = [record for record in results.load(at) if _way(record.cell) in ways]
+        ways = {coverage.way(cell) for cell in self.cells()}
+        found = [record for record in results.load(at) if coverage.way(record.cell) in ways]
         return validity.current(found, self.today)
 
     def compute(self, cells: Sequence[Cell], at: Path, jobs: int = 0) -> None:
@@ -273,14 +278,29 @@ class Study:
         """
         fresh = {r.key: r for r in self.records(self.again_at) if r.cluster in again}
         known = {r.key: r for r in self.records(self.at)} | fresh
-        complete = agreement.whole_seeds(list(known.values()))
+        complete = self.drawn(list(known.values()))
         groups = results.groups(self.at) | results.groups(self.again_at)
         results.matched(complete, groups, self.at / results.LISTED)
         validity.tell(complete, self.today)
         parts = [estimates.chance(complete), estimates.table(complete, groups, GAINS)]
+        parts += (
+            [coverage.lacking(self.tasks, complete)] if self.settings.behind.what_there_is else []
+        )
         table = pd.concat(parts, ignore_index=True)
         source = np.where(table["cluster"].isin(list(again)), "recomputed", "recorded")
         return estimates.ordered(table.assign(source=source), list(self.catalogue.clusters), ARMS)
+
+    def drawn(self, records: list[Record]) -> list[Record]:
+        """Those of some records that figures are drawn of: whole seeds, of complete clusters.
+
+        Parameters
+        ----------
+        records
+            Of this study; see `records`.
+        """
+        if not self.settings.behind.what_there_is:
+            return agreement.whole_seeds(records)
+        return coverage.whole({key: self.cells([key]) for key in self.tasks}, records)
 
     def records(self, at: Path) -> list[Record]:
         """Records of this study's model, recipe and scoring; every seed.
@@ -310,37 +330,18 @@ class Study:
 
     def provenance(self) -> pd.DataFrame:
         """Columns arm, model, commit, device, versions, records (how many), hours."""
-        frame = results.frame([*self.records(self.at)])
-        if frame.empty:
-            return frame
-        frame["versions"] = [", ".join(f"{k} {v}" for k, v in x.items()) for x in frame["versions"]]
-        keys = ["arm", "model", "commit", "device", "versions"]
-        return frame.groupby(keys, as_index=False).agg(
-            records=("value", "size"), hours=("wall_s", lambda s: round(s.sum() / 3600, 2))
-        )
+        return coverage.provenance(self.records(self.at))
 
     def _scoring(self, scoring: Scoring) -> Scoring:
-        behind = self.settings.behind
-        return replace(
-            scoring,
-            max_examples=behind.max_examples,
-            templates_per_example=behind.templates_per_example,
-        )
+        names = ("max_examples", "templates_per_example")
+        return replace(scoring, **{name: getattr(self.settings.behind, name) for name in names})
 
-    def _base(self, cluster: str) -> list[Cell]:
-        factors, recipe = base_run(self.catalogue.name, self.settings, cluster)
+    def _cells_of(self, task: Task) -> list[Cell]:
+        """What has to be on record of one task, for this study's seed."""
+        tuned = (self.tuned_without(task.cluster), self.settings.behind.recipe)
+        base = base_run(self.catalogue.name, self.settings, task.cluster)
+        ways = arms.controls(self.catalogue, task, self.settings.behind.chat)
         return [
-            (factors, recipe, self._scoring(scoring), task.key)
-            for task in self.tasks[cluster]
-            for scoring in arms.controls(self.catalogue, task, self.settings.behind.chat)
+            (*run, self._scoring(scoring), task.key)
+            for run, scoring in ((tuned, ASKED), *((base, way) for way in ways))
         ]
-
-    def _tuned(self, cluster: str) -> list[Cell]:
-        factors, recipe = self.tuned_without(cluster), self.settings.behind.recipe
-        return [(factors, recipe, self._scoring(ASKED), t.key) for t in self.tasks[cluster]]
-
-
-def _way(cell: Cell) -> tuple:
-    """A cell but for its seed: what records of one arm have in common."""
-    factors, recipe, scoring, task = cell
-    return replace(factors, seed=0), recipe, scoring, task

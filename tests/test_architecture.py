@@ -35,9 +35,9 @@ training.folding training.attention training.fused
 training.memory training.trainer training.duration training.result tune
 score scoring.shards scoring.choices scoring.answers scoring.tokens scoring.counts metrics
 micro.probes micro.pretrain
-provenance schema results scoring.asking contents prompts.exemplars scoring.evaluate scoring.sheets
+provenance schema results scoring.asking scoring.illustrations contents prompts.exemplars scoring.evaluate scoring.sheets
 studies.estimates studies.ranks studies.agreement studies.ledger studies.scrutiny studies.leaks
-studies.plans studies.differences studies.validity
+studies.plans studies.differences studies.validity studies.coverage
 studies.arms studies.runs study studies.axes
 figures.style figures.boxes figures.* figures
 notebook reporting.batch

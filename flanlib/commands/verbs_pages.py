@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from flanlib.commands.verbs import show
+from flanlib.errors import MissingResultError
 from flanlib.profiles import Settings
 from flanlib.progress import say
 
@@ -40,6 +41,9 @@ def run(
 def figures(settings: Settings, *, only: tuple[str, ...] = ()) -> None:
     """Draw figures again from records, without a model.
 
+    Where a profile takes what there is, a figure that is not on record is left
+    out, unless it is named.
+
     Parameters
     ----------
     only
@@ -50,7 +54,13 @@ def figures(settings: Settings, *, only: tuple[str, ...] = ()) -> None:
 
     for stem in batch.stems(only, settings):
         values = {**drawn.USUAL.get(stem, {}), **batch.own(stem, batch.given(settings))}
-        shown = drawn.redraw(stem, drawn.open_for(stem, **values))
+        try:
+            shown = drawn.redraw(stem, drawn.open_for(stem, **values))
+        except MissingResultError:
+            if only or not settings.behind.what_there_is:
+                raise
+            say(f"{stem}: not drawn, since it is not on record")
+            continue
         say(f"{stem}: drawn")
         for path in shown.files.values():
             print(path)

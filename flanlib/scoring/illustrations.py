@@ -1,0 +1,96 @@
+"""Examples written for illustration, in the columns of the datasets they stand for.
+
+Rows of real datasets are not part of the repository, and records of them hold
+no text. What figures show in words is therefore `examples.jsonl` of the
+collection: `{"task": ..., "row": {...}}` a line, written for the purpose and
+taken from no dataset. They are never scored for a result, nor tuned on.
+"""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import ConfigDict, TypeAdapter
+from pydantic.dataclasses import dataclass
+
+from flanlib import storage, templates
+from flanlib.catalogue import Catalogue, Task
+from flanlib.errors import DataError, MissingResultError
+from flanlib.rows.adapters import Example, adapt_all
+from flanlib.scoring import asking
+
+FILE = "examples.jsonl"
+WRITTEN = "written for illustration"
+
+
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+class Line:
+    """One line of the file: a row in the columns of a task's source."""
+
+    task: str
+    row: dict[str, Any]
+
+
+_LINE = TypeAdapter(Line)
+
+
+def of_task(catalogue: Catalogue, task: Task) -> list[Example]:
+    """Examples written for a task, in file order; none is an empty list.
+
+    Parameters
+    ----------
+    catalogue
+        Of the collection.
+    task
+        One of its tasks.
+
+    Raises
+    ------
+    DataError
+        Naming file, line and what is wrong with it, or the task that is unknown.
+    """
+    path = catalogue.root / FILE
+    return [
+        example
+        for number, line in (_read(path) if path.is_file() else ())
+        if _known(catalogue, path, number, line).key == task.key
+        for example in adapt_all(line.row, task, f"written-{number}")
+    ]
+
+
+def prompt(catalogue: Catalogue, task: Task, rows: str) -> str:
+    """A question as a model reads it, and the answer; a written one where rows are missing.
+
+    Parameters
+    ----------
+    catalogue
+        Of the collection.
+    task
+        That is asked.
+    rows
+        Folder of local rows; empty lets the source decide.
+
+    Raises
+    ------
+    MissingResultError
+        If rows are not at hand and no example was written.
+    """
+    try:
+        example, note = asking.first_example(catalogue, task, "eval", rows), ""
+    except MissingResultError:
+        if not (written := of_task(catalogue, task)):
+            raise
+        example, note = written[0], f"({WRITTEN}; the dataset's rows are not at hand)\n"
+    asked = templates.render(example, asking.asked_with(catalogue, task, asking.Scoring())[0])
+    return f"{note}{asked.input}\n--> {asked.target}"
+
+
+@cache
+def _read(path: Path) -> list[tuple[int, Line]]:
+    return list(storage.read_lines(path, _LINE, "mend the line, or restore the file with git"))
+
+
+def _known(catalogue: Catalogue, path: Path, number: int, line: Line) -> Task:
+    if line.task not in catalogue.tasks:
+        raise DataError(f"{path}, line {number}: task {line.task!r} is not in the catalogue")
+    return catalogue.tasks[line.task]
