@@ -17,6 +17,7 @@ from flanlib.config import Factors
 from flanlib.errors import DataError, MissingResultError, ParameterError
 from flanlib.figures import (
     boxes,
+    datasets,
     dots,
     fig1_pipeline,
     fig2_paradigms,
@@ -233,7 +234,8 @@ def point(ax, marker, y):
 def test_fig5_plots_means_intervals_and_gains(table):
     fig = fig5_zero_shot_gains.draw(table)
     scores, gains, old = fig.axes
-    rows = dots.stacks(table, ["nli"], fig5_zero_shot_gains.SCORES, "tuned")
+    marks = datasets.present(table, fig5_zero_shot_gains.SCORES)
+    rows = dots.stacks(table, ["nli"], marks, "tuned")
     for dot in rows[0].dots:
         assert point(scores, dot.marker, dot.shift) == [WAYS[dot.arm][2]]
     for dot, value in zip(rows[0].dots, (30, 20, 10), strict=False):

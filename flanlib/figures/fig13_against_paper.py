@@ -20,7 +20,7 @@ from flanlib.errors import MissingResultError
 from flanlib.figures import dots, lines, style
 from flanlib.figures.dots import Dot
 from flanlib.figures.fig5_zero_shot_gains import Reading
-from flanlib.studies import agreement, estimates, ranks
+from flanlib.studies import coverage, estimates, ranks
 from flanlib.studies.estimates import Estimate
 from flanlib.study import GAINS, Study
 
@@ -44,9 +44,9 @@ def collect(study: Study) -> pd.DataFrame:
         If a record is missing, or no dataset scored is the paper's.
     """
     measured = study.load()
-    complete = agreement.whole_seeds(study.records(study.at))
+    complete = study.drawn(study.records(study.at))
     found = estimates.by_dataset(complete, results.groups(study.at), GAINS)
-    scored = [task for tasks in study.tasks.values() for task in tasks]
+    scored = [task for cluster in found for task in study.tasks[cluster]]
     every = [task for cluster in study.tasks for task in study.catalogue.of_cluster(cluster)]
     return compare(measured, found, scored, every)
 
@@ -96,9 +96,10 @@ def compare(
             rows.append(
                 _row(RANKS + arm, estimates.ALL, "", one.value, x, source="recorded", **more)
             )
-    known = {task.dataset for task in scored}
-    missing = [t.dataset for t in every if t.key in published.PRINTED and t.dataset not in known]
-    why |= dict.fromkeys(missing, "no rows")
+    known, there = {task.dataset for task in scored}, {task.cluster for task in scored}
+    for task in every:
+        if task.key in published.PRINTED and task.dataset not in known:
+            why[task.dataset] = "no rows" if task.cluster in there else coverage.LACKING
     rows += [_row(LEFT_OUT, "", dataset, x=text) for dataset, text in why.items()]
     both = measured.set_index(["cluster", "dataset"]).index.isin(values.index)
     kept = measured[both & measured["arm"].isin([*AGAINST, "tuned"])]

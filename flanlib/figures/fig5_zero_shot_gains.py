@@ -2,43 +2,39 @@
 
 Measured arms stand beside the published values of the same cluster. They
 come from other data and other models; what can be compared is the direction
-and the pattern of the gains.
+and the pattern of the gains. A further sheet shows each dataset, where the
+datasets are the paper's own.
 """
+
+from collections.abc import Sequence
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from flanlib import published
-from flanlib.figures import dots, lines, style
+from flanlib.catalogue import Task
+from flanlib.figures import datasets, dots, lines, style
+from flanlib.figures.datasets import BEST, FLAN, GPT3, LAMDA, PUBLISHED, SCORES, SPANS
 from flanlib.figures.dots import Dot, Row
-from flanlib.studies import estimates
+from flanlib.studies import coverage, estimates
 from flanlib.study import ARMS, Study
+from flanlib.study import GAINS as DIFFERENCES
 
 STEM = "fig5_zero_shot_gains"
-PUBLISHED = {
-    "lamda_pt_zero": "published LaMDA-PT 137B zero-shot",
-    "flan_zero_avg": "published FLAN 137B zero-shot",
-    "flan_zero_best": "published FLAN 137B zero-shot, best dev template",
-}
-LAMDA, FLAN, BEST = PUBLISHED.values()
 OLD = (
     Dot(arm=LAMDA, marker="o", fill="#9A9A9A"),
     Dot(arm=FLAN, marker="D"),
     Dot(arm=BEST, marker="|", size=8),
 )
-SCORES = tuple(
-    Dot(arm=arm, name=mark.name, marker=mark.marker, fill=mark.fill)
-    for arm, mark in style.ARMS.items()
-    if arm != "chance"
-)
+CHAT = next(dot for dot in SCORES if dot.arm == "base-chat")
+OVER = {name: old for name, (_, old) in DIFFERENCES.items()}
 GAINS = tuple(
     Dot(arm=arm, marker=dot.marker, fill="" if arm == "gain" else dot.fill)
-    for arm, dot in zip(
-        ("gain", "gain over base-no-options", "gain over base-cloze"), SCORES, strict=False
-    )
+    for arm, old in OVER.items()
+    for dot in SCORES
+    if dot.arm == old
 )
-SPANS = ((1.53, 4.02), (4.14, 5.67), (5.79, 6.99))  # inches
 
 
 class Reading(str):
@@ -49,28 +45,54 @@ class Reading(str):
 
 
 def collect(study: Study) -> pd.DataFrame:
-    """What is on record, with the published values behind."""
-    return with_published(study.load())
+    """What is on record, with the published values behind.
+
+    Where the collection's datasets are the paper's, those of each dataset too.
+    """
+    table = study.load()
+    same = study.catalogue.name == published.COMPARED and study.catalogue.tracked
+    return with_published(table, [t for ts in study.tasks.values() for t in ts] if same else [])
 
 
-def with_published(table: pd.DataFrame) -> pd.DataFrame:
+def with_published(table: pd.DataFrame, tasks: Sequence[Task] = ()) -> pd.DataFrame:
     """Add the published cluster means, each with its status as source.
 
     `n` of a published row counts datasets, not examples.
+
+    Parameters
+    ----------
+    table
+        As `Study.table` gives it.
+    tasks
+        Those whose datasets' own published values are added as well.
     """
+    there = set(table.loc[table["arm"] == "tuned", "cluster"])
     means = published.cluster_means(tuple(PUBLISHED))
-    means = means[means["cluster"].isin(table["cluster"])]
+    means = means[means["cluster"].isin(there)]
     points = means.assign(series=means["column"], x="", y=means["value"])
-    rows = lines.published_rows(points, PUBLISHED).assign(n=means["n"])
-    return lines.together(table.assign(group="", x=""), rows)
+    rows = [lines.published_rows(points, PUBLISHED).assign(n=means["n"])]
+    if tasks:
+        each, _ = published.of_tasks([task for task in tasks if task.cluster in there])
+        points = each.assign(series=each["column"], x="", y=each["value"])
+        known = lines.published_rows(points, {**PUBLISHED, "gpt3_zero": GPT3})
+        rows.append(known.assign(dataset=each["dataset"], n=1))
+    return lines.together(table.assign(group="", x=""), *rows)
 
 
 def draw(table: pd.DataFrame) -> Figure:
     """The whole figure: scores, gains, and what was published."""
-    clusters = rows_of(table)
+    clusters, marks = rows_of(table), datasets.present(table, SCORES)
     with style.look():
-        height = dots.stack_height(len(clusters), len(SCORES) + 1)
-        fig, tops = dots.page(heading(table), SCORES, notes(table), [height])
+        height = dots.stack_height(len(clusters), len(marks) + 1)
+        fig, tops = dots.page(heading(table), marks, notes(table), [height])
+        if len(marks) > 4:  # names too wide for one line
+            old = fig.legends[0]
+            place = old.get_bbox_to_anchor().transformed(fig.transFigure.inverted())
+            old.remove()
+            handles, at = lines.legend(marks), (place.x0, place.y0)
+            fig.legend(
+                handles=handles, ncol=3, loc="upper left", bbox_to_anchor=at, labelspacing=0.3
+            )
         panels = lines.panels(fig, tops[0], height, SPANS[: 3 if _has_published(table) else 2])
         for ax, part in zip(panels, (draw_scores, draw_gains, draw_published), strict=False):
             part(table, ax)
@@ -82,14 +104,15 @@ def draw(table: pd.DataFrame) -> Figure:
 
 def draw_scores(table: pd.DataFrame, ax: Axes) -> Axes:
     """Figure 5, left: score of each arm, cluster means with intervals."""
-    dots.draw(table, ax, dots.stacks(table, rows_of(table), SCORES, "tuned"), datasets=True)
+    rows = dots.stacks(table, rows_of(table), datasets.present(table, SCORES), "tuned")
+    dots.draw(table, ax, rows, datasets=True)
     ax.set(xlim=(-2.5, 102.5), xlabel="score, percent", title="Measured here")
     return ax
 
 
 def draw_gains(table: pd.DataFrame, ax: Axes) -> Axes:
     """Figure 5, middle: tuned less base, in points, with 95 % intervals."""
-    marks = [*GAINS, None]
+    marks = [*datasets.present(table, GAINS), None]
     dots.draw(table, ax, dots.stacks(table, rows_of(table), marks, "tuned"), signed=True)
     ax.set(xlabel="tuned − base, percent points", title="Gain over each base")
     return ax
@@ -122,18 +145,25 @@ def rows_of(table: pd.DataFrame) -> list[str]:
 def heading(table: pd.DataFrame) -> str:
     """What the figure shows, in a line."""
     n = len(lines.clusters_of(table, "tuned"))
-    return f"Zero-shot scores on {n} cluster{'s' if n > 1 else ''} never tuned on"
+    return f"Zero-shot scores on {n} cluster{'s' if n != 1 else ''} never tuned on"
 
 
 def notes(table: pd.DataFrame) -> list[str]:
     """Footnotes: what the marks mean, and how firm the published values are."""
     again = sorted(set(table.loc[table["source"] == "recomputed", "cluster"]))
     found = [f"{lines.note_on_seeds(table)} Small: datasets."]
+    if datasets.present(table, [CHAT]):
+        found.append(
+            "▼: the base asked through the chat template that its makers tuned it with; a gain has"
+            " to hold against it too."
+        )
+    if missing := not_measured(table):
+        found.append(missing)
     if _has_published(table):
         found.append(
             "Right: datasets that both models report, 137B parameters; ◆ mean over templates, | the"
             " template best on dev; struct to text: mean of Rouge-1, -2 and -L."
-            f" {lines.note_on_published(table)}"
+            f" {lines.note_on_published(_means(table))}"
         )
     if again:
         found.append(f"Recomputed in this run: {', '.join(style.title(c, True) for c in again)}.")
@@ -150,12 +180,18 @@ def describe(table: pd.DataFrame) -> str:
                 f"{dots.name_of(cluster)}: base {base.value:.1f}, tuned {tuned.value:.1f} percent,"
                 f" gain {lines.spelled(gain, signed=True)}."
             )
-    return " ".join(parts)
+    return " ".join([*parts, not_measured(table)]).strip()
+
+
+def not_measured(table: pd.DataFrame) -> str:
+    """Which clusters of the study are not on record as a whole; empty if all are."""
+    names = [style.title(cluster, short=True) for cluster in coverage.clusters_lacking(table)]
+    return f"Not measured yet: {', '.join(names)}." if names else ""
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
     """One row per cluster: arms in percent, gain with its interval, n."""
-    arms = [Dot(arm=arm, name=arm) for arm in ARMS]
+    arms = [Dot(arm=arm, name=arm) for arm in ARMS if (table["arm"] == arm).any()]
     return dots.summary(table, rows_of(table), arms, [Dot(arm="gain", name="gain")])
 
 
@@ -174,7 +210,16 @@ def reading(table: pd.DataFrame) -> Reading:
         f"- Tuning hurts, interval below 0: {worse}.\n"
         f"- Not decided: {undecided}.\n"
         f"- Same sign of the gain as published in {dots.same_sign(pairs)} clusters."
+        + (f"\n- Datasets: {datasets.wins(table)}" if datasets.compared(table) else "")
     )
+
+
+SHEETS = {"datasets": (datasets.draw, datasets.describe)}
+
+
+def _means(table: pd.DataFrame) -> pd.DataFrame:
+    """A table without the published values of single datasets."""
+    return table[~table["source"].str.startswith("published") | (table["dataset"] == "")]
 
 
 def _mean(table: pd.DataFrame, arm: str, cluster: str):

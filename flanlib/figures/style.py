@@ -86,6 +86,7 @@ ARMS = {
     "base": Mark("base, same templates", "o", "#333333", "#333333"),
     "base-no-options": Mark("base, no OPTIONS", "s", "#555555", "#C9C9C9"),
     "base-cloze": Mark("base, cloze", "^", "#555555", "#C9C9C9"),
+    "base-chat": Mark("base, chat template", "v", "#555555", "#C9C9C9"),
     "tuned": Mark("instruction-tuned", "D", INK, ""),
 }
 
@@ -216,21 +217,23 @@ def look() -> Iterator[None]:
 def stamp(fig: Figure, about: str, note: str = "") -> None:
     """Say below what was measured; mark a figure across where a note asks.
 
-    The first word of the note is written over the whole figure.
+    A note that begins with a word and a colon is a warning: it is red, and
+    that word is written over the whole figure.
 
     Parameters
     ----------
     about
         In words; the note follows it.
     note
-        Of the profile; empty marks nothing.
+        Of the profile; empty says nothing.
     """
     line = printable(f"{about}. {note}" if note else about)
-    colour = "#B00000" if note else QUIET
+    word, warning, _ = note.partition(":")
+    colour = "#B00000" if warning else QUIET
     fig.text(0.992, 0.04 / fig.get_figheight(), line, size=6.5, color=colour, ha="right")
-    if note:
+    if warning:
         fig.text(
-            0.5, 0.5, note.split(":")[0], size=54, color="#B00000", alpha=0.16, rotation=35,
+            0.5, 0.5, word, size=54, color="#B00000", alpha=0.16, rotation=35,
             ha="center", va="center", weight="bold",
         )  # fmt: skip
 

@@ -1,0 +1,152 @@
+"""The datasets of figure 5, one by one: what was measured, and what was published.
+
+A further sheet of the figure, for a collection whose datasets are the paper's
+own: base and tuned model of each beside GPT-3, LaMDA-PT and FLAN, zero-shot.
+"""
+
+from collections.abc import Sequence
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from flanlib import published
+from flanlib.figures import dots, lines, style
+from flanlib.figures.dots import PAIR, Dot, Row
+
+PUBLISHED = {
+    "lamda_pt_zero": "published LaMDA-PT 137B zero-shot",
+    "flan_zero_avg": "published FLAN 137B zero-shot",
+    "flan_zero_best": "published FLAN 137B zero-shot, best dev template",
+}
+GPT3 = "published GPT-3 175B zero-shot"
+LAMDA, FLAN, BEST = PUBLISHED.values()
+SCORES = tuple(
+    Dot(arm=arm, name=mark.name, marker=mark.marker, fill=mark.fill)
+    for arm, mark in style.ARMS.items()
+    if arm != "chance"
+)
+EACH = (
+    Dot(arm="base", name="base, same templates", marker="o", fill="#333333", shift=-PAIR),
+    Dot(arm="tuned", name="instruction-tuned", marker="D", shift=PAIR),
+)
+EACH_OLD = (
+    Dot(arm=GPT3, name="GPT-3 175B", marker="s", fill="#FFFFFF"),
+    Dot(arm=LAMDA, name="LaMDA-PT 137B", marker="o", fill="#9A9A9A"),
+    Dot(arm=FLAN, name="FLAN 137B", marker="D", fill=style.INK),
+)
+SPANS = ((1.53, 4.02), (4.14, 5.67), (5.79, 6.99))  # inches
+DATASET = 0.152  # inches of a dataset's row
+
+
+def draw(table: pd.DataFrame) -> Figure:
+    """Further sheet: each dataset's scores and gain, and what was published of it."""
+    rows = _rows_of_datasets(table, EACH)
+    with style.look():
+        height = DATASET * len(rows) + 0.1
+        about = [lines.note_on_seeds(table), wins(table), _note_on_datasets(table)]
+        marks = [*EACH, *EACH_OLD]
+        fig, tops = dots.page(heading(table), marks, about, [height])
+        panels = lines.panels(fig, tops[0], height, SPANS)
+        for ax, marks, more in zip(
+            panels,
+            (EACH, [Dot(arm="gain", marker="D")], EACH_OLD),
+            ({}, {"signed": True}, {"joined": True}),
+            strict=True,
+        ):
+            dots.draw(table, ax, _rows_of_datasets(table, marks), **more)
+        for text, row in zip(panels[0].get_yticklabels(), rows, strict=True):
+            text.set(weight="normal" if row.dataset else "bold", size=6.8)
+        panels[0].set(xlim=(-2.5, 102.5), xlabel="score, percent", title="Measured here")
+        panels[1].set(xlabel="tuned − base, percent points", title="Gain")
+        panels[2].set(xlim=(-5, 105), xlabel="percent, BLEU\nor Rouge-L", title="Published")
+        dots.unnamed(panels[1:])
+    return fig
+
+
+def heading(table: pd.DataFrame) -> str:
+    """What the sheet shows, in a line."""
+    n, both = len(_datasets(table)), len(compared(table))
+    return f"Zero-shot scores on {n} datasets never tuned on, {both} of them in the paper's tables"
+
+
+def describe(table: pd.DataFrame) -> str:
+    """The sheet in words; none where no published value is of the same dataset."""
+    if not compared(table):
+        return ""
+    parts = [f"{heading(table)}. {wins(table)}"]
+    for cluster, dataset in _datasets(table):
+        base, tuned, gain = (
+            lines.row(table, arm, "", cluster, dataset) for arm in ("base", "tuned", "gain")
+        )
+        old = {
+            name: lines.row(table, arm, "", cluster, dataset)
+            for name, arm in {"GPT-3": GPT3, "LaMDA-PT": LAMDA, "FLAN": FLAN}.items()
+        }
+        said = ", ".join(f"{name} {v.value:.1f}" for name, v in old.items() if v is not None)
+        parts.append(
+            f"{dataset}: base {base.value:.1f}, tuned {tuned.value:.1f},"
+            f" gain {lines.spelled(gain, signed=True)}; published: {said or 'none'}."
+        )
+    return " ".join(parts)
+
+
+def wins(table: pd.DataFrame) -> str:
+    """On how many datasets tuning is ahead here, and FLAN in the paper."""
+    gains = [lines.row(table, "gain", "", *key) for key in _datasets(table)]
+    sides = [lines.verdict(gain) for gain in gains]
+    controls = present(table, [dot for dot in SCORES if dot.arm != "tuned"])
+    ahead = 0
+    for key in _datasets(table):
+        olds = [lines.row(table, dot.arm, "", *key) for dot in controls]
+        best = max(old.value for old in olds if old is not None)
+        ahead += lines.row(table, "tuned", "", *key).value > best
+    flan, of = published.ahead_of_gpt3()
+    return (
+        f"The tuned model is above the base on {sum(g.value > 0 for g in gains)} of"
+        f" {len(gains)} datasets ({sides.count('higher')} with the whole interval;"
+        f" {sides.count('lower')} below with the whole interval), above every way of asking the"
+        f" base on {ahead}; published: FLAN above zero-shot GPT-3 on {flan} of {of}."
+    )
+
+
+def _note_on_datasets(table: pd.DataFrame) -> str:
+    mine = table[(table["dataset"] != "") | ~table["source"].str.startswith("published")]
+    n = mine.loc[(mine["arm"] == "gain") & (mine["dataset"] != ""), "n"]
+    return (
+        f"Here: {int(n.min())} to {int(n.max())} examples a dataset. Published: the same dataset in"
+        " the same metric, its full evaluation set; FLAN: mean over templates. Empty: not in the paper's tables, or in another metric."
+        f" {lines.note_on_published(mine[mine['arm'] != BEST])}"
+    )
+
+
+def _rows_of_datasets(table: pd.DataFrame, marks: Sequence[Dot]) -> list[Row]:
+    """A row for each cluster's name, and below it one for each of its datasets."""
+    rows: list[Row] = []
+    for cluster, dataset in _datasets(table):
+        if not rows or rows[-1].cluster != cluster:
+            rows.append(Row(label=style.title(cluster, short=True), cluster=cluster))
+        rows.append(Row(label=dataset, cluster=cluster, dataset=dataset, dots=tuple(marks)))
+    return rows
+
+
+def _datasets(table: pd.DataFrame) -> list[tuple[str, str]]:
+    """Cluster and key of each dataset with a gain."""
+    mine = table[(table["arm"] == "gain") & (table["dataset"] != "")]
+    return list(zip(mine["cluster"], mine["dataset"], strict=True))
+
+
+def compared(table: pd.DataFrame) -> list[str]:
+    """Datasets with published values of their own."""
+    mine = table[table["arm"].isin([GPT3, LAMDA, FLAN]) & (table["dataset"] != "")]
+    return list(dict.fromkeys(mine["dataset"]))
+
+
+def present(table: pd.DataFrame, marks: Sequence[Dot]) -> list[Dot]:
+    """Those of some marks whose arm the table has.
+
+    Parameters
+    ----------
+    marks
+        Of any arms.
+    """
+    return [dot for dot in marks if (table["arm"] == dot.arm).any()]

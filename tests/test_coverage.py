@@ -1,0 +1,221 @@
+"""A main result drawn from records alone: without rows, without a model, and in part."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from records import make_record
+
+from flanlib import catalogue, contents, figures, paths, profiles, published, results, study
+from flanlib.commands import verbs_pages
+from flanlib.config import run_id
+from flanlib.errors import MissingResultError, StaleResultError
+from flanlib.figures import datasets
+from flanlib.figures import fig5_zero_shot_gains as fig5
+from flanlib.figures import fig13_against_paper as fig13
+from flanlib.reporting import batch
+from flanlib.rows.adapters import Example
+from flanlib.studies import coverage, estimates
+
+N = 6
+FLAN = catalogue.load("flan")
+GROUPS = [set(group) for group in profiles.GROUPS]
+LEVELS = {"base": 40, "base-no-options": 45, "base-cloze": 48, "base-chat": 50, "tuned": 52}
+
+
+def level(record):
+    return float(LEVELS[estimates.arm(record)])
+
+
+def written(cells, at, value=level):
+    """Records of some cells, whose rows nobody has."""
+    for factors, recipe, scoring, key in cells:
+        task = FLAN.task(key)
+        examples = [
+            Example(task=key, id=f"validation-{i}", fields={"answer": ""}, options=(), gold=None,
+                    answers=("",)) for i in range(N)
+        ]  # fmt: skip
+        kept = {name: getattr(task, name) for name in ("dataset", "cluster", "kind", "metric")}
+        if factors.arm != "base":
+            kept |= {"training_data": "t" * 12, "mixture": "m" * 12}
+        record = make_record(
+            key, factors=factors, recipe=recipe, scoring=scoring, **kept, scores=(0.0,) * N,
+            run_id=run_id(factors, recipe),
+            phrasing=contents.phrasing(FLAN, task, scoring), base_digest="b" * 12,
+            data=results.note_examples(examples, at), chance=50.0,
+        )  # fmt: skip
+        percent = value(record)
+        scores = percent + 10 * np.random.default_rng(factors.seed).permutation([1, -1] * (N // 2))
+        changes = {"value": percent, "scores": tuple(scores), "templates": {"a": percent}}
+        results.append([replace(record, **changes)], at)
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch):
+    """The study `small` on a machine that has neither rows nor model, and no record yet."""
+    for name in ("BUILD", "CACHE"):
+        monkeypatch.setattr(paths, name, tmp_path / name.lower())
+    profile = replace(profiles.PROFILES["small"], results=tmp_path / "results")
+    monkeypatch.setitem(profiles.PROFILES, "small", profile)
+    return lambda **given: study.open_study(profile="small", **given)
+
+
+TASKS = ("rte", "cb", "arc_easy", "trivia_qa", "piqa", "hellaswag", "sst2", "bool_q", "common_gen")
+
+
+def cells(of, tasks=TASKS, seed=1):
+    found = replace(of, settings=replace(of.settings, seed=seed))
+    return [cell for key in tasks for cell in found._cells_of(FLAN.task(key))]
+
+
+def test_without_records_and_rows_there_is_nothing_to_draw(small):
+    with pytest.raises(MissingResultError, match="no task to score"):
+        small().load()
+
+
+def test_the_tasks_are_those_on_record_and_nothing_else_is_needed(small, capsys):
+    written(cells(small()), small().at)
+    found = small()
+    assert {t.key for tasks in found.tasks.values() for t in tasks} == set(TASKS)
+    assert set(found.left_out) > set(TASKS), "none has rows here"
+    table = found.load()
+    means = table[table["dataset"] == ""].set_index(["cluster", "arm"])["value"]
+    assert means["nli", "gain"] == 12 and means["nli", "gain over base-chat"] == 2
+    assert coverage.clusters_lacking(table) == []
+    assert found.ensure().equals(table), "there is nothing to compute"
+    assert "not checked against today, since it is not at hand: the rows scored" in (
+        capsys.readouterr().err
+    )
+    shown = figures.redraw("fig5_zero_shot_gains", found)
+    assert "Not measured" not in shown.alt and "datasets.svg" in shown.files
+
+
+def test_only_complete_clusters_are_drawn_and_the_others_are_named(small):
+    at = small().at
+    first = [key for key in TASKS if FLAN.task(key).cluster in GROUPS[0]]
+    written([c for c in cells(small()) if c[0].arm == "base" or c[3] in first], at)
+    written([c for c in cells(small(), first[:-1], seed=2) if c[0].arm != "base"], at)
+    table = small().load()
+    assert set(table.loc[table["arm"] == "tuned", "cluster"]) == {*GROUPS[0], "all"}
+    assert set(table.loc[table["arm"] == "base", "cluster"]) == {*GROUPS[0], "all"}
+    lacking = coverage.clusters_lacking(table)
+    assert lacking == ["sentiment", "struct_to_text", "reading_comprehension"]
+    seeds = table[(table["arm"] == "tuned") & (table["dataset"] == "")].set_index("cluster")
+    assert dict(seeds["seeds"]) == {"nli": 2, "closed_book_qa": 2, "commonsense": 1, "all": 1}
+    drawn = fig5.with_published(table)
+    words = "Not measured yet: Sentiment, Struct to text, Reading."
+    assert words in fig5.notes(drawn) and fig5.describe(drawn).endswith(words)
+    assert fig5.rows_of(drawn) == ["nli", "commonsense", "closed_book_qa", "all"]
+    old = drawn[drawn["source"].str.startswith("published")]
+    assert set(old["cluster"]) == GROUPS[0]
+    against = fig13.collect(small())
+    left = against[against["arm"] == fig13.LEFT_OUT].set_index("dataset")["x"]
+    assert left["sst2"] == "not measured" and left["anli"] == "no rows"
+
+
+def test_a_cluster_without_one_way_of_asking_the_base_is_not_complete(small):
+    chat = [c for c in cells(small()) if not (c[2].chat and c[3] == "piqa")]
+    written(chat, small().at)
+    assert coverage.clusters_lacking(small().load()) == ["commonsense"]
+
+
+def test_no_cluster_complete_is_missing(small):
+    written([c for c in cells(small()) if c[0].arm == "base"], small().at)
+    with pytest.raises(MissingResultError, match=r"9 results are not recorded:\n.*tuned"):
+        small().load()
+
+
+def test_what_changed_is_refused_in_part_as_well(small):
+    every = cells(small())
+    written(every, small().at)
+    record = next(r for r in results.load(small().at) if r.task == "rte")
+    results.append([replace(record, phrasing="0" * 12)], small().at, stale=lambda old: True)
+    with pytest.raises(StaleResultError, match="the templates asked: task rte"):
+        small().load()
+
+
+def test_a_prompt_without_rows_and_illustration_is_missing(small):
+    written(cells(small(), ["story_cloze"]), small().at)
+    with pytest.raises(MissingResultError, match="story_cloze"):
+        small().prompt("commonsense")
+
+
+def test_figures_that_are_not_on_record_are_left_out_unless_named(small, monkeypatch, capsys):
+    monkeypatch.setattr(batch, "stems", lambda *_: ["fig5_zero_shot_gains", "fig8_instructions"])
+    written(cells(small(), ["rte"]), small().at)
+    verbs_pages.figures(small().settings)
+    told = capsys.readouterr()
+    assert "fig5_zero_shot_gains: drawn" in told.err and "fig5_zero_shot_gains.svg" in told.out
+    assert "fig8_instructions: not drawn, since it is not on record" in told.err
+    with pytest.raises(MissingResultError, match="not recorded"):
+        verbs_pages.figures(small().settings, only=("fig8",))
+
+
+# Figure 5: the ways of asking, and the sheet of the datasets
+
+
+@pytest.fixture
+def table(small):
+    def value(record):
+        gain = {"rte": 8.0, "trivia_qa": -6.0, "sst2": 1.0}.get(record.task, 0.0)
+        return LEVELS["base"] + gain if record.factors.arm == "tuned" else level(record)
+
+    written(cells(small()), small().at, value)
+    return fig5.collect(small())
+
+
+def test_every_way_of_asking_the_base_has_its_mark(table):
+    marks = [dot.arm for dot in datasets.present(table, fig5.SCORES)]
+    assert marks == ["base", "base-no-options", "base-cloze", "base-chat", "tuned"]
+    pairs = [(dot.arm, dot.marker) for dot in fig5.GAINS]
+    assert pairs[-1] == ("gain over base-chat", fig5.CHAT.marker)
+    assert len({dot.marker for dot in fig5.SCORES}) == len(fig5.SCORES)
+    fig = fig5.draw(table)
+    legend = [t.get_text() for t in fig.legends[0].get_texts()]
+    assert "base, chat template" in legend
+    assert fig.legends[0].get_window_extent().x1 < fig.bbox.x1, "no name is cut off"
+    without = table[~table["arm"].str.contains("chat")]
+    legend = [t.get_text() for t in fig5.draw(without).legends[0].get_texts()]
+    assert "base, chat template" not in legend
+    assert any("chat template" in note for note in fig5.notes(table))
+    assert not any("chat template" in note for note in fig5.notes(without))
+
+
+def test_each_dataset_stands_beside_what_was_published_of_it(table):
+    cells_of_rte = published.cells().query("dataset == 'RTE'").set_index("column")["value"]
+    mine = table[(table["dataset"] == "rte") & (table["x"] == "")].set_index("arm")["value"]
+    assert mine[fig5.GPT3] == cells_of_rte["gpt3_zero"] == 63.5
+    assert mine[fig5.LAMDA] == cells_of_rte["lamda_pt_zero"]
+    assert mine[fig5.FLAN] == cells_of_rte["flan_zero_avg"]
+    fig = datasets.draw(table)
+    names = [t.get_text() for t in fig.axes[0].get_yticklabels()]
+    assert names[:3] == ["NLI", "cb", "rte"] and len(names) == 9 + 6
+    at = names.index("rte")
+    drawn = {
+        (line.get_marker(), round(float(line.get_xdata()[0]), 4))
+        for line in fig.axes[2].get_lines()
+        if len(line.get_xdata()) == 1 and line.get_ydata()[0] == at
+    }
+    assert drawn == {("s", 63.5), ("o", mine[fig5.LAMDA]), ("D", mine[fig5.FLAN])}
+    words = datasets.describe(table)
+    assert "rte: base 40.0, tuned 48.0, gain +8.0" in words and "GPT-3 63.5" in words
+
+
+def test_wins_are_counted_on_both_sides(table):
+    assert published.ahead_of_gpt3() == (20, 25)
+    said = datasets.wins(table)
+    assert "above the base on 2 of 9 datasets" in said, "rte and sst2"
+    assert "every way of asking the base on 0;" in said and said.endswith("on 20 of 25.")
+    assert "Datasets: The tuned model is above" in fig5.reading(table)
+
+
+def test_the_means_count_published_values_without_those_of_datasets(table):
+    n = int(table["source"].str.startswith("published").sum())
+    counted = [note for note in fig5.notes(table) if "values verified" in note]
+    m = len(fig5._means(table)) - int((~table["source"].str.startswith("published")).sum())
+    assert 0 < m < n and f"{m} of {m} values verified" in counted[0]
+
+
+def test_generated_datasets_have_no_sheet():
+    frame = fig5.with_published(study.open_study().load())
+    assert datasets.describe(frame) == ""
