@@ -68,7 +68,7 @@ for (const details of document.querySelectorAll("details.table")) {
   });
 }
 for (const table of document.querySelectorAll("table[data-name]")) {
-  const link = element("a", "CSV", { className: "csv", href: "#" });
+  const link = element("a", "Save as CSV", { className: "csv", href: "#" });
   link.dataset.table = table.dataset.name;
   table.closest(".scroll").after(element("p", link, { className: "links" }));
 }

@@ -22,7 +22,7 @@ MARK = re.compile(r"<!-- results:(start|end)")
 PAGES = paths.PACKAGE / "pages"
 WAYS = {  # of asking the untuned model
     "base": "the same templates",
-    "base-no-options": "these without the OPTIONS block",
+    "base-no-options": "the same templates without the OPTIONS block",
     "base-cloze": "plain cloze questions",
     "base-chat": "its own chat template",
 }

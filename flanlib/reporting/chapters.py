@@ -58,6 +58,8 @@ class Section:
         The table of what is drawn.
     rows
         How many rows it has.
+    recorded
+        Folder of the records behind it; empty where it shows none.
     page
         Executed notebook, relative to the report; empty if it was not run.
     about
@@ -72,6 +74,7 @@ class Section:
     sheets: tuple[Sheet, ...]
     csv: str
     rows: int
+    recorded: str
     about: str
     page: str
     folder: Path
@@ -256,6 +259,7 @@ def _section(stem: str, given: dict[str, Any], out: Path) -> Section | None:
         sheets=tuple(_sheet(path, stem) for path in (svg, *further) if path.is_file()),
         csv=csv[0],
         rows=csv[1],
+        recorded="" if stem in figures.WITHOUT_RECORDS else _below(study.at),
         about=_about(study),
         page=_page(stem, batch.label(given), out),
         folder=at,
@@ -291,6 +295,11 @@ def _unreadable(path: Path, stem: str, error: Exception) -> DataError:
         f"{path}: cannot be shown ({why}); draw it again with `flanlib figures --only"
         f" {stem}`, or with `flanlib run` and the same settings"
     )
+
+
+def _below(folder: Path) -> str:
+    """A folder as people name it: from the repository's root where it is below it."""
+    return f"{folder.relative_to(paths.ROOT) if folder.is_relative_to(paths.ROOT) else folder}/"
 
 
 def _about(study: Study) -> str:
