@@ -44,11 +44,11 @@ import torch
 import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from flanlib import catalogue, devices, encode, machine, mixture, model, paths, rehearsal, tune
+from flanlib import catalogue, devices, encode, machine, mixture, model, paths, rehearsal
 from flanlib.config import Factors, Recipe
 from flanlib.quiet import quiet
 from flanlib.templates import Prompt
-from flanlib.training import card, memory
+from flanlib.training import card, memory, tune
 
 RECORD = paths.BENCHMARKS / "tuning.json"
 WAYS = ("flanlib", "trl", "trl-packed", "flanlib-nf4", "flanlib-bnb")

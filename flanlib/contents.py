@@ -17,14 +17,14 @@ from flanlib.catalogue import TRAIN_CAP, Catalogue, Task
 from flanlib.config import Factors, Recipe, digest
 from flanlib.errors import MissingResultError
 from flanlib.results import Scoring
-from flanlib.rows import files
+from flanlib.rows.source import FolderRows, Rows, WorldRows, source_of
 from flanlib.scoring import asking
 
 Run = tuple[Factors, Recipe]
 _known: dict[str, str] = {}
 
 
-def examples(catalogue: Catalogue, task: Task, scoring: Scoring, rows: str = "") -> str:
+def examples(catalogue: Catalogue, task: Task, scoring: Scoring, rows: Rows = None) -> str:
     """Digest of the examples that a task is scored on, as records have it in `data`.
 
     Parameters
@@ -36,7 +36,7 @@ def examples(catalogue: Catalogue, task: Task, scoring: Scoring, rows: str = "")
     scoring
         Names the split, and how many examples.
     rows
-        Folder of local rows; empty lets the source decide.
+        A source of rows, or a folder; None lets the collection decide.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def training(
     runs: Sequence[Run],
     scoring: Scoring | None = None,
     task: Task | None = None,
-    rows: str = "",
+    rows: Rows = None,
     limit: int = 0,
 ) -> tuple[str, bool]:
     """Digest of the rows and templates that tuning and exemplars are drawn from.
@@ -86,7 +86,7 @@ def training(
     scoring, task
         What is asked; exemplars are train rows of the task.
     rows
-        Folder of local rows; empty lets the source decide.
+        A source of rows, or a folder; None lets the collection decide.
     limit
         Most train rows read per task; 0 is the cap.
 
@@ -106,7 +106,7 @@ def training(
 
 
 def mixed(
-    catalogue: Catalogue, factors: Factors, recipe: Recipe, rows: str = "", limit: int = 0
+    catalogue: Catalogue, factors: Factors, recipe: Recipe, rows: Rows = None, limit: int = 0
 ) -> str:
     """Digest of the mixture that a run is tuned on, as records have it in `mixture`.
 
@@ -117,14 +117,14 @@ def mixed(
     factors, recipe
         Of the run.
     rows
-        Folder of local rows; empty lets the source decide.
+        A source of rows, or a folder; None lets the collection decide.
     limit
         Most train rows read per task; 0 is the cap.
     """
 
     def make() -> str:
         root = str(catalogue.root.absolute())
-        found = mixture.of_run(factors, recipe, rows or None, collection=root, limit=limit)
+        found = mixture.of_run(factors, recipe, rows, collection=root, limit=limit)
         return found.digest()
 
     drawn = {**asdict(factors), "model": "", "under": ""}
@@ -138,15 +138,14 @@ class _Here:
     """The rows that are here; `complete` tells whether none were missed."""
 
     catalogue: Catalogue
-    rows: str
+    rows: Rows
     complete: bool = True
 
     def digest(self, task: Task, split: Any, limit: int | None) -> str | None:
         """Of a split; None where it is not here."""
 
         def make() -> str:
-            rows = self.rows or None
-            found = sources.examples(self.catalogue, task, split, rows=rows, limit=limit)
+            found = sources.examples(self.catalogue, task, split, rows=self.rows, limit=limit)
             return sources.digest(found)
 
         try:
@@ -178,7 +177,7 @@ def _wording(catalogue: Catalogue, task: Task, factors: Factors) -> str:
 
 
 def _looked_up(
-    catalogue: Catalogue, task: Task, rows: str, what: Sequence[Any], make: Callable[[], str]
+    catalogue: Catalogue, task: Task, rows: Rows, what: Sequence[Any], make: Callable[[], str]
 ) -> str:
     """A digest from memory, or from build/cache, or made and kept in both."""
     if (state := _state(catalogue, task, rows)) is None:
@@ -207,12 +206,15 @@ def _keep(path: Path, text: str) -> None:
         return
 
 
-def _state(catalogue: Catalogue, task: Task, rows: str) -> list[Any] | None:
+def _state(catalogue: Catalogue, task: Task, rows: Rows) -> list[Any] | None:
     """What a task's rows depend on besides the task; None where no file holds them."""
-    if task.source.route == "micro":
+    source = source_of(catalogue, task, rows)
+    if isinstance(source, WorldRows):
         return []
+    if not isinstance(source, FolderRows):
+        return None
     try:
-        found = files.splits(sources.folder(catalogue, task, rows or None))
+        found = source.files(task)
     except MissingResultError:
         return None
     state = []

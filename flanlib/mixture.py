@@ -11,7 +11,6 @@ most, mixing rate maximum 3 000 (the scheme of Raffel et al. 2020).
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +23,7 @@ from flanlib.errors import LeakageError, MissingResultError, ParameterError
 from flanlib.prompts import overlap
 from flanlib.prompts.audit import EvaluationAudit, TaskAudit
 from flanlib.prompts.stream import Mixture, Part, Store, few_shot, shuffled
+from flanlib.rows.source import Rows
 from flanlib.templates import Template
 
 __all__ = ["RATE_CAP", "Mixture", "few_shot", "mixture", "of_run"]
@@ -42,7 +42,7 @@ def mixture(
     tasks: Sequence[str] = (),
     n_templates: Templates = 0,
     n_examples: Count = 0,
-    rows: str | Path | None = None,
+    rows: Rows = None,
     limit: PositiveInt | None = None,
     exemplar_share: Share = 0.0,
     max_exemplars: Exemplars = 3,
@@ -66,7 +66,7 @@ def mixture(
     n_examples
         Examples kept per task, a seeded choice; 0 keeps all.
     rows
-        Local folder of rows; None lets the source decide.
+        A source of rows, or a folder; None lets the collection decide.
     limit
         Most train rows read per task; without it, and at most, 30 000.
     exemplar_share
@@ -134,9 +134,9 @@ def mixture(
 def of_run(
     factors: Factors,
     recipe: Recipe,
-    rows: str | Path | None = None,
+    rows: Rows = None,
     *,
-    collection: str = "",
+    collection: Catalogue | str = "",
     limit: int = 0,
 ) -> Mixture:
     """The mixture an arm is tuned on.
@@ -147,7 +147,7 @@ def of_run(
     Parameters
     ----------
     collection
-        Folder of the collection, where its name alone does not say it.
+        The collection or its folder, where its name alone does not say it.
     limit
         Most train rows read per task; 0 is the cap.
 
@@ -156,8 +156,9 @@ def of_run(
     ParameterError
         If an arm that trains on named tasks has none.
     """
+    named = collection or factors.collection
     return mixture(
-        load(collection or factors.collection),
+        load(named) if isinstance(named, str) else named,
         _kept_away(factors),
         seed=factors.seed,
         form=factors.form,
@@ -240,7 +241,7 @@ def _split(catalogue: Catalogue, settings: dict[str, Any]) -> Split:
 
 
 def _remember(
-    texts: overlap.Texts, catalogue: Catalogue, task: Task, rows: str | Path | None
+    texts: overlap.Texts, catalogue: Catalogue, task: Task, rows: Rows
 ) -> EvaluationAudit:
     """Take in the texts of a held-out task's dev and evaluation rows."""
     n, missing = 0, []
@@ -258,7 +259,7 @@ def _read(
     texts: overlap.Texts,
     catalogue: Catalogue,
     task: Task,
-    rows: str | Path | None,
+    rows: Rows,
     settings: dict[str, Any],
 ) -> tuple[Part | None, TaskAudit]:
     """Store a task's usable train examples, and count the others."""

@@ -1,10 +1,11 @@
-"""Rows and examples of one task and split, from files or the micro world.
+"""Rows and examples of one task and split, whatever source they come from.
 
 A local folder holds `<folder>/<task>/{train,validation,test}` as JSON lines
 or Parquet in the hub's columns; what `hub.fetch` downloads has the same
 layout, so one path reads both. Cuts are made here: every row draws a number
 from the seed, rows are ordered by it, and train, dev and eval take disjoint
-stretches. At most the rows that are kept are held.
+stretches. At most the rows that are kept are held. Rows that are cut already
+(those of the micro world, or given as train, dev and eval) keep their order.
 
 Source
 ------
@@ -15,20 +16,28 @@ import hashlib
 import json
 import random
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from hashlib import blake2b
 from itertools import chain, islice
 from operator import attrgetter
-from pathlib import Path
 from typing import Any, Literal
 
-from flanlib import naming, paths
 from flanlib.catalogue import DEV_ROWS, TRAIN_CAP, Catalogue, Task
 from flanlib.errors import DataError, MissingResultError, ParameterError
-from flanlib.rows import classes, files, reading
-from flanlib.rows.adapters import Example, adapt_all, cut_key
-from flanlib.rows.cuts import Stretch, Unit, canonical, cut, lowest, stretches
+from flanlib.rows import classes, reading
+from flanlib.rows.adapters import Example, cut_key
+from flanlib.rows.cuts import Stretch, Unit, cut, lowest, stretches
+from flanlib.rows.source import (
+    CUT,
+    FolderRows,
+    Rows,
+    RowSource,
+    numbered,
+    place_of,
+    remedy,
+    source_of,
+)
 
 Split = Literal["train", "dev", "eval", "all"]
 NEARLY_ALL = 0.9
@@ -39,7 +48,7 @@ def examples(
     task: Task | str,
     split: Split,
     *,
-    rows: Path | str | None = None,
+    rows: Rows = None,
     seed: int = 0,
     limit: int | None = None,
     skipped: Counter[str] | None = None,
@@ -52,10 +61,10 @@ def examples(
         `train` (at most 30 000), `dev` (at most 200), `eval`, or `all`: every
         row of every file, uncut and in file order.
     rows
-        Folder with the rows; None reads what was fetched.
+        A source or a folder; None takes the collection's own source.
     seed
-        Of the order, and with it of the cuts. The micro world's rows come in
-        one order, drawn already.
+        Of the order, and with it of the cuts; rows that are cut already keep
+        their order.
     limit
         At most so many examples; a smaller limit gives a prefix.
     skipped
@@ -69,84 +78,72 @@ def examples(
         If a file or row is malformed.
     """
     task = catalogue.task(task) if isinstance(task, str) else task
-    _check(split)
-    if task.source.route == "micro":
-        return _micro(task, split, limit, skipped)
+    source = _here(catalogue, task, split, rows)
     if split == "all":
-        return islice(_every(catalogue, task, rows, skipped), limit)
-    stretch = locate(catalogue, task, split, rows)
-    return islice(_taken(task, split, stretch, seed, limit, skipped), limit)
+        every = (_adapted(source, task, base, skipped) for base in source.splits(task))
+        return islice(chain.from_iterable(every), limit)
+    if _is_cut(task, source):
+        found = _adapted(source, task, split, skipped)
+        found = _merged(found) if task.columns.get("merge") and split == "eval" else found
+        caps = (n for n in (_cap(split), limit) if n is not None)
+        return islice(found, min(caps, default=None))
+    stretch = locate(task, source, split)
+    return islice(_taken(task, source, split, stretch, seed, limit, skipped), limit)
 
 
 def rows_of(
-    catalogue: Catalogue, task: Task | str, split: Split, *, rows: Path | str | None = None
+    catalogue: Catalogue, task: Task | str, split: Split, *, rows: Rows = None
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Raw rows, with their ids, of the files a split is taken from."""
+    """Raw rows, with their ids, of what a split is taken from."""
     task = catalogue.task(task) if isinstance(task, str) else task
-    _check(split)
-    if task.source.route == "micro":
-        return _micro_rows(task, split)
-    found = _files(catalogue, task, rows) if split == "all" else {}
-    if split != "all":
-        stretch = locate(catalogue, task, split, rows)
-        found = {stretch.base: stretch.path}
-    every = chain.from_iterable(reading.numbered(task, path, base) for base, path in found.items())
-    return ((row_id, row) for row_id, _, row in every)
+    source = _here(catalogue, task, split, rows)
+    bases = source.splits(task) if split == "all" else [split]
+    if split != "all" and not _is_cut(task, source):
+        bases = [locate(task, source, split).base]
+    return ((row_id, row) for base in bases for row_id, _, row in numbered(source, task, base))
 
 
-def faults(catalogue: Catalogue, task: Task, *, rows: Path | str | None = None) -> Iterator[str]:
-    """What is wrong with the rows of every file that is there, each in a line.
-
-    Parameters
-    ----------
-    rows
-        Folder with the rows; None reads what was fetched.
-    """
-    if task.source.route == "micro":
+def faults(catalogue: Catalogue, task: Task, *, rows: Rows = None) -> Iterator[str]:
+    """What is wrong with the rows of every file that is there, each in a line."""
+    source = source_of(catalogue, task, rows)
+    if not isinstance(source, FolderRows):
         return
     try:
-        for base, path in _files(catalogue, task, rows).items():
+        for base, path in source.files(task).items():
             yield from reading.faults(task, path, base)
     except DataError as error:
         yield str(error)
 
 
-def notes(catalogue: Catalogue, task: Task, *, rows: Path | str | None = None) -> list[str]:
+def notes(catalogue: Catalogue, task: Task, *, rows: Rows = None) -> list[str]:
     """What is taken on trust about the rows of every file that is there, each in a line.
-
-    Parameters
-    ----------
-    rows
-        Folder with the rows; None reads what was fetched.
 
     Raises
     ------
     DataError
         If a file's metadata are damaged.
     """
-    if task.source.route == "micro":
+    source = source_of(catalogue, task, rows)
+    if not isinstance(source, FolderRows):
         return []
     try:
-        paths = _files(catalogue, task, rows).values()
+        paths = source.files(task).values()
     except MissingResultError:
         return []
     return [note for path in paths if (note := classes.of_file(task, path).note)]
 
 
 def available(
-    catalogue: Catalogue, rows: Path | str | None = None, split: Split = "eval"
+    catalogue: Catalogue, rows: Rows = None, split: Split = "eval"
 ) -> dict[str, str | None]:
     """Task key -> why it has no such rows here; None where it has."""
     found: dict[str, str | None] = {}
     for task in catalogue.tasks.values():
-        found[task.key] = None
-        if task.source.route == "micro":
-            continue
         try:
-            if split == "all":
-                folder(catalogue, task, rows)
-            else:
-                locate(catalogue, task, split, rows)
+            source = _here(catalogue, task, split, rows)
+            if split != "all" and not _is_cut(task, source):
+                locate(task, source, split)
+            found[task.key] = None
         except MissingResultError as error:
             found[task.key] = str(error)
     return found
@@ -161,93 +158,70 @@ def digest(found: Iterable[Example]) -> str:
     return total.hexdigest()[:12]
 
 
-def cache_folder(catalogue: Catalogue, task: Task) -> Path:
-    """Where a task's fetched rows are kept."""
-    return paths.CACHE / "rows" / paths.label(catalogue.root) / task.key
+def _here(catalogue: Catalogue, task: Task, split: str, rows: Rows) -> RowSource:
+    """A task's source, if it has rows from which a split can be taken."""
+    if split not in (*CUT, "all"):
+        raise ParameterError(f"no split {split!r}; there are train, dev, eval and all")
+    source = source_of(catalogue, task, rows)
+    there = source.splits(task)
+    if split not in there and split != "all" and _is_cut(task, source):
+        raise _missing(task, source, split, there)
+    return source
 
 
-def folder(catalogue: Catalogue, task: Task, rows: Path | str | None) -> Path:
-    """The folder with a task's files.
+def _cap(split: str) -> int | None:
+    """Most examples of a split; None for no limit."""
+    return {"train": TRAIN_CAP, "dev": DEV_ROWS}.get(split)
 
-    Raises
-    ------
-    MissingResultError
-        In one line: what to obtain, from whom, where to put it.
-    """
-    if rows is None:
-        tried = [cache_folder(catalogue, task)]
-    else:
-        if not Path(rows).is_dir():
-            raise MissingResultError(f"{rows}: no such folder of rows")
-        tried = [Path(rows) / name for name in (task.source.folder, task.key) if name]
-    for one in tried:
-        if one.is_dir() and files.splits(one):
-            return one
-    raise MissingResultError(
-        f"task {task.key}: no rows in {tried[0]}{_instead(tried)}; {remedy(task, tried[0])}"
+
+def _is_cut(task: Task, source: RowSource) -> bool:
+    """Whether a source has train, dev and evaluation rows of its own."""
+    there = set(source.splits(task))
+    if there & {"dev", "eval"} and there & {"validation", "test"}:
+        raise DataError(
+            f"task {task.key}: {place_of(source, task)} has {', '.join(sorted(there))}; keep dev and"
+            " eval, or validation and test"
+        )
+    return bool(there & {"dev", "eval"})
+
+
+def _missing(
+    task: Task, source: RowSource, split: str, there: Collection[str]
+) -> MissingResultError:
+    where = source.folder(task) if isinstance(source, FolderRows) else None
+    return MissingResultError(
+        f"task {task.key}: no rows for {split} in {place_of(source, task)}, which has"
+        f" {', '.join(there)}; {remedy(task, where)}"
     )
 
 
-def _instead(tried: Iterable[Path]) -> str:
-    """Files that may be meant for rows, in names that are not read."""
-    names = [p.name for folder in tried if folder.is_dir() for p in sorted(folder.iterdir())]
-    if not (names := [name for name in names if not name.startswith(".")]):
-        return ""
-    kinds = ", ".join(files.SUFFIXES)
-    return f", which has {naming.few(names, 3, ', ')} but no train, validation or test of {kinds}"
-
-
-def remedy(task: Task, where: Path) -> str:
-    """How a user gets a task's rows.
+def locate(task: Task, source: RowSource, split: Split) -> Stretch:
+    """Which rows of which file a split takes.
 
     Parameters
     ----------
-    where
-        Folder that the rows are to be put in.
-    """
-    if task.source.route == "manual":
-        return f"{task.source.obtain}; put them in {where}"
-    fallback = f"; if that fails, {task.source.obtain}" if task.source.obtain else ""
-    names = dict.fromkeys(canonical(text.partition("[")[0]) for text in task.source.splits.values())
-    wanted = " and ".join(f"{name}.jsonl" for name in names)
-    return (
-        f"run `flanlib fetch --task {task.key}`, or put {wanted} with the hub's columns"
-        f" there{fallback}"
-    )
-
-
-def locate(
-    catalogue: Catalogue, task: Task, split: Split, rows: Path | str | None = None
-) -> Stretch:
-    """Which rows of which file a split takes.
+    source
+        Whose splits are as the dataset's makers left them.
 
     Raises
     ------
     MissingResultError
-        If the task has no such split, or no file here can serve it.
+        If the task has no such split, or nothing here can serve it.
     """
-    where = folder(catalogue, task, rows)
+    there = source.splits(task)
     if split not in task.source.splits:
         raise MissingResultError(
             f"task {task.key}: has no {split} split, only {', '.join(task.source.splits)}"
         )
-    found = files.splits(where)
-    cuts = stretches(task, found)
-    if split not in cuts:
-        raise MissingResultError(
-            f"task {task.key}: no rows for {split} in {where}, which has {', '.join(found)};"
-            f" {remedy(task, where)}"
-        )
-    return cuts[split]
-
-
-def _check(split: str) -> None:
-    if split not in ("train", "dev", "eval", "all"):
-        raise ParameterError(f"no split {split!r}; there are train, dev, eval and all")
+    found = stretches(task, there)
+    if split not in found:
+        raise _missing(task, source, split, there)
+    return found[split]
 
 
 def _taken(
     task: Task,
+    source: RowSource,
     split: str,
     stretch: Stretch,
     seed: int,
@@ -255,7 +229,7 @@ def _taken(
     skipped: Counter[str] | None,
 ) -> Iterator[Example]:
     merge = bool(task.columns.get("merge")) and split == "eval"
-    cap = {"train": TRAIN_CAP, "dev": DEV_ROWS}.get(split)
+    cap = _cap(split)
     keep = stretch.size or cap
     if split == "eval" and stretch.size is None and not merge:
         keep = limit
@@ -263,11 +237,12 @@ def _taken(
         keep += sum(stretch.before) + 1  # one more shows where a group ends
     skipped = Counter() if skipped is None else skipped
     before = skipped.copy()
-    n, units = lowest(_units(task, stretch, seed, skipped), keep)
+    n, units = lowest(_units(task, source, stretch, seed, skipped), keep)
     if not n:
         why = ", ".join(f"{k} {reason}" for reason, k in (skipped - before).items())
         raise MissingResultError(
-            f"task {task.key}: no example in {stretch.path}: {why or 'too few rows'}; it needs"
+            f"task {task.key}: no example in {place_of(source, task, stretch.base)}:"
+            f" {why or 'too few rows'}; it needs"
             " rows with a label and an answer"
         )
     units = cut(units, stretch, n, full=n >= NEARLY_ALL * (task.n_train or float("inf")))
@@ -276,13 +251,13 @@ def _taken(
     yield from islice(_merged(found) if merge else found, cap)
 
 
-def _units(task: Task, stretch: Stretch, seed: int, skipped: Counter[str] | None) -> Iterator[Unit]:
+def _units(
+    task: Task, source: RowSource, stretch: Stretch, seed: int, skipped: Counter[str] | None
+) -> Iterator[Unit]:
     """Rows with examples, each with the numbers that order it."""
     salt = f"{seed}/{task.source.folder or task.key}"
     draw = random.Random(salt).random
-    for index, (row_id, place, row) in enumerate(
-        reading.numbered(task, stretch.path, stretch.base)
-    ):
+    for index, (row_id, place, row) in enumerate(numbered(source, task, stretch.base)):
         own = draw()
         if not (found := reading.adapted(task, row_id, place, row, skipped)):
             continue
@@ -304,43 +279,12 @@ def _merged(found: Iterable[Example]) -> Iterator[Example]:
     yield from first.values()
 
 
-def _files(catalogue: Catalogue, task: Task, rows: Path | str | None) -> dict[str, Path]:
-    return files.splits(folder(catalogue, task, rows))
-
-
-def _every(
-    catalogue: Catalogue, task: Task, rows: Path | str | None, skipped: Counter[str] | None
+def _adapted(
+    source: RowSource, task: Task, base: str, skipped: Counter[str] | None
 ) -> Iterator[Example]:
-    for base, path in _files(catalogue, task, rows).items():
-        for row_id, place, row in reading.numbered(task, path, base):
-            yield from reading.adapted(task, row_id, place, row, skipped)
-
-
-def _micro_rows(task: Task, split: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Rows of the world whose seed is the source's `config`."""
-    from flanlib.micro import tasks
-
-    if task.key not in tasks.TASKS:
-        known = naming.alternatives(task.key, list(tasks.TASKS))
-        raise DataError(f"task {task.key}: route micro has no task of that key{known}")
-    if not task.source.config.isdecimal():
-        found = naming.shown(task.source.config)
-        raise DataError(f"task {task.key}: source.config: {found} is no seed of a world")
-    for part in ("train", "dev", "eval") if split == "all" else (split,):
-        for index, row in enumerate(tasks.rows(task.key, part, int(task.source.config))):
-            yield f"{part}-{index}", row
-
-
-def _micro(
-    task: Task, split: str, limit: int | None, skipped: Counter[str] | None
-) -> Iterator[Example]:
-    cap = {"train": TRAIN_CAP, "dev": DEV_ROWS}.get(split)
-    found = (
-        example
-        for row_id, row in _micro_rows(task, split)
-        for example in adapt_all(row, task, row_id, skipped)
-    )
-    return islice(found, min((n for n in (cap, limit) if n is not None), default=None))
+    """The examples of all rows of a split of the source, in order."""
+    for row_id, place, row in numbered(source, task, base):
+        yield from reading.adapted(task, row_id, place, row, skipped)
 
 
 def _number(text: str) -> float:

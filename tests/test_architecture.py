@@ -23,8 +23,8 @@ rows.cells rows.cleaners rows.shapes rows.settings
 config
 scoring.names catalogue published profiles
 micro.*
-rows.columns rows.adapters rows.files rows.classes rows.reading rows.cuts
-sources rows.hub
+rows.columns rows.adapters rows.files rows.classes rows.reading rows.cuts rows.source
+rows.hub sources
 prompts.template templates micro.tokenizer tokens
 prompts.audit prompts.overlap prompts.stream mixture prompts.rendering prompts.harness prompts.export commands.listing
 truncation encode training.packing
@@ -32,7 +32,7 @@ machine models.heads models.joined models.llama devices threads quiet rehearsal 
 models.convert models.fetch
 scoring.tree scoring.opened scoring.likelihood scoring.decoding scoring.generate
 training.folding training.attention training.fused
-training.memory training.trainer training.duration training.result tune
+training.memory training.trainer training.duration training.result training.tune
 score scoring.shards scoring.choices scoring.answers scoring.tokens scoring.counts metrics
 micro.probes micro.pretrain
 provenance schema results scoring.asking scoring.illustrations contents prompts.exemplars scoring.evaluate scoring.sheets

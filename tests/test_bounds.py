@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flanlib import bounds, cli, mixture, tune
+from flanlib import bounds, cli, mixture
 from flanlib.commands import arguments
 from flanlib.config import Factors, Recipe
 from flanlib.errors import ParameterError
 from flanlib.profiles import Settings
 from flanlib.prompts import export, rendering
 from flanlib.results import Scoring
+from flanlib.training import tune
 
 WHOLE = ["-1", str(2**63), str(10**30), "9" * 5_000, "١", "1_0", " 1", "1.0", "1e3", "", "nan"]
 REAL = ["nan", "inf", "-inf", "-0.1", "1e400", "1_0", "0,5", "٠.٥", " 0.5", "", "half", "0x1"]

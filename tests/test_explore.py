@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from flanlib import model, notebook, paths, score, tune
+from flanlib import model, notebook, paths, score
 from flanlib.errors import FlanlibError, MissingResultError, ParameterError, TemplateError
 from flanlib.scoring import choices
+from flanlib.training import tune
 from flanlib.workbench import explore, widgets
 
 STEM = "explore"

@@ -8,11 +8,11 @@ import torch
 from test_tune import prompts
 from transformers import GPTNeoXConfig, LlamaConfig
 
-from flanlib import devices, model, rehearsal, tune
+from flanlib import devices, model, rehearsal
 from flanlib.config import Factors, Recipe
 from flanlib.encode import Encoded
 from flanlib.errors import RunError
-from flanlib.training import memory, packing
+from flanlib.training import memory, packing, tune
 
 SMALL = {
     "vocab_size": 500, "hidden_size": 64, "num_hidden_layers": 5, "num_attention_heads": 4,

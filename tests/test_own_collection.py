@@ -7,7 +7,8 @@ import pytest
 from records import scored
 from toy_collection import CATALOGUE
 
-from flanlib import catalogue, figures, paths, sources, study
+from flanlib import catalogue, figures, paths, study
+from flanlib.rows import source
 from flanlib.studies import runs, validity
 
 
@@ -58,5 +59,5 @@ def test_a_folder_named_relatively_is_no_collection_below_data(tmp_path, monkeyp
     assert not found.tracked and named != "pets"
     assert paths.label(found.root) == paths.label(found.root.absolute()) == named
     task = next(iter(found.tasks.values()))
-    assert sources.cache_folder(found, task).parent.name == named
+    assert source.cache_folder(found, task).parent.name == named
     assert paths.label("micro") == "micro" and paths.label(paths.DATA / "micro") == "micro"

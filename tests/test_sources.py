@@ -422,7 +422,7 @@ def test_fetch_goes_on_where_it_stopped(stand_in, monkeypatch):
 
     monkeypatch.setattr(hub, "_open", fail_second)
     assert hub.fetch(toy, progress=lambda line: None) == {"rte": "ConnectionError: no route"}
-    where = sources.cache_folder(toy, task)
+    where = hub.cache_folder(toy, task)
     assert sorted(p.name for p in where.iterdir()) == ["manifest.json", "train.parquet"]
     assert hub.fetch(toy, progress=lambda line: None) == {"rte": None}
     assert opened == ["train", "validation", "validation"]
@@ -453,7 +453,7 @@ def test_a_layout_that_does_not_fit_is_not_kept(stand_in):
     toy, task = stand_in(replace(RTE, columns={**RTE.columns, "fields": ["context"]}))
     reason = hub.fetch(toy, progress=lambda line: None)["rte"]
     assert "no column 'context'" in reason
-    assert not (sources.cache_folder(toy, task) / "train.parquet").exists()
+    assert not (hub.cache_folder(toy, task) / "train.parquet").exists()
 
 
 def test_large_splits_are_kept_as_a_shuffled_sample(stand_in, monkeypatch):

@@ -13,12 +13,12 @@ import torch
 from safetensors.torch import load_file
 from toy_collection import toy_catalogue
 
-from flanlib import model, progress, tune
+from flanlib import model, progress
 from flanlib.config import Factors, Recipe
 from flanlib.errors import ParameterError, RunError, TemplateError
 from flanlib.mixture import of_run
 from flanlib.templates import Prompt
-from flanlib.training import checkpoint, packing, trainer
+from flanlib.training import checkpoint, packing, trainer, tune
 
 RECIPE = Recipe(
     steps=6, examples_per_step=4, rank=4, alpha=8, dropout=0.1, pack_tokens=200, prompt_tokens=3
@@ -248,7 +248,7 @@ import os, random, signal, sys
 import torch
 torch.set_num_threads(1)
 from test_tune import RECIPE, prompts
-from flanlib import tune
+from flanlib.training import tune
 from flanlib.config import Factors
 
 base, folder, seed = sys.argv[1:]

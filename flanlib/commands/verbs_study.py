@@ -96,7 +96,8 @@ def tune(
     from flanlib import weights
 
     weights.locate(factors.model)  # a mistyped name shows before rows are read
-    from flanlib import threads, tune
+    from flanlib import threads
+    from flanlib.training import tune
 
     threads.settle()
     result = tune.tune(

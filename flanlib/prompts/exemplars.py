@@ -8,7 +8,6 @@ import logging
 import random
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from flanlib import sources, templates, truncation
@@ -18,6 +17,7 @@ from flanlib.errors import MissingResultError
 from flanlib.prompts.stream import few_shot
 from flanlib.results import Scoring
 from flanlib.rows.adapters import Example
+from flanlib.rows.source import Rows
 from flanlib.scoring import asking
 from flanlib.templates import Prompt, Template
 
@@ -34,7 +34,7 @@ def prompts_of(
     recipe: Recipe,
     *,
     tokenizer: Any,
-    rows: str | Path | None,
+    rows: Rows,
     seed: int = 0,
 ) -> list[Prompt]:
     """What a model is asked about examples, the same for study and command line.
@@ -81,7 +81,7 @@ def exemplified(
     seed: int,
     show_options: bool,
     tokenizer: Any,
-    rows: str | Path | None,
+    rows: Rows,
     longest: int = FEW_SHOT_TOKENS,
 ) -> list[Prompt]:
     """Prompts with solved examples in front.

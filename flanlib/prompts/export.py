@@ -22,6 +22,7 @@ from flanlib.errors import DataError
 from flanlib.mixture import Mixture, mixture
 from flanlib.prompts import harness, rendering
 from flanlib.prompts.audit import Audit
+from flanlib.rows.source import Rows
 from flanlib.templates import Prompt
 
 Target = Literal["lm-eval", "jsonl", "trl", "axolotl", "llama-factory"]
@@ -96,7 +97,7 @@ def export(
     to: Target,
     out: str | Path,
     *,
-    rows: str | Path | None = None,
+    rows: Rows = None,
     tasks: Sequence[str] = (),
     held_out: str = "",
     seed: Seed = 0,

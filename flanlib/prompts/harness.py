@@ -11,6 +11,7 @@ from flanlib.catalogue import Catalogue, Task
 from flanlib.errors import MissingResultError
 from flanlib.prompts import rendering
 from flanlib.rows.adapters import answer_text
+from flanlib.rows.source import Rows
 from flanlib.templates import Prompt, Template
 
 MAX_NEW_TOKENS = 256
@@ -34,7 +35,7 @@ def load(file, **_):
 def write(
     catalogue: Catalogue,
     out: Path,
-    rows: str | Path | None,
+    rows: Rows,
     tasks: Sequence[str],
     form: str,
     limit: int | None,

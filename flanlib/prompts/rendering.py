@@ -15,6 +15,7 @@ from flanlib.config import Form
 from flanlib.errors import DataError, MissingResultError, TemplateError
 from flanlib.prompts.audit import columns
 from flanlib.rows.adapters import Example, answer_text
+from flanlib.rows.source import Rows
 from flanlib.templates import FORMS, Prompt, Template
 
 SHOWN = 5
@@ -58,7 +59,7 @@ def render(
     split: Literal["train", "dev", "eval"] = "eval",
     form: Form = "instruction",
     template: str = "",
-    rows: str | Path | None = None,
+    rows: Rows = None,
     limit: PositiveInt | None = None,
 ) -> Iterator[Prompt]:
     """Every example of a split under every template.
@@ -211,7 +212,7 @@ def _why(task: TaskCheck) -> str:
 @checked
 def check(
     catalogue: Catalogue,
-    rows: str | Path | None = None,
+    rows: Rows = None,
     tasks: Sequence[str] = (),
     limit: PositiveInt | None = None,
 ) -> Check:
@@ -236,9 +237,7 @@ def check(
     )
 
 
-def _check_task(
-    catalogue: Catalogue, task: Task, rows: str | Path | None, limit: int | None
-) -> TaskCheck:
+def _check_task(catalogue: Catalogue, task: Task, rows: Rows, limit: int | None) -> TaskCheck:
     found = TaskCheck(task=task.key, dataset=task.dataset, cluster=task.cluster)
     try:
         forms = [(form, t) for form in FORMS for t in templates.of_task(catalogue, task, form)]
@@ -308,9 +307,7 @@ def _example_problems(
         yield f"{where}: a task that ranks has no options"
 
 
-def _natural(
-    catalogue: Catalogue, task: Task, rows: str | Path | None
-) -> Callable[[str, str], bool]:
+def _natural(catalogue: Catalogue, task: Task, rows: Rows) -> Callable[[str, str], bool]:
     """Whether a row really says "None" (people do), found out when first asked."""
     told: dict[str, set[str]] = {}
 

@@ -6,10 +6,9 @@ file, and evaluation rows where the catalogue says so; splits that share a file
 take disjoint stretches of its rows in seeded order.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from operator import attrgetter
-from pathlib import Path
 
 from flanlib import keys
 from flanlib.catalogue import DEV_ROWS, Task
@@ -26,10 +25,8 @@ class Stretch:
 
     Attributes
     ----------
-    path
-        The file.
     base
-        Its split name: train, validation or test.
+        The file's split name: train, validation or test.
     size
         Rows taken; None takes what other splits leave.
     before
@@ -39,7 +36,6 @@ class Stretch:
         tenth of a partial copy, and no group stands on both sides.
     """
 
-    path: Path
     base: str
     size: int | None = None
     before: tuple[int, ...] = ()
@@ -64,7 +60,7 @@ class Unit:
     examples: list[Example]
 
 
-def stretches(task: Task, found: dict[str, Path]) -> dict[str, Stretch]:
+def stretches(task: Task, found: Collection[str]) -> dict[str, Stretch]:
     """How the files that are there serve a task's splits.
 
     Dev rows whose own file is absent are cut from the tuning file. An
@@ -73,7 +69,7 @@ def stretches(task: Task, found: dict[str, Path]) -> dict[str, Stretch]:
     Parameters
     ----------
     found
-        Split name (train, validation, test) -> its file.
+        Splits that there are, of train, validation and test.
     """
     declared = {name: _parse(task, text) for name, text in task.source.splits.items()}
     tuning = declared["train"][0] if "train" in declared else None
@@ -96,7 +92,7 @@ def stretches(task: Task, found: dict[str, Path]) -> dict[str, Stretch]:
     for split, (base, size) in uses.items():
         before = tuple(s.size for s in made.values() if s.base == base and s.size)
         shared = sum(base == other for other, _ in uses.values()) > 1
-        made[split] = Stretch(found[base], base, size, before, shared)
+        made[split] = Stretch(base, size, before, shared)
     return made
 
 

@@ -14,7 +14,7 @@ from flanlib import naming
 from flanlib.errors import DataError
 from flanlib.rows.cells import Unreadable
 
-SPLITS = ("train", "validation", "test")
+SPLITS = ("train", "validation", "test", "dev", "eval")
 SUFFIXES = (".jsonl", ".jsonl.gz", ".parquet")
 BATCH = 1_024
 LONGEST_LINE = 2**26  # bytes

@@ -18,7 +18,7 @@ from flanlib.errors import DataError, FlanlibError
 from flanlib.rows import files
 from flanlib.rows.adapters import adapt_all
 from flanlib.rows.cuts import canonical
-from flanlib.sources import cache_folder, remedy
+from flanlib.rows.source import cache_folder, remedy
 
 POOL = 100_000
 SHUFFLE_SEED = 0

@@ -1,7 +1,7 @@
 """Rows of one file as a task sees them: of its part, with labels by name, in their places."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from flanlib.rows import classes, files
 from flanlib.rows.adapters import Example, adapt_all
 
 Row = dict[str, Any]
+Found = Row | DataError
 _SAID: set[str] = set()
 
 
@@ -83,18 +84,33 @@ def faults(task: Task, path: Path, base: str) -> Iterator[str]:
         yield str(error)
 
 
-def _each(task: Task, path: Path, base: str) -> Iterator[tuple[str, str, Row | DataError]]:
+def _each(task: Task, path: Path, base: str) -> Iterator[tuple[str, str, Found]]:
     known = classes.of_file(task, path)
     if known.note and known.note not in _SAID:
         _SAID.add(known.note)
         say(known.note)
-    which, parts = (int(n) for n in (task.source.part or "1/1").split("/"))
-    for index, (place, row) in enumerate(files.numbered(path)):
-        if index % parts != which - 1:
-            continue
+    for row_id, place, row in of_part(task, files.numbered(path), base):
         if known.column and not isinstance(row, DataError):
             try:
                 known.put(row)
             except DataError as error:
                 row = DataError(f"{place}: {error}")
-        yield f"{base}-{index}", place, row
+        yield row_id, place, row
+
+
+def of_part(
+    task: Task, rows: Iterable[tuple[str, Found]], base: str
+) -> Iterator[tuple[str, str, Found]]:
+    """The rows of a task's part of the dataset, with their ids.
+
+    Parameters
+    ----------
+    rows
+        All rows of a split, in order, with their places.
+    base
+        The split's name, with which the ids begin.
+    """
+    which, parts = (int(n) for n in (task.source.part or "1/1").split("/"))
+    for index, (place, row) in enumerate(rows):
+        if index % parts == which - 1:
+            yield f"{base}-{index}", place, row

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
-from pathlib import Path
 
 from flanlib import naming, sources, templates
 from flanlib.catalogue import Catalogue, Task
@@ -11,11 +10,12 @@ from flanlib.errors import MissingResultError, TemplateError
 from flanlib.progress import say
 from flanlib.results import Scoring
 from flanlib.rows.adapters import Example
+from flanlib.rows.source import Rows
 from flanlib.templates import Prompt, Template
 
 
 def with_rows(
-    found: Catalogue, keys: Sequence[str], rows: str | Path | None, split: sources.Split
+    found: Catalogue, keys: Sequence[str], rows: Rows, split: sources.Split
 ) -> list[Task]:
     """Tasks whose rows are here; how many are left out is told.
 
@@ -26,7 +26,7 @@ def with_rows(
     keys
         Of tasks, all of which have to have rows; without them, all tasks.
     rows
-        Folder of local rows; None takes the collection's own source.
+        A source of rows, or a folder; None takes the collection's own source.
     split
         Which rows are wanted.
 
@@ -47,7 +47,7 @@ def with_rows(
     return [task for key, task in chosen.items() if not why[key]]
 
 
-def examples_of(found: Catalogue, task: Task, scoring: Scoring, rows: str = "") -> list[Example]:
+def examples_of(found: Catalogue, task: Task, scoring: Scoring, rows: Rows = None) -> list[Example]:
     """The examples a task is scored on.
 
     Raises
@@ -55,14 +55,14 @@ def examples_of(found: Catalogue, task: Task, scoring: Scoring, rows: str = "") 
     MissingResultError
         If the source has none.
     """
-    examples = sources.examples(found, task, scoring.split, rows=rows or None)
+    examples = sources.examples(found, task, scoring.split, rows=rows)
     chosen = list(islice(examples, scoring.max_examples or None))
     if not chosen:
         raise MissingResultError(f"task {task.key}: its source has no {scoring.split} rows")
     return chosen
 
 
-def check(found: Catalogue, asked: Iterable[tuple[Scoring, str]], rows: str = "") -> None:
+def check(found: Catalogue, asked: Iterable[tuple[Scoring, str]], rows: Rows = None) -> None:
     """Refuse, before anything is tuned or scored, answers that a metric cannot count.
 
     Parameters
@@ -86,7 +86,7 @@ def check(found: Catalogue, asked: Iterable[tuple[Scoring, str]], rows: str = ""
         metrics.check(task, examples_of(found, task, scoring, rows))
 
 
-def first_example(found: Catalogue, task: Task, split: str, rows: str = "") -> Example:
+def first_example(found: Catalogue, task: Task, split: str, rows: Rows = None) -> Example:
     """The first example of a task's split.
 
     Raises
@@ -94,7 +94,7 @@ def first_example(found: Catalogue, task: Task, split: str, rows: str = "") -> E
     MissingResultError
         If there are no rows of the split.
     """
-    example = next(iter(sources.examples(found, task, split, rows=rows or None)), None)
+    example = next(iter(sources.examples(found, task, split, rows=rows)), None)
     if example is None:
         raise MissingResultError(f"task {task.key}: its source has no {split} rows")
     return example

@@ -9,19 +9,25 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 
 from flanlib import metrics, profiles
 from flanlib.catalogue import Catalogue, Kind, Task
-from flanlib.config import Recipe
+from flanlib.config import Quantization, Recipe
 from flanlib.metrics import Evaluation
 from flanlib.prompts import exemplars
 from flanlib.results import Scoring
 from flanlib.rows.adapters import Example
-from flanlib.scoring import choices
+from flanlib.rows.source import Rows
+from flanlib.scoring import asking, choices
 from flanlib.templates import Prompt
+
+if TYPE_CHECKING:
+    from flanlib.training.result import TuneResult
+
+ZERO_SHOT = Scoring()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +49,39 @@ class Scorer:
     tokenizer: Any
     recipe: Recipe = field(default_factory=Recipe)
     token_budget: int | None = None
+
+    @classmethod
+    def of_run(cls, run: "TuneResult | str | Path") -> Self:
+        """The scorer of a tuned model, with the limits that it was tuned within.
+
+        Parameters
+        ----------
+        run
+            What `tune` returned, or the folder it wrote to.
+        """
+        from flanlib.training.result import TuneResult
+
+        made = run if isinstance(run, TuneResult) else TuneResult.read(run)
+        lm, tokenizer = made.load()
+        return cls(lm=lm, tokenizer=tokenizer, recipe=made.recipe)
+
+    @classmethod
+    def of_base(
+        cls, model: str, *, quantization: Quantization = "nf4", recipe: Recipe | None = None
+    ) -> Self:
+        """The scorer of an untuned model.
+
+        Parameters
+        ----------
+        model
+            Name of a model, folder, or hub id.
+        recipe
+            Whose limits hold; None takes the default.
+        """
+        from flanlib import model as models
+
+        lm, tokenizer = models.load(model, quantization=quantization)
+        return cls(lm=lm, tokenizer=tokenizer, recipe=recipe or Recipe())
 
     @cached_property
     def dtype(self) -> str:
@@ -150,12 +189,12 @@ class Scored:
 
 def evaluate(
     scorer: Scorer,
-    task: Task,
-    examples: Sequence[Example],
-    scoring: Scoring,
+    task: Task | str,
+    examples: Sequence[Example] | None = None,
+    scoring: Scoring = ZERO_SHOT,
     *,
     collection: Catalogue,
-    rows: str | Path | None = None,
+    rows: Rows = None,
     seed: int = 0,
     keep: Path | None = None,
     say: Callable[[str], None] = lambda line: None,
@@ -166,8 +205,10 @@ def evaluate(
     ----------
     scorer
         The model, with its limits.
+    task
+        Task of the collection, or its key.
     examples
-        Those that are asked; see `asking.examples_of`.
+        Those that are asked; None reads those that the scoring names.
     scoring
         How they are asked: form, exemplars, options, choice.
     collection
@@ -184,8 +225,11 @@ def evaluate(
     TemplateError
         If no template of the form can be scored.
     MissingResultError
-        If exemplars are wanted and there are no train rows.
+        If there are no rows, or exemplars are wanted and there are no train rows.
     """
+    task = collection.task(task) if isinstance(task, str) else task
+    if examples is None:
+        examples = asking.examples_of(collection, task, scoring, rows)
     prompts = exemplars.prompts_of(
         *(collection, task, examples, scoring, scorer.recipe),
         tokenizer=scorer.tokenizer,

@@ -17,6 +17,7 @@ from flanlib.catalogue import Catalogue, Task
 from flanlib.errors import DataError, MissingResultError
 from flanlib.results import Scoring
 from flanlib.rows import files
+from flanlib.rows.source import Rows
 from flanlib.scoring import asking
 from flanlib.scoring.evaluate import Scorer, evaluate
 
@@ -30,7 +31,7 @@ def score_tasks(
     scoring: Scoring,
     *,
     out: Path,
-    rows: str | Path | None = None,
+    rows: Rows = None,
     seed: int = 0,
     about: Mapping[str, Any] | None = None,
     say: Callable[[str], None] = lambda line: None,
@@ -63,7 +64,7 @@ def score_tasks(
     folders.make(out)
     _lines(out)  # a damaged one shows before anything is scored
     chosen = list(tasks)
-    asking.check(catalogue, [(scoring, task.key) for task in chosen], str(rows or ""))
+    asking.check(catalogue, [(scoring, task.key) for task in chosen], rows)
     asked = {
         **(about or {}),
         "seed": seed,
@@ -76,7 +77,7 @@ def score_tasks(
         scored = evaluate(
             scorer,
             task,
-            asking.examples_of(catalogue, task, scoring, str(rows or "")),
+            asking.examples_of(catalogue, task, scoring, rows),
             scoring,
             collection=catalogue,
             rows=rows,

@@ -10,6 +10,7 @@ from flanlib.catalogue import Catalogue, Task
 from flanlib.errors import MissingResultError
 from flanlib.mixture import mixture
 from flanlib.prompts import overlap
+from flanlib.rows.source import Rows
 from flanlib.studies.estimates import ALL
 from flanlib.studies.scrutiny import COLUMNS
 
@@ -21,7 +22,7 @@ def count(
     groups: Sequence[Sequence[str]],
     *,
     seed: int,
-    rows: str = "",
+    rows: Rows = None,
     limit: int = 0,
 ) -> pd.DataFrame:
     """Train rows that share text with evaluation rows: barred, and tuned on.
@@ -51,11 +52,11 @@ def count(
 
 
 def _leaks_of(
-    catalogue: Catalogue, clusters: Sequence[str], seed: int, rows: str, limit: int
+    catalogue: Catalogue, clusters: Sequence[str], seed: int, rows: Rows, limit: int
 ) -> Iterator[dict]:
     """Counts of one group's mixture."""
     held = "+".join(clusters)
-    mixed = mixture(catalogue, held, seed=seed, rows=rows or None, limit=limit or None)
+    mixed = mixture(catalogue, held, seed=seed, rows=rows, limit=limit or None)
     known = {key: _texts(catalogue, key, rows) for key in clusters}
     tuned = {task.key for task in catalogue.held_out(held).tuning}
     barred = [task for task in catalogue.tasks.values() if task.key not in tuned]
@@ -70,24 +71,22 @@ def _leaks_of(
     yield {"arm": KEPT, "x": "similar", "cluster": ALL, "value": dropped, "n": read}
 
 
-def _texts(catalogue: Catalogue, cluster: str, rows: str) -> overlap.Texts:
+def _texts(catalogue: Catalogue, cluster: str, rows: Rows) -> overlap.Texts:
     """Texts of a cluster's dev and evaluation rows."""
     found = overlap.Texts()
     for task in catalogue.of_cluster(cluster):
         for part in ("dev", "eval"):
             try:
-                found.add(sources.examples(catalogue, task, part, rows=rows or None))
+                found.add(sources.examples(catalogue, task, part, rows=rows))
             except MissingResultError:
                 continue  # the mixture's own account names tasks that could not be read
     return found
 
 
-def _train(catalogue: Catalogue, tasks: Iterable[Task], rows: str, limit: int) -> Iterator:
+def _train(catalogue: Catalogue, tasks: Iterable[Task], rows: Rows, limit: int) -> Iterator:
     for task in tasks:
         try:
-            yield from sources.examples(
-                catalogue, task, "train", rows=rows or None, limit=limit or None
-            )
+            yield from sources.examples(catalogue, task, "train", rows=rows, limit=limit or None)
         except MissingResultError:
             continue
 

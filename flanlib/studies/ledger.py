@@ -6,7 +6,6 @@ one list, which the command `audit` and the report print.
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -14,6 +13,7 @@ import pandas as pd
 from flanlib import sources, templates
 from flanlib.catalogue import Catalogue
 from flanlib.prompts.audit import columns
+from flanlib.rows.source import Rows
 
 TEMPLATES = 10
 INVERTED = 3
@@ -109,7 +109,7 @@ def ledger(
     held_out: Sequence[str] = (),
     *,
     texts: bool = False,
-    rows: str | Path | None = None,
+    rows: Rows = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Ledger:
     """Account for a collection.
@@ -144,7 +144,7 @@ def ledger(
     )
 
 
-def _split(catalogue: Catalogue, key: str, texts: bool, rows: str | Path | None) -> SplitLine:
+def _split(catalogue: Catalogue, key: str, texts: bool, rows: Rows) -> SplitLine:
     split = catalogue.held_out(key)
     sides = [{t.dataset for t in side} for side in (split.tuning, split.evaluation)]
     shared, similar = None, None
@@ -177,7 +177,7 @@ def _templates(catalogue: Catalogue) -> list[str]:
     return found
 
 
-def _rows(catalogue: Catalogue, rows: str | Path | None) -> list[str]:
+def _rows(catalogue: Catalogue, rows: Rows) -> list[str]:
     """Tasks without rows here that could have them."""
     why = sources.available(catalogue, rows)
     return [

@@ -20,6 +20,7 @@ from flanlib.catalogue import Catalogue, Task
 from flanlib.config import Factors, Recipe, run_id
 from flanlib.progress import Board, say
 from flanlib.results import Record, Scoring
+from flanlib.rows.source import Rows
 from flanlib.scoring import asking
 from flanlib.scoring.evaluate import Scorer, evaluate
 
@@ -57,7 +58,7 @@ class Job:
     at: Path
     runs: Path = paths.RUNS
     under: tuple[Factors, Recipe] | None = None
-    rows: str = ""
+    rows: Rows = None
     train_limit: int = 0
     quiet: bool = False
 
@@ -193,7 +194,7 @@ def score_task(
     """One task under one way of asking: the measured part of its record."""
     began, started = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
     examples = asking.examples_of(found, task, scoring, job.rows)
-    scored = evaluate(scorer, task, examples, scoring, collection=found, rows=job.rows or None)
+    scored = evaluate(scorer, task, examples, scoring, collection=found, rows=job.rows)
     shown = task.source.route == "micro" or not found.tracked
     return {
         "task": task.key,
@@ -234,10 +235,10 @@ def scorer_of(job: Job) -> tuple[Scorer, dict[str, Any]]:
 def _tuned(job: Job, factors: Factors, recipe: Recipe, adapter: Path | None = None) -> Any:
     """The finished run of those settings, tuned now if it is not there."""
     from flanlib import mixture as mixtures
-    from flanlib import tune
+    from flanlib.training import tune
 
     job.tell("mixing")
-    rows = job.rows or None
+    rows = job.rows
     mixture = mixtures.of_run(
         factors, recipe, rows, collection=job.collection, limit=job.train_limit
     )
@@ -253,7 +254,7 @@ def _tuned(job: Job, factors: Factors, recipe: Recipe, adapter: Path | None = No
 
 def tuned_today(job: Job) -> bool:
     """Whether a job's tuned model is there, made from today's rows, templates and weights."""
-    from flanlib import tune
+    from flanlib.training import tune
 
     out, note, made_of = _made_of(job, job.factors, job.recipe, [])
     return (out / tune.RUN).is_file() and note.is_file() and note.read_bytes() == made_of

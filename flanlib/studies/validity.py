@@ -24,6 +24,7 @@ from flanlib.errors import (
 )
 from flanlib.progress import say
 from flanlib.results import Cell
+from flanlib.rows.source import Rows
 from flanlib.schema import Record, key_of
 
 MEANINGS = {
@@ -49,7 +50,7 @@ class Today:
     catalogue
         Of the collection.
     rows
-        Folder of local rows; empty lets the source decide.
+        A source of rows, or a folder; None lets the collection decide.
     train_limit
         Most train rows read per task; 0 is the cap.
     below
@@ -57,7 +58,7 @@ class Today:
     """
 
     catalogue: Catalogue
-    rows: str = ""
+    rows: Rows = None
     train_limit: int = 0
     below: Mapping[str, contents.Run] = field(default_factory=dict)
     _known: dict[tuple, Any] = field(default_factory=dict, repr=False)

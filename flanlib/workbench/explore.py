@@ -98,7 +98,8 @@ class Bench:
         ParameterError
             If the adapter belongs to another model.
         """
-        from flanlib import model, tune
+        from flanlib import model
+        from flanlib.training import tune
 
         settings = self.study.settings
         if settings.profile == "rehearsal":
@@ -132,7 +133,7 @@ class Bench:
 
     def ready(self) -> str:
         """Load both models, tuning one where it has to be; what there is now."""
-        from flanlib import tune
+        from flanlib.training import tune
 
         _ = self.models
         if not (self.folder / tune.RUN).is_file():
@@ -193,7 +194,7 @@ class Bench:
 
     def seen(self, task: Task) -> str:
         """Whether the tuned model was tuned on a task, in words."""
-        from flanlib import tune
+        from flanlib.training import tune
 
         held_out = self.job.factors.held_out
         if self.adapter:

@@ -20,10 +20,12 @@ from flanlib import adapters, devices, folders, storage
 from flanlib import mixture as mixtures
 from flanlib import model as models
 from flanlib.bounds import Device, Dtype, PositiveInt, checked
+from flanlib.catalogue import Catalogue
 from flanlib.config import Factors, Recipe, digest, run_id
 from flanlib.errors import ParameterError, RunError
 from flanlib.progress import say
 from flanlib.quiet import quiet
+from flanlib.rows.source import Rows
 from flanlib.templates import Prompt
 from flanlib.training import card, checkpoint, folding, fused, memory, packing
 from flanlib.training.result import RUN as RUN
@@ -37,7 +39,8 @@ def tune(
     recipe: Recipe,
     *,
     out: str | Path,
-    rows: str | Path | None = None,
+    rows: Rows = None,
+    collection: Catalogue | None = None,
     mixture: Any = None,
     adapter: str | Path | None = None,
     device: Device | None = None,
@@ -57,6 +60,8 @@ def tune(
         beside it and go when it is finished.
     rows
         Local folder of rows, for the mixture.
+    collection
+        A collection that was loaded; None loads that which the factors name.
     mixture
         What to tune on instead: a `Mixture`, or prompts, repeated in order
         when they are fewer than the steps need.
@@ -86,7 +91,9 @@ def tune(
         raise ParameterError(f"arm {factors.arm!r} starts from a base; found adapter {adapter}")
     if factors.under and adapter is None:
         raise ParameterError(f"under: {factors.under!r}, and no adapter; give that run's folder")
-    source = mixtures.of_run(factors, recipe, rows) if mixture is None else mixture
+    source = mixture
+    if mixture is None:
+        source = mixtures.of_run(factors, recipe, rows, collection=collection or "")
     data, folder = described(source), checkpoint.folder(out)
     identity = {
         "run_id": run_id(factors, recipe),
