@@ -74,6 +74,7 @@ def find(notebook: str | Path) -> Path:
         raise ParameterError(
             f"notebook {naming.shown(str(notebook))}: no such file"
             + naming.alternatives(str(notebook), known)
+            + paths.elsewhere()
         )
     return path
 

@@ -1,4 +1,9 @@
-"""The only place that knows folders."""
+"""The only place that knows folders.
+
+In a checkout, everything stands in it. An installed package has the catalogues,
+templates, registry of models and published numbers with it (`shipped`), writes
+into the user's cache, and has no tracked models, records, figures or notebooks.
+"""
 
 import os
 import re
@@ -8,15 +13,18 @@ from pathlib import Path
 from flanlib.errors import ParameterError
 
 PACKAGE = Path(__file__).parent
+SHIPPED = PACKAGE / "shipped"
 ROOT = Path(os.environ.get("FLANLIB_ROOT") or Path(__file__).resolve().parents[1])
-DATA = ROOT / "data"
+INSTALLED = SHIPPED.is_dir() and not os.environ.get("FLANLIB_ROOT")
+DATA = SHIPPED if INSTALLED else ROOT / "data"
+CHANGING = Path.home() / ".cache" / "flanlib" if INSTALLED else ROOT / "build"
+BUILD = Path(os.environ.get("FLANLIB_BUILD") or CHANGING)
 MODELS = DATA / "models"
-RESULTS = DATA / "results"
+RESULTS = (BUILD if INSTALLED else DATA) / "results"
 PUBLISHED = DATA / "published"
 BENCHMARKS = DATA / "benchmarks"
 FIGURES = ROOT / "figures"
 NOTEBOOKS = ROOT / "notebooks"
-BUILD = Path(os.environ.get("FLANLIB_BUILD") or ROOT / "build")
 RUNS = BUILD / "runs"
 CACHE = BUILD / "cache"
 REPORT = BUILD / "report"
@@ -25,6 +33,13 @@ REPORT = BUILD / "report"
 def collection(name: str | Path) -> Path:
     """Folder of a collection: a path (it has a `/`), or a name below data/."""
     return Path(name) if os.sep in str(name) else DATA / name
+
+
+def elsewhere() -> str:
+    """The end of a message about what is tracked and not here: where to get it."""
+    if not INSTALLED:
+        return ""
+    return "; it comes with a checkout of flanlib: clone the repository and set FLANLIB_ROOT to it"
 
 
 def check() -> None:

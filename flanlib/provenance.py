@@ -44,6 +44,8 @@ def commit(changeable: Sequence[Path]) -> str:
     changeable
         Files and folders whose uncommitted changes count.
     """
+    if paths.INSTALLED:
+        return "unknown"
     try:
         head = _git("rev-parse", "--short=12", "HEAD")
         changed = _git("status", "--porcelain", "--", *map(str, changeable))

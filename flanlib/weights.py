@@ -53,6 +53,7 @@ def _registered(name: str) -> tuple[str, str | None]:
         f"model {naming.shown(name)}: no such folder"
         f"{naming.alternatives(name, known, remedy=registry.LISTED)};"
         " or give a folder, or a hub id such as EleutherAI/pythia-70m"
+        f"{paths.elsewhere() if name.startswith('micro-') else ''}"
     )
 
 

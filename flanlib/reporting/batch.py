@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from flanlib import figures, folders, naming, notebook, paths, profiles, storage
-from flanlib.errors import DataError, FlanlibError, ParameterError
+from flanlib.errors import DataError, FlanlibError, MissingResultError, ParameterError
 from flanlib.profiles import Settings
 from flanlib.progress import say
 
@@ -30,8 +30,12 @@ def stems(only: Sequence[str] = (), settings: Settings | None = None) -> list[st
     ------
     ParameterError
         If there is no such notebook, or one that is named does not fit the collection.
+    MissingResultError
+        If there are no notebooks at all.
     """
     known = sorted((p.stem for p in paths.NOTEBOOKS.glob("fig*.ipynb")), key=number)
+    if not known:
+        raise MissingResultError(f"{paths.NOTEBOOKS}: no notebooks there{paths.elsewhere()}")
     for name in only:
         if not any(_means(name, stem) for stem in known):
             names = {stem: stem.split("_", 1) for stem in known}
