@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from flanlib import notebook
+from flanlib import cli, notebook
 from flanlib.errors import ParameterError, RunError
 from flanlib.profiles import Settings
 from flanlib.reporting import batch
@@ -54,6 +54,11 @@ def test_each_notebook_gets_the_parameters_it_has():
 def test_wrong_parameters_are_refused_at_once(values):
     with pytest.raises(ParameterError):
         batch.for_each(batch.stems(), values)
+
+
+def test_a_recomputation_that_no_figure_named_has_is_refused(capsys):
+    assert cli.main(["figures", "--only", "fig7", "--recompute", "nli"]) == 2
+    assert "no parameter 'recompute'" in capsys.readouterr().err
 
 
 def test_a_failure_does_not_stop_the_rest(tmp_path, monkeypatch, capsys):

@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 from test_tune import prompts
 
-from flanlib import model, tune
+from flanlib import model
 from flanlib.config import Factors, Recipe
 from flanlib.encode import Encoded
 from flanlib.profiles import MICRO
-from flanlib.training import duration
+from flanlib.training import duration, tune
 from flanlib.training.duration import Spent
 
 RECIPE = Recipe(steps=100, examples_per_step=8, max_input_tokens=198, max_target_tokens=50)

@@ -44,6 +44,9 @@ def figures(settings: Settings, *, only: tuple[str, ...] = ()) -> None:
     Where a profile takes what there is, a figure that is not on record is left
     out, unless it is named.
 
+    With `--recompute`, the records of those clusters are the ones that
+    `flanlib run` with the same settings computed; without them it is an error.
+
     Parameters
     ----------
     only
@@ -52,8 +55,9 @@ def figures(settings: Settings, *, only: tuple[str, ...] = ()) -> None:
     from flanlib import figures as drawn
     from flanlib.reporting import batch
 
-    for stem in batch.stems(only, settings):
-        values = {**drawn.USUAL.get(stem, {}), **batch.own(stem, batch.given(settings))}
+    chosen = batch.stems(only, settings)
+    for stem, own in batch.for_each(chosen, batch.given(settings)).items():
+        values = {**drawn.USUAL.get(stem, {}), **own}
         try:
             shown = drawn.redraw(stem, drawn.open_for(stem, **values))
         except MissingResultError:
