@@ -12,6 +12,7 @@ from peft import LoraConfig, PromptTuningConfig
 
 from flanlib import storage, weights
 from flanlib.errors import DataError
+from flanlib.models.kinds import LanguageModel
 from flanlib.training import checkpoint
 
 CONFIG = "adapter_config.json"
@@ -76,7 +77,9 @@ def settings_of(folder: Path) -> dict[str, Any]:
     return settings
 
 
-def peft_config(net: Any, settings: dict[str, Any], found: dict[str, torch.Tensor]) -> Any:
+def peft_config(
+    net: LanguageModel, settings: dict[str, Any], found: dict[str, torch.Tensor]
+) -> Any:
     """PEFT's configuration, patterns written out, numbers checked.
 
     Parameters
@@ -121,7 +124,7 @@ def peft_config(net: Any, settings: dict[str, Any], found: dict[str, torch.Tenso
     )
 
 
-def _vectors(net: Any, settings: dict[str, Any], found: dict[str, torch.Tensor]) -> int:
+def _vectors(net: LanguageModel, settings: dict[str, Any], found: dict[str, torch.Tensor]) -> int:
     """How many vectors a soft prompt has, in settings and file alike."""
     n, width = settings.get("num_virtual_tokens"), net.get_input_embeddings().embedding_dim
     _check_number("num_virtual_tokens", n, whole=True)
@@ -134,7 +137,7 @@ def _vectors(net: Any, settings: dict[str, Any], found: dict[str, torch.Tensor])
     return n if shape else 1
 
 
-def _check_number(key: str, value: Any, *, whole: bool = False) -> None:
+def _check_number(key: str, value: object, *, whole: bool = False) -> None:
     """Refuse what is no number, or would make an adapter do nothing."""
     kinds = int if whole else (int, float)
     fits = isinstance(value, kinds) and not isinstance(value, bool)
@@ -143,7 +146,7 @@ def _check_number(key: str, value: Any, *, whole: bool = False) -> None:
         raise DataError(f"{key} is {value!r:.40}, not {wanted}")
 
 
-def _check_words(key: str, value: Any) -> None:
+def _check_words(key: str, value: object) -> None:
     """Refuse patterns where PEFT would take names for patterns."""
     names = [value] if isinstance(value, str) else value or []
     if not all(isinstance(name, str) and regex.fullmatch(r"[\w.]+", name) for name in names):

@@ -22,6 +22,7 @@ from flanlib.adapter_config import CONFIG, REMEDY
 from flanlib.config import Quantization
 from flanlib.errors import DataError, MissingResultError, ParameterError
 from flanlib.models import registry
+from flanlib.models.kinds import LanguageModel
 from flanlib.progress import say
 from flanlib.quiet import quiet
 from flanlib.training import checkpoint
@@ -31,7 +32,9 @@ RUN = "run.json"
 SAME_FOR_ALL = ("_name_or_path", "architectures", "transformers_version", "dtype", "use_cache")
 
 
-def lay(net: Any, folder: Path, base: str | Path, below: Path | None = None) -> Any:
+def lay(
+    net: LanguageModel, folder: Path, base: str | Path, below: Path | None = None
+) -> LanguageModel:
     """Put a saved adapter over a model; one already there stays in place.
 
     Parameters
@@ -81,7 +84,7 @@ def lay(net: Any, folder: Path, base: str | Path, below: Path | None = None) -> 
     return laid
 
 
-def save(net: Any, folder: Path, base: str) -> None:
+def save(net: LanguageModel, folder: Path, base: str) -> None:
     """Write an adapter in PEFT's layout, the same bytes for the same adapter.
 
     Parameters
@@ -218,7 +221,7 @@ def _check_recipe(folder: Path, settings: dict[str, Any], recipe: Any) -> None:
             )
 
 
-def _laid(net: Any, config: Any, found: dict[str, torch.Tensor]) -> Any:
+def _laid(net: LanguageModel, config: Any, found: dict[str, torch.Tensor]) -> LanguageModel:
     """The model with an adapter, after holding the file against it and it against the file."""
     # PEFT's lean way gives an adapter the base's type, and one of 16 bits would round it.
     lean = not config.is_prompt_learning and net.dtype == torch.float32

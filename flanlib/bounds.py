@@ -28,7 +28,7 @@ Called = TypeVar("Called", bound=Callable)
 Made = TypeVar("Made", bound=type)
 
 
-def whole(value: Any) -> int:
+def whole(value: object) -> int:
     """A whole number, from a number or from text; `ValueError` if it is none.
 
     Parameters
@@ -45,7 +45,7 @@ def whole(value: Any) -> int:
     return operator.index(value)
 
 
-def real(value: Any) -> float:
+def real(value: object) -> float:
     """A number, from a number or from text; `ValueError` if it is none.
 
     Parameters
@@ -64,7 +64,7 @@ def real(value: Any) -> float:
         raise ValueError("not a number that a computer holds") from None
 
 
-def file(value: Any) -> Any:
+def file(value: object) -> Any:
     """A path, if it can be that of a file; `ValueError` if it ends as a folder's does.
 
     Parameters
@@ -136,7 +136,7 @@ _WORDS = {str: "text", bool: "true or false", int: "a whole number", float: "a n
 }
 
 
-def check(name: str, kind: Any, value: Any, about: str = "") -> Any:
+def check(name: str, kind: Any, value: object, about: str = "") -> Any:
     """A value as its type wants it.
 
     Parameters
@@ -183,7 +183,7 @@ def checked(function: Called) -> Called:
         return {name: kind for name, kind in hints.items() if _bounded(kind) and name != "return"}
 
     @wraps(function)
-    def call(*args: Any, **given: Any) -> Any:
+    def call(*args: Any, **given: object) -> Any:
         bound = known.bind(*args, **given)
         for name in bound.arguments.keys() & bounded():
             bound.arguments[name] = check(name, bounded()[name], bound.arguments[name])
@@ -203,7 +203,7 @@ def refusing(kind: Made) -> Made:
     make = kind.__init__
 
     @wraps(make)
-    def made(self: Any, *args: Any, **given: Any) -> None:
+    def made(self: Any, *args: Any, **given: object) -> None:
         try:
             make(self, *args, **given)
         except ValidationError as error:
@@ -261,7 +261,7 @@ def _range(about: FieldInfo) -> str:
     return f"from {limits['ge']} {high}"
 
 
-def _meant(kind: Any, value: Any) -> str:
+def _meant(kind: Any, value: object) -> str:
     """The choice that a mistyped word is nearest to."""
     choices = [
         c for t in _members(kind) if typing.get_origin(t) is Literal for c in typing.get_args(t)

@@ -10,11 +10,11 @@ import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from reprlib import repr as shortened
-from typing import Any
 from weakref import WeakKeyDictionary
 
 from flanlib import truncation
 from flanlib.errors import ParameterError, TemplateError
+from flanlib.models.kinds import Tokenizer
 from flanlib.templates import SEPARATOR, Prompt
 from flanlib.tokens import begin_ids, n_unknown, token_ids
 
@@ -55,7 +55,7 @@ class Encoded:
     n_unknown: int = 0
 
 
-def border(tokenizer: Any, separator: str) -> tuple[list[int], str]:
+def border(tokenizer: Tokenizer, separator: str) -> tuple[list[int], str]:
     """What stands between input and answer: token ids, and how the answer begins.
 
     A space belongs to the word behind it, as models have read it: it leads
@@ -70,7 +70,7 @@ def border(tokenizer: Any, separator: str) -> tuple[list[int], str]:
     return [], "" if _SPACED[tokenizer] else " "
 
 
-def chat_frame(tokenizer: Any) -> tuple[list[int], list[int]]:
+def chat_frame(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
     """Token ids that a model's own chat template puts before and after a request.
 
     Parameters
@@ -101,7 +101,7 @@ def chat_frame(tokenizer: Any) -> tuple[list[int], list[int]]:
 
 
 def encode(
-    tokenizer: Any,
+    tokenizer: Tokenizer,
     prompt: Prompt | str,
     target: str | None = None,
     *,
@@ -144,7 +144,7 @@ def encode(
 
 
 def encode_many(
-    tokenizer: Any,
+    tokenizer: Tokenizer,
     prompts: Iterable[Prompt],
     *,
     max_input_tokens: int = MAX_INPUT_TOKENS,
@@ -178,7 +178,7 @@ def encode_many(
 
 
 def inputs(
-    tokenizer: Any,
+    tokenizer: Tokenizer,
     prompts: Sequence[Prompt],
     after: Sequence[int],
     *,
@@ -238,7 +238,7 @@ def inputs(
 
 
 def _fitted(
-    tokenizer: Any, prompt: Prompt, ids: list[int], limits: Sequence[int], where: str
+    tokenizer: Tokenizer, prompt: Prompt, ids: list[int], limits: Sequence[int], where: str
 ) -> tuple[list[int], int, int]:
     """An input in the smallest limit that its instruction fits; see `truncation.fit`."""
     for limit in sorted(set(limits)):

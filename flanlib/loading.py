@@ -16,6 +16,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTra
 
 from flanlib import tensors, weights
 from flanlib.errors import DataError, RunError
+from flanlib.models.kinds import LanguageModel, Tokenizer
 from flanlib.quiet import quiet
 from flanlib.training import checkpoint
 
@@ -49,7 +50,7 @@ def config_of(model: str | Path) -> Any:
     return found
 
 
-def causal_lm(model: str | Path, **given: Any) -> Any:
+def causal_lm(model: str | Path, **given: object) -> LanguageModel:
     """A causal language model whose every weight is the checkpoint's.
 
     Parameters
@@ -101,7 +102,7 @@ def causal_lm(model: str | Path, **given: Any) -> Any:
     return net
 
 
-def tokenizer_of(model: str | Path) -> Any:
+def tokenizer_of(model: str | Path) -> Tokenizer:
     """A model's tokenizer as it was saved.
 
     Parameters
@@ -147,7 +148,7 @@ def _check_settings(name: str, raw: Any) -> None:
             )
 
 
-def _settings(value: Any) -> Iterator[tuple[str, Any]]:
+def _settings(value: object) -> Iterator[tuple[str, Any]]:
     """Every key of a nested configuration, with what it holds."""
     parts = value.items() if isinstance(value, dict) else ()
     for key, part in parts:
@@ -155,7 +156,7 @@ def _settings(value: Any) -> Iterator[tuple[str, Any]]:
         yield from _settings(part)
 
 
-def _check_ties(name: str, net: Any) -> None:
+def _check_ties(name: str, net: LanguageModel) -> None:
     """Refuse a file in which weights differ that the configuration ties."""
     told = net.get_expanded_tied_weights_keys(all_submodels=True)
     if lost := {n: source for n, source in told.items() if n not in net.all_tied_weights_keys}:
@@ -166,7 +167,7 @@ def _check_ties(name: str, net: Any) -> None:
         )
 
 
-def _read(reader: Any, name: str, revision: str | None, **given: Any) -> Any:
+def _read(reader: Any, name: str, revision: str | None, **given: object) -> Any:
     """Load by transformers, quietly, its errors told in one line."""
     try:
         with quiet():

@@ -30,6 +30,7 @@ from flanlib.config import Arm, Quantization, Recipe
 from flanlib.errors import DataError, ParameterError
 from flanlib.loading import config_of as config_of
 from flanlib.models import llama
+from flanlib.models.kinds import LanguageModel, Tokenizer
 from flanlib.quiet import quiet
 from flanlib.rehearsal import random_neox as random_neox
 from flanlib.weights import fingerprint as fingerprint
@@ -45,7 +46,7 @@ def load(
     dtype: torch.dtype | str | None = None,
     device: str | torch.device | None = None,
     adapter: str | Path | Sequence[str | Path] | None = None,
-) -> tuple[Any, Any]:
+) -> tuple[LanguageModel, Tokenizer]:
     """A model ready to score, and its tokenizer.
 
     Parameters
@@ -128,7 +129,7 @@ def stored_type(config: Any) -> Any:
     return config.dtype if text.hidden_size >= llama.NARROWEST else None
 
 
-def load_tokenizer(model: str | Path) -> Any:
+def load_tokenizer(model: str | Path) -> Tokenizer:
     """A model's tokenizer; its pad token is not its end token.
 
     Where it has no token to spare, it has no pad token: nothing here is padded
@@ -155,7 +156,7 @@ def load_tokenizer(model: str | Path) -> Any:
     return tokenizer
 
 
-def _check_vocabulary(model: str | Path, tokenizer: Any, net: Any) -> None:
+def _check_vocabulary(model: str | Path, tokenizer: Tokenizer, net: LanguageModel) -> None:
     """Refuse a tokenizer that gives tokens for which the model has no vector."""
     rows = min(len(e.weight) for e in (net.get_input_embeddings(), net.get_output_embeddings()))
     beyond = {t: i for t, i in tokenizer.get_vocab().items() if i >= rows}
@@ -198,13 +199,13 @@ def unfold(model: PreTrainedModel, dtype: torch.dtype) -> None:
         del model.quantization_method
 
 
-def context(model: Any) -> int | None:
+def context(model: LanguageModel) -> int | None:
     """Positions a model was trained with, or None where none are stated."""
     config = model if not hasattr(model, "config") else model.config
     return getattr(config.get_text_config(), "max_position_embeddings", None)
 
 
-def attach(model: Any, recipe: Recipe, seed: int, arm: Arm = "tuned") -> Any:
+def attach(model: LanguageModel, recipe: Recipe, seed: int, arm: Arm = "tuned") -> LanguageModel:
     """Make a loaded model trainable as an arm asks.
 
     LoRA goes on every linear layer but the head; a soft prompt starts at
@@ -220,7 +221,7 @@ def attach(model: Any, recipe: Recipe, seed: int, arm: Arm = "tuned") -> Any:
 
 
 @quiet()  # PEFT remarks on names and on second adapters, both meant here
-def adapt(model: Any, recipe: Recipe, arm: Arm) -> Any:
+def adapt(model: LanguageModel, recipe: Recipe, arm: Arm) -> LanguageModel:
     """What `attach` does, without setting a seed.
 
     Raises

@@ -206,7 +206,7 @@ def run(
     return out
 
 
-def _read(stem: str, parameter: Parameter, value: Any) -> Any:
+def _read(stem: str, parameter: Parameter, value: object) -> Any:
     kinds = {"str": str, "int": int, "float": (float, int), "bool": bool}
     right = isinstance(value, kinds[parameter.type])
     if right and not (isinstance(value, bool) and parameter.type in ("int", "float")):

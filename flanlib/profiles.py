@@ -319,7 +319,7 @@ def _option(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def settings(**given: Any) -> Settings:
+def settings(**given: object) -> Settings:
     """Checked settings, with what is empty taken from the profile.
 
     Raises

@@ -15,6 +15,7 @@ import pandas as pd
 
 from flanlib import encode
 from flanlib.errors import TemplateError
+from flanlib.models.kinds import LanguageModel, Tokenizer
 from flanlib.scoring.generate import end_ids, greedy
 from flanlib.scoring.likelihood import Item, Work, likelihoods
 from flanlib.scoring.opened import context_of
@@ -26,8 +27,8 @@ NULL_INPUT = "Answer:"
 
 
 def rank(
-    lm: Any,
-    tokenizer: Any,
+    lm: LanguageModel,
+    tokenizer: Tokenizer,
     prompts: Sequence[Prompt],
     *,
     calibrate: bool = True,
@@ -88,7 +89,7 @@ def _option_rows(prompt: Prompt, item: Item, cut: int, values: Any) -> Iterable[
         yield float(ll), len(ids), len(option.encode()), len(item.prompt_ids), cut
 
 
-def _null_items(tokenizer: Any, prompts: Sequence[Prompt]) -> dict[tuple, Item]:
+def _null_items(tokenizer: Tokenizer, prompts: Sequence[Prompt]) -> dict[tuple, Item]:
     """Options after a prompt that asks nothing, for calibration (PMI)."""
     asked = {(p.separator, p.options): p for p in prompts}
     bare = [replace(p, input=NULL_INPUT, exemplars=(), wording=None) for p in asked.values()]
@@ -96,7 +97,7 @@ def _null_items(tokenizer: Any, prompts: Sequence[Prompt]) -> dict[tuple, Item]:
 
 
 def items_of(
-    tokenizer: Any,
+    tokenizer: Tokenizer,
     prompts: Sequence[Prompt],
     context: int | None,
     max_input_tokens: int = encode.MAX_INPUT_TOKENS,
@@ -118,7 +119,7 @@ def items_of(
 
 
 def _items(
-    tokenizer: Any,
+    tokenizer: Tokenizer,
     prompts: Sequence[Prompt],
     written: Sequence[Sequence[str]],
     names: Sequence[str],
@@ -162,8 +163,8 @@ def _check_options(where: str, texts: Sequence[str], options: list[list[int]]) -
 
 
 def generate(
-    lm: Any,
-    tokenizer: Any,
+    lm: LanguageModel,
+    tokenizer: Tokenizer,
     prompts: Sequence[Prompt],
     *,
     max_new_tokens: int = 256,
@@ -232,7 +233,7 @@ def _references(prompts: Sequence[Prompt]) -> list[list[str]] | list[list[list[s
     return [[[r] if isinstance(r, str) else list(r) for r in p.references] for p in prompts]
 
 
-def _before_break(tokenizer: Any) -> Callable[[int], str | None]:
+def _before_break(tokenizer: Tokenizer) -> Callable[[int], str | None]:
     """What a token shows before the line feed in it; None where it has none."""
 
     @cache
@@ -244,8 +245,8 @@ def _before_break(tokenizer: Any) -> Callable[[int], str | None]:
 
 
 def loglikelihoods(
-    lm: Any,
-    tokenizer: Any,
+    lm: LanguageModel,
+    tokenizer: Tokenizer,
     requests: Iterable[tuple[str, Sequence[str]]],
     *,
     option_prefix: str = "\n",

@@ -17,6 +17,7 @@ from uuid import uuid4
 from weakref import WeakKeyDictionary
 
 from flanlib.errors import TemplateError
+from flanlib.models.kinds import Tokenizer
 
 _MARK = re.compile(r"[<>\[\]{}|\uff5c]")
 _HIDDEN = f"\uffff{uuid4().hex}"  # no text has it
@@ -59,7 +60,7 @@ class _Reader:
 _READERS: WeakKeyDictionary = WeakKeyDictionary()
 
 
-def token_ids(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
+def token_ids(tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
     """Token ids of each text, none of them a control token's.
 
     Raises
@@ -97,7 +98,7 @@ def token_ids(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
     return ids
 
 
-def n_unknown(tokenizer: Any, text: str, ids: Sequence[int]) -> int:
+def n_unknown(tokenizer: Tokenizer, text: str, ids: Sequence[int]) -> int:
     """How often a text holds what the tokenizer has no token for.
 
     Parameters
@@ -114,7 +115,7 @@ def n_unknown(tokenizer: Any, text: str, ids: Sequence[int]) -> int:
     return n
 
 
-def head(tokenizer: Any, text: str, n: int) -> str:
+def head(tokenizer: Tokenizer, text: str, n: int) -> str:
     """The first `n` tokens of a text, as text; all of it where it has no more."""
     if n < 1:
         return ""
@@ -126,7 +127,7 @@ def head(tokenizer: Any, text: str, n: int) -> str:
     return text if n >= len(offsets) else text[: offsets[n - 1][1]]
 
 
-def text_of(tokenizer: Any, ids: Sequence[int]) -> str:
+def text_of(tokenizer: Tokenizer, ids: Sequence[int]) -> str:
     """The text that ids stand for.
 
     Special tokens show nothing. All else is kept: no space is tidied away, and
@@ -138,7 +139,7 @@ def text_of(tokenizer: Any, ids: Sequence[int]) -> str:
     return tokenizer.decode(kept, skip_special_tokens=False, clean_up_tokenization_spaces=False)
 
 
-def begin_ids(tokenizer: Any) -> list[int]:
+def begin_ids(tokenizer: Tokenizer) -> list[int]:
     """What the tokenizer puts before every text by default: a begin token, or nothing."""
     words = (text_of(tokenizer, [i]) for i in range(len(tokenizer)))
     for text in islice(chain(["a"], words), PROBES):  # not every vocabulary has an "a"
@@ -150,7 +151,7 @@ def begin_ids(tokenizer: Any) -> list[int]:
     return []
 
 
-def _reader(tokenizer: Any) -> _Reader:
+def _reader(tokenizer: Tokenizer) -> _Reader:
     """How a tokenizer reads; found out again when it was given other tokens."""
     state = len(tokenizer), tuple(tokenizer.all_special_tokens)
     known = _READERS.get(tokenizer)
@@ -159,7 +160,7 @@ def _reader(tokenizer: Any) -> _Reader:
     return known
 
 
-def _made(tokenizer: Any, state: tuple) -> _Reader:
+def _made(tokenizer: Tokenizer, state: tuple) -> _Reader:
     added = {int(i): token for i, token in tokenizer.added_tokens_decoder.items()}
     named = zip(tokenizer.all_special_ids, tokenizer.all_special_tokens, strict=True)
     special = {i for i, token in added.items() if token.special}

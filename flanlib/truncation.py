@@ -17,9 +17,9 @@ is too long for that is an error.
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from flanlib.errors import TemplateError
+from flanlib.models.kinds import Tokenizer
 from flanlib.prompts import language
 from flanlib.prompts.stream import BREAK
 from flanlib.templates import Prompt, Wording
@@ -27,7 +27,7 @@ from flanlib.tokens import head, token_ids
 
 
 def fit(
-    tokenizer: Any, prompt: Prompt, ids: list[int], room: int, where: str
+    tokenizer: Tokenizer, prompt: Prompt, ids: list[int], room: int, where: str
 ) -> tuple[list[int], int, int]:
     """Token ids of an input that has to fit.
 
@@ -64,7 +64,7 @@ def fit(
     return kept, max(1, len(ids) - len(kept)), dropped
 
 
-def without_exemplars(tokenizer: Any, prompt: Prompt, room: int) -> Prompt:
+def without_exemplars(tokenizer: Tokenizer, prompt: Prompt, room: int) -> Prompt:
     """A prompt with as many of its exemplars as fit, whole, the last ones first.
 
     Parameters
@@ -82,7 +82,7 @@ def without_exemplars(tokenizer: Any, prompt: Prompt, room: int) -> Prompt:
     return replace(prompt, input=own, exemplars=())
 
 
-def _shortened(tokenizer: Any, wording: Wording, n: int, room: int, where: str) -> list[int]:
+def _shortened(tokenizer: Tokenizer, wording: Wording, n: int, room: int, where: str) -> list[int]:
     """Ids of an input of `n` tokens, its longest fields cut until it has `room`."""
     fields = {name: text for name in wording.shown if (text := wording.fields.get(name))}
     sizes = dict(zip(fields, map(len, token_ids(tokenizer, [*fields.values()])), strict=True))
@@ -128,5 +128,5 @@ def _level(sizes: Mapping[str, int], over: int) -> int:
     return level
 
 
-def _ids(tokenizer: Any, text: str) -> list[int]:
+def _ids(tokenizer: Tokenizer, text: str) -> list[int]:
     return token_ids(tokenizer, [text])[0]

@@ -269,7 +269,7 @@ class Several(argparse.Action):
         setattr(namespace, self.dest, self.given)
 
 
-def _parts(value: Any) -> list[Any]:
+def _parts(value: object) -> list[Any]:
     if not isinstance(value, str):
         return [value]
     return [part.strip() for part in value.split(",") if part.strip()]

@@ -19,7 +19,7 @@ Format = Literal["table", "json"]
 FORMS = "`instruction`, `dataset-name`, `none` or `cloze`."
 
 
-def show(value: Any) -> None:
+def show(value: object) -> None:
     """Plain data as JSON, on standard output."""
     print(json.dumps(value, indent=2, ensure_ascii=False))
 
@@ -152,7 +152,7 @@ def render(
     check: bool = False,
     out: File | None = None,
     format: Format = "table",
-    **given: Any,
+    **given: object,
 ) -> int:
     """Turn rows into prompts, as JSON lines; or check every row and template.
 
@@ -225,7 +225,7 @@ def mix(
     n: Count = 0,
     out: File | None = None,
     model: str = "",
-    **given: Any,
+    **given: object,
 ) -> None:
     """Write a tuning mixture as JSON lines, and its audit beside it.
 
@@ -267,7 +267,7 @@ def mix(
 
 
 @like("flanlib.prompts.export:export", form=FORMS)
-def export(*, collection: str = "micro", **given: Any) -> None:
+def export(*, collection: str = "micro", **given: object) -> None:
     """Write templates or a mixture in the format of another tool.
 
     Parameters

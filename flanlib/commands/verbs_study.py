@@ -1,7 +1,7 @@
 """Verbs about models: pretrain, tune, score."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from flanlib.bounds import (
     Count,
@@ -32,7 +32,7 @@ OF_TASKS = (
     world_seed="Of the world that the corpus tells of.",
     seed="Of the start weights and of the corpus.",
 )
-def pretrain(name: str, **given: Any) -> None:
+def pretrain(name: str, **given: object) -> None:
     """Pretrain one size of the micro ladder, or all of them.
 
     Parameters

@@ -6,12 +6,12 @@ for inference or paraphrase, so the probes gate the ladder (LOG.md).
 
 import random
 from collections.abc import Callable
-from typing import Any
 
 from flanlib.micro.asking import PEOPLE
 from flanlib.micro.lexicon import CAUSES, COREFERENCE, COUNTRIES, KINDS, MEN, TOWNS
 from flanlib.micro.reading import KNOWN, review
 from flanlib.micro.world import World, other_value, pick_facts, world
+from flanlib.models.kinds import LanguageModel, Tokenizer
 
 Question = tuple[str, list[str], int]  # text, possible answers, index of the right one
 PROBES: dict[str, Callable[[random.Random, World], Question]] = {}
@@ -19,7 +19,7 @@ N_QUESTIONS = 240
 
 
 def probe(
-    lm: Any, tokenizer: Any, world_seed: int, n: int = N_QUESTIONS, seed: int = 5
+    lm: LanguageModel, tokenizer: Tokenizer, world_seed: int, n: int = N_QUESTIONS, seed: int = 5
 ) -> dict[str, float]:
     """Percent right on each probe; the answer stands on its own line.
 

@@ -41,7 +41,7 @@ class Buffers:
         return held[:size].view(shape)
 
 
-def base_of(layer: Any) -> Any:
+def base_of(layer: torch.nn.Module) -> Any:
     """The plain linear layer in a LoRA layer, or the layer itself.
 
     Parameters
@@ -52,7 +52,7 @@ def base_of(layer: Any) -> Any:
     return layer.get_base_layer() if isinstance(layer, LoraLinear) else layer
 
 
-def joinable(layer: Any) -> bool:
+def joinable(layer: torch.nn.Module) -> bool:
     """Whether it is a plain linear layer, or LoRA over one without dropout or extras.
 
     Parameters

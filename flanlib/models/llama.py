@@ -16,6 +16,7 @@ import torch
 
 from flanlib.models.heads import Heads, rotate
 from flanlib.models.joined import Buffers, Joined, base_of, joinable
+from flanlib.models.kinds import LanguageModel
 
 TYPES = ("llama", "mistral", "qwen2")
 NARROWEST = 512  # hidden width; below, calls cost more than what they save
@@ -26,7 +27,7 @@ FINE, COARSE = (
 Attend = Callable[[int, torch.Tensor, torch.Tensor], None]
 
 
-def fits(core: Any) -> bool:
+def fits(core: LanguageModel) -> bool:
     """Whether a transformers model, with or without LoRA in it, can be run so.
 
     It has to be on a CPU and to have plain linear layers, or LoRA without
@@ -56,7 +57,7 @@ def suits(config: Any) -> bool:
     return text.hidden_act == "silu"
 
 
-def linear_layers(layer: Any) -> list[Any]:
+def linear_layers(layer: torch.nn.Module) -> list[Any]:
     """Query, key, value, output, gate, up and down projection.
 
     Parameters
@@ -80,7 +81,7 @@ class Layer:
         Of a transformers model, with or without LoRA in it.
     """
 
-    def __init__(self, layer: Any) -> None:
+    def __init__(self, layer: torch.nn.Module) -> None:
         q, k, v, o, gate, up, down = linear_layers(layer)
         self.qkv, self.o = Joined([q, k, v]), Joined([o])
         self.gate_up, self.down = Joined([gate, up]), Joined([down])
@@ -94,7 +95,7 @@ class Layer:
         """The four joined products, in the order in which they run."""
         return self.qkv, self.o, self.gate_up, self.down
 
-    def holds(self, layer: Any) -> bool:
+    def holds(self, layer: torch.nn.Module) -> bool:
         """Whether a decoder layer still has the modules and weights taken over.
 
         Parameters
@@ -113,7 +114,7 @@ class Layer:
             joined.refresh()
 
 
-def body_of(core: Any) -> "Body":
+def body_of(core: LanguageModel) -> "Body":
     """A model's body for reading, made once and again when its layers have changed.
 
     Parameters
@@ -144,7 +145,7 @@ class Body:
         Whether each layer has buffers of its own, for a backward pass.
     """
 
-    def __init__(self, core: Any, *, keep: bool = False) -> None:
+    def __init__(self, core: LanguageModel, *, keep: bool = False) -> None:
         config = core.config.get_text_config()
         self.core, self.keep, self.buffers = core, keep, Buffers()
         self.dtype = core.get_input_embeddings().weight.dtype
@@ -159,7 +160,7 @@ class Body:
             getattr(config, "head_dim", None) or self.size // config.num_attention_heads,
         )
 
-    def holds(self, core: Any) -> bool:
+    def holds(self, core: LanguageModel) -> bool:
         """Whether a model's layers are still those that were taken over, weights and all.
 
         Parameters

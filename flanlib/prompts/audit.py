@@ -206,5 +206,5 @@ def columns(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     return "\n".join(lines)
 
 
-def _numeral(value: Any) -> bool:
+def _numeral(value: object) -> bool:
     return str(value).replace(".", "", 1).isdigit()

@@ -14,6 +14,7 @@ from flanlib import sources, templates, truncation
 from flanlib.catalogue import Catalogue, Task
 from flanlib.config import Recipe
 from flanlib.errors import MissingResultError
+from flanlib.models.kinds import Tokenizer
 from flanlib.prompts.stream import few_shot
 from flanlib.results import Scoring
 from flanlib.rows.adapters import Example
@@ -33,7 +34,7 @@ def prompts_of(
     scoring: Scoring,
     recipe: Recipe,
     *,
-    tokenizer: Any,
+    tokenizer: Tokenizer,
     rows: Rows,
     seed: int = 0,
 ) -> list[Prompt]:
@@ -80,7 +81,7 @@ def exemplified(
     shots: int,
     seed: int,
     show_options: bool,
-    tokenizer: Any,
+    tokenizer: Tokenizer,
     rows: Rows,
     longest: int = FEW_SHOT_TOKENS,
 ) -> list[Prompt]:

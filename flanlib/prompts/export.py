@@ -20,6 +20,7 @@ from flanlib.catalogue import Catalogue
 from flanlib.config import Form
 from flanlib.errors import DataError
 from flanlib.mixture import Mixture, mixture
+from flanlib.models.kinds import Tokenizer
 from flanlib.prompts import harness, rendering
 from flanlib.prompts.audit import Audit
 from flanlib.rows.source import Rows
@@ -195,7 +196,7 @@ def mix(
     return write_mixture(mixed, n, out, measure)
 
 
-def write_mixture(mixed: Mixture, n: int, out: Path, tokenizer: Any = None) -> Audit:
+def write_mixture(mixed: Mixture, n: int, out: Path, tokenizer: Tokenizer | None = None) -> Audit:
     """Write examples and, beside them, their audit: both or neither.
 
     Parameters

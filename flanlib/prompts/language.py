@@ -111,7 +111,7 @@ def _filter(name: str) -> Callable:
     """A filter, the size of what it gives counted."""
 
     @pass_context
-    def counted(context: _Context, value: Any, *arguments: Any) -> Any:
+    def counted(context: _Context, value: object, *arguments: Any) -> Any:
         context.count(_size_after(name, value, arguments))
         try:
             return FILTERS[name](value, *arguments)
@@ -122,7 +122,7 @@ def _filter(name: str) -> Callable:
     return counted
 
 
-def _size_after(name: str, value: Any, arguments: tuple) -> int:
+def _size_after(name: str, value: object, arguments: tuple) -> int:
     """At most how many characters a filter or a method makes."""
     size = _size(value)
     if name == "join" and arguments:
@@ -132,7 +132,7 @@ def _size_after(name: str, value: Any, arguments: tuple) -> int:
     return size
 
 
-def _size(value: Any) -> int:
+def _size(value: object) -> int:
     return len(value if isinstance(value, str) else str(value))
 
 

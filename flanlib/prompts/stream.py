@@ -19,6 +19,7 @@ import numpy as np
 
 from flanlib import templates
 from flanlib.catalogue import Catalogue, Task
+from flanlib.models.kinds import Tokenizer
 from flanlib.prompts import overlap
 from flanlib.prompts.audit import Audit, EvaluationAudit, TaskAudit, TokenAudit
 from flanlib.rows.adapters import Example
@@ -143,7 +144,7 @@ class Mixture:
                 found.update(part.encode() + b"\0")
         return found.hexdigest()[:12]
 
-    def audit(self, tokenizer: Any = None, sample: int = 2_000) -> Audit:
+    def audit(self, tokenizer: Tokenizer | None = None, sample: int = 2_000) -> Audit:
         """The account of what was mixed, left out, and why.
 
         Parameters

@@ -282,7 +282,7 @@ def _mapped(label: Any, table: Mapping[str, Any], task: Task, row_id: str) -> An
     return table[str(label)]
 
 
-def _answers(value: Any, plan: Plan) -> tuple[str | tuple[str, ...], ...]:
+def _answers(value: object, plan: Plan) -> tuple[str | tuple[str, ...], ...]:
     """Answers that are there; a tuple (a shape's) holds the spans of one."""
     values = value if isinstance(value, list | tuple) else (value,)
     found: list[str | tuple[str, ...]] = []
@@ -294,14 +294,14 @@ def _answers(value: Any, plan: Plan) -> tuple[str | tuple[str, ...], ...]:
     return tuple(found)
 
 
-def _clean(value: Any, plan: Plan) -> str:
+def _clean(value: object, plan: Plan) -> str:
     text = visible(text_of(value))
     for clean in plan.clean:
         text = clean(text)
     return text
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     """A group as text; a date or a boolean names one as well as a word does."""
     named = isinstance(value, bool | date | time | timedelta)
     text = (str(value) if named else text_of(value)).replace("/", " ")

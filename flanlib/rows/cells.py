@@ -48,7 +48,7 @@ class Unreadable:
         return self.why
 
 
-def kind_of(value: Any) -> str:
+def kind_of(value: object) -> str:
     """What a cell holds, in words.
 
     Parameters
@@ -67,7 +67,7 @@ def kind_of(value: Any) -> str:
     return KINDS.get(name, f"a {name}")
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> Any:
     """A cell as Python's own type, where it is one of NumPy's scalars.
 
     Parameters
@@ -80,11 +80,11 @@ def plain(value: Any) -> Any:
     return value
 
 
-def _is_nan(value: Any) -> bool:
+def _is_nan(value: object) -> bool:
     return value.is_nan() if isinstance(value, Decimal) else value != value
 
 
-def text_of(value: Any) -> str:
+def text_of(value: object) -> str:
     """A cell as text, stripped; nothing where it is empty, null or NaN.
 
     Parameters
@@ -109,7 +109,7 @@ def text_of(value: Any) -> str:
     return _single(value)
 
 
-def _single(value: Any, within: str = "") -> str:
+def _single(value: object, within: str = "") -> str:
     value = plain(value)
     if isinstance(value, str):
         return value.strip()
@@ -125,7 +125,7 @@ def _single(value: Any, within: str = "") -> str:
     raise TypeError(f"{kind_of(value)}{names}{within} where text should be")
 
 
-def label_of(value: Any) -> Any:
+def label_of(value: object) -> Any:
     """A label as a whole number, a boolean or text; None where there is none.
 
     Parameters
@@ -151,7 +151,7 @@ def label_of(value: Any) -> Any:
     return None if isinstance(value, int) and value == -1 else value
 
 
-def whole(value: Any) -> int | None:
+def whole(value: object) -> int | None:
     """A label as a whole number; None where it is none.
 
     Parameters
@@ -169,7 +169,7 @@ def whole(value: Any) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def number(value: Any) -> float:
+def number(value: object) -> float:
     """A cell as a number.
 
     Parameters
@@ -192,7 +192,7 @@ def number(value: Any) -> float:
     raise TypeError(f"{kind_of(value)} where a number should be")
 
 
-def listed(value: Any) -> list[Any]:
+def listed(value: object) -> list[Any]:
     """A cell that is a list.
 
     Parameters

@@ -119,7 +119,7 @@ def _getter(path: str | None) -> Getter | None:
     def get(row: Row) -> Any:
         found: Any = KeyError
         for way in ways:
-            value: Any = row
+            value: object = row
             for name in way:
                 value = _member(value, name)
             if value not in (KeyError, None, ""):
@@ -132,7 +132,7 @@ def _getter(path: str | None) -> Getter | None:
     return get
 
 
-def _member(value: Any, name: str) -> Any:
+def _member(value: object, name: str) -> Any:
     """A record's member, or that of every record in a list; else KeyError."""
     if isinstance(value, Mapping):
         return value.get(name, KeyError)

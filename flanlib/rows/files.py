@@ -201,7 +201,7 @@ def _object(place: str, text: bytes) -> Found:
     return row
 
 
-def _depth(value: Any) -> int:
+def _depth(value: object) -> int:
     level, n = [value], 0
     while level:
         level = [

@@ -8,11 +8,11 @@ from flanlib.rows.cleaners import CLEANERS
 from flanlib.rows.shapes import REMOVED, SHAPES
 
 
-def _text(value: Any) -> bool:
+def _text(value: object) -> bool:
     return isinstance(value, str) and bool(value.strip())
 
 
-def _column(value: Any) -> bool:
+def _column(value: object) -> bool:
     """A column's name, a path such as `a.b`, or several with `|` between."""
     return _text(value) and all(part for way in value.split("|") for part in way.split("."))
 
@@ -29,7 +29,7 @@ def _count(least: int) -> Callable[[Any], bool]:
     return lambda value: type(value) is int and value >= least
 
 
-def _fields(value: Any) -> bool:
+def _fields(value: object) -> bool:
     names, columns = value, ()
     if isinstance(value, Mapping):
         names, columns = list(value), value.values()
@@ -37,7 +37,7 @@ def _fields(value: Any) -> bool:
     return named(names) and len(set(names)) == len(names) and all(map(COLUMNS, columns))
 
 
-def _table(value: Any) -> bool:
+def _table(value: object) -> bool:
     texts = (*value, *value.values()) if isinstance(value, Mapping) else ()
     return bool(texts) and all(text is None or _text(text) for text in texts)
 

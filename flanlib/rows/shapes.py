@@ -32,7 +32,7 @@ def shape(function: Shape) -> Shape:
     return function
 
 
-def part(value: Any, name: str) -> Any:
+def part(value: object, name: str) -> Any:
     """One member of a record, or of every record in a list of them."""
     if isinstance(value, list):
         return [member[name] for member in value]

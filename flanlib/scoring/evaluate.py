@@ -17,6 +17,7 @@ from flanlib import metrics, profiles
 from flanlib.catalogue import Catalogue, Kind, Task
 from flanlib.config import Quantization, Recipe
 from flanlib.metrics import Evaluation
+from flanlib.models.kinds import LanguageModel, Tokenizer
 from flanlib.prompts import exemplars
 from flanlib.results import Scoring
 from flanlib.rows.adapters import Example
@@ -45,8 +46,8 @@ class Scorer:
         Tokens in one forward pass; None fits the device.
     """
 
-    lm: Any
-    tokenizer: Any
+    lm: LanguageModel
+    tokenizer: Tokenizer
     recipe: Recipe = field(default_factory=Recipe)
     token_budget: int | None = None
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from transformers import DynamicCache, GenerationConfig
 
+from flanlib.models.kinds import LanguageModel, Tokenizer
 from flanlib.scoring.decoding import decode
 from flanlib.scoring.likelihood import evaluating
 from flanlib.scoring.opened import Opened, opened
@@ -16,7 +17,7 @@ Stops = tuple[Callable[[int], bool], Callable[[int], bool]]
 
 
 def greedy(
-    lm: Any,
+    lm: LanguageModel,
     prompts: Sequence[list[int]],
     *,
     ends: Callable[[int], bool],
@@ -167,7 +168,7 @@ def _decode_whole(
     if limit < 1:
         return [[] for _ in prompts]
 
-    def over(ids: torch.Tensor, scores: Any, **given: Any) -> torch.Tensor:
+    def over(ids: torch.Tensor, scores: Any, **given: object) -> torch.Tensor:
         done = [ends(token) or last(token) for token in ids[:, -1].tolist()]
         return torch.tensor(done, device=ids.device)
 
@@ -207,7 +208,7 @@ def _until(row: list[int], ends: Callable, last: Callable) -> list[int]:
     return row
 
 
-def end_ids(lm: Any, tokenizer: Any) -> frozenset[int]:
+def end_ids(lm: LanguageModel, tokenizer: Tokenizer) -> frozenset[int]:
     """Every token that ends a text: the tokenizer's, and those that the model names.
 
     Models made for dialogue end a turn with a token of their own, which their

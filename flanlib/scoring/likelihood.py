@@ -9,12 +9,12 @@ model that cannot be run so gets the paths as rows of a padded batch.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 import torch
 
 from flanlib.errors import RunError
+from flanlib.models.kinds import LanguageModel
 from flanlib.scoring.opened import Opened, opened
 from flanlib.scoring.tree import Tree
 
@@ -83,7 +83,7 @@ class Work:
 
 
 def likelihoods(
-    lm: Any,
+    lm: LanguageModel,
     items: Sequence[Item],
     *,
     token_budget: int | None = None,
@@ -303,7 +303,7 @@ def _log_probabilities(model: Opened, hidden, inverse: np.ndarray, tokens) -> to
 
 
 @contextmanager
-def evaluating(lm: Any) -> Iterator[None]:
+def evaluating(lm: LanguageModel) -> Iterator[None]:
     """Dropout off for a while."""
     training = lm.training
     lm.eval()

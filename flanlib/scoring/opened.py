@@ -22,6 +22,7 @@ from torch.nn import functional
 
 from flanlib.errors import RunError
 from flanlib.models import llama
+from flanlib.models.kinds import LanguageModel
 from flanlib.scoring.tree import ATTENTION, Calls, Tree, along, calls
 
 Way = Literal["written", "tree", "chain", "whole"]
@@ -53,8 +54,8 @@ class Opened:
         Whether the last layer may run at the chosen places only.
     """
 
-    lm: Any
-    model: Any
+    lm: LanguageModel
+    model: LanguageModel
     soft: torch.Tensor | None
     way: Way = "tree"
     narrow: bool = False
@@ -203,7 +204,7 @@ class Opened:
         return tuple(m for m in found if isinstance(m, torch.nn.Module))
 
 
-def opened(lm: Any) -> Opened:
+def opened(lm: LanguageModel) -> Opened:
     """Open a causal LM, and find out once per class how it may be run.
 
     Raises
@@ -317,7 +318,7 @@ def windows(config: Any) -> tuple:
     return tuple(value for name in WINDOWS if (value := getattr(config, name, None)))
 
 
-def _quantised(model: Any) -> bool:
+def _quantised(model: LanguageModel) -> bool:
     return getattr(model, "is_quantized", False)
 
 
@@ -334,6 +335,6 @@ def _trial(model: Opened, ids: np.ndarray, tree: Tree | None = None) -> torch.Te
     return found
 
 
-def context_of(lm: Any) -> int | None:
+def context_of(lm: LanguageModel) -> int | None:
     """Tokens a causal LM can read, without its soft prompt; None if unlimited."""
     return opened(lm).context

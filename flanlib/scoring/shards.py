@@ -20,6 +20,7 @@ import torch
 from flanlib import score, storage
 from flanlib.config import digest
 from flanlib.errors import ParameterError, RunError
+from flanlib.models.kinds import LanguageModel, Tokenizer
 from flanlib.prompts.rendering import record
 from flanlib.templates import Prompt
 
@@ -29,8 +30,8 @@ NAMES = ("task", "template", "example")
 
 
 def run(
-    lm: Any,
-    tokenizer: Any,
+    lm: LanguageModel,
+    tokenizer: Tokenizer,
     prompts: Sequence[Prompt],
     *,
     out: Path,
@@ -113,7 +114,7 @@ def _line(done: int, total: int, rate: float) -> str:
     return f"{done:,} of {total:,} prompts, {rate:,.1f}/s, {(total - done) / rate:,.0f} s left"
 
 
-def _claim(out: Path, lm: Any, prompts: Sequence[Prompt], settings: list) -> None:
+def _claim(out: Path, lm: LanguageModel, prompts: Sequence[Prompt], settings: list) -> None:
     """Make the folder this run's, or see that it is."""
     if not prompts:
         raise ParameterError("there are no prompts to score")

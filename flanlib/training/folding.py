@@ -16,6 +16,8 @@ import torch
 from peft.tuners.lora import Linear as LoraLinear
 from torch.nn import functional
 
+from flanlib.models.kinds import LanguageModel
+
 
 class Folded(torch.autograd.Function):
     """y = x (W + s B A)^T + b, with gradients for x, A and B."""
@@ -42,7 +44,7 @@ class Folded(torch.autograd.Function):
 
 
 @contextmanager
-def folding(model: Any) -> Iterator[None]:
+def folding(model: LanguageModel) -> Iterator[None]:
     """Compute a PEFT model's LoRA layers folded, for the block's duration.
 
     Layers whose base is quantised, whose adapter drops inputs out, or that
@@ -58,7 +60,7 @@ def folding(model: Any) -> Iterator[None]:
             del layer.forward
 
 
-def _plain(layer: Any) -> bool:
+def _plain(layer: torch.nn.Module) -> bool:
     base, names = layer.get_base_layer(), layer.active_adapters
     return (
         type(base) is torch.nn.Linear
@@ -70,7 +72,7 @@ def _plain(layer: Any) -> bool:
     )
 
 
-def _forward(layer: Any, x: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
+def _forward(layer: torch.nn.Module, x: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
     base, name = layer.get_base_layer(), layer.active_adapters[0]
     return Folded.apply(
         x,

@@ -22,13 +22,14 @@ from flanlib.errors import RunError
 from flanlib.models import llama
 from flanlib.models.heads import rotate
 from flanlib.models.joined import SLACK
+from flanlib.models.kinds import LanguageModel
 from flanlib.training import attention
 from flanlib.training.packing import Pack, bare
 
 HEAD_ROWS = 128  # logits at a time
 
 
-def fits(model: Any) -> bool:
+def fits(model: LanguageModel) -> bool:
     """Whether a PEFT model's step can be run written out.
 
     Nothing but LoRA on every linear layer of the body may be trained.
@@ -82,7 +83,7 @@ def buffer_bytes(config: Any, recipe: Recipe, tokens: int, targets: int, item: i
     return SLACK * (tokens * (text.num_hidden_layers * kept + once) + head)
 
 
-def step_of(model: Any) -> "Step | None":
+def step_of(model: LanguageModel) -> "Step | None":
     """A PEFT model's step written out, where it fits; None leaves it to autograd."""
     return Step(model) if fits(model) else None
 
@@ -96,7 +97,7 @@ class Step:
         A PEFT model that `fits`.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: LanguageModel) -> None:
         self.body = llama.Body(bare(model), keep=True)
         self.logsums: dict[int, list[torch.Tensor]] = {}
 

@@ -18,6 +18,7 @@ from transformers import AttentionInterface, PreTrainedModel
 
 from flanlib.encode import Encoded
 from flanlib.errors import RunError
+from flanlib.models.kinds import LanguageModel
 
 ATTENTION = "flanlib_isolated"
 PACKABLE = ("gpt_neox", "llama", "qwen2", "qwen3", "olmo2", "smollm3", "mistral", "gpt2")
@@ -171,7 +172,7 @@ AttentionInterface.register(ATTENTION, isolated_attention)
 
 
 @contextmanager
-def isolating(model: Any) -> Iterator[Any]:
+def isolating(model: LanguageModel) -> Iterator[Any]:
     """Let a model attend within examples only, for the block's duration."""
     core = bare(model)
     before = core.config._attn_implementation
@@ -204,10 +205,10 @@ def sparing(
     """
     last = _layers(core)[-1].mlp
 
-    def select(module: Any, given: tuple) -> tuple:
+    def select(module: torch.nn.Module, given: tuple) -> tuple:
         return (given[0][:, last.rows],) if last.rows is not None else given
 
-    def spread(module: Any, given: tuple, found: torch.Tensor) -> torch.Tensor:
+    def spread(module: torch.nn.Module, given: tuple, found: torch.Tensor) -> torch.Tensor:
         if last.rows is None:
             return found
         whole = found.new_zeros(found.shape[0], last.n_tokens, found.shape[2])
@@ -228,12 +229,12 @@ def _layers(core: PreTrainedModel) -> torch.nn.ModuleList:
     return body.layers if hasattr(body, "layers") else body.h
 
 
-def bare(model: Any) -> PreTrainedModel:
+def bare(model: LanguageModel) -> PreTrainedModel:
     """The transformers model inside PEFT's wrappers; adapters stay in place."""
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
-def logits(model: Any, packed: Pack) -> torch.Tensor:
+def logits(model: LanguageModel, packed: Pack) -> torch.Tensor:
     """Logits where targets are predicted, shape (M, vocabulary).
 
     The model has to be inside `isolating`. A soft prompt's vectors are laid
@@ -256,7 +257,7 @@ def logits(model: Any, packed: Pack) -> torch.Tensor:
     return found if len(found) == len(packed.where) else found[packed.where]
 
 
-def _with_prompt(model: Any, core: PreTrainedModel, packed: Pack) -> torch.Tensor:
+def _with_prompt(model: LanguageModel, core: PreTrainedModel, packed: Pack) -> torch.Tensor:
     """Embeddings with the soft prompt at each example's head, shape (1, T, width)."""
     n = len(packed.lengths)
     prompt = model.get_prompt(batch_size=n)
@@ -267,7 +268,7 @@ def _with_prompt(model: Any, core: PreTrainedModel, packed: Pack) -> torch.Tenso
     return placed
 
 
-def loss_sum(model: Any, packed: Pack) -> torch.Tensor:
+def loss_sum(model: LanguageModel, packed: Pack) -> torch.Tensor:
     """Summed cross-entropy of the target tokens, in nats, float32."""
     return functional.cross_entropy(logits(model, packed).float(), packed.targets, reduction="sum")
 
@@ -288,7 +289,7 @@ def check_type(name: str) -> None:
 
 
 @torch.no_grad()
-def check_isolation(model: Any) -> None:
+def check_isolation(model: LanguageModel) -> None:
     """Refuse an architecture whose packed examples differ from separate ones.
 
     `PACKABLE` names those whose loss and gradients the test suite holds

@@ -12,6 +12,7 @@ from flanlib import adapters, storage
 from flanlib import model as models
 from flanlib.config import STRICT, Factors, Quantization, Recipe
 from flanlib.errors import DataError, RunError
+from flanlib.models.kinds import LanguageModel, Tokenizer
 from flanlib.training import checkpoint
 from flanlib.training.trainer import Progress
 
@@ -94,7 +95,9 @@ class TuneResult:
             why = f"{type(error).__name__}: {error!s:.100}"
         raise RunError(f"{path}: no finished run ({why}); {remedy}")
 
-    def load(self, device: str | None = None, dtype: str | None = None) -> tuple[Any, Any]:
+    def load(
+        self, device: str | None = None, dtype: str | None = None
+    ) -> tuple[LanguageModel, Tokenizer]:
         """The tuned model and its tokenizer; see `model.load`."""
         if self.factors.arm == "finetuned":
             return models.load(self.out, quantization="none", device=device, dtype=dtype)

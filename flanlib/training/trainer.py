@@ -23,6 +23,7 @@ from transformers.trainer_callback import PrinterCallback
 from flanlib import encode, storage
 from flanlib.config import Recipe
 from flanlib.errors import RunError
+from flanlib.models.kinds import Tokenizer
 from flanlib.templates import Prompt
 from flanlib.training import checkpoint, packing
 from flanlib.training.fused import Step
@@ -88,7 +89,7 @@ class Steps:
     def __init__(
         self,
         prompts: Iterable[Prompt],
-        tokenizer: Any,
+        tokenizer: Tokenizer,
         recipe: Recipe,
         context: int | None,
         n_virtual: int = 0,
@@ -137,7 +138,7 @@ class PackedTrainer(Trainer):
         progress: Progress,
         folder: Path,
         written: Step | None = None,
-        **given: Any,
+        **given: object,
     ) -> None:
         super().__init__(**given)
         self.written = written
@@ -243,7 +244,7 @@ class Watch(TrainerCallback):
         self.trainer, self.every, self.tell = trainer, every, tell
         self.first, self.told = len(trainer.progress.losses), 0.0
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+    def on_step_end(self, args: Any, state: Any, control: Any, **given: object) -> None:
         step, last = state.global_step, state.max_steps
         control.should_save = step % self.every == 0 and step < last
         now = time.monotonic()

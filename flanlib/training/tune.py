@@ -23,6 +23,7 @@ from flanlib.bounds import Device, Dtype, PositiveInt, checked
 from flanlib.catalogue import Catalogue
 from flanlib.config import Factors, Recipe, digest, run_id
 from flanlib.errors import ParameterError, RunError
+from flanlib.models.kinds import LanguageModel, Tokenizer
 from flanlib.progress import say
 from flanlib.quiet import quiet
 from flanlib.rows.source import Rows
@@ -230,8 +231,8 @@ class Run:
 
     def _save(
         self,
-        net: Any,
-        tokenizer: Any,
+        net: LanguageModel,
+        tokenizer: Tokenizer,
         data: dict[str, Any],
         identity: dict[str, str],
         progress: Progress,

@@ -1,0 +1,34 @@
+"""What a model and a tokenizer have to be able to do; needs no torch.
+
+transformers and PEFT give such objects. Their own classes cannot stand in
+signatures of modules that work without torch.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+
+class LanguageModel(Protocol):
+    """A causal language model of transformers, or one with PEFT adapters on it."""
+
+    config: Any
+    device: Any
+    __call__: Callable[..., Any]
+
+    def parameters(self) -> Iterator[Any]:
+        """Its weights."""
+
+    def get_input_embeddings(self) -> Any:
+        """The module with a vector for each token."""
+
+
+class Tokenizer(Protocol):
+    """A tokenizer of transformers."""
+
+    eos_token_id: int | None
+    pad_token_id: int | None
+    bos_token_id: int | None
+    __call__: Callable[..., Any]
+
+    def get_vocab(self) -> dict[str, int]:
+        """Token -> its number."""
