@@ -1,9 +1,9 @@
 """What several test modules start from: a study of toys."""
 
 import pytest
-from toy_collection import SIZES, toy_catalogue
+from toy_collection import toy_catalogue
 
-from flanlib import model, paths, profiles, sources, study
+from flanlib import model, paths, profiles, study
 from flanlib.config import Recipe
 from flanlib.profiles import Profile
 
@@ -14,8 +14,7 @@ RECIPE = Recipe(steps=2, examples_per_step=2, rank=2, alpha=4, max_input_tokens=
 def toys(tmp_path, monkeypatch):
     folder = tmp_path / "toys"
     folder.mkdir()
-    toy_catalogue(folder, monkeypatch)
-    monkeypatch.setattr(sources, "available", lambda *_: dict.fromkeys(SIZES))
+    toy_catalogue(folder)
     for name in ("BUILD", "RUNS", "CACHE"):
         monkeypatch.setattr(paths, name, tmp_path / name.lower())
     profile = Profile(

@@ -11,7 +11,7 @@ import pytest
 from pets import collection
 from toy_collection import toy_catalogue
 
-from flanlib import cli, sources
+from flanlib import cli
 from flanlib.commands import arguments
 from flanlib.config import Factors, Recipe
 from flanlib.errors import DataError, LeakageError, MissingResultError, ParameterError
@@ -20,18 +20,11 @@ VERBS = list(cli.ORDER)
 
 
 @pytest.fixture
-def toys(tmp_path, monkeypatch):
+def toys(tmp_path):
     folder = tmp_path / "toys"
     folder.mkdir()
-    toy_catalogue(folder, monkeypatch)
+    toy_catalogue(folder)
     return str(folder)
-
-
-@pytest.fixture
-def stocked(toys, monkeypatch):
-    """The toys, whose rows count as being there."""
-    monkeypatch.setattr(sources, "available", lambda found, *_: dict.fromkeys(found.tasks))
-    return toys
 
 
 @pytest.fixture(scope="module")
@@ -210,12 +203,12 @@ def test_fetch_of_generated_rows_has_nothing_to_do(capsys):
     assert status == 0 and json.loads(out) == {"rte": None}
 
 
-def test_tune_then_score_the_adapter(stocked, tiny, tmp_path, capsys):
+def test_tune_then_score_the_adapter(toys, tiny, tmp_path, capsys):
     out = tmp_path / "adapter"
     words = [
         "tune",
         "--collection",
-        stocked,
+        toys,
         "--held-out",
         "weather",
         "--model",
@@ -228,7 +221,7 @@ def test_tune_then_score_the_adapter(stocked, tiny, tmp_path, capsys):
     assert status == 0 and json.loads(shown)["steps"] == 2
     assert (out / "adapter_model.safetensors").is_file()
     scored = tmp_path / "scores"
-    words = ["score", "--model", tiny, "--adapter", out, "--collection", stocked, "--out", scored]
+    words = ["score", "--model", tiny, "--adapter", out, "--collection", toys, "--out", scored]
     status, shown, _ = run(
         capsys, *words, "--tasks", "rain", "bread", "--max-examples", 2, "--max-new-tokens", 3
     )
@@ -248,13 +241,13 @@ def test_dry_run_predicts_and_refuses_what_will_not_fit(toys, tiny, capsys):
     assert status == 2 and "--out" in err
 
 
-def test_scoring_again_reads_what_is_there(stocked, tiny, tmp_path, capsys, monkeypatch):
+def test_scoring_again_reads_what_is_there(toys, tiny, tmp_path, capsys, monkeypatch):
     words = [
         "score",
         "--model",
         tiny,
         "--collection",
-        stocked,
+        toys,
         "--tasks",
         "rain",
         "--max-examples",
@@ -408,7 +401,7 @@ def command(*words, **environment):
 def test_data_is_utf8_and_messages_are_written_in_any_locale(environment, tmp_path, monkeypatch):
     folder = tmp_path / "töys"
     folder.mkdir()
-    toy_catalogue(folder, monkeypatch)
+    toy_catalogue(folder)
     done = command("list", "--collection", str(folder), "--format", "json", **environment)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.decode("utf-8"))["collection"] == "töys"

@@ -1,24 +1,23 @@
 """Few-shot prompts: what stands in front, and that nothing is cut."""
 
-from itertools import islice
-
 import pytest
 from small_models import byte_tokenizer
-from toy_collection import toy_catalogue
+from toy_collection import toy_catalogue, toy_rows
 
 from flanlib import catalogue
 from flanlib.errors import MissingResultError
 from flanlib.prompts import exemplars
 from flanlib.results import Scoring
+from flanlib.rows.source import ListRows
 from flanlib.scoring import asking
 
 WORDS = byte_tokenizer()
 
 
 @pytest.fixture
-def asked(tmp_path, monkeypatch):
+def asked(tmp_path):
     """Catalogue, task, prompts and templates."""
-    toy_catalogue(tmp_path, monkeypatch)
+    toy_catalogue(tmp_path)
     found = catalogue.load(str(tmp_path))
     task, scoring = found.task("rain"), Scoring(max_examples=3)
     wording = asking.asked_with(found, task, scoring)
@@ -55,10 +54,10 @@ def test_another_seed_draws_others(asked):
     assert shown(asked) == shown(asked) != shown(asked, seed=2)
 
 
-def test_without_train_rows_there_are_no_exemplars(asked, monkeypatch):
-    monkeypatch.setattr(exemplars.sources, "examples", lambda *_, **__: iter(()))
-    with pytest.raises(MissingResultError, match="task rain: no train rows"):
-        shown(asked)
+def test_without_train_rows_there_are_no_exemplars(asked):
+    rows = ListRows({"rain": {"eval": list(toy_rows("rain", "eval"))}})
+    with pytest.raises(MissingResultError, match="task rain: no rows for train"):
+        shown(asked, rows=rows)
 
 
 def test_few_shot_prompts_that_lost_exemplars_are_told(asked, caplog):
@@ -66,9 +65,8 @@ def test_few_shot_prompts_that_lost_exemplars_are_told(asked, caplog):
     assert "task rain: 24 of 24 prompts show fewer than 4 exemplars" in caplog.text
 
 
-def test_few_shot_prompts_with_too_few_train_rows_are_told(asked, monkeypatch, caplog):
-    every = exemplars.sources.examples
-    monkeypatch.setattr(exemplars.sources, "examples", lambda *a, **k: islice(every(*a, **k), 2))
-    shown(asked)
+def test_few_shot_prompts_with_too_few_train_rows_are_told(asked, caplog):
+    train, scored = (list(toy_rows("rain", split)) for split in ("train", "eval"))
+    shown(asked, rows=ListRows({"rain": {"train": train[:2], "eval": scored}}))
     said = "24 of 24 prompts show fewer than 4 exemplars, as train has 2 examples"
     assert said in caplog.text

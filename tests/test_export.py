@@ -1,11 +1,12 @@
 """Exports are what lm-evaluation-harness, TRL and others read."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
 import yaml
-from toy_collection import patch, toy_catalogue
+from toy_collection import toy_catalogue, write_rows
 
 from flanlib.errors import DataError, MissingResultError, ParameterError
 from flanlib.mixture import mixture
@@ -16,7 +17,7 @@ from flanlib.prompts.export import FORMATS, export, mix
 @pytest.fixture
 def toys(tmp_path, monkeypatch):
     (tmp_path / "toys").mkdir()
-    return toy_catalogue(tmp_path / "toys", monkeypatch)
+    return toy_catalogue(tmp_path / "toys")
 
 
 @pytest.fixture(scope="module")
@@ -111,16 +112,11 @@ def test_evaluation_tasks_hold_the_rendered_rows(toys, tmp_path):
     ]
 
 
-def test_evaluation_tasks_without_rows_are_named(toys, tmp_path, monkeypatch):
-    def change(example, task, split):
-        if task == "soup":
-            raise MissingResultError("get them from the cook")
-        return example
-
-    patch(monkeypatch, change)
+def test_evaluation_tasks_without_rows_are_named(toys, tmp_path):
+    shutil.rmtree(toys.root / "rows" / "soup")
     out = export(toys, "lm-eval", tmp_path / "out")
-    assert "- soup: get them from the cook" in (out / "README.md").read_text()
-    with pytest.raises(MissingResultError, match="soup: get them from the cook"):
+    assert "- soup: task soup: no rows in" in (out / "README.md").read_text()
+    with pytest.raises(MissingResultError, match="soup: no rows in"):
         export(toys, "lm-eval", tmp_path / "none", tasks=["soup"])
 
 
@@ -182,18 +178,13 @@ def test_trl_reads_prompts_and_completions(toys, tmp_path, model):
     assert trainer.train().training_loss > 0
 
 
-def test_a_failed_export_leaves_the_earlier_one(toys, tmp_path, monkeypatch):
+def test_a_failed_export_leaves_the_earlier_one(toys, tmp_path):
     out = export(toys, "lm-eval", tmp_path / "out", tasks=["soup"])
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
-
-    def change(example, task, split):
-        if task == "bread":
-            raise RuntimeError
-        return example
-
-    patch(monkeypatch, change)
+    for split in ("train", "eval"):
+        write_rows(toys.root, "bread", split, [{"text": "no answer"}])
     for to in ("lm-eval", "trl"):
-        with pytest.raises(RuntimeError):
+        with pytest.raises(DataError, match="no column 'answer'"):
             export(toys, to, out)
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
     assert [p.name for p in tmp_path.iterdir() if p.name != "toys"] == ["out"]

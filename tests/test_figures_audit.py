@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from records import make_record
-from toy_collection import patch, reworded, toy_catalogue
+from toy_collection import reword, toy_catalogue
 
 from flanlib import paths
 from flanlib.catalogue import Catalogue
@@ -107,8 +107,8 @@ def value(table, group, arm, x="", cluster=ALL):
 
 
 @pytest.fixture
-def toys(tmp_path, monkeypatch) -> Catalogue:
-    return toy_catalogue(tmp_path, monkeypatch)
+def toys(tmp_path) -> Catalogue:
+    return toy_catalogue(tmp_path)
 
 
 def counts(found):
@@ -122,39 +122,26 @@ def test_rows_without_shared_text_are_counted_as_such(toys):
     assert found[leaks.KEPT, "similar", ALL] == (0, 85)
 
 
-def test_shared_text_is_found_where_it_is_barred_and_dropped(toys, monkeypatch):
-    def change(example, task, split):
-        if split == "train" and example.id == "train-0" and task in ("rain", "stars"):
-            return reworded(example, "rain eval 1")
-        if split == "train" and example.id == "train-0" and task == "spell":
-            return reworded(example, "rain dev 1")
-        return example
-
-    patch(monkeypatch, change)
+def test_shared_text_is_found_where_it_is_barred_and_dropped(toys):
+    barred = {(task, "train-0"): "rain eval 1" for task in ("rain", "stars")}
+    reword(toys.root, barred | {("spell", "train-0"): "rain dev 1"})
     found = counts(leaks.count(toys, [["weather"]], seed=1))
     assert found[leaks.BARRED, "shared", "weather"] == (2, 70)
     assert found[leaks.KEPT, "shared", "weather"] == (0, 84), "the dropped one is not tuned on"
     assert found[leaks.KEPT, "similar", ALL] == (1, 85)
 
 
-def test_clusters_held_out_together_are_counted_apart(toys, monkeypatch):
-    def change(example, task, split):
-        own = split == "train" and example.id == "train-0"
-        return reworded(example, f"{task} eval 1") if own and task != "spell" else example
-
-    patch(monkeypatch, change)
+def test_clusters_held_out_together_are_counted_apart(toys):
+    tasks = ("rain", "stars", "soup", "bread")
+    reword(toys.root, {(task, "train-0"): f"{task} eval 1" for task in tasks})
     found = counts(leaks.count(toys, [["weather", "food"]], seed=1))
     assert found[leaks.BARRED, "shared", "weather"] == (1, 150)
     assert found[leaks.BARRED, "shared", "food"] == (2, 150)
     assert found[leaks.BARRED, "shared", ALL] == (3, 150)
 
 
-def test_an_evaluation_text_in_tuning_is_refused(toys, monkeypatch):
-    def change(example, task, split):
-        hit = task == "soup" and split == "train"
-        return reworded(example, "rain eval 1") if hit else example
-
-    patch(monkeypatch, change)
+def test_an_evaluation_text_in_tuning_is_refused(toys):
+    reword(toys.root, {("soup", "train-0"): "rain eval 1"})
     with pytest.raises(LeakageError, match="soup"):
         leaks.count(toys, [["weather"]], seed=1)
 

@@ -90,7 +90,7 @@ def test_rows_are_said_to_be_generated_by_their_route(tmp_path, monkeypatch):
         return [text.get_text() for text in fig3_taxonomy.draw(table).axes[0].texts]
 
     assert note in said(fig3_taxonomy.collect(study.open_study()))
-    toy_catalogue(tmp_path, monkeypatch)
+    toy_catalogue(tmp_path)
     own = fig3_taxonomy.collect(study.open_study(collection=str(tmp_path)))
     assert note not in said(own) and own["n_used"].isna().all()
     assert any("(–: not stated)" in text for text in said(own))

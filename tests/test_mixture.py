@@ -1,11 +1,12 @@
 """Mixing: rates, caps, purity, exemplars, refused and dropped leaks."""
 
 import re
+import shutil
 from collections import Counter
 from itertools import islice
 
 import pytest
-from toy_collection import SIZES, patch, reworded, toy_catalogue, toy_examples
+from toy_collection import SIZES, reword, toy_catalogue
 
 from flanlib import mixture as mixing
 from flanlib import templates
@@ -19,8 +20,8 @@ from flanlib.tokens import token_ids
 
 
 @pytest.fixture
-def toys(tmp_path, monkeypatch):
-    return toy_catalogue(tmp_path, monkeypatch)
+def toys(tmp_path):
+    return toy_catalogue(tmp_path)
 
 
 def test_held_out_cluster_and_neighbours_are_absent(toys):
@@ -45,16 +46,8 @@ def test_rates_follow_sizes_up_to_the_cap(toys, monkeypatch):
         assert counts[task] / 6000 == pytest.approx(rate, abs=0.025)
 
 
-def test_train_rows_are_capped(toys, monkeypatch):
-    asked = []
-
-    def examples(catalogue, task, split, *, limit=None, **settings):
-        asked.append((split, limit))
-        return toy_examples(catalogue, task, split, limit=limit, **settings)
-
-    monkeypatch.setattr(mixing.sources, "examples", examples)
-    mixture(toys, "weather", seed=1)
-    assert {limit for split, limit in asked if split == "train"} == {30_000}
+def test_train_rows_are_capped(toys):
+    assert mixture(toys, "weather", seed=1, limit=10**6).settings["limit"] == 30_000
     found = mixture(toys, "weather", seed=1, limit=7)
     assert {p.task.key: len(p.rows) for p in found.parts} == {"soup": 7, "bread": 7, "spell": 5}
 
@@ -167,23 +160,15 @@ def test_exemplars_come_from_other_rows_under_the_same_template(toys):
     assert set(counts) == {0, 1, 2, 3}
 
 
-def test_a_repeated_evaluation_text_is_refused(toys, monkeypatch):
-    def change(example, task, split):
-        if (task, example.id) == ("soup", "train-3"):
-            return reworded(example, "  RAIN  eval 2 ")
-        return example
-
-    patch(monkeypatch, change)
+def test_a_repeated_evaluation_text_is_refused(toys):
+    reword(toys.root, {("soup", "train-3"): "  RAIN  eval 2 "})
     with pytest.raises(LeakageError, match=r"row train-3 of task soup.*rain, row eval-2"):
         mixture(toys, "weather", seed=1)
     assert mixture(toys, "letters", seed=1).parts
 
 
-def test_a_repeated_dev_text_is_dropped(toys, monkeypatch):
-    def change(example, task, split):
-        return reworded(example, "rain dev 2") if example.id == "train-3" else example
-
-    patch(monkeypatch, change)
+def test_a_repeated_dev_text_is_dropped(toys):
+    reword(toys.root, {(task, "train-3"): "rain dev 2" for task in SIZES})
     audit = mixture(toys, "weather", seed=1).audit()
     assert {t.n_similar for t in audit.tasks if not t.excluded} == {1}
     assert audit.shared_texts == 0
@@ -191,25 +176,15 @@ def test_a_repeated_dev_text_is_dropped(toys, monkeypatch):
 
 def test_the_audit_recounts_what_was_kept(toys, monkeypatch):
     monkeypatch.setattr(overlap.Texts, "resembles", lambda self, example: False)
-
-    def change(example, task, split):
-        return reworded(example, "rain dev 2") if example.id == "train-3" else example
-
-    patch(monkeypatch, change)
+    reword(toys.root, {(task, "train-3"): "rain dev 2" for task in SIZES})
     assert mixture(toys, "weather", seed=1).audit().shared_texts == 3
 
 
-def test_near_duplicates_are_dropped_and_counted(toys, monkeypatch):
+def test_near_duplicates_are_dropped_and_counted(toys):
     shared = "the river rose in the night and by morning the lower town stood under water"
-
-    def change(example, task, split):
-        if (task, example.id) in {("rain", "eval-1"), ("rain", "train-1")}:
-            return reworded(example, f"Reported: {shared}.")
-        if (task, example.id) in {("soup", "train-3"), ("soup", "train-4")}:
-            return reworded(example, f"We heard that {shared.title()}!")
-        return example
-
-    patch(monkeypatch, change)
+    texts = {("rain", row): f"Reported: {shared}." for row in ("eval-1", "train-1")}
+    heard = f"We heard that {shared.title()}!"
+    reword(toys.root, texts | {("soup", row): heard for row in ("train-3", "train-4")})
     audit = mixture(toys, "weather", seed=1).audit()
     soup = next(t for t in audit.tasks if t.task == "soup")
     assert (soup.n_read, soup.n_similar, soup.n) == (20, 2, 18)
@@ -218,15 +193,12 @@ def test_near_duplicates_are_dropped_and_counted(toys, monkeypatch):
     assert soup.n_similar == 0
 
 
-def test_a_template_is_drawn_only_where_it_has_something_to_ask_for(toys, monkeypatch):
-    patch(
-        monkeypatch,
-        lambda example, task, split: reworded(example, " ") if example.id == "train-0" else example,
-    )
+def test_a_template_is_drawn_only_where_it_has_something_to_ask_for(toys):
+    reword(toys.root, {(task, "train-0"): " " for task in SIZES})
     found = mixture(toys, "weather", seed=1, exemplar_share=0.5)
     bare = {p.template for p in found.take(4000) if p.example == "train-0"}
     assert bare == {f"ask-{i}" for i in range(8)}
-    patch(monkeypatch, lambda example, task, split: reworded(example, ""))
+    reword(toys.root, {(task, f"train-{n}"): "" for task in SIZES for n in range(SIZES[task])})
     with pytest.raises(MissingResultError, match="no train row is left"):
         mixture(turned(toys), "weather", seed=1)
 
@@ -240,19 +212,15 @@ def turned(catalogue):
     return catalogue
 
 
-def test_tasks_without_rows_are_named_not_fatal(toys, monkeypatch):
-    def change(example, task, split):
-        if task == "soup" or (task == "rain" and split == "dev"):
-            raise MissingResultError(f"{task}: get the rows from the cook")
-        return example
-
-    patch(monkeypatch, change)
+def test_tasks_without_rows_are_named_not_fatal(toys):
+    shutil.rmtree(toys.root / "rows" / "soup")
+    (toys.root / "rows" / "rain" / "dev.jsonl").unlink()
     audit = mixture(toys, "weather", seed=1).audit()
-    assert "soup: get the rows" in next(t.excluded for t in audit.tasks if t.task == "soup")
+    assert "soup: no rows in" in next(t.excluded for t in audit.tasks if t.task == "soup")
     (rain,) = audit.evaluation
-    assert (rain.n, rain.unchecked) == (6, "rain: get the rows from the cook")
-    assert "get the rows from the cook" in audit.table()
-    with pytest.raises(MissingResultError, match="get the rows from the cook"):
+    assert rain.n == 6 and "task rain: no rows for dev in" in rain.unchecked
+    assert "no rows for dev in" in audit.table()
+    with pytest.raises(MissingResultError, match="soup: no rows in"):
         mixture(toys, "weather", seed=1, tasks=["soup"])
 
 

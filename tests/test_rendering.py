@@ -4,11 +4,12 @@ import io
 import json
 import random
 import re
+import shutil
 
 import pytest
 import yaml
 from jinja2 import TemplateSyntaxError, UndefinedError
-from toy_collection import SIZES, patch, reworded, toy_catalogue
+from toy_collection import SIZES, reword, toy_catalogue, toy_rows, write_rows
 
 from flanlib import catalogue, paths, templates
 from flanlib.errors import MissingResultError, TemplateError
@@ -22,8 +23,8 @@ PIECES = ("\n", " ", "%", "%s", "100%", "{", "}", "{ {", "Ask:", "\n\n", "{# not
 
 
 @pytest.fixture
-def toys(tmp_path, monkeypatch):
-    return toy_catalogue(tmp_path, monkeypatch)
+def toys(tmp_path):
+    return toy_catalogue(tmp_path)
 
 
 def jinja(text, fields):
@@ -106,10 +107,12 @@ def test_written_lines_hold_the_whole_prompt(toys):
 
 
 def test_check_passes_what_is_right_and_counts(toys):
+    unlabelled = [{"text": "soup", "label": None}] * 2
+    write_rows(toys.root, "soup", "dev", [*toy_rows("soup", "dev"), *unlabelled])
     found = rendering.check(toys)
     assert found.n_problems == 0
     soup = next(t for t in found.tasks if t.task == "soup")
-    assert (soup.n_rows, soup.n_templates, soup.n_prompts) == (6, 12, 6 * 12)
+    assert (soup.n_rows, soup.n_templates, soup.n_prompts) == (32, 12, 32 * 12)
     assert soup.skipped == {"no label": 2}
     assert "0 problems" in found.table()
     json.dumps(found.to_dict())
@@ -132,11 +135,16 @@ def broken(text="soup", options=("no", "yes"), gold=0):
     ],
 )
 def test_check_names_what_is_wrong(toys, monkeypatch, change, problem):
-    patch(monkeypatch, lambda e, task, split: change(e) if e.id == "all-2" else e)
+    every = rendering.sources.examples
+
+    def examples(*given, **settings):
+        return (change(e) if e.id == "eval-2" else e for e in every(*given, **settings))
+
+    monkeypatch.setattr(rendering.sources, "examples", examples)
     found = rendering.check(toys, tasks=["soup"])
     assert found.n_problems > 0
     assert any(re.search(problem, p) for p in found.tasks[0].problems)
-    assert all("soup, " in p and "all-2" in p for p in found.tasks[0].problems)
+    assert all("soup, " in p and "eval-2" in p for p in found.tasks[0].problems)
     assert found.tasks[0].problems[0] in found.table()
 
 
@@ -152,37 +160,26 @@ def test_check_finds_braces_and_none_that_the_row_does_not_have(toys, monkeypatc
     assert "template bad: {{, }} is not in the row" in problems[0]
     assert "template odd: None is not in the row" in problems[1]
     natural = "None of us can {{ read }} this, nan said"
-    patch(monkeypatch, lambda e, task, split: reworded(e, natural))
+    reword(toys.root, {("spell", f"{split}-0"): natural for split in ("train", "dev", "eval")})
     assert rendering.check(toys, tasks=["spell"], limit=1).n_problems == 0
 
 
-def test_check_skips_what_a_template_cannot_ask_and_lets_people_say_none(toys, monkeypatch):
-    def change(example, task, split):
-        return reworded(example, {"all-1": "", "all-2": "None"}.get(example.id, "fine"))
-
-    patch(monkeypatch, change)
-    rows = [("all-2", {"text": "None", "label": None})]
-    monkeypatch.setattr(rendering.sources, "rows_of", lambda *_, **__: iter(rows))
+def test_check_skips_what_a_template_cannot_ask_and_lets_people_say_none(toys):
+    reword(toys.root, {("soup", "eval-1"): "", ("soup", "eval-2"): "None"})
     found = rendering.check(toys, tasks=["soup"]).tasks[0]
-    assert (found.n_problems, found.n_prompts) == (1, 6 * 12 - 3)
-    assert "template 'none', example all-1: empty input" in found.problems[0]
+    assert (found.n_problems, found.n_prompts) == (1, 32 * 12 - 3)
+    assert "template 'none', example eval-1: empty input" in found.problems[0]
     assert found.not_asked == {"turn-0": 1, "turn-1": 1}
-    rows[0] = ("all-2", {"text": None})
-    assert rendering.check(toys, tasks=["soup"]).n_problems == 2
 
 
-def test_check_names_missing_and_skipped_rows(toys, monkeypatch):
-    def change(example, task, split):
-        if task == "rain":
-            raise MissingResultError("get them from the cook")
-        return example
-
-    patch(monkeypatch, change)
+def test_check_names_missing_and_skipped_rows(toys):
+    shutil.rmtree(toys.root / "rows" / "rain")
+    write_rows(toys.root, "soup", "dev", [{"text": "soup", "label": None}] * 2)
     found = rendering.check(toys, tasks=["soup", "rain"])
     soup, rain = found.table().splitlines()[1:3]
     assert soup.endswith("2 no label")
-    assert rain.endswith("get them from the cook")
-    assert "6 rows of 1 of 2 tasks; 2 rows skipped" in found.table()
+    assert "no rows in" in rain
+    assert "26 rows of 1 of 2 tasks; 2 rows skipped" in found.table()
 
 
 def test_an_absent_folder_of_rows_is_an_error_and_no_pass(tmp_path):

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 from records import scored
-from toy_collection import patch, reworded
+from toy_collection import SIZES, reword
 
 from flanlib import cli, paths, profiles, results, study
 from flanlib.errors import DataError, MissingResultError, ParameterError, StaleResultError
@@ -140,7 +140,9 @@ def test_what_was_altered_or_is_of_other_rows_is_not_merged(seeds, worked, tmp_p
     with pytest.raises(DataError, match="value"):
         sweep.merge(seeds, [other])
     assert results.load(seeds[0].at) == before and len(before) == 2
-    patch(monkeypatch, lambda example, *_: reworded(example, example.fields["text"] + "!"))
+    parts = [(task, "eval", 6) for task in SIZES] + [(task, "train", SIZES[task]) for task in SIZES]
+    texts = {(t, f"{split}-{i}"): f"{t} {split} {i}!" for t, split, n in parts for i in range(n)}
+    reword(seeds[0].catalogue.root, texts)
     with pytest.raises(StaleResultError, match=r"(?s)mine: .*rows scored.*nothing was merged"):
         sweep.merge(seeds, [mine])
     assert sweep.work(seeds, line["run"])["computed"] == 2, "stale records give way"

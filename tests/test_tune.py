@@ -147,7 +147,7 @@ def test_soft_prompt_on_a_tuned_model(go, base):
 def toys(tmp_path, monkeypatch):
     folder = tmp_path / "toys"
     folder.mkdir()
-    toy_catalogue(folder, monkeypatch)
+    toy_catalogue(folder)
     return str(folder)
 
 

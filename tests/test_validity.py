@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 from records import scored
-from toy_collection import CATALOGUE, patch, reworded
+from toy_collection import CATALOGUE, reword
 
 from flanlib import catalogue, paths, results, study, templates
 from flanlib.errors import DataError, MissingResultError, StaleResultError
@@ -48,37 +48,33 @@ def edit_catalogue(old, new):
     catalogue.load.cache_clear()
 
 
-def change_rows(task, split):
-    def change(example, key, part):
-        changed = (key, part) == (task, split) and example.id.endswith("-1")
-        return reworded(example, f"{example.fields['text']} indeed") if changed else example
-
-    return change
+def change_row(task, row):
+    reword(opened().catalogue.root, {(task, row): f"{task} {row} indeed"})
 
 
 CHANGES = {
     "rows": (
-        lambda m: patch(m, change_rows("soup", "eval")),
+        lambda: change_row("soup", "eval-1"),
         r"the rows scored: task soup",
         {"base": 2, "tuned": 2},  # soup itself, and what it was kept away from
     ),
     "train rows": (
-        lambda m: patch(m, change_rows("spell", "train")),
+        lambda: change_row("spell", "train-1"),
         r"tasks tuned on: tasks bread, soup, rain",
         {"tuned": 3},
     ),
     "templates": (
-        lambda m: edit_template("soup"),
+        lambda: edit_template("soup"),
         r"(?s)the templates asked: task soup\n.*tasks tuned on: task rain",
         {"base": 2, "tuned": 2},
     ),
     "metric": (
-        lambda m: edit_catalogue("metric: accuracy", "metric: macro_f1"),
+        lambda: edit_catalogue("metric: accuracy", "metric: macro_f1"),
         r"the metric, or the kind of the task: task rain",
         {"base": 2, "tuned": 1},
     ),
     "weights": (
-        lambda m: (paths.BUILD / "models/tiny/model.safetensors").write_bytes(b"others"),
+        lambda: (paths.BUILD / "models/tiny/model.safetensors").write_bytes(b"others"),
         r"base model's weights: tasks bread, soup, rain",
         {"base": 5, "tuned": 3},
     ),
@@ -89,7 +85,7 @@ CHANGES = {
 def test_what_changed_is_named_and_computed_anew(change, worked, monkeypatch):
     make, message, stale = CHANGES[change]
     assert opened().load()["source"].eq("recorded").all() and worked == []
-    make(monkeypatch)
+    make()
     with pytest.raises(StaleResultError, match=message) as error:
         opened().load()
     text = str(error.value)
@@ -117,7 +113,7 @@ def test_an_axis_judges_as_the_study_does(worked, monkeypatch):
     axis().ensure(jobs=1)
     worked.clear()
     before = axis().load()
-    patch(monkeypatch, change_rows("rain", "train"))
+    change_row("rain", "train-1")
     with pytest.raises(StaleResultError, match="tasks tuned on: task rain"):
         axis().load()
     assert axis().seeds == (), "exemplars come from those rows"

@@ -9,7 +9,15 @@ from typing import Any, Protocol
 
 
 class LanguageModel(Protocol):
-    """A causal language model of transformers, or one with PEFT adapters on it."""
+    """A causal language model of transformers, or one with PEFT adapters on it.
+
+    Attributes
+    ----------
+    config
+        Its settings, as transformers has them.
+    device
+        Where its weights are.
+    """
 
     config: Any
     device: Any
@@ -23,7 +31,14 @@ class LanguageModel(Protocol):
 
 
 class Tokenizer(Protocol):
-    """A tokenizer of transformers."""
+    """A tokenizer of transformers.
+
+    Attributes
+    ----------
+    bos_token_id, eos_token_id, pad_token_id
+        Numbers of the tokens that begin a text, end it and fill it up; None
+        where there is none.
+    """
 
     eos_token_id: int | None
     pad_token_id: int | None
