@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import yaml
-from toy_collection import toy_catalogue, write_rows
+from toy_collection import toy_catalogue, toy_rows, write_rows
 
 from flanlib.errors import DataError, MissingResultError, ParameterError
 from flanlib.mixture import mixture
@@ -206,6 +206,7 @@ def test_a_folder_that_no_export_wrote_is_left_alone(toys, tmp_path):
 def test_parts_of_an_export_that_would_share_a_file_are_refused(toys, tmp_path):
     """The group of task `weather` has the name of the group of cluster `weather`."""
     task = toys.tasks["soup"]
+    write_rows(toys.root, "weather", "eval", toy_rows("soup", "eval"))
     tasks = {"weather": replace(task, key="weather"), "rain": toys.tasks["rain"]}
     with pytest.raises(DataError, match=r"toys_weather\.yaml: would be written twice"):
         export(replace(toys, tasks=tasks), "lm-eval", tmp_path / "out")

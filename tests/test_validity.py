@@ -134,13 +134,8 @@ def test_a_copy_of_a_collection_has_records_and_grid_of_its_own(worked, tmp_path
     assert worked and {p.name: p.read_bytes() for p in here.at.glob("*.jsonl")} == before
 
 
-def test_what_is_not_at_hand_is_told_once(worked, monkeypatch, capsys):
-    from flanlib import sources
-
-    def absent(*_, **__):
-        raise MissingResultError("no rows here")
-
-    monkeypatch.setattr(sources, "examples", absent)
+def test_what_is_not_at_hand_is_told_once(worked, capsys):
+    shutil.rmtree(opened().catalogue.root / "rows")
     for _ in range(2):
         opened().load()
     told = capsys.readouterr().err
