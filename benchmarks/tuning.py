@@ -14,18 +14,21 @@ flanlib-nf4  flanlib, base in 4 bits, taken back once
 flanlib-bnb  flanlib, base in 4 bits, taken back in every pass (bitsandbytes)
 
     python benchmarks/tuning.py --rows FOLDER
-    python benchmarks/tuning.py --rows FOLDER --model FOLDER --dtype bfloat16 --threads 2
+    python benchmarks/tuning.py --rows FOLDER --model FOLDER --dtype bfloat16 --threads 2 --steps 3
 
-The second takes a real model, and tells besides what share of the rate of a
-large matrix product in that type, measured in the same run, its arithmetic
-reaches: four operations per weight of the body and token (forward, and the
-gradient that goes through a frozen base), and attention's within examples.
+The second takes a real model and the recipe of the profile `small`, and tells
+besides what share of the rate of a large matrix product in that type, measured
+in the same run, its arithmetic reaches: four operations per weight of the body
+and token (forward, and the gradient that goes through a frozen base), and
+attention's within examples. There the first step, in which buffers and
+products are made, is not timed for any.
 
 needs `trl` beside flanlib, and a folder of rows in the hub's columns. TRL is
 handed token ids, flanlib text. Useful tokens are those of prompt and target,
 end token included, padding not. Seconds are those of the CPU spent in
 training on a CPU, and of the clock on a GPU. The record goes to
-data/benchmarks/tuning.json; a figure below its bar ends with status 1.
+data/benchmarks/tuning.json, of a real model to tuning-MODEL.json (the type is
+in the name where it is float32); a figure below its bar ends with status 1.
 """
 
 import argparse
@@ -36,6 +39,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from importlib import metadata
 from pathlib import Path
@@ -46,6 +50,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from flanlib import catalogue, devices, encode, machine, mixture, model, paths, rehearsal
 from flanlib.config import Factors, Recipe
+from flanlib.profiles import PROFILES
 from flanlib.quiet import quiet
 from flanlib.templates import Prompt
 from flanlib.training import card, memory, tune
@@ -55,6 +60,7 @@ WAYS = ("flanlib", "trl", "trl-packed", "flanlib-nf4", "flanlib-bnb")
 VOCABULARY = 8_192
 LLAMA = {"hidden_size": 256, "intermediate_size": 688, "num_hidden_layers": 4}
 RECIPE = Recipe(examples_per_step=16, learning_rate=1e-3, quantization="none")
+REAL_RECIPE = replace(PROFILES["small"].recipe, quantization="none")
 TRL_BATCH = 8
 BARS = {"times_trl": 3.0, "times_trl_packed": 4.0, "loss_gap": 1e-3}
 REAL_BARS = {"times_trl": 6.0, "times_trl_packed": 6.0, "loss_gap": 0.05}
@@ -66,7 +72,8 @@ def prepare(work: Path, rows: Path, shape: str, recipe: Recipe, real: Path | Non
     """Write prompts for the workers, and tokenizer and model, made here or taken from `real`."""
     flan = catalogue.load("flan")
     found = mixture.mixture(flan, "nli", seed=1, rows=rows, limit=400)
-    prompts = found.take(recipe.steps * recipe.examples_per_step)
+    given = found.take(recipe.steps * recipe.examples_per_step)
+    prompts = [replace(p, wording=None) for p in given]  # made of functions; only the text stays
     (work / "prompts.json").write_text(json.dumps([asdict(p) for p in prompts]))
     if real:
         (work / "model").symlink_to(real.resolve())
@@ -128,10 +135,14 @@ class Clock:
     """Seconds of the CPU and of the clock, and memory, from when it is made."""
 
     def __init__(self) -> None:
-        self.cpu, self.wall = time.process_time(), time.monotonic()
         self.resident = resident_mib()
+        self.restart()
         if torch.cuda.is_available():
             torch.cuda.reset_peak_memory_stats()
+
+    def restart(self) -> None:
+        """Count seconds from here; memory goes on from where it began."""
+        self.cpu, self.wall = time.process_time(), time.monotonic()
 
     def read(self) -> dict[str, float]:
         """What was spent since, and the peak."""
@@ -146,14 +157,43 @@ class Clock:
         return found
 
 
+class AfterFirst(transformers.TrainerCallback):
+    """Lets a clock run from the end of the first step, if that is asked.
+
+    Parameters
+    ----------
+    clock
+        To restart.
+    n_read
+        Tells the tokens read so far; kept as `before` then, else zeros.
+    asked
+        Whether the first step is left out.
+    """
+
+    def __init__(self, clock: Clock, n_read: Callable[[], dict], asked: bool) -> None:
+        self.clock, self.n_read, self.asked = clock, n_read, asked
+        self.before = dict.fromkeys(n_read(), 0)
+
+    def on_step_end(self, args, state, control, **given) -> None:
+        """Start anew after the first step."""
+        if self.asked and state.global_step == 1:
+            self.before = dict(self.n_read())
+            self.clock.restart()
+
+    def timed(self) -> dict:
+        """Tokens read while the clock ran."""
+        return {name: n - self.before[name] for name, n in self.n_read().items()}
+
+
 def matrix_rate(dtype: torch.dtype) -> float:
-    """GFLOP per second of the clock of a large matrix product."""
+    """GFLOP per second of a large matrix product, by the clock that one thread or more have."""
     a, b = (torch.randn(SIDE, SIDE).to(dtype) for _ in range(2))
+    now = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
     spent = []
     for _ in range(6):
-        start = time.perf_counter()
+        start = now()
         a @ b
-        spent.append(time.perf_counter() - start)
+        spent.append(now() - start)
     return 2 * SIDE**3 / statistics.median(spent[1:]) / 1e9
 
 
@@ -178,7 +218,7 @@ def resident_mib() -> float:
     return pages * resource.getpagesize() / 2**20
 
 
-def run_flanlib(work: Path, recipe: Recipe, way: str, dtype: str) -> dict:
+def run_flanlib(work: Path, recipe: Recipe, way: str, dtype: str, real: bool) -> dict:
     """Tune by the function that users call; timed from step to step."""
     if way == "flanlib-bnb":
         model.unfold = stay_folded
@@ -186,13 +226,19 @@ def run_flanlib(work: Path, recipe: Recipe, way: str, dtype: str) -> dict:
     recipe = replace(recipe, quantization=quantization)
     factors = Factors(collection="flan", model=str(work / "model"))
     planned = memory.plan(factors, recipe)
-    clock: list[Clock] = []
+    found: dict = {}
     train = tune.PackedTrainer.train
 
     def timed(trainer, **given):
-        clock.append(Clock())
+        def n_read() -> dict[str, int]:
+            n = trainer.progress.n_prompt + trainer.progress.n_target
+            return {"useful_tokens": n, "read_tokens": n}
+
+        clock = Clock()
+        watch = AfterFirst(clock, n_read, real)
+        trainer.add_callback(watch)
         result = train(trainer, **given)
-        clock.append(clock[0].read())
+        found.update(clock.read(), **watch.timed())
         return result
 
     tune.PackedTrainer.train = timed
@@ -207,15 +253,15 @@ def run_flanlib(work: Path, recipe: Recipe, way: str, dtype: str) -> dict:
             progress=None,
         )
     rate = matrix_rate(getattr(torch, dtype))
+    items = encoded(work, recipe)[recipe.examples_per_step * real :]
+    seconds = found["cpu_s" if torch.get_num_threads() == 1 else "wall_s"]
     return {
         "matrix_gflop_per_s": rate,
-        "utilisation": arithmetic(work, encoded(work, recipe)) / clock[1]["wall_s"] / rate,
+        "utilisation": arithmetic(work, items) / seconds / rate,
         "losses": made.losses,
-        "useful_tokens": made.progress.n_prompt + made.progress.n_target,
-        "read_tokens": made.progress.n_prompt + made.progress.n_target,
         "predicted_gib": planned.peak_gib,
         "n_parameters": planned.n_parameters,
-        **clock[1],
+        **found,
     }
 
 
@@ -229,7 +275,7 @@ def encoded(work: Path, recipe: Recipe) -> list[encode.Encoded]:
     )
 
 
-def run_trl(work: Path, recipe: Recipe, way: str, dtype: str) -> dict:
+def run_trl(work: Path, recipe: Recipe, way: str, dtype: str, real: bool) -> dict:
     """SFTTrainer on the same token ids, adapter and schedule."""
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
@@ -269,10 +315,12 @@ def run_trl(work: Path, recipe: Recipe, way: str, dtype: str) -> dict:
         )
         counted = count_tokens(trainer)
         clock = Clock()
+        watch = AfterFirst(clock, lambda: counted, real)
+        trainer.add_callback(watch)
         trainer.train()
         spent = clock.read()
     losses = [log["loss"] for log in trainer.state.log_history if "loss" in log]
-    return {"losses": losses, **counted, **spent}
+    return {"losses": losses, **watch.timed(), **spent}
 
 
 def as_trl(example: encode.Encoded, eos: int) -> dict[str, list[int]]:
@@ -299,13 +347,13 @@ def count_tokens(trainer) -> dict[str, int]:
     return counted
 
 
-def measure(work: Path, way: str, recipe: Recipe, dtype: str, threads: int) -> dict:
+def measure(work: Path, way: str, recipe: Recipe, dtype: str, threads: int, real: bool) -> dict:
     """One run in a process of its own."""
     done = subprocess.run(
         [
             *(sys.executable, __file__, "--worker", way, "--work", str(work)),
             *("--steps", str(recipe.steps), "--quantization", recipe.quantization),
-            *("--dtype", dtype, "--threads", str(threads)),
+            *("--dtype", dtype, "--threads", str(threads), *(["--real"] if real else [])),
         ],
         capture_output=True,
         text=True,
@@ -397,25 +445,28 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=24)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--quantization", default="none", choices=["none", "nf4"])
-    parser.add_argument("--record", type=Path, default=RECORD)
+    parser.add_argument("--record", type=Path, help="by default below data/benchmarks")
+    parser.add_argument("--real", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--worker", choices=WAYS, help=argparse.SUPPRESS)
     parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
-    recipe = replace(RECIPE, steps=asked.steps, quantization=asked.quantization)
+    real = asked.real or asked.model is not None
+    usual = REAL_RECIPE if real else RECIPE
+    recipe = replace(usual, steps=asked.steps, quantization=asked.quantization)
     if asked.worker:
         torch.set_num_threads(asked.threads)
         run = run_trl if asked.worker.startswith("trl") else run_flanlib
-        print(json.dumps(run(asked.work, recipe, asked.worker, asked.dtype)))
+        print(json.dumps(run(asked.work, recipe, asked.worker, asked.dtype, real)))
         return
-    real = asked.model is not None
-    names = [w for w in WAYS if not (w == "flanlib-bnb" and (cuda or real))]
+    left_out = ("flanlib-nf4", "flanlib-bnb") if real else ("flanlib-bnb",) if cuda else ()
+    names = [way for way in WAYS if way not in left_out]
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         prepare(work, asked.rows, asked.shape, recipe, asked.model)
         runs: dict[str, list[dict]] = {name: [] for name in names}
         for _ in range(asked.repeats):
             for name in names:
-                runs[name].append(measure(work, name, recipe, asked.dtype, asked.threads))
+                runs[name].append(measure(work, name, recipe, asked.dtype, asked.threads, real))
                 last = runs[name][-1]
                 print(f"{name}: {last['cpu_s']:.1f} CPU s, {last['wall_s']:.1f} s", file=sys.stderr)
     # Threads that wait for each other still use the processor, so several are timed by the clock.
@@ -447,8 +498,12 @@ def main() -> None:
         "bars": {**bars, **({"utilisation": UTILISATION[asked.dtype]} if real else {})},
         "missed": below,
     }
-    asked.record.parent.mkdir(parents=True, exist_ok=True)
-    asked.record.write_text(json.dumps(record, indent=1) + "\n")
+    full = "-float32" if real and asked.dtype == "float32" else ""
+    path = asked.record or (
+        RECORD.with_stem(f"tuning-{asked.model.name}{full}") if real else RECORD
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(record, indent=1) + "\n")
     print(json.dumps({"compared": compared, "missed": below}, indent=1))
     sys.exit(1 if below else 0)
 
