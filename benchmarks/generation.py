@@ -15,7 +15,6 @@ status 1.
 """
 
 import argparse
-import gzip
 import json
 import logging
 import statistics
@@ -27,10 +26,9 @@ from pathlib import Path
 
 import torch
 
-from flanlib import catalogue, encode, machine, model, paths, score, templates
-from flanlib.rows import adapters
+from flanlib import catalogue, encode, machine, model, paths, score, sources, templates
 
-TASKS = ("wmt16_de_en", "e2e_nlg")
+TASKS = ("wmt16_translate_deen", "e2e_nlg")
 BATCH_SIZES = (1, 4, 16)
 N_ROWS, N_TEMPLATES, REPEATS, NEW_TOKENS = 8, 4, 3, 48
 N_EXACT = 8  # prompts answered in float32 as well
@@ -42,12 +40,8 @@ def prompts(task_key: str, folder: Path, n_rows: int) -> list[templates.Prompt]:
     flan = catalogue.load("flan")
     task = flan.task(task_key)
     ways = [way for way in templates.of_task(flan, task) if not way.inverted][:N_TEMPLATES]
-    found = []
-    with gzip.open(folder / task_key / "validation.jsonl.gz", "rt", encoding="utf-8") as lines:
-        for n, line in enumerate(islice(lines, n_rows)):
-            example = adapters.adapt(json.loads(line), task, str(n))
-            found += [templates.render(example, way) for way in ways]
-    return found
+    examples = islice(sources.examples(flan, task, "eval", rows=folder), n_rows)
+    return [templates.render(example, way) for example in examples for way in ways]
 
 
 def ours(lm, words, asked: list[templates.Prompt]) -> list[str]:

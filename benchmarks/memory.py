@@ -1,6 +1,6 @@
 """Memory of tuning at real size: predicted beside measured, and whether it grows.
 
-A real model is tuned on real rows for 200 steps. Every twentieth step is a
+A real model is tuned on real rows for 200 steps. Every fortieth step is a
 full pack of 2,048 tokens; the others are a few short examples of many
 lengths, so that buffers that are made anew for every length would show. Each
 type of computing has a process of its own.
@@ -38,7 +38,7 @@ from flanlib.training import card, duration, memory, packing
 
 RECORD = paths.BENCHMARKS / "memory.json"
 DTYPES = ("bfloat16", "float32")
-FULL_EVERY = 20  # steps from one full pack to the next; the tenth step is the first
+FULL_EVERY = 40  # steps from one full pack to the next; the tenth step is the first
 LONG = (300, 341)  # tokens of an example of a full pack
 SHORT = 40  # most tokens of the other steps' examples
 EARLY = 20  # step that the last one's resident size is held against
@@ -85,7 +85,7 @@ def chosen(work: Path, recipe) -> list[Prompt]:
 
 def is_full(step: int) -> bool:
     """Whether a step, counted from 0, is a full pack."""
-    return step % FULL_EVERY == FULL_EVERY // 2 - 1
+    return step % FULL_EVERY == 9
 
 
 def measure(work: Path, dtype: str, steps: int) -> dict:

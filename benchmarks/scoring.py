@@ -250,7 +250,9 @@ def timed(scorer, asked) -> tuple[np.ndarray, float, float]:
 def floor_seconds(lm, distinct: int, width: int, clock: int = 2) -> float:
     """Seconds of the body alone on that many tokens, unshared rows; as `timed` numbers clocks."""
     now = (time.perf_counter, time.process_time)[clock - 1]
-    ids = torch.randint(2, SMALL, (max(1, 512 // width), width), device=lm.device)
+    ids = torch.randint(
+        2, min(SMALL, lm.config.vocab_size), (max(1, 512 // width), width), device=lm.device
+    )
     with torch.inference_mode():
         lm.base_model(input_ids=ids, use_cache=False)
         start = now()

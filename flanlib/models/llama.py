@@ -20,10 +20,7 @@ from flanlib.models.kinds import LanguageModel
 
 TYPES = ("llama", "mistral", "qwen2")
 NARROWEST = 512  # hidden width; below, calls cost more than what they save
-FINE, COARSE = (
-    16,
-    128,
-)  # rows of a product in bfloat16 come in these, above `COARSE` of them in those
+FINE, COARSE = 16, 128  # multiples that rows of a product in bfloat16 come in; see `filled`
 Attend = Callable[[int, torch.Tensor, torch.Tensor], None]
 
 
@@ -70,6 +67,20 @@ def linear_layers(layer: torch.nn.Module) -> list[Any]:
         *(attention.q_proj, attention.k_proj, attention.v_proj, attention.o_proj),
         *(mlp.gate_proj, mlp.up_proj, mlp.down_proj),
     ]
+
+
+def filled(n: int, dtype: torch.dtype) -> int:
+    """Rows of a product that has `n` of its own, computed in that type; see `Body.padded`.
+
+    Parameters
+    ----------
+    n
+        At least one.
+    dtype
+        Type of computing.
+    """
+    step = 1 if dtype == torch.float32 else COARSE if n > COARSE else FINE
+    return n + -n % step
 
 
 class Layer:
@@ -248,11 +259,9 @@ class Body:
         value
             What it is filled up with.
         """
-        if self.dtype == torch.float32:
-            return rows
         n = rows.shape[-1]
-        step = COARSE if n > COARSE else FINE
-        return torch.nn.functional.pad(rows, (0, -n % step), value=value)
+        missing = filled(n, self.dtype) - n
+        return torch.nn.functional.pad(rows, (0, missing), value=value) if missing else rows
 
     def rotation(self, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Cosine and sine of each place's angles, shape (T, 1, head width / 2).

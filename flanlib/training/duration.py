@@ -25,6 +25,7 @@ from transformers import AutoModelForCausalLM, TrainerCallback
 from flanlib import devices, encode, machine, model
 from flanlib.config import Factors, Recipe
 from flanlib.encode import Encoded
+from flanlib.models import llama
 from flanlib.progress import span
 from flanlib.quiet import quiet
 from flanlib.templates import Prompt
@@ -33,7 +34,7 @@ from flanlib.training.trainer import PackedTrainer, Progress, arguments
 
 FEW, MORE = 1, 3  # layers of the two trials
 TRIAL_S = 0.5  # that both together are meant to take, once they have run a step
-N_TIMED = 3  # steps timed at least, of each
+N_TIMED = 2  # steps timed at least, of each
 SAMPLE = 64  # examples looked at
 CROWDED = 1.25  # times the time alone; from there on it is told as well
 
@@ -185,10 +186,12 @@ def of_examples(
         one, three = ((trial or real)(layers, few) for layers in (FEW, MORE))
     step = one + (three - one) * ((layers - FEW) / (MORE - FEW))
     tokens = sum(map(n_tokens, examples)) / len(examples) * recipe.examples_per_step
+    whole = spread(examples, recipe.examples_per_step)
+    times = real.rows(whole) / real.rows(few) * tokens / sum(map(n_tokens, whole))
     return Forecast(
         n_steps=recipe.steps,
         tokens_per_step=tokens,
-        step=step * (tokens / sum(map(n_tokens, few))) + drawing * recipe.examples_per_step,
+        step=step * times + drawing * recipe.examples_per_step,
     )
 
 
@@ -255,14 +258,25 @@ class Trials:
         mean = sum(map(n_tokens, examples)) / len(examples)
         return min(self.recipe.examples_per_step, max(1, int(tokens / mean)))
 
+    def rows(self, examples: Sequence[Encoded]) -> int:
+        """Places that layers compute for these examples, those that only fill up included.
+
+        Parameters
+        ----------
+        examples
+            Of a step.
+        """
+        found = [one.input_ids.shape[1] for one in self._packed(examples)]
+        written = fused.applies(self.config, self.factors.arm, self.recipe)
+        return sum(llama.filled(n, self.dtype) if written else n for n in found)
+
+    def _packed(self, examples: Sequence[Encoded]) -> list[packing.Pack]:
+        virtual = self.recipe.prompt_tokens if self.factors.arm == "prompt-tuned" else 0
+        return packing.packs(examples, self.eos, self.recipe.pack_tokens, virtual)
+
     def __call__(self, layers: int, examples: Sequence[Encoded]) -> Spent:
         """What a step takes over these examples with so many layers."""
-        virtual = self.recipe.prompt_tokens if self.factors.arm == "prompt-tuned" else 0
-        step = {
-            "packs": packing.packs(examples, self.eos, self.recipe.pack_tokens, virtual),
-            "tasks": [],
-            "examples": list(examples),
-        }
+        step = {"packs": self._packed(examples), "tasks": [], "examples": list(examples)}
         recipe = replace(self.recipe, steps=1 + 40 * N_TIMED)
         net = self._built(layers)
         watch = _Watch()
