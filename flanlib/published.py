@@ -207,6 +207,18 @@ def of_tasks(tasks: Iterable[Task]) -> tuple[pd.DataFrame, dict[str, str]]:
     return pd.DataFrame(rows, columns=["cluster", "dataset", "column", "value", "status"]), why
 
 
+def model_card(model: str) -> pd.DataFrame:
+    """Zero-shot scores that a model's makers print: dataset, tasks, metric, value, source.
+
+    Parameters
+    ----------
+    model
+        Name in `data/models.yaml`; of another there are no rows.
+    """
+    frame = _read("model_card.csv")
+    return frame[frame["model"] == model].drop(columns="model").reset_index(drop=True)
+
+
 def without(table: pd.DataFrame) -> pd.DataFrame:
     """A figure's table without what is published, for clusters that are not FLAN's.
 

@@ -16,7 +16,7 @@ from flanlib import folders, paths, provenance, storage
 from flanlib.errors import MissingResultError
 from flanlib.profiles import Settings
 from flanlib.prompts.audit import columns
-from flanlib.reporting import blocks, chapters, costs, html, reference, values
+from flanlib.reporting import blocks, calibration, chapters, costs, html, reference, values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +84,7 @@ def write(settings: Settings, out: Path | None = None, more: Sequence[str] = ())
         titles=chapters.TITLES,
         ways=blocks.WAYS,
         assumed=costs.ASSUMED,
+        calibration=calibration.calibration,
         benchmarks=costs.benchmarks(),
         gpu_hours=costs.gpu_hours(),
         api=reference.write(out / "api", made).relative_to(out),

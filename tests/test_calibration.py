@@ -1,0 +1,53 @@
+"""Cloze scores of the untuned model stand beside its model card, where both are whole."""
+
+import pytest
+from records import make_record
+
+from flanlib import published, study
+from flanlib.config import Factors
+from flanlib.reporting import calibration
+from flanlib.results import Scoring
+
+MODEL = "smollm2-135m-instruct"
+CLOZE = Scoring(form="cloze", show_options=False)
+GROUPS = {"d" * 12: tuple(map(str, range(40)))}
+
+
+def scored(task, dataset, right, scoring=CLOZE):
+    factors = Factors(collection="flan", model=MODEL, held_out="commonsense", arm="base", seed=0)
+    scores = tuple(100.0 * (i < right) for i in range(40))
+    return make_record(
+        task, factors=factors, scoring=scoring, scores=scores, value=sum(scores) / 40,
+        dataset=dataset,
+    )  # fmt: skip
+
+
+def test_the_card_is_the_makers():
+    card = published.model_card(MODEL).set_index("dataset")["value"]
+    assert dict(card) == {"piqa": 66.3, "hellaswag": 40.9, "arc": 37.3}
+    assert published.model_card("micro-2m").empty
+
+
+def test_each_dataset_stands_beside_its_card():
+    records = [
+        scored("piqa", "piqa", 26),
+        scored("piqa", "piqa", 4, Scoring()),
+        scored("arc_easy", "arc", 30),
+        scored("arc_challenge", "arc", 20),
+        scored("rte", "rte", 20),
+    ]
+    found = calibration.compare(MODEL, records, GROUPS).set_index("dataset")
+    assert list(found.index) == ["piqa", "arc"], "rte is on no card, hellaswag not on record"
+    piqa, arc = found.loc["piqa"], found.loc["arc"]
+    assert (piqa["here"], piqa["model card"], piqa["n"]) == (65.0, 66.3, 40)
+    assert piqa["difference"] == pytest.approx(-1.3) and piqa["inside"]
+    assert piqa["low"] < 65 < piqa["high"]
+    assert arc["here"] == 62.5 and not arc["inside"]
+
+
+def test_half_of_a_dataset_is_not_compared():
+    assert calibration.compare(MODEL, [scored("arc_easy", "arc", 30)], GROUPS).empty
+
+
+def test_a_study_without_a_card_has_no_table():
+    assert calibration.calibration(study.open_study()).empty
