@@ -25,6 +25,7 @@ from flanlib.figures import (
     fig4_templates,
     fig5_zero_shot_gains,
     lines,
+    questions,
     sizes,
     style,
 )
@@ -129,10 +130,11 @@ def test_only_a_profiles_own_study_writes_to_figures(micro, tmp_path):
     assert figures.folder("fig5_zero_shot_gains", part) == at / "micro,held_out=nli"
     again = study.Study(replace(micro.settings, recompute="sentiment, nli"))
     assert figures.folder("fig5_zero_shot_gains", again) == at / "micro,recompute=nli+sentiment"
-    assert figures.folder("fig4_templates", micro, dataset="snli") == tracked
+    flan = study.open_study(collection="flan")
+    assert figures.folder("fig4_templates", flan, dataset="snli") == tracked
     assert figures.folder("fig4_templates", micro, dataset="rte") == at / "micro,dataset=rte"
     assert figures.folder("fig3_taxonomy", micro) == at / "micro", "its usual one is flan"
-    assert figures.folder("fig3_taxonomy", study.open_study(collection="flan")) == tracked
+    assert figures.folder("fig3_taxonomy", flan) == tracked
     rehearsal = study.open_study(profile="rehearsal", rows=str(tmp_path))
     assert figures.folder("fig5_zero_shot_gains", rehearsal).parent == at
 
@@ -161,9 +163,9 @@ def test_rows_do_not_move_a_figure_but_one_that_shows_them(tmp_path):
     here, tracked = paths.BUILD / "figures", paths.FIGURES / "small"
     for rows in ("", str(tmp_path)):
         small = study.open_study(profile="small", rows=rows)
-        for stem in ("fig3_taxonomy", "fig5_zero_shot_gains", "fig13_against_paper"):
+        for stem in ("fig1_pipeline", "fig5_zero_shot_gains", "fig13_against_paper"):
             assert figures.folder(stem, small) == tracked
-        assert (figures.folder("fig1_pipeline", small) == tracked) is (not rows)
+        assert (figures.folder("fig4_templates", small) == tracked) is (not rows)
     assert figures.folder("fig4_templates", small).parent == here
     other = study.open_study(profile="small", seed=2)
     assert figures.folder("fig5_zero_shot_gains", other) == here / "small,seed=2"
@@ -323,10 +325,17 @@ def recorded(micro, table, monkeypatch):
 
 def test_fig1_shows_recorded_answers_and_bars(recorded):
     table = fig1_pipeline.collect(recorded, "nli")
-    answers = table[table["panel"].str.startswith("answer")].set_index("name")["text"]
-    assert answers["Instruction-tuned"] == "tuned" and answers["Right answer"] == "ja"
+    unseen = table[table["panel"] == "unseen"]
+    assert list(unseen["cluster"]) == ["nli", "closed_book_qa", "commonsense"]
+    assert list(unseen["task"])[:2] == ["nli-a", "closed_book_qa-a"], "the first of the cluster"
+    for cluster in ("nli", "closed_book_qa"):
+        found = questions.answers(table, cluster)
+        assert found == {"Base": "base", "Instruction-tuned": "tuned", "Right answer": "ja"}
+    assert questions.answers(table, "commonsense") == {}, "nothing of it is on record here"
+    assert "not on record yet" in questions.note(table)
     tuning = table[table["panel"] == "tuning"]
-    assert len(tuning) == 2 and tuning["cluster"].nunique() == 2
+    assert len(tuning) == tuning["cluster"].nunique() == 4
+    assert not set(unseen["cluster"]) & set(tuning["cluster"])
     assert not {"nli", "paraphrase"} & set(tuning["cluster"]), "held out, with its neighbour"
     fig = fig1_pipeline.draw(table)
     heights = [round(bar.get_height(), 1) for bar in fig.axes[1].patches]
@@ -352,7 +361,7 @@ def test_fig1_says_what_is_not_recorded(micro, monkeypatch):
     monkeypatch.setattr(study.Study, "table", lambda self, again=(): empty)
     table = fig1_pipeline.collect(micro, "nli")
     found = texts(fig1_pipeline.draw(table))
-    assert found.count("not recorded") == 6 and "not recorded yet" in found
+    assert found.count("not recorded") == 6 and "Answers: not recorded yet" in found
     assert fig1_pipeline.reading(table).count("not recorded.") == 3
 
 

@@ -70,6 +70,16 @@ def figures(settings: Settings, *, only: tuple[str, ...] = ()) -> None:
             print(path)
 
 
+def illustrate(settings: Settings) -> None:
+    """Ask base and tuned models the questions written for figure 1; keep the answers."""
+    from dataclasses import asdict
+
+    from flanlib.studies import illustrate
+    from flanlib.study import open_study
+
+    show(illustrate.make(open_study(**asdict(settings))))
+
+
 def report(
     settings: Settings,
     *,

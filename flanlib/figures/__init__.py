@@ -45,9 +45,10 @@ WITHOUT_MODEL = ("fig3_taxonomy", "fig4_templates", "fig7_scale")  # no one mode
 WITHOUT_RECORDS = ("fig3_taxonomy", "fig4_templates")
 USUAL: dict[str, dict[str, str]] = {  # settings that differ from the default
     "fig3_taxonomy": {"collection": "flan"},
+    "fig4_templates": {"collection": "flan"},
     "fig13_against_paper": {"profile": "small"},
 }
-SHOWING_ROWS = ("fig1_pipeline", "fig4_templates")  # text of examples
+SHOWING_ROWS = ("fig4_templates",)  # text of examples
 OF_THE_PAPER = ("fig13_against_paper",)  # drawn of the paper's own datasets alone
 
 

@@ -1,7 +1,8 @@
 """Figure 1: what instruction tuning is, and what it did to three clusters.
 
-The diagram is made of the collection itself: two prompts that were tuned on,
-a question of a cluster that was not, and the tuned model's own answer.
+The diagram is made of the collection itself: prompts that were tuned on,
+and questions of clusters that were not, with the answers of base and tuned
+model. Real datasets are stood for by examples written for illustration.
 """
 
 import pandas as pd
@@ -10,10 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from flanlib import published, templates
-from flanlib.figures import boxes, lines, style
+from flanlib.catalogue import Task
+from flanlib.figures import boxes, lines, questions, style
 from flanlib.figures.fig5_zero_shot_gains import Reading
 from flanlib.results import Scoring
-from flanlib.scoring import asking
+from flanlib.scoring import asking, illustrations
 from flanlib.study import Study
 
 STEM = "fig1_pipeline"
@@ -25,6 +27,7 @@ SERIES = {
     "base": ("base, measured here", "#FFFFFF", ""),
     "tuned": ("tuned, measured here (coloured)", "", ""),
 }
+TUNED_ON = 4  # prompts shown, each of another cluster
 COLUMNS = "panel cluster task name text value low high n seeds source".split()
 
 
@@ -74,12 +77,12 @@ def draw(table: pd.DataFrame) -> Figure:
 def draw_pipeline(table: pd.DataFrame, ax: Axes) -> float:
     """Figure 1, top: from tuning prompts to an answer; lowest y used."""
     top = ax.get_ylim()[1]
-    head = ["Instruction tuning, and a cluster never tuned on"]
+    head = ["Instruction tuning, and clusters never tuned on"]
     y = boxes.put(ax, 0.1, top - 0.08, head, 9, weight="bold") - 0.1
     wide = 2.95
     left, right = 0.1, style.WIDTH - 0.1 - wide
     boxes.put(ax, left, y, ["Tuned on many tasks phrased as instructions"], 7.5, weight="bold")
-    boxes.put(ax, right, y, ["Evaluated on a task type it has not seen"], 7.5, weight="bold")
+    boxes.put(ax, right, y, ["Evaluated on task types it has not seen"], 7.5, weight="bold")
     y = lowest = y - 0.19
     for row in _part(table, "tuning").itertuples():
         end = boxes.box(
@@ -100,51 +103,10 @@ def draw_pipeline(table: pd.DataFrame, ax: Axes) -> float:
     boxes.put(ax, x, y + 0.03, [words], 7, style.QUIET)
     lowest = min(lowest, y - 0.12)
     start = top - 0.08 - boxes.height_of(1, 9) - 0.29
-    unseen = _part(table, "unseen").iloc[0]
-    end = boxes.box(
-        ax,
-        right,
-        start,
-        wide,
-        f"{style.title(unseen.cluster)} ({unseen.task})",
-        unseen.text,
-        edge=style.colour(unseen.cluster),
-        size=6.8,
-        max_lines=17,
-    )
-    boxes.arrow(ax, (right + wide / 2, end), (right + wide / 2, end - 0.26))
-    for name in ("base", "tuned", "right"):
-        answers = _part(table, f"answer {name}")
-        if len(answers):
-            row = answers.iloc[0]
-            end = boxes.box(
-                ax,
-                right,
-                end - (0.26 if name == "base" else 0.08),
-                wide,
-                row["name"],
-                row.text,
-                edge=style.INK if name == "tuned" else style.QUIET,
-                size=6.8,
-                max_lines=4,
-                fill="#F4F4F4",
-                dashed=name == "right",
-            )
-    if not len(_part(table, "answer tuned")):
-        end = boxes.box(
-            ax,
-            right,
-            end - 0.26,
-            wide,
-            "Model's answer",
-            "not recorded yet",
-            size=6.8,
-            edge=style.QUIET,
-            dashed=True,
-        )
+    end = questions.draw(table, ax, right, start, wide)
     middle = start - 0.62
     boxes.arrow(ax, (left + wide + 0.06, middle), (right - 0.06, middle))
-    for n, line in enumerate(("tuned with", "one cluster", "held out")):
+    for n, line in enumerate(("tuned with", "these clusters", "held out")):
         ax.text(
             (left + wide + right) / 2,
             middle + 0.42 - 0.12 * n,
@@ -205,7 +167,7 @@ def notes(table: pd.DataFrame) -> list[str]:
             " Measured bars: this collection and model, means over datasets and templates,"
             f" 95\u00a0% intervals over examples and {seeds} tuning seed{'s' if seeds != 1 else ''}."
         )
-    return [text]
+    return [questions.note(table), text]
 
 
 def describe(table: pd.DataFrame) -> str:
@@ -213,10 +175,9 @@ def describe(table: pd.DataFrame) -> str:
     parts = ["Instruction tuning as a diagram."]
     for row in _part(table, "tuning").itertuples():
         parts.append(f"Tuned on, {style.title(row.cluster)}: {row.text!r}.")
-    unseen = _part(table, "unseen").iloc[0]
-    parts.append(f"Not tuned on, {style.title(unseen.cluster)}: {unseen.text!r}.")
-    for row in table[table["panel"].str.startswith("answer")].itertuples():
-        parts.append(f"{row.name}: {row.text!r}.")
+    for row in _part(table, "unseen").itertuples():
+        parts.append(f"Not tuned on, {style.title(row.cluster)}: {row.text!r}.")
+        parts += [f"{k}: {v!r}." for k, v in questions.answers(table, row.cluster).items()]
     for row in _part(table, "bars").itertuples():
         name = f"{style.title(row.cluster)}, {SERIES[row.name][0]}"
         parts.append(f"{name}: {lines.spelled(row)} percent.")
@@ -252,48 +213,32 @@ def reading(table: pd.DataFrame) -> Reading:
 
 
 def _diagram(study: Study, held_out: str) -> list[dict]:
-    split = study.catalogue.held_out(held_out)
+    split = study.catalogue.held_out("+".join(questions.group(study, held_out)))
+    written = {t.key for t in split.tuning if illustrations.of_task(study.catalogue, t)}
     rows, seen = [], set()
     for task in split.tuning:
-        if task.cluster in seen or len(seen) == 2 or task.key in study.left_out:
+        if task.cluster in seen or len(seen) == TUNED_ON:
             continue
-        seen.add(task.cluster)
-        rows.append(_prompt(study, task, "tuning"))
+        if task.key in written or (not written and task.key not in study.left_out):
+            seen.add(task.cluster)
+            rows.append(_tuning(study, task, task.key in written))
     rows.append({"panel": "count", "value": float(len({t.dataset for t in split.tuning}))})
-    samples = [
-        record
-        for record in study.records(study.at)
-        if record.cluster == held_out and record.scoring.show_options and record.sample
-    ]
-    tuned = [r for r in samples if r.factors.arm == "tuned"]
-    if not tuned:
-        task = study.tasks[held_out][0]
-        return [*rows, _prompt(study, task, "unseen")]
-    first = min(tuned, key=lambda r: (r.factors.seed != study.settings.seed, r.sample["example"]))
-    about = {"cluster": held_out, "task": first.task, "source": "recorded"}
-    rows.append({"panel": "unseen", "name": "prompt", "text": first.sample["input"], **about})
-    for record in samples:
-        if record.task == first.task and record.factors.arm == "base":
-            text = record.sample["answer"]
-            rows.append({"panel": "answer base", "name": "Base", "text": text, **about})
-    text = first.sample["answer"]
-    rows.append({"panel": "answer tuned", "name": "Instruction-tuned", "text": text, **about})
-    text = first.sample["target"]
-    return [*rows, {"panel": "answer right", "name": "Right answer", "text": text, **about}]
+    return [*rows, *questions.collect(study, held_out)]
 
 
-def _prompt(study: Study, task, panel: str) -> dict:
-    split = "train" if panel == "tuning" else "eval"
-    found = asking.first_example(study.catalogue, task, split, study.settings.rows)
-    asked = asking.asked_with(study.catalogue, task, Scoring())[0]
-    prompt = templates.render(found, asked)
-    text = f"{prompt.input}\n→ {prompt.target}" if panel == "tuning" else prompt.input
+def _tuning(study: Study, task: Task, written: bool) -> dict:
+    """A prompt that is tuned on, and its answer."""
+    if written:
+        prompt = illustrations.asked(study.catalogue, task)
+    else:
+        found = asking.first_example(study.catalogue, task, "train", study.settings.rows)
+        prompt = templates.render(found, asking.asked_with(study.catalogue, task, Scoring())[0])
     return {
-        "panel": panel,
+        "panel": "tuning",
         "cluster": task.cluster,
         "task": task.key,
-        "name": asked.id,
-        "text": text,
+        "name": prompt.template,
+        "text": f"{prompt.input}\n→ {prompt.target}",
     }
 
 
@@ -332,7 +277,8 @@ def _part(table: pd.DataFrame, panel: str) -> pd.DataFrame:
 
 
 def _more(table: pd.DataFrame) -> str:
-    return f"{int(_part(table, 'count').iloc[0].value) - 2} more datasets"
+    more = int(_part(table, "count").iloc[0].value) - len(_part(table, "tuning"))
+    return f"{more} more datasets"
 
 
 def _label(bars: pd.DataFrame, cluster: str) -> str:

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from flanlib import templates
 from flanlib.figures import boxes, style
-from flanlib.scoring import asking
+from flanlib.scoring import asking, illustrations
 from flanlib.study import Study
 
 STEM = "fig4_templates"
@@ -20,6 +20,9 @@ FIELD_WORDS = 60
 def collect(study: Study, dataset: str = "snli") -> pd.DataFrame:
     """The first example of a dataset in each of its templates.
 
+    Where examples were written for illustration it is one of them, unless a
+    folder of rows is named.
+
     Parameters
     ----------
     dataset
@@ -27,19 +30,27 @@ def collect(study: Study, dataset: str = "snli") -> pd.DataFrame:
 
     Returns
     -------
-    Columns collection, cluster, task, part (`field`, `answer`, `template`),
+    Columns collection, cluster, task, part (`field`, `answer`, `about`, `template`),
     name, text, target, inverted, ranked.
     """
     catalogue = study.catalogue
     tasks = catalogue.datasets().get(dataset)
     found = tasks[0] if tasks else catalogue.task(dataset)
     task = found.key
-    example = asking.first_example(catalogue, found, "eval", study.settings.rows)
+    written = illustrations.of_task(catalogue, found) if not study.settings.rows else []
+    example = (
+        written[0]
+        if written
+        else asking.first_example(catalogue, found, "eval", study.settings.rows)
+    )
     about = {"collection": catalogue.name, "cluster": found.cluster, "task": task}
     parts = [{"part": "field", "name": k, "text": v} for k, v in example.fields.items()]
     parts = [p for p in parts if p["name"] != "answer"]
     options = f" (of {', '.join(example.options)})" if example.options else ""
     parts.append({"part": "answer", "name": "answer", "text": example.fields["answer"] + options})
+    if written:
+        text = f"{illustrations.WRITTEN}, of no dataset"
+        parts.append({"part": "about", "name": "source", "text": text})
     for template in templates.of_task(catalogue, found):
         prompt = templates.render(example, template)
         parts.append(

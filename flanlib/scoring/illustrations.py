@@ -18,6 +18,7 @@ from flanlib.catalogue import Catalogue, Task
 from flanlib.errors import DataError, MissingResultError
 from flanlib.rows.adapters import Example, adapt_all
 from flanlib.scoring import asking
+from flanlib.templates import Prompt
 
 FILE = "examples.jsonl"
 WRITTEN = "written for illustration"
@@ -58,6 +59,20 @@ def of_task(catalogue: Catalogue, task: Task) -> list[Example]:
     ]
 
 
+def asked(catalogue: Catalogue, task: Task) -> Prompt:
+    """The first example written for a task, in its first template.
+
+    Parameters
+    ----------
+    catalogue
+        Of the collection.
+    task
+        One that examples were written for.
+    """
+    example = of_task(catalogue, task)[0]
+    return templates.render(example, asking.asked_with(catalogue, task, asking.Scoring())[0])
+
+
 def prompt(catalogue: Catalogue, task: Task, rows: str) -> str:
     """A question as a model reads it, and the answer; a written one where rows are missing.
 
@@ -77,12 +92,12 @@ def prompt(catalogue: Catalogue, task: Task, rows: str) -> str:
     """
     try:
         example, note = asking.first_example(catalogue, task, "eval", rows), ""
+        found = templates.render(example, asking.asked_with(catalogue, task, asking.Scoring())[0])
     except MissingResultError:
-        if not (written := of_task(catalogue, task)):
+        if not of_task(catalogue, task):
             raise
-        example, note = written[0], f"({WRITTEN}; the dataset's rows are not at hand)\n"
-    asked = templates.render(example, asking.asked_with(catalogue, task, asking.Scoring())[0])
-    return f"{note}{asked.input}\n--> {asked.target}"
+        found, note = asked(catalogue, task), f"({WRITTEN}; the dataset's rows are not at hand)\n"
+    return f"{note}{found.input}\n--> {found.target}"
 
 
 @cache
