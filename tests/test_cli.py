@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -190,6 +191,7 @@ def test_a_failed_mix_leaves_no_file(toys, tmp_path, capsys, monkeypatch):
 
 
 def test_audit_names_substitutions_and_what_is_missing(toys, capsys):
+    shutil.rmtree(Path(toys) / "rows" / "rain")
     status, out, _ = run(capsys, "audit", "--collection", toys, "--texts")
     assert status == 3 and "weather" in out and "rain" in out
     status, out, _ = run(capsys, "audit", "--collection", "micro", "--format", "json")
