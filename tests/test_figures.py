@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import plotted
 import pytest
 from matplotlib.colors import to_rgb
 from records import make_record
@@ -225,12 +226,8 @@ def test_long_text_keeps_beginning_and_end():
 # Figure 5
 
 
-def point(ax, marker, y):
-    return [
-        line.get_xdata()[0]
-        for line in ax.lines
-        if line.get_marker() == marker and line.get_markersize() > 4 and line.get_ydata()[0] == y
-    ]
+def point(ax, marker, place):
+    return [x for x, y in plotted.large(ax, marker) if y == place]
 
 
 def test_fig5_plots_means_intervals_and_gains(table):
@@ -243,8 +240,7 @@ def test_fig5_plots_means_intervals_and_gains(table):
     for dot, value in zip(rows[0].dots, (30, 20, 10), strict=False):
         assert point(gains, dot.marker, dot.shift) == [pytest.approx(value)]
     gain = table[(table["arm"] == "gain") & (table["cluster"] == "nli") & (table["dataset"] == "")]
-    spans = [tuple(line.get_xdata()) for line in gains.lines if len(line.get_xdata()) == 2]
-    assert (gain["low"].iloc[0], gain["high"].iloc[0]) in spans
+    assert (gain["low"].iloc[0], gain["high"].iloc[0]) in plotted.spans(gains)
     labels = [t.get_text() for t in scores.get_yticklabels()]
     assert labels == ["NLI\nn = 48", "Closed-book QA\nn = 48", "mean of clusters\nn = 96"]
     assert all(ax.get_xlabel() for ax in (scores, gains, old))
@@ -252,11 +248,7 @@ def test_fig5_plots_means_intervals_and_gains(table):
 
 def old_marks(fig):
     """Published marks as (value, marker, whether hollow)."""
-    return [
-        (x.get_xdata()[0], x.get_marker(), x.get_markerfacecolor() == "white")
-        for x in fig.axes[2].lines
-        if x.get_marker() in "oD|" and len(x.get_xdata()) == 1
-    ]
+    return [(mark.x, mark.marker, mark.fill == "#ffffff") for mark in plotted.marks(fig.axes[2])]
 
 
 def test_fig5_draws_each_published_mean_and_hollow_what_is_recalled(table):
@@ -394,7 +386,7 @@ def paradigms(tasks=(("nli", "snli"),), **changed):
 
 
 def marks(ax):
-    return [line.get_ydata()[0] for line in ax.lines if line.get_marker() == "D"]
+    return [y for _, y in plotted.large(ax, "D")]
 
 
 def test_fig2_draws_every_point_with_its_interval_on_one_scale():
@@ -403,8 +395,7 @@ def test_fig2_draws_every_point_with_its_interval_on_one_scale():
     for ax, (way, points) in zip(panels, FIG2.items(), strict=True):
         assert marks(ax) == list(points.values())
         assert [t.get_text() for t in ax.get_xticklabels()] == list(points)
-        spans = [tuple(line.get_ydata()) for line in ax.lines]
-        assert all((v - 4, v + 4) in spans for v in points.values())
+        assert all((v - 4, v + 4) in plotted.spans(ax) for v in points.values())
         assert ax.get_ylim() == panels[0].get_ylim() and ax.get_xlabel()
         n, seeds = ax.get_title("left"), ", 3 seeds" if way != "few-shot base" else ""
         assert n == f"n = {N}{seeds}"
@@ -414,7 +405,8 @@ def test_fig2_draws_every_point_with_its_interval_on_one_scale():
 def test_fig2_of_several_tasks_has_their_mean_and_a_panel_each():
     tasks = (("nli", "snli"), ("commonsense", "copa"))
     fig = fig2_paradigms.draw(paradigms(tasks))
-    _, *large, nli, commonsense = fig.axes
+    _, *large = fig.axes
+    nli, commonsense = fig2_paradigms.draw_clusters(paradigms(tasks)).axes
     for ax, points in zip(large, FIG2.values(), strict=True):
         assert marks(ax) == [v + 1 for v in points.values()]
     for ax, more, name in ((nli, 0, "NLI"), (commonsense, 2, "Commonsense")):
@@ -427,9 +419,9 @@ def test_fig2_of_several_tasks_has_their_mean_and_a_panel_each():
     assert "Natural language inference (snli) 128, Commonsense (copa) 128" in found
     never = fig2_paradigms.reading(paradigms(tasks, instruction_tuned={"0": 95.0}))
     assert "(snli) none" in never
-    assert "Commonsense, copa, percent: single-task 8: 42.0" in fig2_paradigms.describe(
-        paradigms(tasks)
-    )
+    words = fig2_paradigms.describe_clusters(paradigms(tasks))
+    assert "Commonsense, copa, percent: single-task 8: 42.0" in words
+    assert not fig2_paradigms.describe_clusters(paradigms())
 
 
 def test_fig2_says_how_many_examples_are_needed():

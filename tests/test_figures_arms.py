@@ -4,8 +4,10 @@ from itertools import product
 
 import numpy as np
 import pandas as pd
+import plotted as drawn
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection
 
 from flanlib import figures, published
 from flanlib.figures import (
@@ -15,6 +17,7 @@ from flanlib.figures import (
     fig9_few_shot,
     fig10_prompt_tuning,
     lines,
+    marks,
     style,
 )
 from flanlib.studies import axes, estimates
@@ -99,17 +102,15 @@ def fig(name, table):
 
 def plotted(fig):
     """Marks as (x, size, hollow; None where measured), and the spans of intervals."""
-    marks, spans = [], []
-    for ax in fig.axes:
-        for line in ax.lines:
-            values = [float(x) for x in line.get_xdata()]
-            if line.get_marker() not in ("None", "", None):
-                old = line.get_markeredgewidth() == 1.1
-                hollow = line.get_markerfacecolor() == "white" if old else None
-                marks += [(x, line.get_markersize(), hollow) for x in values]
-            elif line.get_linewidth() == 1.1 and len(values) == 2 and line.get_zorder() == 3:
-                spans.append(tuple(values))
-    return marks, spans
+    found = [mark for ax in fig.axes for mark in drawn.marks(ax)]
+    told = [(m.x, m.size, m.fill == "#ffffff" if m.edge == 1.1 else None) for m in found]
+    return told, [span for ax in fig.axes for span in intervals(ax)]
+
+
+def intervals(ax):
+    """Ends of the intervals: a thin line joins values, and is none."""
+    parts = [c for c in ax.collections if isinstance(c, LineCollection) and c.get_zorder() == 3]
+    return [tuple(x[:, 0].tolist()) for part in parts for x in part.get_segments()]
 
 
 def words_in(fig):
@@ -122,8 +123,8 @@ def words_in(fig):
 
 
 def test_every_value_and_interval_is_drawn(name, table, fig):
-    marks, spans = plotted(fig)
-    at = sorted(x for x, _, _ in marks)
+    found, spans = plotted(fig)
+    at = sorted(x for x, _, _ in found)
     measured = lines.measured(table)
     drawn = measured[(measured["dataset"] == "") & (measured["arm"] != "chance")]
     assert len(drawn) >= 4 * len(PLANS[name][0])
@@ -151,10 +152,10 @@ def test_every_published_value_is_drawn_hollow_where_not_verified(name, table, f
     points = published.points(name) if known is None else known[known["cluster"].isin(CLUSTERS)]
     series = points["series" if known is None else "column"]
     assert len(old) == series.isin(list(module.PUBLISHED)).sum() > 0
-    marks, _ = plotted(fig)
+    found, _ = plotted(fig)
     for row in old.itertuples():
-        hollow = not lines.is_firm(row.source)
-        assert any(np.isclose(x, row.value) and is_hollow == hollow for x, _, is_hollow in marks)
+        hollow = not marks.is_firm(row.source)
+        assert any(np.isclose(x, row.value) and is_hollow == hollow for x, _, is_hollow in found)
     note = " ".join(module.notes(table))
     recalled = (old["source"] == "published, recalled").sum()
     assert f"{len(old) - recalled} of {len(old)} values verified" in note
@@ -230,7 +231,7 @@ def test_fig9s_published_means_are_those_of_the_papers_figure():
         x = "0" if point.series == "FLAN zero-shot" else "few"
         found = lines.row(table, fig9_few_shot.FLAN, x, point.cluster)
         same = abs(found.value - float(point.y)) < 0.06
-        assert same == (point.status == "verified") and lines.is_firm(found.source)
+        assert same == (point.status == "verified") and marks.is_firm(found.source)
         assert same or point.cluster == "reading_comprehension"
 
 
@@ -293,16 +294,16 @@ def test_a_difference_of_published_values_is_as_firm_as_the_weaker():
     table = table_of("fig10")
     firm = lines.row(table, "published on FLAN", "all", dataset="BoolQ")
     weak = lines.row(table, "published on LaMDA-PT", "all")
-    assert lines.is_firm(firm.source) and not lines.is_firm(weak.source)
+    assert marks.is_firm(firm.source) and not marks.is_firm(weak.source)
     for new, old in ((firm, weak), (weak, firm)):
         found = dots.less(new, old)
-        assert not lines.is_firm(found.source) and found.value == new.value - old.value
-    assert lines.is_firm(dots.less(firm, firm).source)
+        assert not marks.is_firm(found.source) and found.value == new.value - old.value
+    assert marks.is_firm(dots.less(firm, firm).source)
 
 
 def test_the_same_table_gives_the_same_bytes(name, table, fig, tmp_path):
-    for folder, drawn in (("a", fig), ("b", MODULES[name].draw(table))):
-        style.save(drawn, "x", table, "words", tmp_path / folder)
+    for folder, page in (("a", fig), ("b", MODULES[name].draw(table))):
+        style.save(page, "x", table, "words", tmp_path / folder)
     for suffix in ("svg", "csv"):
         first, second = ((tmp_path / f / f"x.{suffix}").read_bytes() for f in "ab")
         assert first == second

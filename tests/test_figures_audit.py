@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import plotted
 import pytest
 from records import make_record
 from toy_collection import reword, toy_catalogue
@@ -270,14 +271,14 @@ def test_every_number_of_the_table_is_drawn(table):
     bars, curves, *questions = fig.axes
     assert {round(bar.get_width()) for bar in bars.patches} == {0, 130}
     assert {"0 of 9,000 tuned on", "130 of 2,000 not tuned on"} <= set(texts(fig))
-    right = {line.get_ydata()[0] for line in curves.lines if line.get_marker() in "oD"}
+    right = {y for _, y in plotted.large(curves)}
     assert {40, 60, 70, 90} <= right
     rows = fig12_audit.rows_of(table)
     assert rows[-1] == (ALL, "") and len(rows) == 4
     for ax, group, x in zip(
         questions, fig12_audit.QUESTIONS, ("", scrutiny.SWAPPED, "", ""), strict=True
     ):
-        drawn = {round(line.get_xdata()[0], 6) for line in ax.lines if line.get_marker() in "oD"}
+        drawn = {round(x, 6) for x, _ in plotted.large(ax)}
         mine = table[(table["group"] == group) & table["arm"].isin(["base", "tuned"])]
         mine = mine[mine["x"] == x]
         wanted = {round(v, 6) for v in mine["value"]}
@@ -303,9 +304,8 @@ def test_the_papers_overlap_stands_beside_the_leaks(table):
 
 def test_intervals_are_drawn(table):
     fig = fig12_audit.draw(table)
-    spans = [tuple(line.get_xdata()) for line in fig.axes[2].lines if len(line.get_xdata()) == 2]
     row = value(table, "calibration", "base")
-    assert (row.low, row.high) in spans
+    assert (row.low, row.high) in plotted.spans(fig.axes[2])
 
 
 def test_words_come_from_the_numbers(table):

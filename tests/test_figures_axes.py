@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from plotted import large as plotted
+from plotted import marks, spans
 
 from flanlib import catalogue, figures, published
 from flanlib.config import Factors
@@ -44,22 +46,6 @@ def made_up(points, group="", clusters=HELD_OUT, seeds=3):
             rows.append((group, arm, x, cluster, dataset, v, v - wide, v + wide, n, seeds))
     rows += [(group, "chance", "", c, d, 40, 40, 40, 120, 0) for c in clusters for d in ("", "x")]
     return pd.DataFrame(rows, columns=lines.COLUMNS[:-1]).assign(source="recorded")
-
-
-def plotted(ax, marker):
-    """Marks of a shape: (x, y), in order."""
-    return [
-        (line.get_xdata()[0], line.get_ydata()[0])
-        for line in ax.lines
-        if line.get_marker() == marker and len(line.get_xdata()) == 1
-    ]
-
-
-def spans(ax):
-    """Intervals drawn, as (low, high)."""
-    return [
-        tuple(x.get_ydata()) for x in ax.lines if len(set(x.get_xdata())) == 1 < len(x.get_xdata())
-    ]
 
 
 def axis():
@@ -106,8 +92,7 @@ def test_published_values_are_hollow_unless_verified():
     table = lines.together(made_up(SMALL), lines.published_rows(points, {"a": "FLAN"}))
     ax = lines.draw_published(table, axis(), [lines.Series(arm="FLAN", name="FLAN")], PLACES)
     assert plotted(ax, "o") == [(0, 30), (1, 31)]
-    fills = [line.get_markerfacecolor() for line in ax.lines if line.get_marker() == "o"]
-    assert fills == [style.INK, "white"]
+    assert [mark.fill for mark in marks(ax)] == [style.INK, "#ffffff"]
     note = lines.note_on_published(table)
     assert "1 of 2 values verified" in note and "hollow: 1 recalled" in note
     empty = lines.draw_published(made_up(SMALL), axis(), [SERIES[0]], {})
@@ -225,11 +210,25 @@ def test_fig6_draws_both_orders_from_none_to_all(clusters):
     assert {(41, 47), (45, 51), (50, 56), (48, 54), (47, 53)} <= set(spans(main))
     assert names(main)[0] == "none: base"
     assert names(main)[1].startswith("Summarization, ") and names(main)[3].startswith("Reading, ")
+    assert all(ax.get_xlabel() and "percent" in fig.axes[0].get_ylabel() for ax in fig.axes)
+    fig = fig6_clusters.draw_clusters(clusters)
     for cluster, value in zip(HELD_OUT, (42, 44, 46), strict=True):
         ax = titled(fig, f"{style.title(cluster, short=True)}, n = 120")
         assert plotted(ax, "o") == [(0, value)] and plotted(ax, "D")[0] == (1, value + 4)
-        assert names(ax) == list("0123")
-    assert all(ax.get_xlabel() and "percent" in fig.axes[0].get_ylabel() for ax in fig.axes)
+        assert names(ax) == list("0123") and ax.get_xlabel()
+
+
+def test_fig6_shows_the_gain_of_each_cluster_with_each_step(clusters):
+    ax = titled(fig6_clusters.draw(clusters), "Gain over the base")
+    assert names(ax) == ["Summarization", "Translation", "Reading"]
+    rows = [text.get_text() for text in ax.get_yticklabels()]
+    assert rows[0] == "NLI, n = 120" and rows[-1] == "Paraphrase, n = 120" and len(rows) == 5
+    found = [(text.get_text(), text.get_weight()) for text in ax.texts]
+    assert found == [("+4", "bold"), ("+9", "bold"), ("+7", "bold")] * 5
+    lone = clusters.copy()
+    lone.loc[(lone["arm"] == "paper's order - base") & (lone["x"] == "1"), "low"] = -1.0
+    ax = titled(fig6_clusters.draw(lone), "Gain over the base")
+    assert [t.get_weight() for t in ax.texts] == ["normal", "bold", "bold"] * 5
 
 
 def test_fig6_draws_the_mean_of_all_groups_and_a_row_for_each(clusters):
@@ -237,6 +236,7 @@ def test_fig6_draws_the_mean_of_all_groups_and_a_row_for_each(clusters):
     whole = titled(fig, "Measured here:\nmean of clusters, n = 600")
     assert plotted(whole, "o") == [(0, 45)] and names(whole) == ["none", "1", "half", "all"]
     assert plotted(whole, "D") == [(1, 49), (2, 54), (3, 52)]
+    fig = fig6_clusters.draw_clusters(clusters)
     rows = [text.get_text() for text in fig.texts if "Held out:" in text.get_text()]
     assert rows == [
         "Held out: NLI, Commonsense, Closed-book QA",
@@ -275,7 +275,8 @@ def test_fig6_of_one_group_has_no_second_mean(held_out):
     tables = made_up(SHARED, clusters=held_out), made_up(MORE, group, held_out)
     one = ordered(*tables, groups=(group,))
     fig = fig6_clusters.draw(one)
-    assert len(fig.axes) == 2 + (len(held_out) if len(held_out) > 1 else 0)
+    assert len(fig.axes) == 2 + (len(held_out) > 1)
+    assert bool(fig6_clusters.describe_clusters(one)) == (len(held_out) > 1)
     named = "NLI, n = 120" if len(held_out) == 1 else "mean of clusters, n = 360"
     assert titled(fig, f"Measured here:\n{named}")
     assert [t.get_text() for t in titled(fig, "Published").texts] == ["not found"]
@@ -360,6 +361,7 @@ def test_fig7_draws_base_tuned_and_difference_by_size(scale):
         assert (-6 + more - 4, -6 + more + 4) in spans(below)
         assert names(below) == ["0.29", "0.57", "2.5"]
         assert below.get_xlabel() == "million parameters, log scale"
+    fig = fig7_scale.draw_clusters(scale)
     assert plotted(titled(fig, "NLI, n = 120"), "o")[0] == (places[0], 38)
     assert plotted(titled(fig, "Sentiment, n = 120"), "o")[0] == (places[0], 41)
 
@@ -372,9 +374,7 @@ def test_fig7_shows_published_values_hollow_and_only_their_sign(scale):
         assert [y for _, y in plotted(ax, marker)] == list(points[series])
     below = fig.axes[fig.axes.index(ax) + 1]
     assert below.get_ylabel() == "difference, sign only"
-    assert all(
-        line.get_markerfacecolor() == "white" for line in ax.lines if line.get_marker() in "oD"
-    )
+    assert {mark.fill for mark in marks(ax)} == {"#ffffff"}
     assert names(below) == ["0.42", "2", "8", "68", "137"]
     assert "hollow: 10 read-off" in " ".join(fig7_scale.notes(scale))
 
@@ -419,7 +419,8 @@ def test_fig7_asks_whether_tuning_hurts_the_small_and_helps_the_large(gains, wor
 def test_fig7_says_its_numbers(scale):
     words = fig7_scale.describe(scale)
     assert "Held-out, mean over clusters, percent: micro-300k base 40.0, tuned 34.0" in words
-    assert "Sentiment, tuned minus base: micro-300k +4.0" in words
+    more = fig7_scale.describe_clusters(scale)
+    assert "Sentiment, held-in, tuned minus base: micro-300k +4.0" in more
     summary = fig7_scale.summary(scale)
     assert list(summary["evaluated on"]) == ["held-out"] * 3 + ["held-in"] * 3
     assert summary["difference"][2] == "+9.0 [+5.0, +13.0]"
@@ -508,21 +509,27 @@ def test_a_changed_value_changes_what_is_written(stem, request, tmp_path):
     for name, frame in (("a", table), ("again", table), ("b", changed)):
         files = style.save(module.draw(frame), stem, frame, "words", tmp_path / name)
         written[name] = {kind: path.read_bytes() for kind, path in files.items()}
+        for sheet, (draw, _) in figures.sheets_of(stem).items():
+            files = style.save(draw(frame), sheet, None, "words", tmp_path / name)
+            written[name]["svg"] += files["svg"].read_bytes()
     assert written["a"] == written["again"], "redrawing gives the same bytes"
     assert written["a"]["csv"] != written["b"]["csv"] and written["a"]["svg"] != written["b"]["svg"]
-    assert module.describe(table) != module.describe(changed)
+    told = [module.describe, *(words for _, words in figures.sheets_of(stem).values())]
+    assert [words(table) for words in told] != [words(changed) for words in told]
 
 
 @pytest.mark.parametrize("stem", ["fig6_clusters", "fig7_scale", "fig11_templates"])
 def test_nothing_lies_over_an_edge(stem, request):
     fixture = {"fig6_clusters": "clusters", "fig7_scale": "scale", "fig11_templates": "wordings"}
-    with style.look():
-        fig = figures.module(stem).draw(request.getfixturevalue(fixture[stem]))
-        FigureCanvasAgg(fig)
-        wide, tall = fig.get_size_inches()
-        inside = fig.get_tightbbox()
-    assert inside.x0 >= 0 and inside.y0 >= 0 and inside.x1 <= wide and inside.y1 <= tall
-    for ax in fig.axes:
-        low, high = ax.get_ylim()
-        ends = [y for line in ax.lines for y in line.get_ydata()]
-        assert low <= min(ends) and max(ends) <= high, ax.get_title("left")
+    for draw in (figures.module(stem).draw, *(s[0] for s in figures.sheets_of(stem).values())):
+        with style.look():
+            fig = draw(request.getfixturevalue(fixture[stem]))
+            FigureCanvasAgg(fig)
+            wide, tall = fig.get_size_inches()
+            inside = fig.get_tightbbox()
+        assert inside.x0 >= 0 and inside.y0 >= 0 and inside.x1 <= wide and inside.y1 <= tall
+        assert tall < 1.42 * wide, "no taller than a page"
+        for ax in fig.axes:
+            low, high = sorted(ax.get_ylim())
+            ends = [y for _, y in plotted(ax)] + [y for span in spans(ax) for y in span]
+            assert not ends or (low <= min(ends) and max(ends) <= high), ax.get_title("left")

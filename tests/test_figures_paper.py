@@ -4,6 +4,7 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
+import plotted
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from records import make_record
@@ -160,12 +161,7 @@ def test_every_dataset_is_drawn_with_its_interval(table):
     for ax, arm in ((gains, fig13.GAIN), (bases, fig13.BASE)):
         mine = table[(table["arm"] == arm) & (table["dataset"] != "")]
         assert len(mine) == 16
-        marks = {
-            (line.get_xdata()[0], line.get_ydata()[0])
-            for line in ax.lines
-            if line.get_marker() in tuple(fig13.SHAPES)
-        }
-        spans = {tuple(line.get_ydata()) for line in ax.lines if len(line.get_ydata()) == 2}
+        marks, spans = set(plotted.large(ax)), plotted.spans(ax)
         for row in mine.itertuples():
             old = lines.row(table, fig13.AGAINST[arm], "", row.cluster, row.dataset)
             assert (old.value, row.value) in marks and (row.low, row.high) in spans

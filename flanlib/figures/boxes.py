@@ -1,6 +1,7 @@
-"""Boxes of wrapped text on a page measured in inches."""
+"""A page measured in inches: boxes of wrapped text, and panels."""
 
 from bisect import bisect_right
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from matplotlib.axes import Axes
@@ -9,10 +10,12 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from matplotlib.textpath import TextToPath
 
-from flanlib.figures.style import INK, fonts
+from flanlib.figures import style
+from flanlib.figures.style import INK, WIDTH, fonts
 
 POINTS = 72.0
 LEADING = 1.32  # line height over font size
+WORDS = 0.6  # inches above a row of small multiples
 
 
 def page(width: float, height: float) -> tuple[Figure, Axes]:
@@ -216,3 +219,72 @@ def arrow(
             shrinkB=0,
         )
     )
+
+
+def panels(
+    fig: Figure, top: float, height: float, spans: Sequence[tuple[float, float]],
+    alike: bool = False,
+) -> list[Axes]:  # fmt: skip
+    """A row of panels.
+
+    Parameters
+    ----------
+    top, height
+        Of the panels, in inches, from the page's upper edge downwards.
+    spans
+        Left and right edge of each, in inches.
+    alike
+        Whether all of them have one scale of y.
+    """
+    wide, tall = fig.get_size_inches()
+    found: list[Axes] = []
+    for left, right in spans:
+        box = (left / wide, 1 - (top + height) / tall, (right - left) / wide, height / tall)
+        found.append(fig.add_axes(box, sharey=found[0] if alike and found else None))
+    return found
+
+
+def columns(n: int, left: float = 0.5, right: float = WIDTH - 0.1, gap: float = 0.14):
+    """Edges of `n` panels of one width from `left` to `right`, with a `gap`; inches."""
+    width = (right - left - gap * (n - 1)) / n
+    return [(left + i * (width + gap), left + i * (width + gap) + width) for i in range(n)]
+
+
+def height_of_rows(n_rows: int, height: float, step: float) -> float:
+    """Inches that `multiples` needs, for panels of a height and rows a step apart."""
+    return WORDS + step * (n_rows - 1) + height + 0.5
+
+
+def multiples(
+    fig: Figure, top: float, rows: Sequence[tuple[str, Sequence[str]]], height: float, step: float,
+    draw: Callable[[Axes, int, str], object],
+) -> None:  # fmt: skip
+    """Small multiples: rows of panels, one cluster each, with one scale of y in a row.
+
+    Parameters
+    ----------
+    top
+        Where the room for all begins, in inches from the page's upper edge.
+    rows
+        Words above the left end of a row, and its clusters.
+    height, step
+        Of a panel, and from one row to the next, in inches.
+    draw
+        Draws a panel, given the row's number and the cluster, and titles it.
+    """
+    for n, (words, clusters) in enumerate(rows):
+        at, crowded = top + WORDS + n * step, len(clusters) > 3
+        fig.text(0.012, 1 - (at - (0.5 if crowded else 0.34)) / fig.get_figheight(), words, size=8)
+        spans = columns(max(3, len(clusters)))[: len(clusters)]
+        for i, ax in enumerate(panels(fig, at, height, spans, alike=True)):
+            draw(ax, n, clusters[i])
+            if crowded:
+                narrow(ax, ax.get_title("left"))
+            if i:
+                style.inner(ax)
+
+
+def narrow(ax: Axes, name: str) -> None:
+    """Title a panel that has a fifth of the page: words below each other, smaller labels."""
+    ax.set_title(name.replace(", n", "\nn").replace(" + ", " +\n"), size=7.5)
+    ax.xaxis.label.set_size(7)

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from flanlib import published
-from flanlib.figures import dots, lines, style
+from flanlib.figures import boxes, dots, lines, style
 from flanlib.figures.dots import PAIR, Dot, Row
 
 PUBLISHED = {
@@ -46,7 +46,7 @@ def draw(table: pd.DataFrame) -> Figure:
         about = [lines.note_on_seeds(table), wins(table), _note_on_datasets(table)]
         marks = [*EACH, *EACH_OLD]
         fig, tops = dots.page(heading(table), marks, about, [height])
-        panels = lines.panels(fig, tops[0], height, SPANS)
+        panels = boxes.panels(fig, tops[0], height, SPANS)
         for ax, marks, more in zip(
             panels,
             (EACH, [Dot(arm="gain", marker="D")], EACH_OLD),

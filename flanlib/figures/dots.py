@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from flanlib.figures import lines, style
+from flanlib.figures import lines, marks, style
 from flanlib.studies import estimates
 
 ROW = 0.165  # inches
@@ -23,7 +23,7 @@ SAYS = {"higher": "above 0", "lower": "below 0", "undecided": "not decided"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Dot(lines.Series):
+class Dot(marks.Series):
     """One value of a table; `shift` counts rows, downwards.
 
     Attributes
@@ -33,8 +33,6 @@ class Dot(lines.Series):
         are no rows of the table.
     cluster
         Where it is not the row's.
-    size
-        Of the mark, in points.
     """
 
     name: str = ""
@@ -42,7 +40,6 @@ class Dot(lines.Series):
     x: str = ""
     less: tuple[str, str] = ("", "")
     cluster: str = ""
-    size: float = 5.2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +101,7 @@ def at(table: pd.DataFrame, dot: Dot, cluster: str):
 
 def less(new, old) -> SimpleNamespace:
     """A difference of published values, as firm as the weaker of the two."""
-    weaker = new if not lines.is_firm(new.source) else old
+    weaker = new if not marks.is_firm(new.source) else old
     value, nan = new.value - old.value, float("nan")
     return SimpleNamespace(value=value, low=nan, high=nan, source=weaker.source)
 
@@ -164,28 +161,21 @@ def draw(
     if signed:
         ax.axvline(0, color=lines.GREY, lw=0.9, zorder=1)
         ax.margins(x=0.1)
+    drawn, small = [], []
     for y, row in enumerate(rows):
-        found = [(dot, find(table, dot, row)) for dot in row.dots]
-        found = [(dot, value) for dot, value in found if value is not None]
-        if not signed and any(not _is_published(value) for _, value in found):
+        found = [(dot, v) for dot in row.dots if (v := find(table, dot, row)) is not None]
+        if not signed and any(not v.source.startswith("published") for _, v in found):
             _chance(table, ax, row, y)
         if joined and found:
-            ends = [value.value for _, value in found]
-            ax.plot([min(ends), max(ends)], [y, y], color="#9A9A9A", lw=1, zorder=1)
-        for dot, value in found:
-            if datasets:
-                _datasets(table, ax, row, dot, y)
-            _point(ax, value, y + dot.shift, dot, style.colour(dot.cluster or row.cluster))
-    return ax
-
-
-def empty(ax: Axes, text: str = "not found") -> Axes:
-    """A panel without values, that says so."""
-    ax.set_axis_off()
-    ax.text(
-        0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center",
-        size=lines.SMALL, color=style.QUIET,
-    )  # fmt: skip
+            ends = [v.value for _, v in found]
+            ax.hlines(y, min(ends), max(ends), color="#9A9A9A", lw=1, zorder=1)
+        for dot, v in found:
+            drawn.append(marks.mark(y, v, dot, style.colour(dot.cluster or row.cluster)))
+            small += [(x, y + dot.shift, dot.marker) for x in _datasets(table, row, dot)]
+    for shape in dict.fromkeys(marker for *_, marker in small) if datasets else ():
+        xs, ys = zip(*((x, y) for x, y, marker in small if marker == shape), strict=True)
+        ax.scatter(xs, ys, 2.6**2, "none", shape, edgecolors="#9A9A9A", lw=0.5, zorder=2)
+    marks.points(ax, drawn, upright=False)
     return ax
 
 
@@ -203,31 +193,11 @@ def _chance(table: pd.DataFrame, ax: Axes, row: Row, y: float) -> None:
         ax.plot([chance.value] * 2, [y - 0.5, y + 0.5], color=lines.GREY, ls=":", lw=1.1, zorder=1)
 
 
-def _datasets(table: pd.DataFrame, ax: Axes, row: Row, dot: Dot, y: float) -> None:
+def _datasets(table: pd.DataFrame, row: Row, dot: Dot) -> list[float]:
+    """Values of the datasets behind a mean; none for a single one."""
     mine = table[(table["arm"] == dot.arm) & (table["x"] == dot.x) & (table["dataset"] != "")]
-    each = mine.loc[mine["cluster"] == (dot.cluster or row.cluster), "value"]
-    if len(each) > 1:
-        ax.plot(
-            each, [y + dot.shift] * len(each),
-            marker=dot.marker, ls="", ms=2.6, mfc="none", mec="#9A9A9A", mew=0.5, zorder=2,
-        )  # fmt: skip
-
-
-def _point(ax: Axes, value, y: float, dot: Dot, colour: str) -> None:
-    fill, width = dot.fill or colour, 0.8
-    if _is_published(value):
-        fill, width = (dot.fill or style.INK) if lines.is_firm(value.source) else "white", 1.1
-    if value.low == value.low:
-        ends = [value.low, value.high]
-        ax.plot(ends, [y, y], color=style.INK, lw=1.1, solid_capstyle="butt", zorder=3)
-    ax.plot(
-        value.value, y,
-        marker=dot.marker, ms=dot.size, mfc=fill, mec=style.INK, mew=width, ls="", zorder=4,
-    )  # fmt: skip
-
-
-def _is_published(value) -> bool:
-    return value.source.startswith("published")
+    each = list(mine.loc[mine["cluster"] == (dot.cluster or row.cluster), "value"])
+    return each if len(each) > 1 else []
 
 
 # Words

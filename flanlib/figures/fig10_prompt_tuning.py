@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from flanlib import published
-from flanlib.figures import dots, lines, style
+from flanlib.figures import boxes, dots, lines, style
 from flanlib.figures.dots import PAIR, Dot, Row
 from flanlib.figures.fig5_zero_shot_gains import Reading
 from flanlib.studies import estimates
@@ -58,8 +58,8 @@ def draw(table: pd.DataFrame) -> Figure:
     with style.look():
         heights = [len(_rows(table, ())) * ROW, max(len(_published(table, ())), 2) * OLD_ROW]
         fig, tops = dots.page(heading(table), _legend(), notes(table), heights)
-        upper = lines.panels(fig, tops[0], heights[0], SPANS)
-        lower = lines.panels(fig, tops[1], heights[1], SPANS[1:])
+        upper = boxes.panels(fig, tops[0], heights[0], SPANS)
+        lower = boxes.panels(fig, tops[1], heights[1], SPANS[1:])
         for x, ax in zip(TITLES, upper, strict=False):
             draw_scores(table, ax, x)
         for x, ax in zip(GAINS, lower, strict=False):
@@ -88,7 +88,7 @@ def draw_published(table: pd.DataFrame, ax: Axes, x: str) -> Axes:
     """Figure 10, bottom: the paper's scores of the same two models."""
     marks = [replace(dot, arm=OLD[dot.arm], shift=0.0) for dot in _pair(x)]
     if not (rows := _published(table, marks)):
-        return dots.empty(ax)
+        return lines.empty(ax)
     dots.draw(table, ax, rows, joined=True)
     ax.set(xlim=(-6, 106), xlabel="percent", title=f"Published, {x}")
     return ax
@@ -97,7 +97,7 @@ def draw_published(table: pd.DataFrame, ax: Axes, x: str) -> Axes:
 def draw_published_gains(table: pd.DataFrame, ax: Axes) -> Axes:
     """Figure 10, bottom right: published difference between the two."""
     if not (rows := _published(table, [_published_gain(x) for x in GAINS])):
-        return dots.empty(ax)
+        return lines.empty(ax)
     dots.draw(table, ax, rows, signed=True)
     ax.set(xlabel="percent points", title="FLAN − LaMDA-PT")
     return ax

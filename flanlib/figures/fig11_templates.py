@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from flanlib import published
-from flanlib.figures import lines, style
+from flanlib.figures import boxes, lines, style
 from flanlib.figures.fig5_zero_shot_gains import Reading
 from flanlib.figures.lines import Series, spelled
 from flanlib.studies import estimates
@@ -50,17 +50,17 @@ def draw(table: pd.DataFrame) -> Figure:
             heading(table), lines.legend(SERIES), notes(table), 2.5 + 3.0 * len(rows)
         )
         left, right = (0.5, 4.0), (4.6, style.WIDTH - 0.1)
-        (main,) = lines.panels(fig, top + 0.2, 1.75, [left])
-        (spread,) = lines.panels(fig, top + 0.2, 1.75, [right])
+        (main,) = boxes.panels(fig, top + 0.2, 1.75, [left])
+        (spread,) = boxes.panels(fig, top + 0.2, 1.75, [right])
         draw_scores(table, main, large, large=True)
         main.set_title(f"Measured here: {main.get_title('left')}")
         draw_spread(table, spread, large, large=True)
         spread.set_title("Sensitivity to the template")
         for n, some in enumerate(rows):
-            spans = lines.columns(max(3, len(some)))[: len(some)]
+            spans = boxes.columns(max(3, len(some)))[: len(some)]
             at = top + 2.8 + 3.0 * n
-            above = lines.panels(fig, at, 1.15, spans, alike=True)
-            below = lines.panels(fig, at + 1.3, 0.85, spans, alike=True)
+            above = boxes.panels(fig, at, 1.15, spans, alike=True)
+            below = boxes.panels(fig, at + 1.3, 0.85, spans, alike=True)
             for i, cluster in enumerate(some):
                 draw_scores(table, above[i], cluster)
                 draw_spread(table, below[i], cluster)
@@ -68,8 +68,8 @@ def draw(table: pd.DataFrame) -> Figure:
                 above[i].set_xlabel("")
                 if len(some) > 3:
                     below[i].set_xlabel("templates per dataset")
-                    lines.narrow(below[i], "")
-                    lines.narrow(above[i], above[i].get_title("left"))
+                    boxes.narrow(below[i], "")
+                    boxes.narrow(above[i], above[i].get_title("left"))
                 if i:
                     for ax in (above[i], below[i]):
                         style.inner(ax)

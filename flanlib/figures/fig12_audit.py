@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from flanlib import results
-from flanlib.figures import dots, lines, overlaps, style
+from flanlib.figures import boxes, dots, lines, overlaps, style
 from flanlib.figures.dots import Dot, Row
 from flanlib.figures.fig5_zero_shot_gains import Reading
 from flanlib.scoring.choices import BINS
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 STEM = "fig12_audit"
 HEADING = "Audit: leaks, calibration, option-order sensitivity, label bias, agreement between seeds"
 ROWS, BARS = 0.18, 0.26  # inches of a dataset's row, and of a cluster's two bars
+TUNED_NAME = "instruction-tuned (cluster's colour)"
 MARKS = {"base": ("o", "white"), "tuned": ("D", "")}
 LEAKS = {leaks.BARRED: "#D9D9D9", leaks.KEPT: style.INK}
 QUESTIONS = {
@@ -70,20 +71,15 @@ def draw(table: pd.DataFrame) -> Figure:
     tall, published = ROWS * len(rows_of(table)), len(_part(table, overlaps.GROUP)) > 0
     upper = max(3.6 if published else 1.6, BARS * len(_held_out(table)))
     with style.look():
-        fig, top = lines.sheet(
-            HEADING,
-            _legend(),
-            notes(table),
-            upper + tall + 1.7,
-        )
-        (left,) = lines.panels(fig, top + 0.3, upper, [(1.4, 4.6)])
-        (right,) = lines.panels(fig, top + 0.3, 1.45, [(5.1, 6.85)])
+        fig, top = lines.sheet(HEADING, _legend(), notes(table), upper + tall + 1.7)
+        (left,) = boxes.panels(fig, top + 0.3, upper, [(1.4, 4.6)])
+        (right,) = boxes.panels(fig, top + 0.3, 1.45, [(5.1, 6.85)])
         draw_leaks(table, left)
         draw_reliability(table, right)
         if published:
-            (ax,) = lines.panels(fig, top + 2.58, 1.32, [(5.1, 6.85)])
+            (ax,) = boxes.panels(fig, top + 2.58, 1.32, [(5.1, 6.85)])
             overlaps.draw(table, ax).set_title("f  Published: overlap")
-        below = lines.panels(fig, top + upper + 1.25, tall, lines.columns(4, left=1.45))
+        below = boxes.panels(fig, top + upper + 1.25, tall, boxes.columns(4, left=1.45))
         for each, ax in zip(
             (draw_calibration, draw_order, draw_label_bias, draw_seeds), below, strict=True
         ):
@@ -119,14 +115,13 @@ def draw_reliability(table: pd.DataFrame, ax: Axes) -> Axes:
     """Figure 12 b, curves: accuracy against confidence."""
     part = _part(table, "reliability")
     ax.plot([0, 100], [0, 100], color=lines.GREY, ls=":", lw=1.1)
-    for arm, (marker, fill) in MARKS.items():
-        mine = part[part["arm"] == arm]
-        x = mine["x"].astype(float)
-        ax.plot(x, mine["value"], color=lines.GREY, ls="-" if fill == "" else "--", lw=1)
-        for at, row in zip(x, mine.itertuples(), strict=True):
-            ax.plot([at, at], [row.low, row.high], color=style.INK, lw=1.1)
-            ax.plot(at, row.value, marker=marker, ms=4.6, mfc=fill or "#888888", mec=style.INK,
-                    mew=0.8, zorder=3)  # fmt: skip
+    series = [
+        lines.Series(arm=arm, name=arm, marker=marker, fill=fill or "#888888", size=4.6,
+                     line="--" if fill else "-")
+        for arm, (marker, fill) in MARKS.items()
+    ]  # fmt: skip
+    places = {x: float(x) for x in part["x"]}
+    lines.draw(table, ax, series, places, group="reliability", chance=False)
     n = part.groupby("arm")["n"].sum()
     counted = " and ".join(f"{n[arm]:,}" for arm in MARKS if arm in n)
     ax.set(xlim=(0, 103), ylim=(0, 103), ylabel="accuracy, percent")
@@ -347,9 +342,7 @@ def _legend() -> list[Line2D]:
     arms = [
         Line2D([], [], color=style.INK, lw=1.1, marker=marker, ms=4.6, mec=style.INK, mew=0.8,
                mfc=fill or "#888888", label=name)
-        for (marker, fill), name in zip(
-            MARKS.values(), ("base", "instruction-tuned (cluster's colour)"), strict=True
-        )
+        for (marker, fill), name in zip(MARKS.values(), ("base", TUNED_NAME), strict=True)
     ]  # fmt: skip
     dotted = Line2D(
         [], [], color=lines.GREY, ls=":", lw=1.3, label="perfect calibration (b), chance (e)"

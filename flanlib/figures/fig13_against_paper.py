@@ -17,7 +17,7 @@ from matplotlib.patheffects import withStroke
 from flanlib import published, results
 from flanlib.catalogue import Task
 from flanlib.errors import MissingResultError
-from flanlib.figures import dots, lines, style
+from flanlib.figures import boxes, dots, lines, marks, style
 from flanlib.figures.dots import Dot
 from flanlib.figures.fig5_zero_shot_gains import Reading
 from flanlib.studies import coverage, estimates, ranks
@@ -111,7 +111,7 @@ def draw(table: pd.DataFrame) -> Figure:
     with style.look():
         handles = lines.legend(_marks(table), chance=False)
         fig, top = lines.sheet(heading(table), handles, notes(table), 3.8)
-        left, right = lines.panels(fig, top + 0.45, 3.05, [(0.55, 3.45), (4.05, 6.95)])
+        left, right = boxes.panels(fig, top + 0.45, 3.05, [(0.55, 3.45), (4.05, 6.95)])
         draw_gains(table, left)
         draw_bases(table, right)
     return fig
@@ -222,13 +222,14 @@ def reading(table: pd.DataFrame) -> Reading:
 
 
 def _scatter(table: pd.DataFrame, ax: Axes, arm: str, slope: float) -> None:
-    marks = {dot.cluster: dot.marker for dot in _marks(table)}
-    found = []
+    dots_of = {dot.cluster: dot for dot in _marks(table)}
+    found, drawn = [], []
     for cluster, dataset in _datasets(table):
         new, old = (_at(table, name, cluster, dataset) for name in (arm, AGAINST[arm]))
         if new is not None and old is not None:
-            lines.point(ax, old.value, new, marks[cluster], style.colour(cluster))
+            drawn.append(marks.mark(old.value, new, dots_of[cluster], style.colour(cluster)))
             found.append((old.value, new.value, dataset))
+    marks.points(ax, drawn)
     middle, named = np.median([x for x, *_ in found]), []
     ax.autoscale_view()
     around = [withStroke(linewidth=2, foreground="white")]

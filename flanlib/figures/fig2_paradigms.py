@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from flanlib.figures import boxes, lines, style
 from flanlib.figures.fig5_zero_shot_gains import Reading
@@ -51,20 +52,18 @@ def collect(study: "Axis") -> pd.DataFrame:
 
 
 def draw(table: pd.DataFrame) -> Figure:
-    """The whole figure: three diagrams, three panels, and a panel per task."""
+    """The first sheet: three diagrams, and the mean over tasks with each method."""
     words = [x for text in notes(table) for x in boxes.wrap(text, style.WIDTH - 0.2, lines.SMALL)]
-    large, small = lines.panels_of(table, TUNED)
-    rows = style.in_rows(small)
-    below = 0.62 + boxes.height_of(len(words), lines.SMALL)
-    height = 2.72 + PANEL + ROW * len(rows) + below
+    large, _ = lines.panels_of(table, TUNED)
+    height = 2.72 + PANEL + 0.62 + boxes.height_of(len(words), lines.SMALL)
     with style.look():
         fig, page = boxes.page(style.WIDTH, height)
         boxes.put(page, 0.1, height - 0.08, [heading(table)], 9, weight="bold")
         width = (style.WIDTH - 0.4) / 3
         for n, way in enumerate(WAYS):
             draw_way(way, page, 0.1 + n * (width + 0.1), height - 0.36, width)
-        spans = lines.columns(3, left=LEFT, gap=GAP)
-        first, *others = lines.panels(fig, 2.72, PANEL, spans)
+        spans = boxes.columns(3, left=LEFT, gap=GAP)
+        first, *others = boxes.panels(fig, 2.72, PANEL, spans)
         for ax, way in zip((first, *others), WAYS, strict=True):
             draw_measured(table, way, ax)
         low, high = scale(table, large)
@@ -72,14 +71,25 @@ def draw(table: pd.DataFrame) -> Figure:
             ax.set_ylim(low, high)
             ax.tick_params(labelleft=ax is first)
         first.set_ylabel("score, percent")
-        for n, row in enumerate(rows):
-            spans = lines.columns(max(len(row), 3), left=LEFT, gap=GAP)[: len(row)]
-            at = 2.72 + PANEL + 0.9 + ROW * n
-            for i, ax in enumerate(lines.panels(fig, at, TASK, spans, alike=True)):
-                draw_task(table, row[i], ax)
-                if i:
-                    style.inner(ax)
         boxes.put(page, 0.1, 0.2 + boxes.height_of(len(words), lines.SMALL), words, lines.SMALL)
+    return fig
+
+
+def draw_clusters(table: pd.DataFrame) -> Figure:
+    """The second sheet: a panel for each task."""
+    rows = [("", some) for some in style.in_rows(lines.panels_of(table, TUNED)[1])]
+    with style.look():
+        handles = lines.legend([_single("fine-tuned on the task")])
+        look = {"color": lines.GREY, "lw": 0.9}
+        handles += [
+            Line2D([], [], ls="-", **look, label="instruction-tuned, zero-shot"),
+            Line2D([], [], ls="--", **look, label=f"base, {_most(table)} exemplars"),
+        ]
+        words = "Fine-tuning, prompting, instruction tuning: task by task"
+        inches = boxes.height_of_rows(len(rows), TASK, ROW)
+        fig, top = lines.sheet(words, handles, notes(table), inches)
+        draw = lambda ax, _, cluster: draw_task(table, cluster, ax)  # noqa: E731
+        boxes.multiples(fig, top, rows, TASK, ROW, draw)
     return fig
 
 
@@ -139,11 +149,11 @@ def draw_task(table: pd.DataFrame, cluster: str, ax: Axes) -> Axes:
     places = {row.x: float(n) for n, row in enumerate(single)}
     _draw_goal(table, cluster, ax)
     ax.axhline(few[-1].value, color=lines.GREY, ls="--", lw=0.9, zorder=1)
-    lines.draw(table, ax, [lines.Series(arm=SINGLE, name=SINGLE, marker="D")], places, cluster)
+    lines.draw(table, ax, [_single(SINGLE)], places, cluster)
     lines.ticks(ax, places, {})
     ax.tick_params(axis="x", labelsize=6.5)
     name = style.title(cluster, short=True)
-    lines.narrow(ax, f"{name}\n{datasets(table)[cluster]} (n = {int(single[0].n)})")
+    ax.set_title(f"{name}\n{datasets(table)[cluster]} (n = {int(single[0].n)})")
     ax.set(xlabel="training examples", ylabel="score, percent")
     return ax
 
@@ -171,7 +181,15 @@ def about(table: pd.DataFrame) -> str:
 
 def heading(table: pd.DataFrame) -> str:
     """What the figure shows, in a line."""
-    return f"Fine-tuning, prompting, instruction tuning: one base model ({about(table)})"
+    return f"Fine-tuning, prompting, instruction tuning ({about(table)})"
+
+
+def _single(name: str) -> lines.Series:
+    return lines.Series(arm=SINGLE, name=name, marker="D")
+
+
+def _most(table: pd.DataFrame) -> str:
+    return measured(table, FEW, lines.panels_of(table, TUNED)[0])[-1].x
 
 
 def scale(table: pd.DataFrame, cluster: str) -> tuple[float, float]:
@@ -190,19 +208,16 @@ def _draw_goal(table: pd.DataFrame, cluster: str, ax: Axes) -> None:
 
 def notes(table: pd.DataFrame) -> list[str]:
     """Footnotes: what marks, band and dotted line are."""
-    large, small = lines.panels_of(table, TUNED)
-    most = measured(table, FEW, large)[-1].x
-    across = f" Dashed: base, {most} exemplars in the prompt." if small else ""
     return [
         "Mean over templates; bars: 95 % interval over examples and, where tuned, seeds. Solid line"
-        f" and band: instruction-tuned, zero-shot, with its interval.{across} Dotted: chance. The paper"
+        " and band: instruction-tuned, zero-shot, with its interval. Dotted: chance. The paper"
         " reports no such curves."
     ]
 
 
 def describe(table: pd.DataFrame) -> str:
     """The figure in words."""
-    large, small = lines.panels_of(table, TUNED)
+    large, _ = lines.panels_of(table, TUNED)
     parts = [f"{heading(table)}, as diagrams."]
     for way, (name, steps, needs, axis) in WAYS.items():
         chain = ", then ".join(step for step in steps if step)
@@ -210,6 +225,13 @@ def describe(table: pd.DataFrame) -> str:
             f"{lines.spelled(row)} percent at {row.x} {axis}" for row in measured(table, way, large)
         )
         parts.append(f"{name}: {chain}; {needs}. Measured: {values}.")
+    return " ".join(parts)
+
+
+def describe_clusters(table: pd.DataFrame) -> str:
+    """The second sheet in words; empty without one."""
+    _, small = lines.panels_of(table, TUNED)
+    parts = [f"{heading(table)}, task by task."] if small else []
     for cluster in small:
         told = "; ".join(
             f"{way} {', '.join(f'{row.x}: {row.value:.1f}' for row in measured(table, way, cluster))}"
@@ -310,3 +332,6 @@ def _trend(single: list) -> str:
         f"Examples needed: from {first.x} to {last.x} examples fine-tuning goes from"
         f" {first.value:.1f} to {last.value:.1f} percent; {grown}."
     )
+
+
+SHEETS = {"clusters": (draw_clusters, describe_clusters)}

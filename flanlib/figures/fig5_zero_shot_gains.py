@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from flanlib import published
 from flanlib.catalogue import Task
-from flanlib.figures import datasets, dots, lines, style
+from flanlib.figures import boxes, datasets, dots, lines, style
 from flanlib.figures.datasets import BEST, FLAN, GPT3, LAMDA, PUBLISHED, SCORES, SPANS
 from flanlib.figures.dots import Dot, Row
 from flanlib.studies import coverage, estimates
@@ -93,7 +93,7 @@ def draw(table: pd.DataFrame) -> Figure:
             fig.legend(
                 handles=handles, ncol=3, loc="upper left", bbox_to_anchor=at, labelspacing=0.3
             )
-        panels = lines.panels(fig, tops[0], height, SPANS[: 3 if _has_published(table) else 2])
+        panels = boxes.panels(fig, tops[0], height, SPANS[: 3 if _has_published(table) else 2])
         for ax, part in zip(panels, (draw_scores, draw_gains, draw_published), strict=False):
             part(table, ax)
             if estimates.ALL in clusters:

@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from flanlib.figures import boxes, lines, orders, style
+from flanlib.figures import boxes, lines, marks, orders, style
 from flanlib.figures.fig5_zero_shot_gains import Reading
 from flanlib.figures.lines import Series, spelled
 from flanlib.figures.orders import ADDED, BASE, FLAN, FLAN_ADDED, PAPER, SHUFFLED
@@ -28,7 +28,7 @@ SERIES = (
            fill="white", shift=0.16),
 )  # fmt: skip
 ARMS = tuple(one.arm for one in SERIES)
-ROW = 2.15  # inches of a group's row of panels
+PANEL, ROW = 1.1, 2.15  # inches of a cluster's panel, and of a row of them with its words
 
 
 def collect(axis: Axis) -> pd.DataFrame:
@@ -37,22 +37,19 @@ def collect(axis: Axis) -> pd.DataFrame:
 
 
 def draw(table: pd.DataFrame) -> Figure:
-    """The whole figure: mean of all, first group and published above, clusters below."""
+    """The first sheet: means and published values, and the gain of each held-out cluster."""
     first, *others = orders.groups(table)
-    large, small = lines.panels_of(table, PAPER, first)
-    rows = {
-        group: lines.clusters_of(table, PAPER, group)
-        for group in (first, *others)
-        if group != first or small
-    }
+    large, _ = lines.panels_of(table, PAPER, first)
     spans = [(0.5, 4.35), (4.95, style.WIDTH - 0.1)]
     if others:
         spans = [(0.5, 2.05), (2.55, 4.75), (5.2, style.WIDTH - 0.1)]
+    held_out = orders.held_out_clusters(table)
+    tall = 0.2 * len(held_out) if len(held_out) > 1 else 0.0
     with style.look():
         fig, top = lines.sheet(
-            heading(table), lines.legend(SERIES), notes(table), 3.5 + ROW * len(rows)
+            heading(table), lines.legend(SERIES), notes(table), 3.5 + (tall and tall + 1.75)
         )
-        *means, beside = (lines.panels(fig, top + 0.35, 1.6, [span])[0] for span in spans)
+        *means, beside = (boxes.panels(fig, top + 0.35, 1.6, [span])[0] for span in spans)
         draw_measured(table, means[-1], large, first, named=True)
         draw_published(table, beside)
         if others:
@@ -61,23 +58,51 @@ def draw(table: pd.DataFrame) -> Figure:
             name = name.replace("clusters", "the paper's group")
             means[-1].set_title(f"Measured here:\n{name}")
             means[-1].set_ylabel("")
-        for n, (group, clusters) in enumerate(rows.items()):
-            _draw_row(table, fig, top + 3.97 + ROW * n, group, clusters)
+        if tall:
+            (ax,) = boxes.panels(fig, top + 3.85, tall, [(2.0, style.WIDTH - 0.1)])
+            draw_gains(table, ax)
     return fig
 
 
-def _draw_row(table: pd.DataFrame, fig: Figure, at: float, group: str, clusters: list[str]) -> None:
-    """A row of panels for clusters held out together."""
-    names = ", ".join(style.title(cluster, short=True) for cluster in clusters)
-    words = f"Held out: {names}"
-    fig.text(lines.EDGE, 1 - (at - 0.47) / fig.get_figheight(), words, size=8)
-    spans = lines.columns(max(len(clusters), 3))[: len(clusters)]
-    for i, ax in enumerate(lines.panels(fig, at, 1.1, spans, alike=True)):
-        draw_measured(table, ax, clusters[i], group)
-        if len(clusters) > 3:
-            ax.set_title(ax.get_title("left").replace(", n", "\nn"), size=7.5)
-        if i:
-            style.inner(ax)
+def draw_gains(table: pd.DataFrame, ax: Axes) -> Axes:
+    """Figure 6, bottom: gain over the base by held-out cluster and cluster added, a heatmap."""
+    rows, steps = orders.held_out_clusters(table), orders.added_in_order(table)
+    found = {
+        (n, step): lines.row(table, f"{PAPER} - {BASE}", x, cluster, group=group)
+        for n, (group, cluster) in enumerate(rows)
+        for x, step, _ in orders.added(table, ADDED, group)
+    }
+    cells = [[found.get((n, step)) for step in steps] for n, _ in enumerate(rows)]
+    names = [lines.title(table, cluster, PAPER, group) for group, cluster in rows]
+    parts = [n for n, (one, other) in enumerate(pairwise(rows), 1) if one[0] != other[0]]
+    added = [style.title(step, short=True).replace(" + ", " +\n") for step in steps]
+    marks.heatmap(ax, cells, names, added, parts)
+    ax.set(xlabel="cluster added to tuning, left to right (blank: held out)", ylabel="")
+    ax.set_title("Gain over the base by held-out cluster, points")
+    return ax
+
+
+def draw_clusters(table: pd.DataFrame) -> Figure:
+    """The second sheet: a panel for each held-out cluster, in rows held out together."""
+    every = orders.groups(table)
+    rows = [
+        (f"Held out: {orders.names_of(group)}", lines.clusters_of(table, PAPER, group))
+        for group in every
+    ]
+
+    def draw_one(ax: Axes, n: int, cluster: str) -> None:
+        draw_measured(table, ax, cluster, every[n])
+
+    with style.look():
+        words = f"{heading(table)}, by cluster"
+        fig, top = lines.sheet(
+            words,
+            lines.legend(SERIES),
+            notes(table)[:1],
+            boxes.height_of_rows(len(rows), PANEL, ROW),
+        )
+        boxes.multiples(fig, top, rows, PANEL, ROW, draw_one)
+    return fig
 
 
 def draw_mean(table: pd.DataFrame, ax: Axes) -> Axes:
@@ -148,23 +173,35 @@ def notes(table: pd.DataFrame) -> list[str]:
     return [
         lines.note_on_seeds(table),
         "Random orders: one per seed. Numbers in the panels: paper's order. Half, all: of the"
-        " clusters that are not held out. " + lines.note_on_published(table),
+        " clusters that are not held out. Gains: paper's order; bold: 95 % interval without 0;"
+        " lines between rows: groups held out together. " + lines.note_on_published(table),
     ]
 
 
 def describe(table: pd.DataFrame) -> str:
-    """The figure in words, from its numbers."""
+    """The first sheet in words, from its numbers."""
     parts = [f"{heading(table)}."]
     for group in ("", *orders.groups(table)):
-        large, small = lines.panels_of(table, PAPER, group)
-        for cluster in (large, *(small if group else ())):
-            arms = {arm: orders.points(table, arm, cluster, group) for arm in ARMS}
-            found = "; ".join(f"{arm} {_listed(mine)}" for arm, mine in arms.items() if mine)
-            name = _whose(cluster, group)
-            parts.append(f"{name}, percent by number of tuning clusters: {found}.")
+        parts += _told(table, lines.panels_of(table, PAPER, group)[0], group)
+    if len(held_out := orders.held_out_clusters(table)) > 1:
+        each = []
+        for group, cluster in held_out:
+            gains = orders.points(table, f"{PAPER} - {BASE}", cluster, group)
+            told = ", ".join(f"{x}: {r.value:+.1f}" for x, r in gains)
+            each.append(f"{style.title(cluster)} {told}")
+        parts.append(f"Gain over base, points by number of tuning clusters: {'; '.join(each)}.")
     if old := orders.points(table, FLAN):
         parts.append(f"Published FLAN 137B, mean: {_listed(old)}.")
     return " ".join(parts)
+
+
+def describe_clusters(table: pd.DataFrame) -> str:
+    """The second sheet in words; empty where a single cluster was held out."""
+    held_out = orders.held_out_clusters(table)
+    if len(held_out) < 2:
+        return ""
+    told = [text for group, cluster in held_out for text in _told(table, cluster, group)]
+    return " ".join([f"{heading(table)}, by cluster.", *told])
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
@@ -181,7 +218,7 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
             old = lines.row(table, FLAN, x) if group == every[0] else None
             rows.append(
                 {
-                    "held out": _held_out(group),
+                    "held out": orders.names_of(group),
                     "tuning clusters": x,
                     "added": added.get(x, "none: base" if x == "0" else ""),
                     **{arm: spelled(found) if found else "" for arm, found in own.items()},
@@ -197,7 +234,7 @@ def reading(table: pd.DataFrame) -> Reading:
     large, small = lines.panels_of(table, PAPER)
     base, mine = lines.row(table, BASE, "0", large), orders.points(table, PAPER, large)
     (first, _), (last, every) = mine[0], mine[-1]
-    tuned = ", on ".join(f"{_clusters(x)}: {spelled(r)}" for x, r in mine)
+    tuned = ", on ".join(f"{orders.number(x)}: {spelled(r)}" for x, r in mine)
     told = [
         f"- **Effect.** Base {spelled(base)} percent. Tuned on {tuned}.",
         *(_gains(table, x, large) for x in dict.fromkeys((first, last))),
@@ -205,7 +242,7 @@ def reading(table: pd.DataFrame) -> Reading:
     ]
     if drawn := [(x, r) for x, r in orders.points(table, SHUFFLED, large) if x != last]:
         beside = "; ".join(
-            f"{_clusters(x)} {r.value:.1f} against {own.value:.1f}"
+            f"{orders.number(x)} {r.value:.1f} against {own.value:.1f}"
             for x, r in drawn
             if (own := lines.row(table, PAPER, x, large)) is not None
         )
@@ -216,13 +253,13 @@ def reading(table: pd.DataFrame) -> Reading:
     told.append("- **Steps in the paper's order.**")
     for group in orders.groups(table):
         whole, _ = lines.panels_of(table, PAPER, group)
-        steps = _rises(orders.points(table, PAPER, whole, group))
-        told.append(f"    - {_held_out(group)} held out: {steps}.")
+        steps = orders.rises(orders.points(table, PAPER, whole, group))
+        told.append(f"    - {orders.names_of(group)} held out: {steps}.")
     if small:
         each = [(c, lines.row(table, f"{PAPER} - {BASE}", last, c)) for c in small]
         gains = "; ".join(f"{style.title(c)} {spelled(r, signed=True)}" for c, r in each if r)
-        told.append(f"- **By cluster**, gain over base with {_clusters(last)}: {gains}.")
-        told.append(f"    - {_largest(table)}.")
+        told.append(f"- **By cluster**, gain over base with {orders.number(last)}: {gains}.")
+        told.append(f"    - {orders.largest(table)}.")
     if old := orders.points(table, FLAN):
         told.append(_beside(table, old))
     told.append(
@@ -241,6 +278,13 @@ def _draw_series(table, ax: Axes, places, cluster: str, group: str = "", *, labe
     lines.draw(table, ax, SERIES, places, cluster, group, labelled=labelled)
 
 
+def _told(table: pd.DataFrame, cluster: str, group: str) -> list[str]:
+    """Scores of a cluster in words, by number of tuning clusters."""
+    arms = {arm: orders.points(table, arm, cluster, group) for arm in ARMS}
+    found = "; ".join(f"{arm} {_listed(mine)}" for arm, mine in arms.items() if mine)
+    return [f"{_whose(cluster, group)}, percent by number of tuning clusters: {found}."]
+
+
 def _tick(name: str, n: int) -> str:
     return "\n".join(boxes.wrap(f"{name}, {n}", 1.25, 7.5))
 
@@ -248,9 +292,9 @@ def _tick(name: str, n: int) -> str:
 def _gains(table: pd.DataFrame, x: str, cluster: str) -> str:
     gain = lines.row(table, f"{PAPER} - {BASE}", x, cluster)
     if gain is None:
-        return f"- Gain over base with {_clusters(x)}: not recorded."
+        return f"- Gain over base with {orders.number(x)}: not recorded."
     word = lines.verdict(gain)
-    return f"- **Gain over base** with {_clusters(x)}: {spelled(gain, signed=True)} points: {word}."
+    return f"- **Gain over base** with {orders.number(x)}: {spelled(gain, signed=True)} points: {word}."
 
 
 def _later(table: pd.DataFrame, cluster: str) -> list[str]:
@@ -262,26 +306,13 @@ def _later(table: pd.DataFrame, cluster: str) -> list[str]:
             (x, lines.row(table, f"{arm}, {last} - {x}", last, cluster)) for x in ("1", "half")
         ]
         words = [
-            f"against {_clusters(x)} {spelled(r, signed=True)} points: {lines.verdict(r)}"
+            f"against {orders.number(x)} {spelled(r, signed=True)} points: {lines.verdict(r)}"
             for x, r in found
             if r is not None
         ]
         if words:
             told.append(f"- **More clusters**, {arm}: all {'; '.join(words)}.")
     return told
-
-
-def _rises(found: list[tuple]) -> str:
-    """How many steps go up, which is the largest, and where the highest mean is."""
-    moves = [(b.value - a.value, x) for (_, a), (x, b) in pairwise(found)]
-    if not moves:
-        return "one number of clusters, no steps"
-    up, (most, to) = sum(move > 0 for move, _ in moves), max(moves)
-    top, at = max((r.value, x) for x, r in found)
-    return (
-        f"{up} of {len(moves)} steps go up; the largest, {most:+.1f}, is the one to {to};"
-        f" the highest mean, {top:.1f}, is with {_clusters(at)}"
-    )
 
 
 def _beside(table: pd.DataFrame, old: list[tuple]) -> str:
@@ -293,46 +324,21 @@ def _beside(table: pd.DataFrame, old: list[tuple]) -> str:
     here, there = every.value - one.value, old[-1][1].value - old[0][1].value
     return (
         f"- **Beside the paper.** There the mean goes from {old[0][1].value:.1f} to"
-        f" {old[-1][1].value:.1f} ({there:+.1f}), here, with {_held_out(group)} held out, from"
+        f" {old[-1][1].value:.1f} ({there:+.1f}), here, with {orders.names_of(group)} held out, from"
         f" {one.value:.1f} to {every.value:.1f} ({here:+.1f}): the direction is"
         f" {'the same' if (here > 0) == (there > 0) else 'not the same'} from first to last."
-        f" Published: {_rises(old)}."
+        f" Published: {orders.rises(old)}."
     )
-
-
-def _largest(table: pd.DataFrame) -> str:
-    """Per held-out cluster the largest step, and the cluster added with it."""
-    told = []
-    for group in orders.groups(table):
-        added = {x: style.title(c, short=True) for x, c, _ in orders.added(table, ADDED, group)}
-        for cluster in lines.clusters_of(table, PAPER, group):
-            found = orders.points(table, PAPER, cluster, group)
-            moves = [(b.value - a.value, x) for (_, a), (x, b) in pairwise(found)]
-            if moves:
-                most, x = max(moves)
-                told.append(f"{style.title(cluster)} {most:+.1f} with {added.get(x, x)}")
-    return f"Largest step in the paper's order: {'; '.join(told) or 'none'}"
-
-
-def _held_out(group: str) -> str:
-    """A group by the names of its clusters."""
-    if not group:
-        return "each group in turn, mean of all"
-    return ", ".join(style.title(cluster, short=True) for cluster in group.split("+"))
 
 
 def _whose(cluster: str, group: str) -> str:
     if cluster != estimates.ALL:
         return style.title(cluster)
-    return f"Mean over {_held_out(group)}" if group else "Mean over clusters"
+    return f"Mean over {orders.names_of(group)}" if group else "Mean over clusters"
 
 
 def _listed(found: list[tuple]) -> str:
     return ", ".join(f"{x}: {r.value:.1f}" for x, r in found)
 
 
-def _clusters(x: str) -> str:
-    """A number of clusters in words."""
-    if not x.isdigit():
-        return f"{x} of the clusters"
-    return f"{x} cluster{'' if x == '1' else 's'}"
+SHEETS = {"clusters": (draw_clusters, describe_clusters)}

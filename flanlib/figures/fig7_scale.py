@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from flanlib import published
-from flanlib.figures import lines, sizes, style
+from flanlib.figures import boxes, lines, sizes, style
 from flanlib.figures.fig5_zero_shot_gains import Reading
 from flanlib.figures.lines import Series, spelled
 from flanlib.figures.sizes import Scale
@@ -68,47 +68,53 @@ def with_published(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def draw(table: pd.DataFrame) -> Figure:
-    """The whole figure: means and published, then the clusters one by one."""
+    """The first sheet: means over clusters, and the published values."""
     below = 0.7 if _scale(table).named else 0.0
-    rows = [(group, some) for group in GROUPS for some in _rows(table, group)]
-    step = 1.85 + below
     with style.look():
-        fig, top = lines.sheet(
-            heading(table), lines.legend(SERIES), notes(table), 3.35 + below + step * len(rows)
-        )
-        spans = lines.columns(3, gap=0.5)
-        scores = lines.panels(fig, top + 0.35, 1.35, spans[:2], alike=True)
-        gains = lines.panels(fig, top + 1.82, 1.05, spans[:2], alike=True)
-        for group, score, less in zip(GROUPS, scores, gains, strict=True):
+        fig, top = lines.sheet(heading(table), lines.legend(SERIES), notes(table), 3.35 + below)
+        spans = boxes.columns(3, gap=0.5)
+        scores = boxes.panels(fig, top + 0.35, 1.35, spans[:2], alike=True)
+        gains = boxes.panels(fig, top + 1.82, 1.05, spans[:2], alike=True)
+        for group, score, difference in zip(GROUPS, scores, gains, strict=True):
             large, _ = lines.panels_of(table, TUNED, group)
             _bare(draw_scores(table, score, group, large))
             score.set(title=f"Measured here, {group}:\n{lines.title(table, large, TUNED, group)}")
-            draw_gains(table, less, group)
-        _bare(draw_published(table, *lines.panels(fig, top + 0.35, 1.35, spans[2:])))
-        draw_published_gains(table, *lines.panels(fig, top + 1.82, 1.05, spans[2:]))
-        for n, (group, some) in enumerate(rows):
-            at = top + 3.82 + below + step * n
-            name = f"{group.capitalize()}, by cluster"
-            fig.text(lines.EDGE, 1 - (at - 0.36) / fig.get_figheight(), name, size=8)
-            _draw_row(table, group, some, fig, at)
+            draw_gains(table, difference, group)
+        _bare(draw_published(table, *boxes.panels(fig, top + 0.35, 1.35, spans[2:])))
+        draw_published_gains(table, *boxes.panels(fig, top + 1.82, 1.05, spans[2:]))
     return fig
 
 
-def _draw_row(table: pd.DataFrame, group: str, clusters: list[str], fig: Figure, at: float) -> None:
-    """A row of panels, one cluster each; narrow ones have fewer words."""
-    spans = lines.columns(max(3, len(clusters)))[: len(clusters)]
-    for i, ax in enumerate(lines.panels(fig, at, 0.95, spans, alike=True)):
-        draw_scores(table, ax, group, clusters[i])
-        name = lines.title(table, clusters[i], TUNED, group)
-        ax.set_title(name, size=7.5)
-        if len(clusters) > 3:
-            for n, label in enumerate(ax.get_xticklabels()[1:-1], 1):
-                between = n % 2 == 0 and n < len(ax.get_xticks()) - 2
-                label.set_visible(between or label.get_rotation() > 0)
+def draw_clusters(table: pd.DataFrame) -> Figure:
+    """The second sheet: a panel for each cluster, held-out and held-in."""
+    named = _scale(table).named
+    every = [(group, some) for group in GROUPS for some in _rows(table, group)]
+    seen = ["", *(group for group, _ in every)]
+    rows = [
+        (f"{group.capitalize()} clusters" if group != before else "", some)
+        for before, (group, some) in zip(seen, every, strict=False)
+    ]
+    step = 1.95 + (0.7 if named else 0.0)
+
+    def draw_one(ax: Axes, n: int, cluster: str) -> None:
+        group, some = every[n]
+        draw_scores(table, ax, group, cluster)
+        ax.set_title(lines.title(table, cluster, TUNED, group))
+        if len(some) > 3:
+            for i, label in enumerate(ax.get_xticklabels()[1:-1], 1):
+                label.set_visible(named or (i % 2 == 0 and i < len(ax.get_xticks()) - 2))
             ax.set_xlabel(ax.get_xlabel().removesuffix(", log scale"))
-            lines.narrow(ax, name)
-        if i:
-            style.inner(ax)
+
+    with style.look():
+        words = f"{heading(table)}, by cluster"
+        fig, top = lines.sheet(
+            words,
+            lines.legend(SERIES),
+            notes(table)[:1],
+            boxes.height_of_rows(len(rows), 0.95, step),
+        )
+        boxes.multiples(fig, top, rows, 0.95, step, draw_one)
+    return fig
 
 
 def _bare(ax: Axes) -> None:
@@ -172,10 +178,10 @@ def notes(table: pd.DataFrame) -> list[str]:
 
 
 def describe(table: pd.DataFrame) -> str:
-    """The figure in words, from its numbers."""
+    """The first sheet in words, from its numbers."""
     parts = [f"{heading(table)}."]
     for group in GROUPS:
-        large, small = lines.panels_of(table, TUNED, group)
+        large, _ = lines.panels_of(table, TUNED, group)
         name = "mean over clusters" if large == estimates.ALL else style.title(large)
         told = [
             f"{model} base {base.value:.1f}, tuned {tuned.value:.1f}"
@@ -184,14 +190,21 @@ def describe(table: pd.DataFrame) -> str:
             and (tuned := lines.row(table, TUNED, model, large, group=group))
         ]
         parts += [f"{group.capitalize()}, {name}, percent: {'; '.join(told)}."] if told else []
-        for cluster in small:
-            gains = _gains(table, GAIN, group, cluster)
-            told = [f"{model} {gain.value:+.1f}" for model, gain in gains]
-            parts.append(f"{style.title(cluster)}, tuned minus base: {', '.join(told)}.")
     if old := _gains(table, OLD_GAIN, "held-out", estimates.ALL):
-        told = ", ".join(f"{x} {'above' if r.value > 0 else 'below'}" for x, r in old)
-        parts.append(f"Published, read off by eye, tuned beside untuned: {told}.")
+        told = ", ".join(f"{x} {'higher' if r.value > 0 else 'lower'}" for x, r in old)
+        parts.append(f"Published, read off by eye, tuned against untuned: {told}.")
     return " ".join(parts)
+
+
+def describe_clusters(table: pd.DataFrame) -> str:
+    """The second sheet in words; empty where there is one cluster of a kind."""
+    parts = []
+    for group in GROUPS:
+        for cluster in lines.panels_of(table, TUNED, group)[1]:
+            gains = _gains(table, GAIN, group, cluster)
+            told = ", ".join(f"{model} {gain.value:+.1f}" for model, gain in gains)
+            parts.append(f"{style.title(cluster)}, {group}, tuned minus base: {told}.")
+    return " ".join([f"{heading(table)}, by cluster.", *parts]) if parts else ""
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
@@ -289,3 +302,6 @@ def _rows(table: pd.DataFrame, group: str) -> list[Sequence[str]]:
 def _row(arm: str, x: str, n: int, source: str) -> dict:
     values = ("", arm, x, "", "", np.nan, np.nan, np.nan, n, 0, source)
     return dict(zip(lines.COLUMNS, values, strict=True))
+
+
+SHEETS = {"clusters": (draw_clusters, describe_clusters)}

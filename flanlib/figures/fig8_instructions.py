@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from flanlib import published
-from flanlib.figures import dots, lines, style
+from flanlib.figures import boxes, dots, lines, style
 from flanlib.figures.dots import Dot, Row
 from flanlib.figures.fig5_zero_shot_gains import Reading
 from flanlib.studies import estimates
@@ -59,8 +59,8 @@ def draw(table: pd.DataFrame) -> Figure:
         clusters = len(dots.shown(table, FULL))
         heights = [dots.stack_height(clusters, len(WAYS)), len(PUBLISHED) * 1.5 * dots.ROW]
         fig, tops = dots.page(heading(table), _marks(), notes(table), heights)
-        scores, gains, lost = lines.panels(fig, tops[0], heights[0], SPANS)
-        old, shapes, old_lost = lines.panels(fig, tops[1], heights[1], OLD_SPANS)
+        scores, gains, lost = boxes.panels(fig, tops[0], heights[0], SPANS)
+        old, shapes, old_lost = boxes.panels(fig, tops[1], heights[1], OLD_SPANS)
         draw_scores(table, scores)
         draw_gains(table, gains)
         draw_lost(table, lost)
@@ -96,7 +96,7 @@ def draw_published(table: pd.DataFrame, ax: Axes, against: bool = False) -> Axes
     """Figure 8, bottom: the paper's scores, or full instructions minus each other arm."""
     marks = _published_marks(table)
     if not marks:
-        return dots.empty(ax)
+        return lines.empty(ax)
     rows = []
     for arm in PUBLISHED.values():
         mine = {"arm": _old(arm)}

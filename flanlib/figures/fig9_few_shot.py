@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from flanlib import published
-from flanlib.figures import dots, lines, style
+from flanlib.figures import boxes, dots, lines, style
 from flanlib.figures.dots import Dot, Row
 from flanlib.figures.fig5_zero_shot_gains import Reading
 from flanlib.study import Study
@@ -64,7 +64,7 @@ def draw(table: pd.DataFrame) -> Figure:
     with style.look():
         height = dots.stack_height(len(dots.shown(table, TUNED)), 2 * len(ARMS))
         fig, tops = dots.page(heading(table), _legend(table), notes(table), [height])
-        panels = lines.panels(fig, tops[0], height, SPANS)
+        panels = boxes.panels(fig, tops[0], height, SPANS)
         for ax, part in zip(panels, parts, strict=True):
             part(table, ax)
         panels[4].set_xlim(panels[3].get_xlim())
@@ -107,7 +107,7 @@ def draw_spread(table: pd.DataFrame, ax: Axes) -> Axes:
 def draw_published_spread(table: pd.DataFrame, ax: Axes) -> Axes:
     """Figure 9, second from the right: FLAN's standard deviation over templates."""
     if not _published_clusters(table):
-        return dots.empty(ax, "")
+        return lines.empty(ax, "")
     dots.draw(table, ax, _published_rows(table, _published_pair(OLD_SD)), signed=True)
     ax.set(xlabel="SD, points", title="FLAN,\nSD")
     return ax
@@ -116,7 +116,7 @@ def draw_published_spread(table: pd.DataFrame, ax: Axes) -> Axes:
 def draw_published(table: pd.DataFrame, ax: Axes) -> Axes:
     """Figure 9, right: the paper's scores, and few-shot minus zero-shot as a number."""
     if not _published_clusters(table):
-        return dots.empty(ax)
+        return lines.empty(ax)
     ticks = [replace(dot, **TICK) for dot in _published_pair(BEST)]
     rows = _published_rows(table, [*ticks, *_published_pair(FLAN)])
     dots.draw(table, ax, rows)

@@ -5,10 +5,10 @@ and line, clusters in colour, so that a grey print still tells them apart.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -16,40 +16,13 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
 from flanlib import published
-from flanlib.figures import boxes, style
+from flanlib.figures import boxes, marks, style
+from flanlib.figures.marks import Series
 from flanlib.studies import estimates
 
 COLUMNS = "group arm x cluster dataset value low high n seeds source".split()
 GREY = "#555555"
 EDGE, SMALL = 0.012, 7.0  # of the page's width; points, for notes
-
-
-@dataclass(frozen=True, kw_only=True)
-class Series:
-    """One arm of a table as a line.
-
-    Attributes
-    ----------
-    arm
-        As the table has it.
-    name
-        As the legend has it.
-    fill
-        Colour of the marks; empty is the colour of the panel's cluster.
-    shift
-        Along x, so that the intervals of two series stand side by side.
-    written
-        Format of the values written above it where there is room; empty
-        writes none.
-    """
-
-    arm: str
-    name: str
-    marker: str = "o"
-    line: str = "-"
-    fill: str = ""
-    shift: float = 0.0
-    written: str = ""
 
 
 # Rows of a table
@@ -124,11 +97,6 @@ def together(table: pd.DataFrame, *more: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([table[COLUMNS], *parts], ignore_index=True)
 
 
-def is_firm(source: str) -> bool:
-    """Whether a published value is verified, and so drawn filled."""
-    return source.removeprefix("published, ") in published.FIRM
-
-
 # Drawing
 
 
@@ -146,18 +114,31 @@ def draw(
     guessing = row(table, "chance", "", cluster, group=group)
     if chance and guessing is not None:
         ax.axhline(guessing.value, color=GREY, ls=":", lw=1.1, zorder=1)
-    tops: dict[str, float] = {}
-    for one in series:
-        found = _found(table, one, places, cluster, group)
-        _join(ax, one, places, found, GREY)
-        for x, r in found.items():
-            point(ax, places[x] + one.shift, r, one.marker, one.fill or style.colour(cluster))
-            tops[x] = max(tops.get(x, -np.inf), r.value if np.isnan(r.high) else r.high)
-    for one in series if labelled else ():
-        for x, r in _found(table, one, places, cluster, group).items():
-            if one.written:
-                _write(ax, places[x] + one.shift, tops[x], format(r.value, one.written))
-    return _dress(ax, labelled)
+    every = [(one, _found(table, one, places, cluster, group)) for one in series]
+    drawn = [
+        marks.mark(places[x], r, one, style.colour(cluster)) | {"x": x, "arm": one.arm, "one": one}
+        for one, found in every
+        for x, r in found.items()
+    ]
+    if drawn:
+        sns.lineplot(
+            pd.DataFrame(drawn), x="place", y="value", ax=ax, legend=False, estimator=None,
+            color=GREY, lw=1.1, zorder=2,
+            style="arm", dashes={one.arm: (3.7, 1.6) if one.line == "--" else "" for one in series},
+        )  # fmt: skip
+        ax.set(xlabel="", ylabel="")
+    marks.points(ax, drawn)
+    for m in drawn if labelled else ():
+        if m["one"].written:
+            tops = [
+                o["value"] if np.isnan(o["high"]) else o["high"] for o in drawn if o["x"] == m["x"]
+            ]
+            _write(ax, m["place"], max(tops), format(m["value"], m["one"].written))
+    ax.grid(axis="y")
+    ax.grid(axis="x", visible=False)
+    ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10], integer=True))
+    ax.margins(y=0.17 if labelled else 0.1)
+    return ax
 
 
 def draw_published(
@@ -165,21 +146,17 @@ def draw_published(
     cluster: str = estimates.ALL, group: str = "",
 ) -> Axes:  # fmt: skip
     """A panel of published values: hollow where they are not verified."""
-    every = [(one, _found(table, one, places, cluster, group)) for one in series]
-    for one, found in every:
-        _join(ax, one, places, found, "#9A9A9A")
-        for x, r in found.items():
-            fill = style.INK if is_firm(r.source) else "white"
-            at = places[x] + one.shift
-            ax.plot(at, r.value, marker=one.marker, ms=5.2, mfc=fill, mec=style.INK, mew=1.1, ls="")
-            if one.written:
-                _write(ax, at, r.value, format(r.value, one.written))
-    if not any(found for _, found in every):
-        ax.text(
-            0.5, 0.5, "not found", transform=ax.transAxes, ha="center", va="center",
-            size=SMALL, color=style.QUIET,
-        )  # fmt: skip
-    return _dress(ax, True)
+    draw(table, ax, series, places, cluster, group, labelled=True, chance=False)
+    if not any(_found(table, one, places, cluster, group) for one in series):
+        _say(ax, "not found")
+    return ax
+
+
+def empty(ax: Axes, text: str = "not found") -> Axes:
+    """A panel without values, that says so."""
+    ax.set_axis_off()
+    _say(ax, text)
+    return ax
 
 
 def ticks(
@@ -222,35 +199,6 @@ def sheet(
     return fig, above
 
 
-def panels(
-    fig: Figure, top: float, height: float, spans: Sequence[tuple[float, float]],
-    alike: bool = False,
-) -> list[Axes]:  # fmt: skip
-    """A row of panels.
-
-    Parameters
-    ----------
-    top, height
-        Of the panels, in inches, from the page's upper edge downwards.
-    spans
-        Left and right edge of each, in inches.
-    alike
-        Whether all of them have one scale of y.
-    """
-    wide, tall = fig.get_size_inches()
-    found: list[Axes] = []
-    for left, right in spans:
-        box = (left / wide, 1 - (top + height) / tall, (right - left) / wide, height / tall)
-        found.append(fig.add_axes(box, sharey=found[0] if alike and found else None))
-    return found
-
-
-def columns(n: int, left: float = 0.5, right: float = style.WIDTH - 0.1, gap: float = 0.14):
-    """Edges of `n` panels of one width from `left` to `right`, with a `gap`; inches."""
-    width = (right - left - gap * (n - 1)) / n
-    return [(left + i * (width + gap), left + i * (width + gap) + width) for i in range(n)]
-
-
 def legend(series: Sequence[Series], chance: bool = True) -> list[Line2D]:
     """One handle per series; with `chance`, a dotted line for it."""
     found = [Line2D([], [], color=GREY, ls=":", lw=1.1, label="chance")] if chance else []
@@ -270,12 +218,6 @@ def title(table: pd.DataFrame, cluster: str, arm: str, group: str = "") -> str:
     mine = mine[(mine[names] == list(wanted)).all(axis=1)]
     name = "mean of clusters" if cluster == estimates.ALL else style.title(cluster, short=True)
     return f"{name}, n = {int(mine['n'].max())}" if len(mine) else name
-
-
-def narrow(ax: Axes, name: str) -> None:
-    """Title a panel that has a fifth of the page: words below each other, smaller labels."""
-    ax.set_title(name.replace(", n", "\nn").replace(" + ", " +\n"), size=7.5)
-    ax.xaxis.label.set_size(7)
 
 
 # Words
@@ -325,28 +267,12 @@ def _found(table: pd.DataFrame, one: Series, places, cluster: str, group: str) -
     return {x: r for x, r in rows.items() if r is not None}
 
 
-def _join(ax: Axes, one: Series, places, found: dict, colour: str) -> None:
-    xs = [places[x] + one.shift for x in found]
-    ax.plot(xs, [r.value for r in found.values()], color=colour, ls=one.line, lw=1.1, zorder=2)
-
-
-def point(ax: Axes, x: float, r, marker: str, fill: str) -> None:
-    """The value of a row `r` at x, with its interval upright."""
-    if not np.isnan(r.low):
-        ax.plot([x, x], [r.low, r.high], color=style.INK, lw=1.1, solid_capstyle="butt", zorder=3)
-    ax.plot(x, r.value, marker=marker, ms=5.2, mfc=fill, mec=style.INK, mew=0.8, ls="", zorder=4)
+def _say(ax: Axes, text: str) -> None:
+    middle = {"transform": ax.transAxes, "ha": "center", "va": "center"}
+    ax.text(0.5, 0.5, text, **middle, size=SMALL, color=style.QUIET)
 
 
 def _write(ax: Axes, x: float, y: float, text: str) -> None:
     place = {"xytext": (0, 5), "textcoords": "offset points", "ha": "center"}
     around = [withStroke(linewidth=2, foreground="white")]
     ax.annotate(text, (x, y), **place, size=SMALL, zorder=5, path_effects=around)
-
-
-def _dress(ax: Axes, labelled: bool) -> Axes:
-    """Grid for a quantity along y, and room above for values written."""
-    ax.grid(axis="y")
-    ax.grid(axis="x", visible=False)
-    ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10], integer=True))
-    ax.margins(y=0.17 if labelled else 0.1)
-    return ax

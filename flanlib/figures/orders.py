@@ -6,12 +6,13 @@ together: 1, 2, half and all.
 """
 
 from collections.abc import Iterable
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 
 from flanlib import published
-from flanlib.figures import lines
+from flanlib.figures import lines, style
 from flanlib.studies import estimates
 from flanlib.studies.axes import Axis
 
@@ -81,6 +82,64 @@ def points(table: pd.DataFrame, arm: str, cluster: str = estimates.ALL, group: s
     xs = sorted({x for x in table.loc[table["arm"] == arm, "x"] if x}, key=_rank)
     found = [(x, lines.row(table, arm, x, cluster, group=group)) for x in xs]
     return [(x, r) for x, r in found if r is not None]
+
+
+def held_out_clusters(table: pd.DataFrame) -> list[tuple[str, str]]:
+    """Each group with each of its clusters."""
+    return [(g, c) for g in groups(table) for c in lines.clusters_of(table, PAPER, g)]
+
+
+def added_in_order(table: pd.DataFrame) -> list[str]:
+    """Clusters added, in one order that all groups follow."""
+    found: list[str] = []
+    for group in groups(table):
+        at = 0
+        for _, cluster, _ in added(table, ADDED, group):
+            if cluster not in found:
+                found.insert(at, cluster)
+            at = found.index(cluster) + 1
+    return found
+
+
+def rises(found: list[tuple]) -> str:
+    """How many steps go up, which is the largest, and where the highest mean is."""
+    moves = [(b.value - a.value, x) for (_, a), (x, b) in pairwise(found)]
+    if not moves:
+        return "one number of clusters, no steps"
+    up, (most, to) = sum(move > 0 for move, _ in moves), max(moves)
+    top, at = max((r.value, x) for x, r in found)
+    return (
+        f"{up} of {len(moves)} steps go up; the largest, {most:+.1f}, is the one to {to};"
+        f" the highest mean, {top:.1f}, is with {number(at)}"
+    )
+
+
+def number(x: str) -> str:
+    """A number of clusters in words."""
+    if not x.isdigit():
+        return f"{x} of the clusters"
+    return f"{x} cluster{'' if x == '1' else 's'}"
+
+
+def largest(table: pd.DataFrame) -> str:
+    """Per held-out cluster the largest step, and the cluster added with it."""
+    told = []
+    for group in groups(table):
+        names = {x: style.title(c, short=True) for x, c, _ in added(table, ADDED, group)}
+        for cluster in lines.clusters_of(table, PAPER, group):
+            found = points(table, PAPER, cluster, group)
+            moves = [(b.value - a.value, x) for (_, a), (x, b) in pairwise(found)]
+            if moves:
+                most, x = max(moves)
+                told.append(f"{style.title(cluster)} {most:+.1f} with {names.get(x, x)}")
+    return f"Largest step in the paper's order: {'; '.join(told) or 'none'}"
+
+
+def names_of(group: str) -> str:
+    """A group by the names of its clusters."""
+    if not group:
+        return "each group in turn, mean of all"
+    return ", ".join(style.title(cluster, short=True) for cluster in group.split("+"))
 
 
 def _rank(x: str) -> tuple[int, int]:

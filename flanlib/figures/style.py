@@ -205,11 +205,14 @@ def inner(ax: Axes) -> None:
 
 @contextmanager
 def look() -> Iterator[None]:
-    """The study's style, whatever the caller's own settings are."""
+    """Seaborn's theme and the study's own sizes and colours, whatever the caller's settings are."""
+    import seaborn as sns  # here, since no verb but the drawing ones should wait for it
+
     with mpl.rc_context(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "(?s)Glyph .* missing from font")  # told once, when saved
         mpl.rcdefaults()
-        mpl.style.use(STYLE)
+        own = mpl.rc_params_from_file(STYLE, use_default_template=False)
+        sns.set_theme("paper", "ticks", color_codes=False, rc=own)
         mpl.rcParams["font.family"] = list(fonts())
         yield
 
