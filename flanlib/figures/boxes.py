@@ -251,7 +251,15 @@ def columns(n: int, left: float = 0.5, right: float = WIDTH - 0.1, gap: float = 
 
 
 def height_of_rows(n_rows: int, height: float, step: float) -> float:
-    """Inches that `multiples` needs, for panels of a height and rows a step apart."""
+    """Inches that `multiples` needs.
+
+    Parameters
+    ----------
+    n_rows
+        How many rows of panels.
+    height, step
+        Of a panel, and from one row to the next, in inches.
+    """
     return WORDS + step * (n_rows - 1) + height + 0.5
 
 

@@ -64,6 +64,8 @@ def mark(place: float, found, one: Series, colour: str) -> dict:
         On the axis that is not the value's.
     found
         The value, a row of a table.
+    one
+        What the value belongs to.
     colour
         Of the inside where the series has no own; published values are INK, or white where they
         are not verified.

@@ -130,7 +130,7 @@ TERMS = {
     "seconds": "Seconds by the clock.",
     "seed": "Of every random draw that is made here.",
     "separator": "Stands between input and target; tokenised on its own.",
-    "series": "Arms of the table as lines; see `figures.lines.Series`.",
+    "series": "Arms of the table as lines; see `figures.marks.Series`.",
     "settings": "Checked parameters of a notebook or command (`profiles.Settings`); of a shape, a task's `columns`.",
     "show_options": "Whether the OPTIONS block follows the request.",
     "side": "`tuning` or `evaluation`; of a prompt, `input` or `target`.",
