@@ -90,7 +90,7 @@ def draw_scores(table: pd.DataFrame, ax: Axes, cluster: str, *, large: bool = Fa
 def draw_spread(table: pd.DataFrame, ax: Axes, cluster: str, *, large: bool = False) -> Axes:
     """Figure 11, a panel: standard deviation over the evaluation templates."""
     lines.draw(table, ax, SPREADS, places(table), cluster, labelled=large, chance=False)
-    return _name(table, ax, ylabel="standard deviation, points")
+    return _name(table, ax, ylabel=f"{'standard deviation' if large else 'SD'}, points")
 
 
 def places(table: pd.DataFrame) -> dict[str, float]:
