@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import plotted
 import pytest
 from records import make_record
 
@@ -191,11 +192,7 @@ def test_each_dataset_stands_beside_what_was_published_of_it(table):
     names = [t.get_text() for t in fig.axes[0].get_yticklabels()]
     assert names[:3] == ["NLI", "cb", "rte"] and len(names) == 9 + 6
     at = names.index("rte")
-    drawn = {
-        (line.get_marker(), round(float(line.get_xdata()[0]), 4))
-        for line in fig.axes[2].get_lines()
-        if len(line.get_xdata()) == 1 and line.get_ydata()[0] == at
-    }
+    drawn = {(m.marker, round(m.x, 4)) for m in plotted.marks(fig.axes[2]) if m.y == at}
     assert drawn == {("s", 63.5), ("o", mine[fig5.LAMDA]), ("D", mine[fig5.FLAN])}
     words = datasets.describe(table)
     assert "rte: base 40.0, tuned 48.0, gain +8.0" in words and "GPT-3 63.5" in words
