@@ -205,7 +205,7 @@ def inner(ax: Axes) -> None:
 
 @contextmanager
 def look() -> Iterator[None]:
-    """Seaborn's theme and the study's own sizes and colours, whatever the caller's settings are."""
+    """Seaborn's theme with the study's own sizes, whatever the caller's settings are."""
     import seaborn as sns  # here, since no verb but the drawing ones should wait for it
 
     with mpl.rc_context(), warnings.catch_warnings():
