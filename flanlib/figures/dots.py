@@ -174,7 +174,7 @@ def draw(
             small += [(x, y + dot.shift, dot.marker) for x in _datasets(table, row, dot)]
     for shape in dict.fromkeys(marker for *_, marker in small) if datasets else ():
         xs, ys = zip(*((x, y) for x, y, marker in small if marker == shape), strict=True)
-        ax.scatter(xs, ys, 2.6**2, "none", shape, edgecolors="#9A9A9A", lw=0.5, zorder=2)
+        ax.scatter(xs, ys, 2.6**2, "none", marker=shape, edgecolors="#9A9A9A", lw=0.5, zorder=2)
     marks.points(ax, drawn, upright=False)
     return ax
 
