@@ -134,7 +134,7 @@ def test_notebooks_run_in_jupyterlab(address, page, tmp_path):
     page.js("document.querySelector('.jp-Notebook img').scrollIntoView()")
     assert page.js("document.querySelector('.jp-Notebook img').naturalWidth") > 300
     shot(page, "lab_fig3")
-    assert (tmp_path / "clone" / "figures" / "fig3_taxonomy.svg").is_file()
+    assert (tmp_path / "clone" / "figures" / "micro" / "fig3_taxonomy.svg").is_file()
 
     outputs = run_all(page, address, "explore")
     assert "tuned with sentiment held out: 2 steps" in outputs

@@ -2,7 +2,7 @@
 
 Measured arms stand beside the published values of the same cluster. They
 come from other data and other models; what can be compared is the direction
-and the pattern of the gains. A further sheet shows each dataset, where the
+and the pattern of the gains. A second page shows each dataset, where the
 datasets are the paper's own.
 """
 

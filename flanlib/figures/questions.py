@@ -49,7 +49,7 @@ def collect(study: Study, cluster: str) -> list[dict[str, Any]]:
 
 
 def group(study: Study, cluster: str) -> list[str]:
-    """A cluster, then those that the profile holds out with it, as far as the collection has them.
+    """A cluster, then those of the collection that the profile holds out with it.
 
     Parameters
     ----------
