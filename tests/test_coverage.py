@@ -202,7 +202,7 @@ def test_wins_are_counted_on_both_sides(table):
     assert published.ahead_of_gpt3() == (20, 25)
     said = datasets.wins(table)
     assert "above the base on 2 of 9 datasets" in said, "rte and sst2"
-    assert "every way of asking the base on 0;" in said and said.endswith("on 20 of 25.")
+    assert "every way of prompting the base on 0;" in said and said.endswith("on 20 of 25.")
     assert "Datasets: The tuned model is above" in fig5.reading(table)
 
 

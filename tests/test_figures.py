@@ -474,7 +474,7 @@ def test_fig4_shows_every_template_as_it_is_read(micro, dataset):
 
 
 def test_fig4_refuses_an_unknown_dataset(micro):
-    with pytest.raises(ParameterError, match="no task .sentences."):
+    with pytest.raises(ParameterError, match="no task 'sentences'"):
         fig4_templates.collect(micro, "sentences")
 
 

@@ -104,7 +104,7 @@ def wins(table: pd.DataFrame) -> str:
     return (
         f"The tuned model is above the base on {sum(g.value > 0 for g in gains)} of"
         f" {len(gains)} datasets ({sides.count('higher')} with the whole interval;"
-        f" {sides.count('lower')} below with the whole interval), above every way of asking the"
+        f" {sides.count('lower')} below with the whole interval), above every way of prompting the"
         f" base on {ahead}; published: FLAN above zero-shot GPT-3 on {flan} of {of}."
     )
 

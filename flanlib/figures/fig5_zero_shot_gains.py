@@ -154,7 +154,7 @@ def notes(table: pd.DataFrame) -> list[str]:
     found = [f"{lines.note_on_seeds(table)} Small: datasets."]
     if datasets.present(table, [CHAT]):
         found.append(
-            "▼: the base asked through the chat template that its makers tuned it with; a gain has"
+            "▼: the base prompted through the chat template that its makers tuned it with; a gain has"
             " to hold against it too."
         )
     if missing := not_measured(table):
