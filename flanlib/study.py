@@ -284,7 +284,9 @@ class Study:
         validity.tell(complete, self.today)
         parts = [estimates.chance(complete), estimates.table(complete, groups, GAINS)]
         parts += (
-            [coverage.lacking(self.tasks, complete)] if self.settings.behind.what_there_is else []
+            [coverage.lacking(self.clusters, complete)]
+            if self.settings.behind.what_there_is
+            else []
         )
         table = pd.concat(parts, ignore_index=True)
         source = np.where(table["cluster"].isin(list(again)), "recomputed", "recorded")

@@ -15,7 +15,7 @@ import pandas as pd
 from flanlib import naming, profiles, results
 from flanlib.catalogue import Task
 from flanlib.config import Factors, Recipe, run_id
-from flanlib.errors import ParameterError
+from flanlib.errors import MissingResultError, ParameterError
 from flanlib.results import Cell, Record
 from flanlib.studies import validity
 from flanlib.studies.differences import table as _table
@@ -94,9 +94,19 @@ class Axis(Study):
         """Clusters left for tuning, in the order in which the paper adds them.
 
         Those that the paper's own figure holds out come last, in catalogue order.
+
+        Raises
+        ------
+        MissingResultError
+            If no task that would be tuned on has rows.
         """
         split = self.catalogue.held_out(self.held_out)
         left = dict.fromkeys(t.cluster for t in split.tuning if t.key not in self.left_out)
+        if not left:
+            raise MissingResultError(
+                f"{self.stem}: nothing to tune on: no task outside {self.held_out} has rows here;"
+                " give them with --rows, or fetch them"
+            )
         known = [c for c in ORDER if c in left]
         return (*known, *(c for c in left if c not in known))
 
