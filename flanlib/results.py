@@ -19,7 +19,16 @@ from typing import IO, Any
 from flanlib import paths, storage
 from flanlib.errors import DataError, MissingResultError
 from flanlib.rows.adapters import Example
-from flanlib.schema import CONDITIONS, EXAMPLES, RECORD, Examples, Record, describe, key_of
+from flanlib.schema import (
+    CONDITIONS,
+    EXAMPLES,
+    RECORD,
+    Examples,
+    Record,
+    describe,
+    key_of,
+    wordless,
+)
 from flanlib.schema import Cell as Cell
 from flanlib.schema import Choice as Choice
 from flanlib.schema import Scoring as Scoring
@@ -81,10 +90,17 @@ def append(
         return _add(records, at, stale)
 
 
-def note_examples(examples: Sequence[Example], at: Path) -> str:
-    """Store ids and groups of the examples a task was scored on, once; their digest."""
+def note_examples(examples: Sequence[Example], at: Path, words: bool = True) -> str:
+    """Store ids and groups of the examples a task was scored on, once; their digest.
+
+    Parameters
+    ----------
+    words
+        Whether ids and groups may be words of the rows, rather than a digest of them.
+    """
     mark = data_digest(examples)
-    ids, groups = tuple(e.id for e in examples), tuple(e.group for e in examples)
+    named = str if words else wordless
+    ids, groups = tuple(named(e.id) for e in examples), tuple(named(e.group) for e in examples)
     row = Examples(data=mark, task=examples[0].task, ids=ids, groups=groups)
     with storage.locked(at):
         _note({mark: row}, at)

@@ -266,6 +266,18 @@ def data_digest(examples: Sequence[Example]) -> str:
     )
 
 
+def wordless(name: str) -> str:
+    """A name of which no part has white space in it: a digest stands for such a part.
+
+    Parameters
+    ----------
+    name
+        Of an example or a group; parts are separated by slashes.
+    """
+    parts = name.split("/")
+    return "/".join(digest(part) if any(map(str.isspace, part)) else part for part in parts)
+
+
 def phrasing_digest(templates: Sequence[Template], stop: str = "newline") -> str:
     """Identity of the templates a task was asked with.
 

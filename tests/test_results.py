@@ -234,6 +234,25 @@ def test_examples_are_stored_once(tmp_path):
     assert results.load(tmp_path) == []
 
 
+def test_a_name_that_is_words_is_stored_as_a_digest_where_words_may_not_be(tmp_path):
+    groups = (
+        "852c07ab5ccb/Who left?",
+        "852c07ab5ccb/Who left?",
+        "852c07ab5ccb/Who\tcame?",
+        "plain",
+    )
+    examples = [
+        Example("multirc", f"eval-{n}", {}, None, None, ("a",), group=g)
+        for n, g in enumerate(groups)
+    ]
+    mark = results.note_examples(examples, tmp_path, words=False)
+    (found,) = results.groups(tmp_path).values()
+    text = (tmp_path / results.LISTED).read_text()
+    assert "Who" not in text and mark in text and "eval-3" in text
+    assert found[0] == found[1] != found[2] and found[3] == "plain"
+    assert found[0].startswith("852c07ab5ccb/") and len(found[0]) == 25
+
+
 def test_frame_is_flat():
     table = results.frame([make_record(), make_record("cb")])
     assert list(table["task"]) == ["rte", "cb"]

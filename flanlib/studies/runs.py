@@ -202,7 +202,7 @@ def score_task(
         "cluster": task.cluster,
         "kind": task.kind,
         **scored.line(),
-        "data": results.note_examples(examples, job.at),
+        "data": results.note_examples(examples, job.at, words=shown),
         "phrasing": contents.phrasing(found, task, scoring),
         "training_data": contents.training(
             found, job.chain, scoring, task, job.rows, job.train_limit
