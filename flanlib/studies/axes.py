@@ -102,11 +102,9 @@ class Axis(Study):
         """
         split = self.catalogue.held_out(self.held_out)
         left = dict.fromkeys(t.cluster for t in split.tuning if t.key not in self.left_out)
-        if not left:
-            raise MissingResultError(
-                f"{self.stem}: nothing to tune on: no task outside {self.held_out} has rows here;"
-                " give them with --rows, or fetch them"
-            )
+        if not left and self.tasks:  # which tells where there is nothing to score either
+            why = naming.few(dict.fromkeys(self.left_out.values())) or "every cluster is held out"
+            raise MissingResultError(f"{self.stem}: no task to tune on: {why}")
         known = [c for c in ORDER if c in left]
         return (*known, *(c for c in left if c not in known))
 
