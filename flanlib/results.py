@@ -170,7 +170,7 @@ def _add(records: Sequence[Record], at: Path, stale: Callable[[Record], bool] | 
             new += 1
     with storage.together() as opened:
         for path, found in changed.items():
-            _write(opened(path), map(asdict, sorted(found.values(), key=lambda r: r.place)))
+            _write(opened(path), (r.line() for r in sorted(found.values(), key=lambda r: r.place)))
     return new
 
 

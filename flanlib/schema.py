@@ -74,6 +74,7 @@ CONDITIONS = (
     "tokenizer_digest",
     "dtype",
 )
+OPTIONAL = ("tokenizer_digest", "dtype", "n_cut")  # not in the line of a record that lacks them
 # Empty in records that are older than they.
 LATER = ("training_data", "base_digest", "tokenizer_digest", "dtype")
 # What two makings of one value may differ in.
@@ -203,6 +204,12 @@ class Record:
             if json.dumps(mine, default=str) != json.dumps(its, default=str):  # (1,) is [1] there
                 found.append(field.name)
         return found
+
+    def line(self) -> dict[str, Any]:
+        """What the line of a file holds: later fields only where they are not their defaults."""
+        found = asdict(self)
+        found |= {name: told(getattr(self, name)) for name in ("factors", "recipe", "scoring")}
+        return {k: v for k, v in found.items() if k not in OPTIONAL or v not in ("", None)}
 
     @property
     def place(self) -> tuple:

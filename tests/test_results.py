@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -38,6 +39,21 @@ def test_lines_are_sorted_and_known_keys_skipped(tmp_path):
     after = lines(tmp_path / "tuned.jsonl")
     assert [json.loads(line)["factors"]["seed"] for line in after] == [1, 2, 3]
     assert after[2] == before[0], "a record that is there stays as it was"
+
+
+@pytest.mark.parametrize("collection", ["micro", "flan"])
+def test_a_record_added_changes_no_other_line(collection, tmp_path):
+    """A later field is written where it is known, and an older line stays as it is."""
+    for file in sorted((paths.RESULTS / collection).glob("*.jsonl")):
+        shutil.copy(file, tmp_path)
+    before = {path.name: lines(path) for path in tmp_path.glob("*.jsonl")}
+    results.append([make_record(dtype="bfloat16")], tmp_path)
+    for name, old in before.items():
+        after = lines(tmp_path / name)
+        added = [line for line in after if line not in set(old)]
+        assert len(added) == (name == "tuned.jsonl") and len(after) == len(old) + len(added)
+        for line in map(json.loads, added):
+            assert line["dtype"] == "bfloat16" and "n_cut" not in line
 
 
 def test_arms_have_their_own_files(tmp_path):
