@@ -83,9 +83,9 @@ class MainResult:
 
     @property
     def groups(self) -> list[int]:
-        """Numbers, from 1, of the groups held out together of which a cluster is on record."""
+        """Numbers, from 1, of the groups held out together of which every cluster is on record."""
         known = profiles.PROFILES[self.profile].together
-        return [n for n, group in enumerate(known, 1) if set(group) & set(self.clusters)]
+        return [n for n, group in enumerate(known, 1) if set(group) <= set(self.clusters)]
 
     @property
     def n_groups(self) -> int:
