@@ -414,14 +414,18 @@ def main() -> int:
         measure_memory(options)
         return 0
     lines, missed = [], []
+
+    def keep(name: str, line: dict, below: list[str]) -> None:
+        lines.append(line)
+        missed.extend(f"{name}: {what}" for what in below)
+        print(json.dumps(line), flush=True)
+        if not options.dry:
+            save(lines, options)
+
     if options.model:
         for task in REAL_TASKS:
             line = real(options, task)
-            lines.append(line)
-            missed += [f"{task}: {what}" for what in below_real(line)]
-            print(json.dumps(line), flush=True)
-            if not options.dry:
-                save(lines, options)
+            keep(task, line, below_real(line))
         return told(missed)
     options.n_rows = options.n_rows or N_ROWS
     shapes = SHAPES if options.device == "cpu" else {"gpt_neox": SHAPES["gpt_neox"]}
@@ -430,11 +434,7 @@ def main() -> int:
         settings += [Setting("llama", SMALL, t, "cpu") for t in TASKS]
     for setting in settings:
         line = compare(setting, options.rows, options.n_rows, options.repeats, options.peak_tflops)
-        lines.append(line)
-        missed += [f"{setting}: {what}" for what in below(line)]
-        print(json.dumps(line), flush=True)
-        if not options.dry:
-            save(lines, options)
+        keep(str(setting), line, below(line))
     return told(missed)
 
 

@@ -78,19 +78,19 @@ def draw(table: pd.DataFrame) -> Figure:
 def draw_clusters(table: pd.DataFrame) -> Figure:
     """The second sheet: a panel for each task."""
     rows = [("", some) for some in style.in_rows(lines.panels_of(table, TUNED)[1])]
+    look = {"color": lines.GREY, "lw": 0.9}
+    words = "Fine-tuning, prompting, instruction tuning: task by task"
+
+    def draw_one(ax: Axes, _: int, cluster: str) -> None:
+        draw_task(table, cluster, ax)
+
     with style.look():
-        handles = lines.legend([_single("fine-tuned on the task")])
-        look = {"color": lines.GREY, "lw": 0.9}
-        handles += [
+        handles = [
+            *lines.legend([_single("fine-tuned on the task")]),
             Line2D([], [], ls="-", **look, label="instruction-tuned, zero-shot"),
             Line2D([], [], ls="--", **look, label=f"base, {_most(table)} exemplars"),
         ]
-        words = "Fine-tuning, prompting, instruction tuning: task by task"
-        inches = boxes.height_of_rows(len(rows), TASK, ROW)
-        fig, top = lines.sheet(words, handles, notes(table), inches)
-        draw = lambda ax, _, cluster: draw_task(table, cluster, ax)  # noqa: E731
-        boxes.multiples(fig, top, rows, TASK, ROW, draw)
-    return fig
+        return lines.multiples(words, handles, notes(table), rows, TASK, ROW, draw_one)
 
 
 def draw_way(way: str, ax: Axes, x: float, y: float, width: float) -> float:

@@ -93,16 +93,10 @@ def draw_clusters(table: pd.DataFrame) -> Figure:
     def draw_one(ax: Axes, n: int, cluster: str) -> None:
         draw_measured(table, ax, cluster, every[n])
 
+    words = f"{heading(table)}, by cluster"
     with style.look():
-        words = f"{heading(table)}, by cluster"
-        fig, top = lines.sheet(
-            words,
-            lines.legend(SERIES),
-            notes(table)[:1],
-            boxes.height_of_rows(len(rows), PANEL, ROW),
-        )
-        boxes.multiples(fig, top, rows, PANEL, ROW, draw_one)
-    return fig
+        legend = lines.legend(SERIES)
+        return lines.multiples(words, legend, notes(table)[:1], rows, PANEL, ROW, draw_one)
 
 
 def draw_mean(table: pd.DataFrame, ax: Axes) -> Axes:

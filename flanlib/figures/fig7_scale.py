@@ -105,16 +105,10 @@ def draw_clusters(table: pd.DataFrame) -> Figure:
                 label.set_visible(named or (i % 2 == 0 and i < len(ax.get_xticks()) - 2))
             ax.set_xlabel(ax.get_xlabel().removesuffix(", log scale"))
 
+    words = f"{heading(table)}, by cluster"
     with style.look():
-        words = f"{heading(table)}, by cluster"
-        fig, top = lines.sheet(
-            words,
-            lines.legend(SERIES),
-            notes(table)[:1],
-            boxes.height_of_rows(len(rows), 0.95, step),
-        )
-        boxes.multiples(fig, top, rows, 0.95, step, draw_one)
-    return fig
+        legend = lines.legend(SERIES)
+        return lines.multiples(words, legend, notes(table)[:1], rows, 0.95, step, draw_one)
 
 
 def _bare(ax: Axes) -> None:

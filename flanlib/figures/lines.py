@@ -4,7 +4,7 @@ A panel shows one cluster, or the mean over clusters. Series differ in shape
 and line, clusters in colour, so that a grey print still tells them apart.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -199,6 +199,25 @@ def sheet(
     return fig, above
 
 
+def multiples(
+    words: str, handles: Sequence[Line2D], notes: Sequence[str],
+    rows: Sequence[tuple[str, Sequence[str]]], height: float, step: float,
+    draw: Callable[[Axes, int, str], object],
+) -> Figure:  # fmt: skip
+    """A page of small panels of one kind, in the look that is set; see `sheet`.
+
+    Parameters
+    ----------
+    words, handles, notes
+        Heading, legend and footnotes of the page.
+    rows, height, step, draw
+        As `boxes.multiples` takes them.
+    """
+    fig, top = sheet(words, handles, notes, boxes.height_of_rows(len(rows), height, step))
+    boxes.multiples(fig, top, rows, height, step, draw)
+    return fig
+
+
 def legend(series: Sequence[Series], chance: bool = True) -> list[Line2D]:
     """One handle per series; with `chance`, a dotted line for it."""
     found = [Line2D([], [], color=GREY, ls=":", lw=1.1, label="chance")] if chance else []
@@ -223,9 +242,9 @@ def title(table: pd.DataFrame, cluster: str, arm: str, group: str = "") -> str:
 # Words
 
 
-def spelled(found, signed: bool = False) -> str:
-    """A value with its interval, as text; `signed` for a difference."""
-    form = "+.1f" if signed else ".1f"
+def spelled(found, signed: bool = False, digits: int = 1) -> str:
+    """A value with its interval, as text; `signed` for a difference, `digits` behind the point."""
+    form = f"{'+' if signed else ''}.{digits}f"
     if np.isnan(found.low):
         return format(found.value, form)
     return f"{found.value:{form}} [{found.low:{form}}, {found.high:{form}}]"

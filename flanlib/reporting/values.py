@@ -13,6 +13,7 @@ import pandas as pd
 
 from flanlib import naming, paths, storage
 from flanlib.errors import DataError, MissingResultError
+from flanlib.figures import lines
 from flanlib.studies.estimates import ALL
 
 KEYS = ("arm", "x", "cluster", "dataset", "group")
@@ -41,9 +42,7 @@ class Value:
     @property
     def side(self) -> str:
         """Where the interval of a difference lies: `higher`, `lower` or `undecided`."""
-        if self.low > 0:
-            return "higher"
-        return "lower" if self.high < 0 else "undecided"
+        return lines.verdict(self)
 
     @property
     def turned(self) -> "Value":
@@ -51,22 +50,20 @@ class Value:
         return Value(value=-self.value, low=-self.high, high=-self.low, n=self.n, seeds=self.seeds)
 
 
-def plain(found: Value, digits: int = 1) -> str:
+def plain(found: Value) -> str:
     """A value with its interval.
 
     Parameters
     ----------
     found
         From `pick`.
-    digits
-        Behind the point.
 
     Examples
     --------
     >>> plain(Value(value=63.61, low=61.58, high=65.62)), plain(Value(value=44.0))
     ('63.6 [61.6, 65.6]', '44.0')
     """
-    return _told(found, f".{digits}f")
+    return lines.spelled(found).replace("-", "−")
 
 
 def signed(found: Value, digits: int = 1) -> str:
@@ -84,12 +81,7 @@ def signed(found: Value, digits: int = 1) -> str:
     >>> signed(Value(value=-7.3, low=-10.7, high=-3.5))
     '−7.3 [−10.7, −3.5]'
     """
-    return _told(found, f"+.{digits}f")
-
-
-def _told(found: Value, form: str) -> str:
-    ends = f" [{found.low:{form}}, {found.high:{form}}]" if found.low == found.low else ""
-    return f"{found.value:{form}}{ends}".replace("-", "−")
+    return lines.spelled(found, signed=True, digits=digits).replace("-", "−")
 
 
 def pick(table: pd.DataFrame, where: str, **wanted: str) -> Value:
