@@ -243,7 +243,7 @@ def title(table: pd.DataFrame, cluster: str, arm: str, group: str = "") -> str:
 
 
 def spelled(found, signed: bool = False, digits: int = 1) -> str:
-    """A value with its interval, as text; `signed` for a difference, `digits` behind the point."""
+    """A value with its interval, as text; `signed` for a difference, with `digits`."""
     form = f"{'+' if signed else ''}.{digits}f"
     if np.isnan(found.low):
         return format(found.value, form)
