@@ -193,7 +193,8 @@ def sheet(
     fig = Figure(figsize=(style.WIDTH, height))
     fig.text(EDGE, 1 - 0.07 / height, heading, va="top", size=9, weight="bold")
     fig.text(EDGE, 0.17 / height, "\n".join(lines), va="bottom", size=SMALL)
-    spacing = {"columnspacing": 1.4, "handlelength": 2.4, "handletextpad": 0.5}
+    gap = 1.0 if len(handles) == n_columns else 1.4  # six stand close
+    spacing = {"columnspacing": gap, "handlelength": 2.4, "handletextpad": 0.5}
     corner = {"loc": "upper left", "bbox_to_anchor": (0.0, 1 - 0.2 / height)}
     fig.legend(handles=handles, ncol=n_columns, **corner, **spacing)
     return fig, above
