@@ -157,7 +157,7 @@ class Study:
         ]
 
     def grid(self) -> pd.DataFrame:
-        """One row per run: run, arm, held out, tasks, scores, recorded."""
+        """One row per run: run, arm, held out, steps, tasks, scores, recorded."""
         known = {record.key for record in self.current(self.at)}
         rows = []
         for job in self.jobs(self.cells(), self.at):
@@ -167,6 +167,7 @@ class Study:
                     "run": run_id(job.factors, job.recipe),
                     "arm": job.factors.arm,
                     "held out": job.factors.held_out,
+                    "steps": 0 if job.factors.arm == "base" else job.recipe.steps,
                     "tasks": len({task for _, task in job.asked}),
                     "scores": len(cells),
                     "recorded": sum(results.key_of(cell) in known for cell in cells),

@@ -24,7 +24,18 @@ def grid(settings: Settings, *, only: tuple[str, ...] = (), format: Format = "ta
     if format == "json":
         show(found)
         return
-    names = ["run", "arm", "held out", "seed", "model", "form", "tasks", "scores", "recorded"]
+    names = [
+        "run",
+        "arm",
+        "held out",
+        "seed",
+        "model",
+        "form",
+        "steps",
+        "tasks",
+        "scores",
+        "recorded",
+    ]
     rows = [{**line, "held out": line["held_out"], "tasks": len(line["tasks"])} for line in found]
     print(columns(names, [[row[name] for name in names] for row in rows]))
 

@@ -17,9 +17,9 @@ from flanlib.catalogue import Task
 from flanlib.config import Factors, Recipe, run_id
 from flanlib.errors import MissingResultError, ParameterError
 from flanlib.results import Cell, Record
-from flanlib.studies import validity
+from flanlib.studies import coverage, validity
 from flanlib.studies.differences import table as _table
-from flanlib.studies.plans import PLANS, Label, Point, base_run
+from flanlib.studies.plans import IN_PARTS, ONE_GROUP, PLANS, Label, Point, base_run
 from flanlib.studies.runs import Job
 from flanlib.studies.validity import Today
 from flanlib.study import ASKED, Study
@@ -65,7 +65,7 @@ class Axis(Study):
         usual = [tuple(c for c in named if c in group) for group in profile.together]
         parts = [part for group in usual if group for part in self._apart(group)]
         parts += [(c,) for c in named if not any(c in part for part in parts)]
-        return tuple(parts[: profile.n_groups or None])
+        return tuple(parts[: 1 if self.stem in ONE_GROUP else profile.n_groups or None])
 
     def _apart(self, group: tuple[str, ...]) -> list[tuple[str, ...]]:
         """The group, or its clusters one by one if it leaves nothing to tune on."""
@@ -159,6 +159,14 @@ class Axis(Study):
         """Every task of the group at hand, cluster by cluster."""
         return [task for c in self.groups[self.at_hand] for task in self.tasks.get(c, ())]
 
+    @cached_property
+    def held_in_tasks(self) -> list[Task]:
+        """The first task that is scored of each cluster that the group at hand leaves to tune on."""
+        taught = {task.key for task in self.catalogue.held_out(self.held_out).tuning}
+        every = Study(replace(self.settings, held_out="")).tasks.values()
+        found = [[task for task in tasks if task.key in taught] for tasks in every]
+        return [tasks[0] for tasks in found if tasks]
+
     def split(self, cluster: str = "") -> pd.DataFrame:
         """What holding out each group does to every task, counted by cluster.
 
@@ -213,12 +221,18 @@ class Axis(Study):
             Runs at a time; 0 is as many as the machine has room for.
         """
         self.compute(results.missing(self.current(self.at), self.cells()), self.at, jobs)
+        self.__dict__.pop("drawn_points", None)  # more than before is on record
         return self.table()
 
     def load(self) -> pd.DataFrame:
         """What `ensure` gives, from records alone; see `Study.load` for what it raises."""
-        self.require(self.cells(), self.at)
+        self.require(self.cells(), self.at, self.in_parts and bool(self.seeds))
         return self.table()
+
+    @property
+    def in_parts(self) -> bool:
+        """Whether points that are complete are drawn while others are not."""
+        return self.stem in IN_PARTS and self.settings.behind.what_there_is
 
     def jobs(self, cells: Sequence[Cell], at: Path) -> list[Job]:
         """One job per run; first of all the models that soft prompts need."""
@@ -257,12 +271,9 @@ class Axis(Study):
         return replace(super().today, below=runs)
 
     @cached_property
-    def wanted(self) -> dict[int, set[tuple]]:
-        """Seed -> keys of the records that its points ask for."""
-        return {
-            seed: {results.key_of(cell) for point in self.points(seed) for cell in point.cells}
-            for seed in self.tried
-        }
+    def every_point(self) -> dict[int, list[Point]]:
+        """Seed -> all its points, on record or not."""
+        return {seed: self.points(seed) for seed in self.tried}
 
     def current(self, at: Path) -> list[Record]:
         """Records of a folder that belong to this figure and to today; every seed.
@@ -272,19 +283,24 @@ class Axis(Study):
         at
             Folder of records.
         """
-        keys = set().union(*self.wanted.values())
+        keys = coverage.keys(self.every_point)
         found = [record for record in results.load(at) if record.key in keys]
         return validity.current(found, self.today)
 
     @cached_property
-    def seeds(self) -> tuple[int, ...]:
-        """Seeds of which every cell is on record."""
+    def drawn_points(self) -> dict[int, list[Point]]:
+        """Seed -> its points that are drawn; see `coverage.points`."""
         keys = {record.key for record in self.current(self.at)}
-        return tuple(seed for seed, wanted in self.wanted.items() if wanted <= keys)
+        return coverage.points(self.every_point, keys, self.in_parts)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Seeds that are drawn: those of which every cell, or part, is on record."""
+        return tuple(self.drawn_points)
 
     def records(self, at: Path) -> list[Record]:
-        """Records of this figure's points; every whole seed."""
-        keys = set().union(*(self.wanted[seed] for seed in self.seeds))
+        """Records of this figure's points that are drawn."""
+        keys = coverage.keys(self.drawn_points)
         return [record for record in self.current(at) if record.key in keys]
 
     def labelled(self) -> list[tuple[Point, list[Record]]]:
@@ -293,7 +309,7 @@ class Axis(Study):
         known = {record.key: record for record in self.records(self.at)}
         found: dict[tuple[str, Label], tuple[Point, dict[tuple, Record]]] = {}
         for seed in self.seeds:
-            for point in self.points(seed):
+            for point in self.drawn_points[seed]:
                 _, mine = found.setdefault((point.group, point.label), (point, {}))
                 keys = [results.key_of(cell) for cell in point.cells]
                 mine |= {key: known[key] for key in keys}
@@ -322,6 +338,7 @@ class Axis(Study):
         for group in dict.fromkeys(point.group for point, _ in points):
             mine = [(point, records) for point, records in points if point.group == group]
             parts.append(_table(mine, marks).assign(group=group))
+        parts += coverage.points_lacking(self.points(), self.drawn_points)
         table = pd.concat(parts, ignore_index=True)
         return table[COLUMNS].assign(source="recorded")
 

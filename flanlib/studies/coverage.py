@@ -1,20 +1,23 @@
-"""What of a main result is on record: its tasks, and the clusters that are complete.
+"""What of a study is on record: its tasks, and the clusters and points that are complete.
 
 A study whose profile takes what there is can be drawn while other clusters or
 seeds are still computed. A cluster is complete when its base is scored in
 every way, and its tuned model of at least one seed, on every task. Any other
-is not drawn; the figure says that it is not measured.
+is not drawn; the figure says that it is not measured. A figure over an axis
+that is drawn in parts has the points of the places that are complete.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 
 from flanlib import results
 from flanlib.progress import say
 from flanlib.results import Cell, Record
 from flanlib.studies import agreement, estimates, validity
+from flanlib.studies.plans import Point
 
 LACKING = "not measured"  # arm of a row that stands for a cluster which is not complete
 
@@ -99,6 +102,80 @@ def clusters_lacking(table: pd.DataFrame) -> list[str]:
         Of the main result.
     """
     return list(table.loc[table["arm"] == LACKING, "cluster"])
+
+
+def keys(points: Mapping[int, Sequence[Point]]) -> set[tuple]:
+    """Keys of the records that points ask for.
+
+    Parameters
+    ----------
+    points
+        Seed -> its points.
+    """
+    return {results.key_of(cell) for mine in points.values() for p in mine for cell in p.cells}
+
+
+def points(
+    every: Mapping[int, Sequence[Point]], there: set[tuple], in_parts: bool
+) -> dict[int, list[Point]]:
+    """Seed -> its points that are drawn, the same for each seed.
+
+    Parameters
+    ----------
+    every
+        Seed -> all points of a figure.
+    there
+        Keys of the records there are.
+    in_parts
+        Whether a seed may lack some: a place on the axis is then drawn if all of its
+        points are on record, of the seed that has most of them and of every other
+        that has these. Nothing is drawn where nothing is compared.
+
+    Returns
+    -------
+    Without seeds that lack a point; empty if all do.
+    """
+    done = {}
+    for seed, mine in every.items():
+        absent = {p.x for p in mine if not keys({seed: [p]}) <= there}
+        done[seed] = {p.x for p in mine} - absent
+    places = {p.x for mine in every.values() for p in mine}
+    if in_parts:
+        places = max(done.values(), key=len, default=set())
+    found = {}
+    for seed, mine in every.items():
+        kept = [point for point in mine if point.x in places]
+        labels = {point.label for point in kept}
+        kept = [
+            replace(point, against=tuple(label for label in point.against if label in labels))
+            for point in kept
+        ]
+        if places <= done[seed] and (not in_parts or any(point.against for point in kept)):
+            found[seed] = kept
+    return found
+
+
+def points_lacking(
+    every: Sequence[Point], drawn: Mapping[int, Sequence[Point]]
+) -> list[pd.DataFrame]:
+    """A row for each place that is not drawn: arm `not measured`, no value.
+
+    Parameters
+    ----------
+    every
+        Points of a figure for one seed.
+    drawn
+        Seed -> those that are drawn.
+
+    Returns
+    -------
+    One table, or none where every place is drawn.
+    """
+    there = {(point.group, point.x) for mine in drawn.values() for point in mine}
+    places = dict.fromkeys((point.group, point.x) for point in every)
+    rows = [(g, LACKING, x, estimates.ALL, "") for g, x in places if (g, x) not in there]
+    frame = pd.DataFrame(rows, columns=["group", "arm", "x", "cluster", "dataset"])
+    return [frame.assign(value=np.nan, low=np.nan, high=np.nan, n=0, seeds=0)] if rows else []
 
 
 def at_hand(cells: Sequence[Cell], left_out: Mapping[str, str]) -> list[Cell]:

@@ -128,12 +128,7 @@ def clusters(axis: Any) -> Iterator[Point]:
 
 def scale(axis: Any) -> Iterator[Point]:
     """Base and tuned over the ladder, on unseen clusters and on those tuned on."""
-    seen = [
-        next(t for t in axis.catalogue.of_cluster(c) if t.key not in axis.left_out)
-        for c in axis.tuning_clusters
-        if axis.catalogue.clusters[c].evaluable
-    ]
-    for group, tasks in (("held-out", axis.held_out_tasks), ("held-in", seen)):
+    for group, tasks in (("held-out", axis.held_out_tasks), ("held-in", axis.held_in_tasks)):
         for name in axis.ladder:
             base, tuned = axis.base(tasks, name), axis.asked(axis.tuned(model=name), tasks=tasks)
             yield Point(group=group, arm="base", x=name, cells=base)
@@ -209,6 +204,27 @@ def audit(axis: Any) -> Iterator[Point]:
         yield Point(arm="tuned", x=x, cells=axis.asked(axis.tuned(), tasks=ranked, turned=turned))
 
 
+def steps(axis: Any) -> Iterator[Point]:
+    """A quarter, a half, all and twice the steps, each a run with a schedule of its own.
+
+    Held-in are the tasks of figure 7: the first that can be scored of each cluster
+    tuned on.
+    """
+    whole = axis.recipe.steps
+    counts = dict.fromkeys(max(1, n) for n in (whole // 4, whole // 2, whole, 2 * whole))
+    first, last = str(next(iter(counts))), str(2 * whole)
+    before = {str(whole): (first,), last: (first, str(whole))}
+    every = (("held-in", axis.held_in_tasks), ("held-out", axis.held_out_tasks))
+    for group, tasks in ((group, tasks) for group, tasks in every if tasks):
+        yield Point(group=group, arm="base", x="0", cells=axis.base(tasks))
+        for n in counts:
+            others = tuple(("tuned", x) for x in before.get(str(n), ()) if x != str(n))
+            recipe = replace(axis.recipe, steps=n)
+            cells = axis.asked(axis.tuned(), recipe, tasks)
+            against = (("base", "0"), *others)
+            yield Point(group=group, arm="tuned", x=str(n), cells=cells, against=against)
+
+
 def _firsts(axis: Any) -> list[Task]:
     """One task per cluster: its first."""
     return [mine[0] for mine in by(axis.held_out_tasks, lambda task: task.cluster).values()]
@@ -231,4 +247,7 @@ PLANS: dict[str, Callable[[Any], Iterator[Point]]] = {
     "fig10_prompt_tuning": prompt_tuning,
     "fig11_templates": templates,
     "fig12_audit": audit,
+    "fig14_steps": steps,
 }
+ONE_GROUP = ("fig14_steps",)  # the profile's first group of held-out clusters, and no other
+IN_PARTS = ("fig14_steps",)  # drawn of what is complete where a profile takes what there is

@@ -98,6 +98,7 @@ class Job:
         parts += [f"{factors.n_templates} templates"] if factors.n_templates else []
         parts += ["on " + ", ".join(factors.tasks)] if factors.tasks else []
         parts += [f"{factors.n_examples} examples"] if factors.n_examples else []
+        parts += [f"{self.recipe.steps} steps"]
         return ", ".join([*parts, f"seed {factors.seed}"])
 
 

@@ -52,7 +52,7 @@ def grid(studies: Sequence[Study]) -> list[dict[str, Any]]:
 
     Returns
     -------
-    Per run its id, factors, the tasks it scores, how many scores that makes
+    Per run its id, factors, steps of tuning, the tasks it scores, how many scores that makes
     and how many of them are on record; in `needs` the id of the tuned model
     under it (empty: none), in `asks` a digest of the scores.
     """
@@ -70,6 +70,7 @@ def grid(studies: Sequence[Study]) -> list[dict[str, Any]]:
                 "seed": factors.seed,
                 "model": factors.model,
                 "form": factors.form,
+                "steps": 0 if factors.arm == "base" else recipe.steps,
                 "tasks": [],
                 "scores": 0,
                 "recorded": 0,
