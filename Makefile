@@ -67,6 +67,7 @@ study: $(STAMP)
 small: $(STAMP)
 	@$(BIN)/flanlib fetch --model smollm2-135m-instruct
 	@for seed in $(SEEDS); do $(BIN)/flanlib run --profile small --rows $(ROWS) --seed $$seed --only fig5; done
+	@$(BIN)/flanlib calibrate --profile small --rows $(ROWS) > /dev/null
 	@$(BIN)/flanlib report --documents
 
 # The tests against lm-evaluation-harness and TRL, in an environment that adds them to this one;

@@ -20,7 +20,7 @@ from flanlib.errors import FlanlibError, MissingResultError, ParameterError
 MODULES = ("verbs", "verbs_study", "verbs_pages", "verbs_sweep")  # below commands/
 ORDER = (
     *("doctor", "list", "fetch", "render", "mix", "export", "audit"),
-    *("pretrain", "tune", "score", "run", "figures", "illustrate", "report"),
+    *("pretrain", "tune", "score", "run", "figures", "illustrate", "calibrate", "report"),
     *("grid", "work", "merge"),
 )
 

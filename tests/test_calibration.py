@@ -1,5 +1,7 @@
 """Cloze scores of the untuned model stand beside its model card, where both are whole."""
 
+from dataclasses import replace
+
 import pytest
 from records import make_record
 
@@ -10,6 +12,10 @@ from flanlib.results import Scoring
 
 MODEL = "smollm2-135m-instruct"
 CLOZE = Scoring(form="cloze", show_options=False)
+SUMMED, PER_BYTE = (
+    calibration.COMPARED["base-cloze"],
+    calibration.COMPARED["base-cloze choice=byte"],
+)
 GROUPS = {"d" * 12: tuple(map(str, range(40)))}
 
 
@@ -25,6 +31,8 @@ def scored(task, dataset, right, scoring=CLOZE):
 def test_the_card_is_the_makers():
     card = published.model_card(MODEL).set_index("dataset")["value"]
     assert dict(card) == {"piqa": 66.3, "hellaswag": 40.9, "arc": 37.3}
+    metrics = set(published.model_card(MODEL)["metric"].str.split("(").str[0])
+    assert metrics == {"accuracy by log-likelihood per character "}
     assert published.model_card("micro-2m").empty
 
 
@@ -43,6 +51,36 @@ def test_each_dataset_stands_beside_its_card():
     assert piqa["difference"] == pytest.approx(-1.3) and piqa["inside"]
     assert piqa["low"] < 65 < piqa["high"]
     assert arc["here"] == 62.5 and not arc["inside"]
+    assert set(found["options compared"]) == {SUMMED}
+
+
+def test_what_is_compared_as_the_card_does_stands_beside_what_is_summed():
+    records = [scored("piqa", "piqa", 22), scored("piqa", "piqa", 27, calibration.PER_BYTE)]
+    found = calibration.compare(MODEL, records, GROUPS).set_index("options compared")["here"]
+    assert dict(found) == {PER_BYTE: 67.5, SUMMED: 55.0}
+
+
+def test_the_card_s_way_is_asked_on_the_study_s_rows_and_templates():
+    small = study.open_study(profile="small")
+    cells = {cell[3]: cell for cell in calibration.cells(small)}
+    assert list(cells) == ["piqa", "hellaswag", "arc_easy", "arc_challenge"]
+    summed = {c[3]: c for c in small.cells() if c[2].form == "cloze"}
+    for task in set(cells) & set(summed):
+        run, recipe, scoring, _ = cells[task]
+        assert (run, recipe, replace(scoring, choice="sum")) == summed[task][:3]
+        assert scoring.choice == "byte"
+    assert calibration.cells(study.open_study()) == []
+
+
+def test_what_is_lacking_is_scored_and_what_is_on_record_is_not(monkeypatch):
+    small, scored_now = study.open_study(profile="small"), []
+    monkeypatch.setattr(study.Study, "left_out", {})
+    monkeypatch.setattr(
+        study.Study, "compute", lambda self, cells, at, jobs: scored_now.append(cells)
+    )
+    monkeypatch.setattr(calibration, "_per_byte", lambda of: [])
+    calibration.ensure(small)
+    assert [cell[3] for cell in scored_now[0]] == ["piqa", "hellaswag", "arc_easy", "arc_challenge"]
 
 
 def test_half_of_a_dataset_is_not_compared():

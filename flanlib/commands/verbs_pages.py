@@ -80,6 +80,16 @@ def illustrate(settings: Settings) -> None:
     show(illustrate.make(open_study(**asdict(settings))))
 
 
+def calibrate(settings: Settings) -> None:
+    """Score the untuned model as its model card does, where that is not on record."""
+    from dataclasses import asdict
+
+    from flanlib.reporting import calibration
+    from flanlib.study import open_study
+
+    show(calibration.ensure(open_study(**asdict(settings)), 1).to_dict("records"))
+
+
 def report(
     settings: Settings,
     *,

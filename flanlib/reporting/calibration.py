@@ -1,22 +1,63 @@
 """Whether the untuned model scores here what its makers say it scores.
 
 Plain cloze questions are the nearest that is asked here to how model cards
-measure. Rows are samples and templates differ, so that a card's value near
-the interval is agreement enough; one far off would point to a fault in the
+measure. The study compares options by their summed log-likelihood; the
+makers divide it by the option's length, without the space before it, and so
+each dataset is scored that way as well, on the same rows and templates. Rows
+are samples and some templates differ, so that a card's value near the
+interval is agreement enough; one far off would point to a fault in the
 model, its tokenizer or the scoring.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pandas as pd
 
 from flanlib import published, results
-from flanlib.results import Record
-from flanlib.studies import estimates
-from flanlib.study import Study
+from flanlib.results import Cell, Record, Scoring
+from flanlib.studies import coverage, estimates, validity
+from flanlib.study import Study, base_run
 
-CLOZE = "base-cloze"
-COLUMNS = ["dataset", "here", "low", "high", "n", "model card", "difference", "inside", "source"]
+PER_BYTE = Scoring(form="cloze", show_options=False, choice="byte")
+COMPARED = {"base-cloze choice=byte": "per byte, as the card", "base-cloze": "summed, as the study"}
+COLUMNS = (
+    *("dataset", "options compared", "here", "low", "high", "n"),
+    *("model card", "difference", "inside", "source"),
+)
+
+
+def cells(study: Study) -> list[Cell]:
+    """What is asked of the untuned model as its card asks it; none where no card is known.
+
+    Parameters
+    ----------
+    study
+        Its rows and templates per example are taken.
+    """
+    behind, card = study.settings.behind, published.model_card(study.settings.model)
+    limits = {"templates_per_example": behind.templates_per_example}
+    scoring = replace(PER_BYTE, max_examples=behind.max_examples, **limits)
+    name = study.catalogue.name
+    known = study.catalogue.tasks if name == published.COMPARED else {}
+    keys = [key for line in card["tasks"] for key in line.split() if key in known]
+    runs = {key: base_run(name, study.settings, known[key].cluster) for key in keys}
+    return [(*run, scoring, key) for key, run in runs.items()]
+
+
+def ensure(study: Study, jobs: int = 0) -> pd.DataFrame:
+    """Score what is not on record as the card scores; the table of `calibration`.
+
+    Parameters
+    ----------
+    study
+        Whose model, rows and records are used.
+    jobs
+        Runs at a time; 0 is as many as the machine has room for.
+    """
+    missing = results.missing(_per_byte(study), cells(study))
+    study.compute(coverage.at_hand(missing, study.left_out), study.at, jobs)
+    return calibration(study)
 
 
 def calibration(study: Study) -> pd.DataFrame:
@@ -31,7 +72,8 @@ def calibration(study: Study) -> pd.DataFrame:
     -------
     See `compare`; empty where no card is known, or nothing of it on record.
     """
-    return compare(study.settings.model, study.records(study.at), results.groups(study.at))
+    records = [*study.records(study.at), *_per_byte(study)]
+    return compare(study.settings.model, records, results.groups(study.at))
 
 
 def compare(
@@ -50,24 +92,30 @@ def compare(
 
     Returns
     -------
-    Columns dataset, here, low, high (95 % interval over examples), n, model card,
-    difference, inside (whether the card's value lies in the interval), source.
-    Percent. A dataset of several tasks is their mean, and left out where one of
-    them is not on record.
+    Columns dataset, options compared (per byte of an option, or by its sum), here,
+    low, high (95 % interval over examples), n, model card, difference, inside
+    (whether the card's value lies in the interval), source. Percent. A dataset of
+    several tasks is their mean, and left out where one of them is not on record.
     """
     card = published.model_card(model)
-    cloze = [r for r in records if estimates.arm(r) == CLOZE and r.dataset in set(card["dataset"])]
-    found = {
-        (dataset, frozenset(r.task for r in mine)): estimates.table(mine, groups)
-        for dataset, mine in estimates.by(cloze, lambda r: r.dataset).items()
-    }
     rows = []
-    for (dataset, tasks), table in found.items():
-        line = card[card["dataset"] == dataset].iloc[0]
-        if tasks != set(line["tasks"].split()):
-            continue
-        one = table[table["dataset"] == dataset].iloc[0]
-        inside = bool(one["low"] <= line["value"] <= one["high"])
-        own = (one["value"], one["low"], one["high"], int(one["n"]), line["value"])
-        rows.append((dataset, *own, one["value"] - line["value"], inside, line["source"]))
-    return pd.DataFrame(rows, columns=COLUMNS)
+    for line in card.itertuples():
+        for arm, compared in COMPARED.items():
+            mine = [r for r in records if r.dataset == line.dataset and estimates.arm(r) == arm]
+            if {r.task for r in mine} != set(line.tasks.split()):
+                continue
+            table = estimates.table(mine, groups)
+            one = table[table["dataset"] == line.dataset].iloc[0]
+            inside = bool(one["low"] <= line.value <= one["high"])
+            own = (one["value"], one["low"], one["high"], int(one["n"]), line.value)
+            rows.append(
+                (line.dataset, compared, *own, one["value"] - line.value, inside, line.source)
+            )
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _per_byte(study: Study) -> list[Record]:
+    """Records of `cells`; those of today."""
+    keys = {results.key_of(cell) for cell in cells(study)}
+    found = [record for record in results.load(study.at) if record.key in keys]
+    return validity.current(found, study.today)
