@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import plotted
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from records import make_record
 from toy_collection import reword, toy_catalogue
 
@@ -14,7 +15,7 @@ from flanlib import paths
 from flanlib.catalogue import Catalogue
 from flanlib.config import Factors
 from flanlib.errors import LeakageError, MissingResultError
-from flanlib.figures import fig12_audit, lines, overlaps, style
+from flanlib.figures import audits, fig12_audit, lines, overlaps, style
 from flanlib.results import Scoring
 from flanlib.scoring import choices
 from flanlib.scoring.choices import BINS, error_of
@@ -89,7 +90,7 @@ def whole(records, shared=None):
         scrutiny.order(records, GROUPS),
         scrutiny.reliability(records),
         scrutiny.calibration(records),
-        scrutiny.habit(records),
+        scrutiny.label_bias(records),
         scrutiny.seeds(records, GROUPS),
     ]
     return pd.concat([part for part in parts if len(part)], ignore_index=True)
@@ -151,16 +152,16 @@ def test_an_evaluation_text_in_tuning_is_refused(toys):
 
 
 def test_turning_the_options_is_a_paired_difference(table):
-    row = value(table, "order", "base", scrutiny.SWAPPED)
+    row = value(table, scrutiny.ORDER, "base", scrutiny.CHANGE)
     assert row.value == pytest.approx(-20) and row.low < -20 < row.high < 0
-    still = value(table, "order", "tuned", scrutiny.SWAPPED)
+    still = value(table, scrutiny.ORDER, "tuned", scrutiny.CHANGE)
     assert (still.value, still.low, still.high) == (0, 0, 0), "paired over seeds as well"
     assert still.seeds == 2
-    assert value(table, "order", "base", "given").value == pytest.approx(40)
+    assert value(table, scrutiny.ORDER, "base", "given").value == pytest.approx(40)
 
 
-def test_calibration_and_habit_keep_the_recorded_values(table):
-    for group, base, tuned in (("calibration", 30, 5), ("habit", 30, 5)):
+def test_calibration_and_label_bias_keep_the_recorded_values(table):
+    for group, base, tuned in ((scrutiny.CALIBRATION, 30, 5), (scrutiny.LABEL_BIAS, 30, 5)):
         assert value(table, group, "base").value == pytest.approx(base)
         row = value(table, group, "tuned")
         assert row.value == pytest.approx(tuned) and row.low < tuned < row.high
@@ -176,7 +177,7 @@ def test_the_calibration_error_is_that_of_the_bins_its_interval_resamples():
     ]
     found = scrutiny.calibration(other)
     for arm, error in (("base", 30), ("tuned", 5)):
-        row = value(found, "calibration", arm, cluster="nli")
+        row = value(found, scrutiny.CALIBRATION, arm, cluster="nli")
         assert row.value == pytest.approx(error) and row.low < error < row.high
 
 
@@ -191,7 +192,7 @@ def test_records_and_figure_hold_one_calibration_error():
 
 def test_turned_records_enter_only_the_order(table):
     turned = [r for r in made_up() if r.scoring.turned]
-    for measure in (scrutiny.calibration, scrutiny.habit, scrutiny.reliability):
+    for measure in (scrutiny.calibration, scrutiny.label_bias, scrutiny.reliability):
         assert measure(turned).empty
 
 
@@ -203,7 +204,7 @@ def test_seeds_that_differ_widen_the_interval():
         for r in alike
     ]
     one, other = (
-        value(scrutiny.calibration(r), "calibration", "tuned", cluster="nli")
+        value(scrutiny.calibration(r), scrutiny.CALIBRATION, "tuned", cluster="nli")
         for r in (alike, apart)
     )
     assert other.high - other.low > one.high - one.low + 5
@@ -233,15 +234,19 @@ def test_wilson_is_the_known_interval():
 
 def test_agreement_of_seeds_and_what_chance_gives(table):
     one, two = (outcome("tuned", seed, False) > 50 for seed in (1, 2))
-    assert value(table, "seeds", "tuned").value == pytest.approx(100 * (one == two).mean())
-    assert value(table, "seeds", "chance").value == pytest.approx(100 * (0.7**2 + 0.3**2))
-    beyond = value(table, "seeds", "tuned - chance")
+    assert value(table, scrutiny.AGREEMENT, "tuned").value == pytest.approx(
+        100 * (one == two).mean()
+    )
+    assert value(table, scrutiny.AGREEMENT, "chance").value == pytest.approx(
+        100 * (0.7**2 + 0.3**2)
+    )
+    beyond = value(table, scrutiny.AGREEMENT, "tuned - chance")
     assert beyond.low < beyond.value < beyond.high
 
 
 def test_equal_seeds_agree_fully():
     same = [r for r in made_up(seeds=(1, 3))]
-    row = value(scrutiny.seeds(same, GROUPS), "seeds", "tuned")
+    row = value(scrutiny.seeds(same, GROUPS), scrutiny.AGREEMENT, "tuned")
     assert (row.value, row.low, row.high) == pytest.approx((100, 100, 100))
 
 
@@ -266,26 +271,51 @@ def texts(fig):
     return found
 
 
+def drawn_of(panels, table, rows):
+    """The values of each question's panel, and those that the rows of the table have."""
+    where = pd.MultiIndex.from_frame(table[["cluster", "dataset"]]).isin(rows)
+    shown = table[where & table["arm"].isin(["base", "tuned"])]
+    found = []
+    for ax, (group, (_, x)) in zip(panels, audits.QUESTIONS.items(), strict=True):
+        mine = shown[(shown["group"] == group) & (shown["x"] == x)]
+        drawn = {round(x, 6) for x, _ in plotted.large(ax)}
+        found.append((drawn, {round(v, 6) for v in mine["value"]}))
+    return found
+
+
 def test_every_number_of_the_table_is_drawn(table):
     fig = fig12_audit.draw(table)
-    bars, curves, *questions = fig.axes
+    bars, curves, *panels = fig.axes
     assert {round(bar.get_width()) for bar in bars.patches} == {0, 130}
     assert {"0 of 9,000 tuned on", "130 of 2,000 not tuned on"} <= set(texts(fig))
     right = {y for _, y in plotted.large(curves)}
     assert {40, 60, 70, 90} <= right
-    rows = fig12_audit.rows_of(table)
+    rows = audits.means_of(table)
+    assert rows == [("nli", ""), ("closed_book_qa", ""), (ALL, "")]
+    pages = [(fig, panels, rows, f"NLI, n = {2 * N}")]
+    more, rows = fig12_audit.draw_datasets(table), audits.rows_of(table)
     assert rows[-1] == (ALL, "") and len(rows) == 4
-    for ax, group, x in zip(
-        questions, fig12_audit.QUESTIONS, ("", scrutiny.SWAPPED, "", ""), strict=True
-    ):
-        drawn = {round(x, 6) for x, _ in plotted.large(ax)}
-        mine = table[(table["group"] == group) & table["arm"].isin(["base", "tuned"])]
-        mine = mine[mine["x"] == x]
-        wanted = {round(v, 6) for v in mine["value"]}
-        assert drawn == wanted, group
-    labels = [t.get_text() for t in questions[0].get_yticklabels()]
-    assert labels[0] == f"rte, n = {N}" and labels[-1] == f"mean of clusters, n = {3 * N}"
-    assert all(ax.get_xlabel() for ax in fig.axes)
+    pages.append((more, more.axes, rows, f"rte, n = {N}"))
+    for page, panels, rows, first in pages:
+        for drawn, wanted in drawn_of(panels, table, rows):
+            assert drawn == wanted and drawn
+        labels = [t.get_text() for t in panels[0].get_yticklabels()]
+        assert labels[0] == first and labels[-1] == f"mean of clusters, n = {3 * N}"
+        assert all(ax.get_xlabel() for ax in page.axes)
+
+
+def test_pages_are_no_taller_than_a_page_and_hold_all_that_is_written():
+    table = pd.read_csv(paths.FIGURES / "micro" / "fig12_audit.csv", keep_default_na=False,
+                        na_values={k: "" for k in ("value", "low", "high")})  # fmt: skip
+    table["n"] = pd.to_numeric(table["n"])
+    for draw in (fig12_audit.draw, fig12_audit.draw_datasets):
+        with style.look():
+            fig = draw(table)
+            FigureCanvasAgg(fig)
+            wide, tall = fig.get_size_inches()
+            inside = fig.get_tightbbox()
+        assert inside.x0 >= 0 and inside.y0 >= 0 and inside.x1 <= wide and inside.y1 <= tall
+        assert tall < 1.42 * wide
 
 
 def test_the_papers_overlap_stands_beside_the_leaks(table):
@@ -304,7 +334,7 @@ def test_the_papers_overlap_stands_beside_the_leaks(table):
 
 def test_intervals_are_drawn(table):
     fig = fig12_audit.draw(table)
-    row = value(table, "calibration", "base")
+    row = value(table, scrutiny.CALIBRATION, "base")
     assert (row.low, row.high) in plotted.spans(fig.axes[2])
 
 

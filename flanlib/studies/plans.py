@@ -199,7 +199,7 @@ def templates(axis: Any) -> Iterator[Point]:
 def audit(axis: Any) -> Iterator[Point]:
     """Options as given, and in reverse."""
     ranked = [task for task in axis.held_out_tasks if task.kind == "rank"]
-    for x, turned in (("given", False), ("turned", True)):
+    for x, turned in (("given", False), ("reversed", True)):
         yield Point(arm="base", x=x, cells=axis.base(ranked, turned=turned))
         yield Point(arm="tuned", x=x, cells=axis.asked(axis.tuned(), tasks=ranked, turned=turned))
 

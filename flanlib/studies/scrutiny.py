@@ -1,4 +1,4 @@
-"""Whether a gain is real: order of options, sureness, habits, agreement of seeds.
+"""Whether a gain is real: option order, calibration, label bias, agreement between seeds.
 
 Everything is computed from records. All tables have the columns of an axis,
 `group` naming the question; cluster `all` is the mean over clusters, an empty
@@ -20,15 +20,18 @@ from flanlib.studies import estimates
 from flanlib.studies.estimates import ALL, DRAWS, Estimate, by, generator, seed_draws
 
 COLUMNS = "group arm x cluster dataset value low high n seeds source".split()
-SWAPPED = "turned - given"
+CHANGE = "reversed - given"
+# Groups of the table: one for each question.
+ORDER, CALIBRATION, RELIABILITY = "option order", "calibration", "reliability"
+LABEL_BIAS, AGREEMENT = "label bias", "agreement between seeds"
 FEWEST = 10  # examples that a point of the reliability curve rests on
 Measure = Callable[[Sequence[Record]], dict[str, Estimate]]
 
 
 def order(records: Iterable[Record], groups: Mapping[str, Sequence[str]]) -> pd.DataFrame:
-    """Score with the OPTIONS as given and turned, and the paired difference.
+    """Score with options in the given and in reversed order, and the paired difference.
 
-    x is `given`, `turned`, or `turned - given`, in percent points.
+    x is `given`, `reversed`, or `reversed - given`, in percent points.
 
     Raises
     ------
@@ -42,10 +45,10 @@ def order(records: Iterable[Record], groups: Mapping[str, Sequence[str]]) -> pd.
             " that have some with held_out"
         )
     scores = estimates.table(plain, groups, naming=lambda r: f"{r.factors.arm}\t{_x(r)}")
-    swaps = estimates.table(_swaps(plain), groups, naming=lambda r: f"{r.factors.arm}\t{SWAPPED}")
+    swaps = estimates.table(_swaps(plain), groups, naming=lambda r: f"{r.factors.arm}\t{CHANGE}")
     table = pd.concat([scores, swaps], ignore_index=True)
     names = table["arm"].str.split("\t", expand=True)
-    return _frame("order", table.assign(arm=names[0], x=names[1]).to_dict("records"))
+    return _frame(ORDER, table.assign(arm=names[0], x=names[1]).to_dict("records"))
 
 
 def calibration(records: Iterable[Record]) -> pd.DataFrame:
@@ -55,16 +58,16 @@ def calibration(records: Iterable[Record]) -> pd.DataFrame:
     reliability curve. The interval is over examples, each counted once however
     many templates it was asked in, and over seeds.
     """
-    return _measured("calibration", records, _calibration)
+    return _measured(CALIBRATION, records, _calibration)
 
 
-def habit(records: Iterable[Record]) -> pd.DataFrame:
+def label_bias(records: Iterable[Record]) -> pd.DataFrame:
     """How far the answers chosen are from the right ones' shares, percent.
 
     Total variation distance: the share of answers that would have to be
     others for each option to be chosen as often as it is right.
     """
-    return _measured("habit", records, _habit)
+    return _measured(LABEL_BIAS, records, _label_bias)
 
 
 def seeds(records: Iterable[Record], groups: Mapping[str, Sequence[str]]) -> pd.DataFrame:
@@ -75,7 +78,7 @@ def seeds(records: Iterable[Record], groups: Mapping[str, Sequence[str]]) -> pd.
     share) and their difference; no rows where there is one seed.
     """
     tuned = [r for r in records if r.factors.arm == "tuned"]
-    return _measured("seeds", tuned, lambda found: _seeds(found, groups))
+    return _measured(AGREEMENT, tuned, lambda found: _seeds(found, groups))
 
 
 def reliability(records: Iterable[Record]) -> pd.DataFrame:
@@ -107,7 +110,7 @@ def reliability(records: Iterable[Record]) -> pd.DataFrame:
             row = {"cluster": ALL, "dataset": "", "arm": arm, "x": mean, "value": share}
             seeds = 0 if arm == "base" else n_seeds
             found.append({**row, "low": low, "high": high, "n": int(n.sum()), "seeds": seeds})
-    return _frame("reliability", found)
+    return _frame(RELIABILITY, found)
 
 
 def wilson(percent: float, n: float) -> tuple[float, float]:
@@ -173,22 +176,22 @@ def _calibration_draws(record: Record, rng: np.random.Generator) -> np.ndarray:
     return 100 * np.abs(hits - drawn * sure / 100).sum(axis=1) / record.n
 
 
-def _habit(records: Sequence[Record]) -> dict[str, Estimate]:
+def _label_bias(records: Sequence[Record]) -> dict[str, Estimate]:
     def distance(record: Record) -> float:
         chosen, gold = (np.array(record.answering[name]) for name in ("chosen", "gold"))
         return float(np.abs(chosen - gold).sum() / 2)
 
-    return _by_arm(records, distance, _habit_draws)
+    return _by_arm(records, distance, _label_bias_draws)
 
 
-def _habit_draws(record: Record, rng: np.random.Generator) -> np.ndarray:
+def _label_bias_draws(record: Record, rng: np.random.Generator) -> np.ndarray:
     chosen, gold = (np.array(record.answering[name]) for name in ("chosen", "gold"))
     drawn = rng.multinomial(record.n, chosen / chosen.sum(), size=DRAWS)
     return np.abs(100 * drawn / record.n - gold).sum(axis=1) / 2
 
 
 def _swaps(records: Sequence[Record]) -> list[Record]:
-    """Turned less given as records, so that both examples and seeds are paired."""
+    """Reversed less given as records, so that both examples and seeds are paired."""
     given = {(r.run_id, r.task): r for r in _given(records)}
     pairs = [(r, given[r.run_id, r.task]) for r in records if r.scoring.turned]
     return [
@@ -257,7 +260,7 @@ def _given(records: Iterable[Record]) -> list[Record]:
 
 
 def _x(record: Record) -> str:
-    return "turned" if record.scoring.turned else "given"
+    return "reversed" if record.scoring.turned else "given"
 
 
 def _frame(group: str, rows: Iterable[dict]) -> pd.DataFrame:
