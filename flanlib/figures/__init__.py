@@ -44,6 +44,7 @@ STEMS = (
 WITHOUT_MODEL = ("fig3_taxonomy", "fig4_templates", "fig7_scale")  # no one model
 WITHOUT_RECORDS = ("fig3_taxonomy", "fig4_templates")
 USUAL: dict[str, dict[str, str]] = {  # settings that differ from the default
+    "fig1_pipeline": {"profile": "small"},
     "fig3_taxonomy": {"collection": "flan"},
     "fig4_templates": {"collection": "flan"},
     "fig13_against_paper": {"profile": "small"},
