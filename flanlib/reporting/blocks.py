@@ -12,7 +12,7 @@ from typing import Any
 
 from flanlib import naming, paths, storage
 from flanlib.errors import DataError
-from flanlib.reporting import values
+from flanlib.reporting import values, verdicts
 from flanlib.reporting.main_result import MainResult, main_result
 
 TEMPLATE = "results.md"
@@ -119,6 +119,7 @@ def _words() -> Any:
         "real": main_result("small"),
         "world": main_result("micro"),
         "remedy": values.remedy,
+        "verdicts": verdicts,
         "word": word,
         "ways": WAYS,
         "short": SHORT,

@@ -1,0 +1,124 @@
+"""Whether a figure agrees with the paper, in words that its numbers choose.
+
+A claim of the paper is a direction; the interval of a difference measured here
+says yes, no, or that it is undecided.
+"""
+
+from collections.abc import Mapping
+
+from flanlib.reporting.values import KEYS, Tables, Value, read
+from flanlib.studies.estimates import ALL
+
+ANSWERS = {"higher": "yes", "undecided": "undecided", "lower": "no"}
+SHARE = 0.25  # of a gain, below which a change of it is called little
+THREE = "nli+commonsense+closed_book_qa"  # the clusters of the paper's Figure 6
+FULL = "instruction > instruction - "
+
+
+def answered(parts: Mapping[str, Value]) -> str:
+    """Yes, no or undecided for each part of a claim that something is higher.
+
+    Parameters
+    ----------
+    parts
+        What is compared -> its difference.
+
+    Examples
+    --------
+    >>> up, down = Value(value=2, low=1, high=3), Value(value=-2, low=-3, high=-1)
+    >>> answered({"a": up, "b": up}), answered({"a": up, "b": down, "c": up})
+    ('yes', 'yes: a, c; no: b')
+    """
+    sides: dict[str, list[str]] = {answer: [] for answer in ANSWERS.values()}
+    for name, difference in parts.items():
+        sides[ANSWERS[difference.side]].append(name)
+    said = {answer: names for answer, names in sides.items() if names}
+    if len(said) == 1:
+        return next(iter(said))
+    return "; ".join(f"{answer}: {', '.join(names)}" for answer, names in said.items())
+
+
+def each(tables: Tables, figure: str, arm: str, over: str, **wanted: str) -> dict[str, Value]:
+    """The values of an arm by cluster, or by place on the axis, without the mean over clusters.
+
+    Parameters
+    ----------
+    tables
+        Of a profile.
+    figure
+        The beginning of its name, such as `fig8`.
+    arm
+        As its table has it.
+    over
+        `cluster` or `x`.
+    wanted
+        What else the rows have; see `values.pick`.
+    """
+    names = {**dict.fromkeys(KEYS, ""), "cluster": ALL, **wanted, "arm": arm}
+    del names[over]
+    table = read(tables.path(figure))
+    rows = table[(table[list(names)] == list(names.values())).all(axis=1) & (table["value"] != "")]
+    keys = [key for key in dict.fromkeys(rows[over]) if key != ALL or over != "cluster"]
+    return {key: tables(figure, arm, **wanted, **{over: key}) for key in keys}
+
+
+def highest(values: Mapping[str, Value]) -> str:
+    """The name of the highest value."""
+    return max(values, key=lambda key: values[key].value)
+
+
+def clusters(tables: Tables) -> str:
+    """Figure 6: the score rises almost throughout with the number of tuning clusters."""
+    order = "paper's order, "
+    return answered(
+        {
+            "from one cluster to all": tables("fig6", f"{order}all - 1", x="all"),
+            "from half of them to all": tables("fig6", f"{order}all - half", x="all"),
+            "the paper's three clusters, from four to seven": tables(
+                "fig6", f"{order}7 - 4", x="7", group=THREE
+            ),
+        }
+    )
+
+
+def scale(tables: Tables) -> str:
+    """Figure 7: small models are hurt, large ones gain."""
+    gains = list(each(tables, "fig7", "tuned - base", "x", group="held-out").values())
+    hurt = sum(gain.side == "lower" for gain in gains)
+    said = f"{hurt or 'none'} of {len(gains)} sizes lose{'s' if hurt < 2 else ''}"
+    large = ANSWERS[gains[-1].side]
+    return f"{'yes' if hurt else 'no'} on small models: {said}; {large} on the largest"
+
+
+def instructions(tables: Tables) -> str:
+    """Figure 8: tuning with instructions wins over tuning without."""
+    return answered(
+        {
+            "over inputs alone": tables("fig8", f"{FULL}none > instruction"),
+            "over dataset names": tables("fig8", f"{FULL}dataset-name > instruction"),
+            "over names in evaluation too": tables("fig8", f"{FULL}dataset-name > dataset-name"),
+        }
+    )
+
+
+def exemplars(tables: Tables) -> str:
+    """Figure 9: exemplars in the prompt help everywhere."""
+    models = {"the base": "base", "tuned": "tuned", "tuned with exemplars": "tuned with exemplars"}
+    return answered({k: tables("fig9", f"{arm}, 3 - 0", x="3") for k, arm in models.items()})
+
+
+def soft_prompts(tables: Tables) -> str:
+    """Figure 10: a soft prompt is better learned on the tuned model."""
+    return answered(
+        {f"with {x} examples": tables("fig10", "on tuned - on base", x=x) for x in ("32", "all")}
+    )
+
+
+def templates(tables: Tables) -> str:
+    """Figure 11: the number of templates per dataset has little effect."""
+    change, gain = tables("fig11", "tuned, 10 - 1", x="10"), tables("fig11", "tuned - base", x="1")
+    if change.side == "undecided":
+        return "yes: no effect is shown"
+    share = abs(change.value / gain.value) if gain.value else float("inf")
+    little = "yes: little, not none" if share < SHARE else "no"
+    return f"{little} ({100 * share:.0f} % of the gain with one)"

@@ -1,0 +1,100 @@
+"""Words on whether a figure agrees with the paper follow its numbers."""
+
+import shutil
+
+import pandas as pd
+import pytest
+
+from flanlib import paths
+from flanlib.reporting import blocks, verdicts
+from flanlib.reporting.values import Tables, Value
+
+UP, DOWN, OPEN = (
+    Value(value=v, low=v - 1, high=v + 1) for v in (2.0, -2.0, 0.5)
+)  # above 0, below 0, over it
+
+
+@pytest.fixture
+def tables(tmp_path, monkeypatch):
+    """Copies of micro's tables, which a test may change."""
+    (tmp_path / "micro").mkdir()
+    for path in (paths.FIGURES / "micro").glob("*.csv"):
+        shutil.copy(path, tmp_path / "micro")
+    (tmp_path / "small").symlink_to(paths.FIGURES / "small")
+    monkeypatch.setattr(paths, "FIGURES", tmp_path)
+    return Tables("micro")
+
+
+def change(tables, figure, arm, difference, **where):
+    """Put another difference in the place of one that is on record."""
+    path = tables.path(figure)
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    named = {"cluster": "all", "dataset": "", "arm": arm, **where}
+    rows = (table[list(named)] == list(named.values())).all(axis=1)
+    assert rows.any()
+    for key in ("value", "low", "high"):
+        table.loc[rows, key] = str(getattr(difference, key))
+    table.to_csv(path, index=False)
+
+
+def test_an_answer_is_the_side_of_the_interval():
+    assert verdicts.answered({"a": UP}) == "yes"
+    assert verdicts.answered({"a": DOWN, "b": DOWN}) == "no"
+    assert verdicts.answered({"a": OPEN}) == "undecided"
+    assert verdicts.answered({"a": DOWN, "b": UP, "c": OPEN}) == "yes: b; undecided: c; no: a"
+
+
+@pytest.mark.parametrize(
+    ("word", "figure", "arms"),
+    [
+        ("clusters", "fig6", ["paper's order, all - 1", "paper's order, all - half"]),
+        (
+            "instructions",
+            "fig8",
+            [verdicts.FULL + name for name in ("none > instruction", "dataset-name > instruction")],
+        ),
+        ("exemplars", "fig9", ["base, 3 - 0", "tuned, 3 - 0", "tuned with exemplars, 3 - 0"]),
+        ("soft_prompts", "fig10", ["on tuned - on base"]),
+    ],
+)
+def test_other_numbers_give_other_words(tables, word, figure, arms):
+    said = {getattr(verdicts, word)(tables)}
+    for difference, answer in ((UP, "yes"), (DOWN, "no"), (OPEN, "undecided")):
+        for arm in arms:
+            change(tables, figure, arm, difference)
+        found = getattr(verdicts, word)(tables)
+        assert answer in found
+        said.add(found)
+    assert len(said) >= 3
+
+
+def test_models_that_lose_are_counted(tables):
+    change(tables, "fig7", "tuned - base", DOWN, group="held-out", x="micro-300k")
+    assert verdicts.scale(tables).startswith("yes on small models: 1 of 5 sizes loses; yes on the")
+    change(tables, "fig7", "tuned - base", OPEN, group="held-out")
+    assert verdicts.scale(tables) == (
+        "no on small models: none of 5 sizes loses; undecided on the largest"
+    )
+
+
+def test_a_little_effect_is_a_small_share_of_the_gain(tables):
+    change(tables, "fig11", "tuned - base", Value(value=10, low=8, high=12), x="1")
+    for value, said in (
+        (0.5, "yes: no effect is shown"),
+        (1.5, "yes: little, not none (15 % of the gain with one)"),
+        (-5, "no (50 % of the gain with one)"),
+    ):
+        change(tables, "fig11", "tuned, 10 - 1", Value(value=value, low=value - 1, high=value + 1))
+        assert verdicts.templates(tables) == said
+
+
+def test_the_page_says_what_the_changed_tables_say(tables):
+    empty = "<!-- results:start page -->\n<!-- results:end -->\n"
+    before = blocks.filled(empty, "x")
+    change(tables, "fig9", "tuned, 3 - 0", UP)
+    change(tables, "fig8", verdicts.FULL + "none > instruction", Value(value=99), cluster="nli")
+    after = blocks.filled(empty, "x")
+    assert "| exemplars help everywhere | no |" in before
+    assert "| exemplars help everywhere | yes: tuned; no: the base, tuned with exemplars |" in after
+    assert "most in struct to text" in before
+    assert "most in natural language inference (+99.0)" in after
