@@ -6,14 +6,25 @@ import re
 import pytest
 
 from flanlib import cli, paths
+from flanlib import figures as figures_of
 from flanlib.errors import DataError, MissingResultError
 from flanlib.reporting import blocks, main_result, values
 from flanlib.reporting.values import Tables, Value
 
 ROOT = paths.ROOT
 NUMBER = r"[+\-−]?\d+(?:\.\d+)?"
-INTERVAL = re.compile(rf"[\[［]\s*{NUMBER}\s*[,，、–]\s*{NUMBER}\s*[\]］]")
-PROSE = [*ROOT.glob("README*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("notebooks/*.ipynb")]
+BETWEEN = r"(?:[,，、;；–—~～至到]|to|\.\.)"
+INTERVAL = re.compile(
+    rf"[\[［【]\s*{NUMBER}\s*%?\s*{BETWEEN}\s*{NUMBER}\s*%?\s*[\]］】]|±\s*\d|\d\s*\+/-\s*\d"
+)
+PROSE = [
+    *ROOT.glob("README*.md"),
+    *ROOT.glob("docs/**/*.md"),
+    *ROOT.glob("notebooks/*.ipynb"),
+    *ROOT.glob("workflow/**/*.md"),
+    *ROOT.glob("data/*.md"),
+    *ROOT.glob("data/published/*.md"),
+]
 HEAD = "group,arm,x,cluster,dataset,value,low,high,n,seeds,source\n"
 COLUMNS = ("gain", "gain over base-no-options", "gain over base-cloze", "gain over base-chat")
 
@@ -40,6 +51,23 @@ def test_a_typed_interval_is_found():
     typed = "gains +1.0 [+0.5, +1.5] points, 3 [−1, 2]"
     block = "<!-- results:start a -->\n4.0 [3.0, 5.0]\n<!-- results:end -->\n"
     assert len(outside(typed + block)) == 2 and outside(block) == []
+    for text in (
+        "[−1.3，+2.0]",
+        "［49 至 51］",
+        "【1.2～3】",
+        "[49.1 to 50.8]",
+        "12.3 ± 0.4",
+        "[3 %; 4 %]",
+    ):
+        assert len(outside(text)) == 1, text
+    for text in ("[1]", "[a, b]", "[text](1, 2)", "`[0]`", "1 to 2 hours", "[2022, the paper]"):
+        assert outside(text) == [], text
+
+
+def test_every_document_and_notebook_is_read():
+    names = {path.name for path in PROSE}
+    assert {"README.md", "README.zh-CN.md", "results.md", "python.md", "explore.ipynb"} <= names
+    assert len([name for name in names if name.startswith("fig")]) == len(figures_of.STEMS)
 
 
 @pytest.mark.parametrize("name", blocks.DOCUMENTS)
