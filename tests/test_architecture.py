@@ -42,7 +42,7 @@ studies.arms studies.runs study studies.axes studies.illustrate
 figures.style figures.boxes figures.* figures
 notebook reporting.batch
 workbench.answers workbench.explore workbench.widgets
-reporting.glossary reporting.reference reporting.costs reporting.calibration reporting.values reporting.main_result
+reporting.glossary reporting.reference reporting.costs reporting.calibration reporting.values reporting.main_result reporting.verdicts
 reporting.blocks reporting.html reporting.chapters report
 studies.sweep
 commands.arguments commands.doctor commands.planning commands.verbs commands.verbs_study commands.verbs_pages commands.verbs_sweep cli __main__

@@ -146,6 +146,7 @@ TERMS = {
     "studies": "Studies of one collection; see `study.Study`.",
     "study": "A grid of runs and its records (`study.Study`); for an ablation, an `axes.Axis`.",
     "table": "Tidy table, one observation to a row.",
+    "tables": "Tables of a profile's tracked figures; see `values.Tables`.",
     "task": "A task of the catalogue (see `catalogue.Task`), or its key.",
     "tasks": "Tasks of the catalogue, or their keys.",
     "tell": "Takes lines of progress.",

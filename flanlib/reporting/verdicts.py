@@ -39,12 +39,10 @@ def answered(parts: Mapping[str, Value]) -> str:
 
 
 def each(tables: Tables, figure: str, arm: str, over: str, **wanted: str) -> dict[str, Value]:
-    """The values of an arm by cluster, or by place on the axis, without the mean over clusters.
+    """The values of an arm by cluster (the mean left out), or by place on the axis.
 
     Parameters
     ----------
-    tables
-        Of a profile.
     figure
         The beginning of its name, such as `fig8`.
     arm
@@ -63,7 +61,13 @@ def each(tables: Tables, figure: str, arm: str, over: str, **wanted: str) -> dic
 
 
 def highest(values: Mapping[str, Value]) -> str:
-    """The name of the highest value."""
+    """The name of the highest value.
+
+    Parameters
+    ----------
+    values
+        Name -> value, such as `each` gives.
+    """
     return max(values, key=lambda key: values[key].value)
 
 
