@@ -122,12 +122,13 @@ class Study:
         Parameters
         ----------
         held_out
-            Cluster, or several with `+` between. Where the profile holds
-            groups out, a cluster stands for its group.
+            Cluster, or several with `+` between. Where the profile holds groups
+            out, a cluster stands for its group, and a group has the profile's order.
         """
         if self.settings.behind.by_group:
-            groups = self.settings.behind.together
-            held_out = next(("+".join(g) for g in groups if held_out in g), held_out)
+            parts, groups = set(held_out.split("+")), self.settings.behind.together
+            whole = ("+".join(g) for g in groups if held_out in g or parts == set(g))
+            held_out = next(whole, held_out)
         return Factors(
             collection=self.catalogue.name,
             model=self.settings.model,
@@ -284,11 +285,8 @@ class Study:
         results.matched(complete, groups, self.at / results.LISTED)
         validity.tell(complete, self.today)
         parts = [estimates.chance(complete), estimates.table(complete, groups, GAINS)]
-        parts += (
-            [coverage.lacking(self.clusters, complete)]
-            if self.settings.behind.what_there_is
-            else []
-        )
+        if self.settings.behind.what_there_is:
+            parts.append(coverage.lacking(self.clusters, complete))
         table = pd.concat(parts, ignore_index=True)
         source = np.where(table["cluster"].isin(list(again)), "recomputed", "recorded")
         return estimates.ordered(table.assign(source=source), list(self.catalogue.clusters), ARMS)

@@ -16,7 +16,7 @@ from flanlib.figures import fig5_zero_shot_gains as fig5
 from flanlib.figures import fig13_against_paper as fig13
 from flanlib.reporting import batch
 from flanlib.rows.adapters import Example
-from flanlib.studies import coverage, estimates
+from flanlib.studies import axes, coverage, estimates
 
 N = 6
 FLAN = catalogue.load("flan")
@@ -91,6 +91,18 @@ def test_the_tasks_are_those_on_record_and_nothing_else_is_needed(small, capsys)
     shown = figures.redraw("fig5_zero_shot_gains", found)
     assert "Not measured yet: Paraphrase, Translation, Reading + commonsense, Coref" in shown.alt
     assert "datasets.svg" in shown.files
+
+
+def test_ablations_share_the_tuned_models_of_the_main_result(small):
+    """Without rows as well: which clusters go together is not for the rows at hand to say."""
+    written(cells(small()), small().at)
+    axis = axes.Axis(small().settings, "fig6_clusters")
+    assert [set(group) for group in axis.groups] == GROUPS
+    for part in axis.each_group:
+        main = {small().tuned_without(cluster) for cluster in part.groups[part.at_hand]}
+        assert main == {part.tuned()}
+    one = axes.Axis(small(held_out="nli").settings, "fig6_clusters")
+    assert one.groups == (("nli",),)
 
 
 def test_only_complete_clusters_are_drawn_and_the_others_are_named(small):

@@ -19,6 +19,7 @@ from flanlib.errors import MissingResultError, ParameterError
 from flanlib.results import Cell, Record
 from flanlib.studies import coverage, validity
 from flanlib.studies.differences import table as _table
+from flanlib.studies.estimates import by
 from flanlib.studies.plans import IN_PARTS, ONE_GROUP, PLANS, Label, Point, base_run
 from flanlib.studies.runs import Job
 from flanlib.studies.validity import Today
@@ -70,7 +71,7 @@ class Axis(Study):
     def _apart(self, group: tuple[str, ...]) -> list[tuple[str, ...]]:
         """The group, or its clusters one by one if it leaves nothing to tune on."""
         left = self.catalogue.held_out("+".join(group)).tuning
-        enough = any(task.key not in self.left_out for task in left)
+        enough = any(task.key not in self.left_out or task in self.scored for task in left)
         return [group] if enough else [(cluster,) for cluster in group]
 
     @property
@@ -105,8 +106,7 @@ class Axis(Study):
         if not left and self.tasks:  # which tells where there is nothing to score either
             why = naming.few(dict.fromkeys(self.left_out.values())) or "every cluster is held out"
             raise MissingResultError(f"{self.stem}: no task to tune on: {why}")
-        known = [c for c in ORDER if c in left]
-        return (*known, *(c for c in left if c not in known))
+        return tuple(dict.fromkeys([*(c for c in ORDER if c in left), *left]))
 
     @property
     def each_group(self) -> list["Axis"]:
@@ -116,8 +116,7 @@ class Axis(Study):
     @property
     def below(self) -> dict[str, tuple[Factors, Recipe]]:
         """Run id -> settings of the tuned models that soft prompts are learned on."""
-        made = [(mine.tuned(), mine.recipe) for mine in self.each_group]
-        return {run_id(*settings): settings for settings in made}
+        return {run_id(*run): run for run in ((g.tuned(), g.recipe) for g in self.each_group)}
 
     @property
     def recipe(self) -> Recipe:
@@ -162,10 +161,15 @@ class Axis(Study):
     @cached_property
     def held_in_tasks(self) -> list[Task]:
         """The first task that is scored of each cluster that the group at hand leaves to tune on."""
-        taught = {task.key for task in self.catalogue.held_out(self.held_out).tuning}
-        every = Study(replace(self.settings, held_out="")).tasks.values()
-        found = [[task for task in tasks if task.key in taught] for tasks in every]
-        return [tasks[0] for tasks in found if tasks]
+        taught = self.catalogue.held_out(self.held_out).tuning
+        found = by((task for task in self.scored if task in taught), lambda task: task.cluster)
+        return [tasks[0] for tasks in found.values()]
+
+    @cached_property
+    def scored(self) -> list[Task]:
+        """Every task that is scored when its cluster is held out, in catalogue order."""
+        every = Study(replace(self.settings, held_out="")).tasks
+        return [task for tasks in every.values() for task in tasks]
 
     def split(self, cluster: str = "") -> pd.DataFrame:
         """What holding out each group does to every task, counted by cluster.
@@ -311,8 +315,7 @@ class Axis(Study):
         for seed in self.seeds:
             for point in self.drawn_points[seed]:
                 _, mine = found.setdefault((point.group, point.label), (point, {}))
-                keys = [results.key_of(cell) for cell in point.cells]
-                mine |= {key: known[key] for key in keys}
+                mine |= {key: known[key] for key in map(results.key_of, point.cells)}
         return [
             (point, sorted(mine.values(), key=lambda record: rank(record.task)))
             for point, mine in found.values()
@@ -334,13 +337,10 @@ class Axis(Study):
         used = {record.key: record for _, records in points for record in records}.values()
         results.matched(used, marks, self.at / results.LISTED)
         validity.tell(used, self.today)
-        parts = []
-        for group in dict.fromkeys(point.group for point, _ in points):
-            mine = [(point, records) for point, records in points if point.group == group]
-            parts.append(_table(mine, marks).assign(group=group))
+        groups = by(points, lambda labelled: labelled[0].group).items()
+        parts = [_table(mine, marks).assign(group=group) for group, mine in groups]
         parts += coverage.points_lacking(self.points(), self.drawn_points)
-        table = pd.concat(parts, ignore_index=True)
-        return table[COLUMNS].assign(source="recorded")
+        return pd.concat(parts, ignore_index=True)[COLUMNS].assign(source="recorded")
 
 
 def open_axis(stem: str, **given: object) -> Axis:
