@@ -1,6 +1,8 @@
 """Where a model's files are, and which weights they hold; needs no torch."""
 
 import hashlib
+import json
+import math
 from functools import lru_cache
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from flanlib.models import registry
 
 # What transformers and PEFT look for, in this order; an index names the shards.
 MODEL = ("model.safetensors", "pytorch_model.bin")
+SAVED = "give a folder saved by transformers"
 ADAPTER = ("adapter_model.safetensors", "adapter_model.bin")
 
 
@@ -109,6 +112,24 @@ def tokenizer_digest(model: str | Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()[:12] if file.is_file() else ""
 
 
+def n_parameters(model: str) -> int:
+    """Parameters of a model in a folder; 0 where it cannot be told.
+
+    From the record of pretraining, else from the heads of the safetensors
+    files; a hub model that is not in a folder is not looked up.
+    """
+    for folder in (paths.MODELS / model, paths.BUILD / "models" / model, Path(model)):
+        record = folder / "pretraining.json"
+        if record.is_file():
+            found = storage.read_json(record, SAVED).get("n_parameters")
+            if not isinstance(found, int) or found < 1:
+                raise DataError(f"{record}: n_parameters is {found!r:.40}; {SAVED}")
+            return found
+        if files := sorted(folder.glob("*.safetensors")):
+            return sum(map(_n_stored, files))
+    return 0
+
+
 def files(folder: Path, names: tuple[str, ...] = MODEL) -> list[Path]:
     """The files with weights that are loaded from a folder; others count for nothing.
 
@@ -182,3 +203,14 @@ def _commit(name: str, revision: str | None, offline: bool) -> str:
             " or a hub id that was downloaded or can be"
         ) from error
     return Path(path).parent.name
+
+
+def _n_stored(file: Path) -> int:
+    """Numbers in a safetensors file, from its head alone."""
+    try:
+        with file.open("rb") as stream:
+            size = min(int.from_bytes(stream.read(8), "little"), file.stat().st_size)
+            head = json.loads(stream.read(size))
+        return sum(math.prod(v["shape"]) for k, v in head.items() if k != "__metadata__")
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
+        raise DataError(f"{file}: not a safetensors file; {SAVED}") from None

@@ -6,9 +6,10 @@ import pytest
 from conftest import RECIPE
 from records import pretend
 
-from flanlib import profiles, progress, results, study
+from flanlib import profiles, progress, results, study, weights
 from flanlib.config import Factors, Recipe
 from flanlib.errors import MissingResultError, ParameterError, RunError
+from flanlib.results import Scoring
 from flanlib.studies import estimates, runs
 
 
@@ -159,3 +160,16 @@ def test_empty_settings_come_from_the_profile(toys):
 def test_every_setting_has_a_meaning():
     assert set(profiles.MEANINGS) >= set(profiles.Settings.__dataclass_fields__)
     assert estimates.ALL not in profiles.MEANINGS
+
+
+def test_the_first_guess_of_time_grows_with_the_model(monkeypatch, tmp_path):
+    def guess(n, arm="tuned"):
+        monkeypatch.setattr(weights, "n_parameters", lambda model: n)
+        return runs.Job(
+            factors=Factors(arm=arm), recipe=Recipe(steps=300, examples_per_step=16),
+            collection="micro", asked=((Scoring(), "rte"),) * 17, at=tmp_path,
+        ).expected_s  # fmt: skip
+
+    assert guess(0) == guess(300_000) == guess(2_500_000) < 120
+    assert 40 * 60 < guess(135_000_000) < 120 * 60, "tuning and scoring took 60 to 75 minutes"
+    assert guess(135_000_000, "base") < guess(135_000_000) / 2

@@ -74,9 +74,10 @@ class Job:
 
     @property
     def expected_s(self) -> float:
-        """First guess of its seconds: tuning and scoring a micro model."""
+        """First guess of its seconds: of a micro model, and longer as parameters are more."""
         tuning = self.recipe.steps * self.recipe.examples_per_step / 100
-        return 10 + 1.5 * len(self.asked) + (tuning if self.factors.arm != "base" else 0)
+        work = 1.5 * len(self.asked) + (tuning if self.factors.arm != "base" else 0)
+        return 10 + work * max(1.0, weights.n_parameters(self.factors.model) / 2.5e6)
 
     def tell(self, line: str) -> None:
         """Say where this job is: a `line`, or the status file of a quiet job."""
