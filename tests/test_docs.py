@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flanlib import cli, paths
+from flanlib import cli, paths, results
 from flanlib.commands import arguments
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -33,6 +33,30 @@ def test_commands_parse(words, monkeypatch):
     called = []
     monkeypatch.setattr(arguments, "call", lambda *given: called.append(given) and 0)
     assert cli.main(words) == 0 and called
+
+
+def test_the_replication_has_the_recorded_recipe_and_group(monkeypatch):
+    """What README tells to type is the run that the main result of `small` has on record."""
+    from flanlib.config import Factors, Recipe, run_id
+    from flanlib.study import open_study
+
+    words = next(w for w in commands() if w[0] == "tune" and "smollm2-135m-instruct" in w)
+    given, call = [], arguments.call
+
+    def keep(factors: Factors, recipe: Recipe, **_):
+        given.append((factors, recipe))
+        return 0
+
+    monkeypatch.setattr(arguments, "call", lambda _, *parsed: call(keep, *parsed))
+    assert cli.main(words) == 0
+    small = open_study(profile="small", seed=1)
+    ((factors, recipe),) = given
+    assert recipe == small.settings.behind.recipe and factors == small.tuned_without("nli")
+    tuned = {record.run_id for record in results.load(small.at) if record.factors.arm == "tuned"}
+    assert run_id(factors, recipe) in tuned
+    tasks = {task.key for c in ("nli", "commonsense") for task in small.catalogue.of_cluster(c)}
+    for score in (w for w in commands() if w[0] == "score" and "smollm2-135m-instruct" in w):
+        assert set(score[score.index("--tasks") + 1 : score.index("--max-examples")]) <= tasks
 
 
 def test_the_run_of_the_sweep_is_one_of_its_grid():
