@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from flanlib.config import Factors as Factors
     from flanlib.config import Recipe as Recipe
-    from flanlib.results import Scoring as Scoring
+    from flanlib.config import Scoring as Scoring
     from flanlib.rows.source import Collection as Collection
     from flanlib.rows.source import RowSource as RowSource
     from flanlib.rows.source import load_collection as load_collection
@@ -43,11 +43,10 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _PLACES = {
-    **dict.fromkeys(("Factors", "Recipe"), "config"),
+    **dict.fromkeys(("Factors", "Recipe", "Scoring"), "config"),
     **dict.fromkeys(("Collection", "RowSource", "load_collection"), "rows.source"),
     **dict.fromkeys(("Scorer", "evaluate"), "scoring.evaluate"),
     **dict.fromkeys(("Study", "open_study"), "study"),
-    "Scoring": "results",
     "tune": "training.tune",
 }
 __all__ = sorted(_PLACES)

@@ -1,6 +1,6 @@
-"""Factors (what an axis varies), recipe (what stays fixed), and the run id.
+"""Factors (what an axis varies), recipe (what stays fixed), scoring, and the run id.
 
-A run is the pair of the two. Its id is twelve hex digits of the SHA-256 of
+A run is the pair of the first two. Its id is twelve hex digits of the SHA-256 of
 their canonical JSON, so that equal settings are the same run everywhere.
 """
 
@@ -24,6 +24,7 @@ from flanlib.bounds import (
     Rank,
     Seed,
     Share,
+    Shots,
     Templates,
     Tokens,
     refusing,
@@ -36,6 +37,7 @@ ADDED = frozenset({"templates_per_example", "chat"})
 
 Arm = Literal["base", "tuned", "finetuned", "single-task", "prompt-tuned"]
 Form = Literal["instruction", "dataset-name", "none", "cloze"]
+Choice = Literal["sum", "token", "byte", "pmi"]
 Quantization = Literal["nf4", "none"]
 Schedule = Literal["cosine", "constant"]
 
@@ -143,6 +145,46 @@ class Recipe:
     prompt_tokens: Tokens = 10
     exemplar_share: Share = 0.0
     max_exemplars: Exemplars = 3
+
+
+@refusing
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Scoring:
+    """How a run is scored; part of a record's key.
+
+    Attributes
+    ----------
+    form
+        How questions are phrased.
+    show_options
+        Whether the OPTIONS block follows the request.
+    choice
+        How log-likelihoods of options of unequal length are compared.
+    split
+        `eval` is the test; recipes are chosen on `dev`.
+    max_examples
+        Most examples of one task; 0 is all of them.
+    shots
+        Solved train examples in front of each question, as many of them as
+        fit.
+    turned
+        Whether the OPTIONS block shows them in reverse.
+    templates_per_example
+        Templates that each example is asked in, taking turns, so that every
+        template is asked equally often; 0 is all of them.
+    chat
+        Whether the request is wrapped in the model's own chat template.
+    """
+
+    form: Form = "instruction"
+    show_options: bool = True
+    choice: Choice = "sum"
+    split: Literal["eval", "dev"] = "eval"
+    max_examples: Count = 120
+    shots: Shots = 0
+    turned: bool = False
+    templates_per_example: Count = 0
+    chat: bool = False
 
 
 def digest(value: object, n: int = 12) -> str:

@@ -14,9 +14,8 @@ from typing import Any
 
 from flanlib import mixture, paths, results, sources, storage, templates
 from flanlib.catalogue import TRAIN_CAP, Catalogue, Task
-from flanlib.config import Factors, Recipe, digest
+from flanlib.config import Factors, Recipe, Scoring, digest
 from flanlib.errors import MissingResultError
-from flanlib.results import Scoring
 from flanlib.rows.source import FolderRows, Rows, WorldRows, source_of
 from flanlib.scoring import asking
 

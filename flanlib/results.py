@@ -17,6 +17,8 @@ from textwrap import shorten
 from typing import IO, Any
 
 from flanlib import paths, storage
+from flanlib.config import Choice as Choice
+from flanlib.config import Scoring as Scoring
 from flanlib.errors import DataError, MissingResultError
 from flanlib.rows.adapters import Example
 from flanlib.schema import (
@@ -30,8 +32,6 @@ from flanlib.schema import (
     wordless,
 )
 from flanlib.schema import Cell as Cell
-from flanlib.schema import Choice as Choice
-from flanlib.schema import Scoring as Scoring
 from flanlib.schema import data_digest as data_digest
 from flanlib.schema import frame as frame
 from flanlib.schema import phrasing_digest as phrasing_digest

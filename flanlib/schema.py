@@ -10,54 +10,12 @@ import pandas as pd
 from pydantic import Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
-from flanlib.bounds import Count, Shots, refusing
-from flanlib.config import STRICT, Factors, Form, Recipe, digest, run_id, told
+from flanlib.config import STRICT, Factors, Recipe, Scoring, digest, run_id, told
 from flanlib.rows.adapters import Example
 from flanlib.templates import Template
 
-Choice = Literal["sum", "token", "byte", "pmi"]
 Percent = Annotated[float, Field(ge=-100, le=100)]
 TOLERANCE = 0.02  # percent points between a value and the mean of its templates
-
-
-@refusing
-@dataclass(frozen=True, kw_only=True, config=STRICT)
-class Scoring:
-    """How a run is scored; part of a record's key.
-
-    Attributes
-    ----------
-    form
-        How questions are phrased.
-    show_options
-        Whether the OPTIONS block follows the request.
-    choice
-        How log-likelihoods of options of unequal length are compared.
-    split
-        `eval` is the test; recipes are chosen on `dev`.
-    max_examples
-        Most examples of one task; 0 is all of them.
-    shots
-        Solved train examples in front of each question, as many of them as
-        fit.
-    turned
-        Whether the OPTIONS block shows them in reverse.
-    templates_per_example
-        Templates that each example is asked in, taking turns, so that every
-        template is asked equally often; 0 is all of them.
-    chat
-        Whether the request is wrapped in the model's own chat template.
-    """
-
-    form: Form = "instruction"
-    show_options: bool = True
-    choice: Choice = "sum"
-    split: Literal["eval", "dev"] = "eval"
-    max_examples: Count = 120
-    shots: Shots = 0
-    turned: bool = False
-    templates_per_example: Count = 0
-    chat: bool = False
 
 
 # What a record was made from: where it differs, a value may differ by right.

@@ -12,9 +12,9 @@ import pandas as pd
 
 from flanlib import catalogue, paths, profiles, results
 from flanlib.catalogue import Catalogue, Task
-from flanlib.config import Factors, Recipe, run_id
+from flanlib.config import Factors, Recipe, Scoring, run_id
 from flanlib.profiles import Settings
-from flanlib.results import Cell, Record, Scoring
+from flanlib.results import Cell, Record
 from flanlib.scoring import illustrations
 from flanlib.studies import agreement, arms, coverage, estimates, ledger, runs, validity
 from flanlib.studies.arms import ARMS as ARMS

@@ -11,11 +11,10 @@ from hypothesis import strategies as st
 
 from flanlib import bounds, cli, mixture
 from flanlib.commands import arguments
-from flanlib.config import Factors, Recipe
+from flanlib.config import Factors, Recipe, Scoring
 from flanlib.errors import ParameterError
 from flanlib.profiles import Settings
 from flanlib.prompts import export, rendering
-from flanlib.results import Scoring
 from flanlib.training import tune
 
 WHOLE = ["-1", str(2**63), str(10**30), "9" * 5_000, "١", "1_0", " 1", "1.0", "1e3", "", "nan"]

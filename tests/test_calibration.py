@@ -6,9 +6,8 @@ import pytest
 from records import make_record
 
 from flanlib import published, study
-from flanlib.config import Factors
+from flanlib.config import Factors, Scoring
 from flanlib.reporting import calibration
-from flanlib.results import Scoring
 
 MODEL = "smollm2-135m-instruct"
 CLOZE = Scoring(form="cloze", show_options=False)

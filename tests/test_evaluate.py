@@ -9,8 +9,7 @@ import pytest
 
 from flanlib import catalogue, profiles, results
 from flanlib.commands import verbs_study
-from flanlib.config import Factors, Recipe
-from flanlib.results import Scoring
+from flanlib.config import Factors, Recipe, Scoring
 from flanlib.scoring import asking
 from flanlib.scoring.evaluate import evaluate, recipe_of
 from flanlib.studies import runs

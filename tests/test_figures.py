@@ -14,7 +14,7 @@ from matplotlib.colors import to_rgb
 from records import make_record
 
 from flanlib import figures, paths, profiles, published, study
-from flanlib.config import Factors
+from flanlib.config import Factors, Scoring
 from flanlib.errors import DataError, MissingResultError, ParameterError
 from flanlib.figures import (
     boxes,
@@ -30,7 +30,6 @@ from flanlib.figures import (
     sizes,
     style,
 )
-from flanlib.results import Scoring
 from flanlib.studies import estimates
 
 N = 24

@@ -13,10 +13,9 @@ from toy_collection import reword, toy_catalogue
 
 from flanlib import paths
 from flanlib.catalogue import Catalogue
-from flanlib.config import Factors
+from flanlib.config import Factors, Scoring
 from flanlib.errors import LeakageError, MissingResultError
 from flanlib.figures import audits, fig12_audit, lines, overlaps, style
-from flanlib.results import Scoring
 from flanlib.scoring import choices
 from flanlib.scoring.choices import BINS, error_of
 from flanlib.studies import leaks, scrutiny

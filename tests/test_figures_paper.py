@@ -11,11 +11,10 @@ from records import make_record
 from scipy.stats import spearmanr
 
 from flanlib import catalogue, figures, published, study
-from flanlib.config import Factors
+from flanlib.config import Factors, Scoring
 from flanlib.errors import MissingResultError, ParameterError
 from flanlib.figures import fig13_against_paper as fig13
 from flanlib.figures import lines, style
-from flanlib.results import Scoring
 from flanlib.studies import estimates, ranks
 from flanlib.studies.estimates import Estimate
 

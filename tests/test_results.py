@@ -14,9 +14,8 @@ import pytest
 from records import make_record
 
 from flanlib import paths, provenance, results
-from flanlib.config import Factors
+from flanlib.config import Factors, Scoring
 from flanlib.errors import DataError, MissingResultError
-from flanlib.results import Scoring
 from flanlib.rows.adapters import Example
 
 

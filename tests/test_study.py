@@ -7,9 +7,8 @@ from conftest import RECIPE
 from records import pretend
 
 from flanlib import profiles, progress, results, study, weights
-from flanlib.config import Factors, Recipe
+from flanlib.config import Factors, Recipe, Scoring
 from flanlib.errors import MissingResultError, ParameterError, RunError
-from flanlib.results import Scoring
 from flanlib.studies import estimates, runs
 
 

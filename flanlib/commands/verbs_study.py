@@ -215,7 +215,7 @@ def score(
     given = locals()
     from flanlib import catalogue, devices, folders, threads, weights
     from flanlib import model as models
-    from flanlib.results import Scoring
+    from flanlib.config import Scoring
     from flanlib.scoring import asking, evaluate, sheets
 
     found = None

@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 
 from flanlib import templates
 from flanlib.catalogue import Task
+from flanlib.config import Scoring
 from flanlib.errors import MissingResultError
 from flanlib.figures import boxes, style
-from flanlib.results import Scoring
 from flanlib.scoring import asking, illustrations
 from flanlib.studies import illustrate
 from flanlib.study import Study

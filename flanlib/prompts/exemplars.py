@@ -12,11 +12,10 @@ from typing import Any
 
 from flanlib import sources, templates, truncation
 from flanlib.catalogue import Catalogue, Task
-from flanlib.config import Recipe
+from flanlib.config import Recipe, Scoring
 from flanlib.errors import MissingResultError
 from flanlib.models.kinds import Tokenizer
 from flanlib.prompts.stream import few_shot
-from flanlib.results import Scoring
 from flanlib.rows.adapters import Example
 from flanlib.rows.source import Rows
 from flanlib.scoring import asking

@@ -15,7 +15,8 @@ from dataclasses import replace
 import pandas as pd
 
 from flanlib import published, results
-from flanlib.results import Cell, Record, Scoring
+from flanlib.config import Scoring
+from flanlib.results import Cell, Record
 from flanlib.studies import coverage, estimates, validity
 from flanlib.study import Study, base_run
 

@@ -6,9 +6,9 @@ from itertools import islice
 
 from flanlib import naming, sources, templates
 from flanlib.catalogue import Catalogue, Task
+from flanlib.config import Scoring
 from flanlib.errors import MissingResultError, TemplateError
 from flanlib.progress import say
-from flanlib.results import Scoring
 from flanlib.rows.adapters import Example
 from flanlib.rows.source import Rows
 from flanlib.templates import Prompt, Template

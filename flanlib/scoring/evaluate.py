@@ -15,11 +15,10 @@ import pandas as pd
 
 from flanlib import metrics, profiles
 from flanlib.catalogue import Catalogue, Kind, Task
-from flanlib.config import Quantization, Recipe
+from flanlib.config import Quantization, Recipe, Scoring
 from flanlib.metrics import Evaluation
 from flanlib.models.kinds import LanguageModel, Tokenizer
 from flanlib.prompts import exemplars
-from flanlib.results import Scoring
 from flanlib.rows.adapters import Example
 from flanlib.rows.source import Rows
 from flanlib.scoring import asking, choices

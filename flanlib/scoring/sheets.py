@@ -14,8 +14,8 @@ from typing import Any
 
 from flanlib import folders, naming, storage
 from flanlib.catalogue import Catalogue, Task
+from flanlib.config import Scoring
 from flanlib.errors import DataError, MissingResultError
-from flanlib.results import Scoring
 from flanlib.rows import files
 from flanlib.rows.source import Rows
 from flanlib.scoring import asking

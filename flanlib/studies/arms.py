@@ -5,9 +5,9 @@ from typing import Any
 
 from flanlib import naming, sources, templates
 from flanlib.catalogue import Catalogue, Task
+from flanlib.config import Scoring
 from flanlib.errors import MissingResultError
 from flanlib.profiles import Settings
-from flanlib.results import Scoring
 from flanlib.scoring import asking
 
 ASKED = Scoring()

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from flanlib.config import Factors, digest
+from flanlib.config import Factors, Scoring, digest
 from flanlib.errors import DataError, MissingResultError
-from flanlib.results import Record, Scoring
+from flanlib.results import Record
 
 DRAWS = 2000
 ENDS = (2.5, 97.5)

@@ -11,10 +11,9 @@ from typing import Any
 
 from flanlib import paths, storage, weights
 from flanlib.catalogue import Task
-from flanlib.config import digest, run_id
+from flanlib.config import Scoring, digest, run_id
 from flanlib.errors import DataError, MissingResultError
 from flanlib.progress import say
-from flanlib.results import Scoring
 from flanlib.scoring import illustrations
 from flanlib.study import Study
 

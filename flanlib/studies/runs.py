@@ -17,9 +17,9 @@ from typing import Any
 
 from flanlib import catalogue, contents, paths, provenance, results, storage, threads, weights
 from flanlib.catalogue import Catalogue, Task
-from flanlib.config import Factors, Recipe, run_id
+from flanlib.config import Factors, Recipe, Scoring, run_id
 from flanlib.progress import Board, say
-from flanlib.results import Record, Scoring
+from flanlib.results import Record
 from flanlib.rows.source import Rows
 from flanlib.scoring import asking
 from flanlib.scoring.evaluate import Scorer, evaluate
