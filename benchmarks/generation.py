@@ -27,6 +27,8 @@ from pathlib import Path
 import torch
 
 from flanlib import catalogue, encode, machine, model, paths, score, sources, templates
+from flanlib.prompts import prompt
+from flanlib.scoring import generate
 
 TASKS = ("wmt16_translate_deen", "e2e_nlg")
 BATCH_SIZES = (1, 4, 16)
@@ -35,7 +37,7 @@ N_EXACT = 8  # prompts answered in float32 as well
 BAR = 2.0
 
 
-def prompts(task_key: str, folder: Path, n_rows: int) -> list[templates.Prompt]:
+def prompts(task_key: str, folder: Path, n_rows: int) -> list[prompt.Prompt]:
     """Rows × templates that ask for an answer to write."""
     flan = catalogue.load("flan")
     task = flan.task(task_key)
@@ -44,20 +46,20 @@ def prompts(task_key: str, folder: Path, n_rows: int) -> list[templates.Prompt]:
     return [templates.render(example, way) for example in examples for way in ways]
 
 
-def ours(lm, words, asked: list[templates.Prompt]) -> list[str]:
+def ours(lm, words, asked: list[prompt.Prompt]) -> list[str]:
     """Answers by the function that users call."""
     table = score.generate(lm, words, asked, max_new_tokens=NEW_TOKENS)
     return list(table["prediction"])
 
 
-def theirs(lm, words, asked: list[templates.Prompt], batch: int) -> list[str]:
+def theirs(lm, words, asked: list[prompt.Prompt], batch: int) -> list[str]:
     """Answers by transformers' generate, greedy, padded at the left."""
     read = encode.inputs(
         words, asked, [NEW_TOKENS] * len(asked), max_input_tokens=encode.MAX_INPUT_TOKENS
     )
     ids = [one.prompt_ids for one in read]
     order = sorted(range(len(ids)), key=lambda n: -len(ids[n]))
-    ends = sorted(score.end_ids(lm, words))
+    ends = sorted(generate.end_ids(lm, words))
     found = [""] * len(ids)
     for first in range(0, len(order), batch):
         at = order[first : first + batch]

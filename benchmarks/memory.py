@@ -33,7 +33,7 @@ from transformers import TrainerCallback
 from flanlib import devices, encode, machine, model, paths, tune
 from flanlib.config import Factors
 from flanlib.profiles import PROFILES
-from flanlib.templates import Prompt
+from flanlib.prompts.prompt import Prompt
 from flanlib.training import card, duration, memory, packing
 
 RECORD = paths.BENCHMARKS / "memory.json"

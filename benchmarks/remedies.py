@@ -26,8 +26,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from flanlib import paths, provenance, results
-from flanlib.results import Cell
+from flanlib import paths, provenance, results, schema
+from flanlib.schema import Cell
 from flanlib.studies import axes, estimates
 
 RECORD = paths.BENCHMARKS / "remedies.json"
@@ -122,7 +122,7 @@ def tried(remedy: Remedy, jobs: int = 0) -> dict[str, Any]:
     results.require(results.load(axis.at), [cell for _, cell in usual])
     axis.compute(results.missing(results.load(AT), [cell for _, cell in other]), AT, jobs)
     known = {r.key: r for r in (*results.load(axis.at), *results.load(AT))}
-    arms = {results.key_of(cell): name for name, cell in (*usual, *other)}
+    arms = {schema.key_of(cell): name for name, cell in (*usual, *other)}
     gains = {"remedy - usual": ("remedy", "usual")}
     if remedy.with_base:
         gains |= {

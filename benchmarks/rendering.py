@@ -36,6 +36,7 @@ from flanlib import catalogue, paths, sources, templates
 from flanlib.errors import MissingResultError
 from flanlib.mixture import mixture
 from flanlib.prompts import rendering
+from flanlib.prompts.template import Template
 from flanlib.rows.adapters import Example
 
 RECORD = paths.BENCHMARKS / "rendering.json"
@@ -48,7 +49,7 @@ BARS = {
     "memory_growth_mib": 16.0,
 }
 
-Pair = tuple[Example, templates.Template]
+Pair = tuple[Example, Template]
 
 
 def pairs(rows: Path, n_rows: int) -> dict[str, list[Pair]]:

@@ -45,6 +45,7 @@ import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from flanlib import catalogue, machine, model, paths, score, templates
+from flanlib.prompts import prompt
 from flanlib.rows import adapters
 from flanlib.scoring import choices
 from flanlib.scoring.likelihood import Work
@@ -68,7 +69,7 @@ class Setting:
     device: str
 
 
-def prompts(task_key: str, folder: Path, n_rows: int) -> list[templates.Prompt]:
+def prompts(task_key: str, folder: Path, n_rows: int) -> list[prompt.Prompt]:
     """Rows × ten phrasings: instructions that rank, plain and named forms."""
     flan = catalogue.load("flan")
     task = flan.task(task_key)
@@ -134,7 +135,7 @@ class Ours:
         self.table = None
         self.work = Work()
 
-    def __call__(self, asked: list[templates.Prompt]) -> np.ndarray:
+    def __call__(self, asked: list[prompt.Prompt]) -> np.ndarray:
         """Log-likelihoods in the order of prompts and options."""
         self.work = Work()
         self.table = table = score.rank(
@@ -167,7 +168,7 @@ class Harness:
             device=device,
         )
 
-    def __call__(self, asked: list[templates.Prompt]) -> np.ndarray:
+    def __call__(self, asked: list[prompt.Prompt]) -> np.ndarray:
         """Log-likelihoods in the order of prompts and options."""
         from lm_eval.api.instance import Instance
 
@@ -261,7 +262,7 @@ def floor_seconds(lm, distinct: int, width: int, clock: int = 2) -> float:
     return (now() - start) / (8 * ids.numel()) * distinct
 
 
-def agreement(asked: list[templates.Prompt], a: np.ndarray, b: np.ndarray) -> dict:
+def agreement(asked: list[prompt.Prompt], a: np.ndarray, b: np.ndarray) -> dict:
     """How far two lists of log-likelihoods are apart, and what they choose."""
     same, margins, first = 0, [], 0
     for p in asked:

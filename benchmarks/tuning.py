@@ -48,12 +48,13 @@ import torch
 import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from flanlib import catalogue, devices, encode, machine, mixture, model, paths, rehearsal
+from flanlib import catalogue, devices, encode, loading, machine, mixture, model, paths, rehearsal
 from flanlib.config import Factors, Recipe
 from flanlib.profiles import PROFILES
+from flanlib.prompts.prompt import Prompt
 from flanlib.quiet import quiet
-from flanlib.templates import Prompt
 from flanlib.training import card, memory, tune
+from flanlib.training.trainer import PackedTrainer
 
 RECORD = paths.BENCHMARKS / "tuning.json"
 WAYS = ("flanlib", "trl", "trl-packed", "flanlib-nf4", "flanlib-bnb")
@@ -199,7 +200,7 @@ def matrix_rate(dtype: torch.dtype) -> float:
 
 def arithmetic(work: Path, items: list[encode.Encoded]) -> float:
     """GFLOP that tuning on these examples takes, of the body alone; see the top."""
-    config = model.config_of(work / "model")
+    config = loading.config_of(work / "model")
     net = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
     weights = sum(m.weight.numel() for m in net.modules() if isinstance(m, torch.nn.Linear))
     weights -= net.get_output_embeddings().weight.numel()
@@ -227,7 +228,7 @@ def run_flanlib(work: Path, recipe: Recipe, way: str, dtype: str, real: bool) ->
     factors = Factors(collection="flan", model=str(work / "model"))
     planned = memory.plan(factors, recipe)
     found: dict = {}
-    train = tune.PackedTrainer.train
+    train = PackedTrainer.train
 
     def timed(trainer, **given):
         def n_read() -> dict[str, int]:
@@ -241,7 +242,7 @@ def run_flanlib(work: Path, recipe: Recipe, way: str, dtype: str, real: bool) ->
         found.update(clock.read(), **watch.timed())
         return result
 
-    tune.PackedTrainer.train = timed
+    PackedTrainer.train = timed
     with tempfile.TemporaryDirectory() as out:
         made = tune.tune(
             factors,

@@ -12,7 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from flanlib import mixture, paths, results, sources, storage, templates
+from flanlib import mixture, paths, schema, sources, storage, templates
 from flanlib.catalogue import TRAIN_CAP, Catalogue, Task
 from flanlib.config import Factors, Recipe, Scoring, digest
 from flanlib.errors import MissingResultError
@@ -44,7 +44,7 @@ def examples(catalogue: Catalogue, task: Task, scoring: Scoring, rows: Rows = No
     """
 
     def make() -> str:
-        return results.data_digest(asking.examples_of(catalogue, task, scoring, rows))
+        return schema.data_digest(asking.examples_of(catalogue, task, scoring, rows))
 
     what = ["data", scoring.split, scoring.max_examples]
     return _looked_up(catalogue, task, rows, what, make)
@@ -63,7 +63,7 @@ def phrasing(catalogue: Catalogue, task: Task, scoring: Scoring) -> str:
         Names the form.
     """
     stop = task.stop if task.kind == "generate" else "newline"
-    return results.phrasing_digest(asking.asked_with(catalogue, task, scoring), stop)
+    return schema.phrasing_digest(asking.asked_with(catalogue, task, scoring), stop)
 
 
 def training(

@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 from flanlib import truncation
 from flanlib.errors import ParameterError, TemplateError
 from flanlib.models.kinds import Tokenizer
-from flanlib.templates import SEPARATOR, Prompt
+from flanlib.prompts.prompt import SEPARATOR, Prompt
 from flanlib.tokens import begin_ids, n_unknown, token_ids
 
 MAX_INPUT_TOKENS = 1024

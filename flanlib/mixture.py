@@ -23,8 +23,8 @@ from flanlib.errors import LeakageError, MissingResultError, ParameterError
 from flanlib.prompts import overlap
 from flanlib.prompts.audit import EvaluationAudit, TaskAudit
 from flanlib.prompts.stream import Mixture, Part, Store, few_shot, shuffled
+from flanlib.prompts.template import Template, separator_of
 from flanlib.rows.source import Rows
-from flanlib.templates import Template
 
 __all__ = ["RATE_CAP", "Mixture", "few_shot", "mixture", "of_run"]
 
@@ -304,7 +304,7 @@ def _read(
     )
     if not len(found):
         return None, replace(audit, excluded="no train row is left" if n_read else "no train row")
-    separator = templates.separator_of(settings["form"])
+    separator = separator_of(settings["form"])
     part = Part(
         task=task, templates=chosen, separator=separator, rows=found, uneven=uneven, rate=0.0
     )

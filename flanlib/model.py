@@ -28,13 +28,10 @@ from flanlib import adapters, devices, loading, tensors
 from flanlib.bounds import check
 from flanlib.config import Arm, Quantization, Recipe
 from flanlib.errors import DataError, ParameterError
-from flanlib.loading import config_of as config_of
+from flanlib.loading import config_of
 from flanlib.models import llama
 from flanlib.models.kinds import LanguageModel, Tokenizer
 from flanlib.quiet import quiet
-from flanlib.rehearsal import random_neox as random_neox
-from flanlib.weights import fingerprint as fingerprint
-from flanlib.weights import locate as locate
 
 PADS = ("<|padding|>", "<pad>", "[PAD]", "<|pad|>", "<|finetune_right_pad_id|>")
 

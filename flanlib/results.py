@@ -17,24 +17,20 @@ from textwrap import shorten
 from typing import IO, Any
 
 from flanlib import paths, storage
-from flanlib.config import Choice as Choice
-from flanlib.config import Scoring as Scoring
 from flanlib.errors import DataError, MissingResultError
 from flanlib.rows.adapters import Example
 from flanlib.schema import (
     CONDITIONS,
     EXAMPLES,
     RECORD,
+    Cell,
     Examples,
     Record,
+    data_digest,
     describe,
     key_of,
     wordless,
 )
-from flanlib.schema import Cell as Cell
-from flanlib.schema import data_digest as data_digest
-from flanlib.schema import frame as frame
-from flanlib.schema import phrasing_digest as phrasing_digest
 
 SHOWN = 8  # lines of a message about cells
 LISTED = "examples.jsonl"

@@ -16,10 +16,10 @@ import pandas as pd
 from flanlib import encode
 from flanlib.errors import TemplateError
 from flanlib.models.kinds import LanguageModel, Tokenizer
+from flanlib.prompts.prompt import Prompt
 from flanlib.scoring.generate import end_ids, greedy
 from flanlib.scoring.likelihood import Item, Work, likelihoods
 from flanlib.scoring.opened import context_of
-from flanlib.templates import Prompt
 from flanlib.tokens import n_unknown, text_of, token_ids
 
 Progress = Callable[[int, int], None]

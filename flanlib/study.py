@@ -10,18 +10,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from flanlib import catalogue, paths, profiles, results
+from flanlib import catalogue, paths, profiles, results, schema
 from flanlib.catalogue import Catalogue, Task
 from flanlib.config import Factors, Recipe, Scoring, run_id
 from flanlib.profiles import Settings
-from flanlib.results import Cell, Record
+from flanlib.schema import Cell, Record
 from flanlib.scoring import illustrations
 from flanlib.studies import agreement, arms, coverage, estimates, ledger, runs, validity
-from flanlib.studies.arms import ARMS as ARMS
-from flanlib.studies.arms import ASKED as ASKED
-from flanlib.studies.arms import BARE as BARE
-from flanlib.studies.arms import GAINS as GAINS
-from flanlib.studies.plans import base_run as base_run
+from flanlib.studies.arms import ARMS, ASKED, BARE, GAINS
+from flanlib.studies.plans import base_run
 from flanlib.studies.runs import Job
 from flanlib.studies.validity import Today
 
@@ -171,7 +168,7 @@ class Study:
                     "steps": 0 if job.factors.arm == "base" else job.recipe.steps,
                     "tasks": len({task for _, task in job.asked}),
                     "scores": len(cells),
-                    "recorded": sum(results.key_of(cell) in known for cell in cells),
+                    "recorded": sum(schema.key_of(cell) in known for cell in cells),
                 }
             )
         return pd.DataFrame(rows)

@@ -160,7 +160,7 @@ def of_task(catalogue: Catalogue, task: Task, form: str = "instruction") -> tupl
             raise TemplateError(
                 f"{catalogue.root / 'templates' / task.template_set}.yaml: template"
                 f" {template.id!r}: an option of task {task.key} is empty or white space alone"
-                f" ({language.shown(template.answers or task.options)}); give every one a word"
+                f" ({naming.shown(template.answers or task.options)}); give every one a word"
             )
         if task.options and template.answers and len(template.answers) != len(task.options):
             raise TemplateError(

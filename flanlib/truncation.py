@@ -21,8 +21,8 @@ from dataclasses import replace
 from flanlib.errors import TemplateError
 from flanlib.models.kinds import Tokenizer
 from flanlib.prompts import language
+from flanlib.prompts.prompt import Prompt, Wording
 from flanlib.prompts.stream import BREAK
-from flanlib.templates import Prompt, Wording
 from flanlib.tokens import head, token_ids
 
 

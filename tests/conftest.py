@@ -3,7 +3,7 @@
 import pytest
 from toy_collection import toy_catalogue
 
-from flanlib import model, paths, profiles, study
+from flanlib import paths, profiles, rehearsal, study
 from flanlib.config import Recipe
 from flanlib.profiles import Profile
 
@@ -27,5 +27,5 @@ def toys(tmp_path, monkeypatch):
 
 @pytest.fixture
 def real(toys):
-    model.random_neox(paths.BUILD / "models" / "tiny")
+    rehearsal.random_neox(paths.BUILD / "models" / "tiny")
     return toys

@@ -4,7 +4,7 @@ from flanlib import catalogue as catalogues
 from flanlib import contents, results, weights
 from flanlib.config import Factors, Recipe, Scoring, run_id
 from flanlib.errors import DataError
-from flanlib.results import Record
+from flanlib.schema import Record
 from flanlib.scoring import asking
 
 

@@ -4,7 +4,7 @@ import torch
 import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-from flanlib.templates import Prompt
+from flanlib.prompts.prompt import Prompt
 from flanlib.tokens import token_ids
 
 PAD, EOS = "<pad>", "<eos>"

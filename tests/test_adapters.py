@@ -15,8 +15,9 @@ from flanlib import catalogue, sources, templates
 from flanlib.errors import DataError
 from flanlib.paths import ROOT
 from flanlib.rows import cleaners
-from flanlib.rows.adapters import SkipRow, adapt, adapt_all, cut_key
+from flanlib.rows.adapters import adapt, adapt_all, cut_key
 from flanlib.rows.cleaners import CLEANERS, stripped_lines, visible
+from flanlib.rows.shapes import SkipRow
 
 FLAN = catalogue.load("flan")
 ROWS = json.loads((Path(__file__).parent / "fixtures" / "rows.json").read_text(encoding="utf-8"))

@@ -10,7 +10,7 @@ from pets import CATALOGUE, collection, lines
 from flanlib import catalogue, documents, keys, paths, sources
 from flanlib.errors import DataError, FlanlibError, ParameterError, TemplateError
 from flanlib.prompts import rendering
-from flanlib.templates import TemplateSet
+from flanlib.prompts.template import TemplateSet
 
 FAST = settings(max_examples=60, deadline=None)
 COLUMNS = "columns: {fields: [text], label: label}"

@@ -184,11 +184,11 @@ def table(small):
 
 
 def test_every_way_of_asking_the_base_has_its_mark(table):
-    marks = [dot.arm for dot in datasets.present(table, fig5.SCORES)]
+    marks = [dot.arm for dot in datasets.present(table, datasets.SCORES)]
     assert marks == ["base", "base-no-options", "base-cloze", "base-chat", "tuned"]
     pairs = [(dot.arm, dot.marker) for dot in fig5.GAINS]
     assert pairs[-1] == ("gain over base-chat", fig5.CHAT.marker)
-    assert len({dot.marker for dot in fig5.SCORES}) == len(fig5.SCORES)
+    assert len({dot.marker for dot in datasets.SCORES}) == len(datasets.SCORES)
     fig = fig5.draw(table)
     legend = [t.get_text() for t in fig.legends[0].get_texts()]
     assert "base, chat template" in legend
@@ -203,15 +203,15 @@ def test_every_way_of_asking_the_base_has_its_mark(table):
 def test_each_dataset_stands_beside_what_was_published_of_it(table):
     cells_of_rte = published.cells().query("dataset == 'RTE'").set_index("column")["value"]
     mine = table[(table["dataset"] == "rte") & (table["x"] == "")].set_index("arm")["value"]
-    assert mine[fig5.GPT3] == cells_of_rte["gpt3_zero"] == 63.5
-    assert mine[fig5.LAMDA] == cells_of_rte["lamda_pt_zero"]
-    assert mine[fig5.FLAN] == cells_of_rte["flan_zero_avg"]
+    assert mine[datasets.GPT3] == cells_of_rte["gpt3_zero"] == 63.5
+    assert mine[datasets.LAMDA] == cells_of_rte["lamda_pt_zero"]
+    assert mine[datasets.FLAN] == cells_of_rte["flan_zero_avg"]
     fig = datasets.draw(table)
     names = [t.get_text() for t in fig.axes[0].get_yticklabels()]
     assert names[:3] == ["NLI", "cb", "rte"] and len(names) == 9 + 6
     at = names.index("rte")
     drawn = {(m.marker, round(m.x, 4)) for m in plotted.marks(fig.axes[2]) if m.y == at}
-    assert drawn == {("s", 63.5), ("o", mine[fig5.LAMDA]), ("D", mine[fig5.FLAN])}
+    assert drawn == {("s", 63.5), ("o", mine[datasets.LAMDA]), ("D", mine[datasets.FLAN])}
     words = datasets.describe(table)
     assert "rte: base 40.0, tuned 48.0, gain +8.0" in words and "GPT-3 63.5" in words
 

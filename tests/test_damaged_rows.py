@@ -20,8 +20,9 @@ from flanlib.catalogue import Source, Task
 from flanlib.errors import DataError
 from flanlib.prompts import rendering
 from flanlib.rows import files
-from flanlib.rows.adapters import SkipRow, adapt
+from flanlib.rows.adapters import adapt
 from flanlib.rows.columns import plan_of
+from flanlib.rows.shapes import SkipRow
 from flanlib.scoring import sheets
 
 GOOD = {"text": "fine", "label": 1}

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from test_tune import prompts
 
-from flanlib import model
+from flanlib import loading
 from flanlib.config import Factors, Recipe
 from flanlib.encode import Encoded
 from flanlib.profiles import MICRO
@@ -32,7 +32,7 @@ def test_the_difference_of_two_trials_is_a_layer_and_tokens_scale():
     drawing = Spent(0.001, 0.001)
     found = duration.of_examples(MICRO_2M, RECIPE, examples, drawing, trial=trial)
     assert found.tokens_per_step == 800 and found.n_steps == 100
-    layers = model.config_of("micro-2m").num_hidden_layers
+    layers = loading.config_of("micro-2m").num_hidden_layers
     taken = sum(map(duration.n_tokens, duration.spread(examples, 8)))
     at_once = 0.01 + layers * (0.002 + taken * 1e-5)
     assert found.step.cpu == pytest.approx(at_once * 800 / taken + 8 * 0.001)

@@ -2,9 +2,9 @@
 
 import pytest
 
-from flanlib import encode, model, rehearsal
+from flanlib import encode, model, rehearsal, tokens
 from flanlib.errors import TemplateError
-from flanlib.templates import Prompt
+from flanlib.prompts.prompt import Prompt
 
 
 @pytest.fixture(scope="module")
@@ -68,13 +68,13 @@ def test_no_tokens_is_an_error(tokenizer):
 def test_begin_token_only_where_the_tokenizer_puts_it(tokenizer):
     from tokenizers import processors
 
-    assert encode.begin_ids(tokenizer) == []
+    assert tokens.begin_ids(tokenizer) == []
     begins = rehearsal.byte_tokenizer()
     begins.bos_token = "<|endoftext|>"
     begins.backend_tokenizer.post_processor = processors.TemplateProcessing(
         single="<|endoftext|> $A", special_tokens=[("<|endoftext|>", 0)]
     )
-    assert encode.begin_ids(begins) == [0]
+    assert tokens.begin_ids(begins) == [0]
     assert encode.encode(begins, "ab", "c").prompt_ids[0] == 0
     assert 0 not in encode.encode(begins, "ab", "c").target_ids
     assert len(encode.encode(begins, "abcdef", "c", context=5).prompt_ids) == 4
@@ -84,7 +84,7 @@ def test_a_space_goes_with_the_answer_as_the_tokenizer_has_it(tokenizer):
     micro = model.load_tokenizer("micro-2m")
     assert encode.border(micro, " ") == ([], ""), "its words bring their space"
     assert encode.border(tokenizer, " ") == ([], " ")
-    (newline,) = encode.token_ids(tokenizer, ["\n"])
+    (newline,) = tokens.token_ids(tokenizer, ["\n"])
     assert encode.border(tokenizer, "\n") == (newline, "")
     found = encode.encode(tokenizer, "The sky is", "blue", separator=" ")
     assert tokenizer.decode(found.target_ids) == " blue"

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from flanlib import model, notebook, paths, score
+from flanlib import notebook, paths, rehearsal, score
 from flanlib.errors import FlanlibError, MissingResultError, ParameterError, TemplateError
 from flanlib.scoring import choices
-from flanlib.training import tune
-from flanlib.workbench import explore, widgets
+from flanlib.training import result, tune
+from flanlib.workbench import answers, explore, widgets
 
 STEM = "explore"
 
@@ -44,7 +44,7 @@ def test_plan_tunes_once_and_then_reuses(bench, monkeypatch):
 
 def test_a_base_made_anew_is_not_given_the_old_adapter(bench):
     bench.ready()
-    model.random_neox(paths.BUILD / "models" / "tiny", seed=5)
+    rehearsal.random_neox(paths.BUILD / "models" / "tiny", seed=5)
     with pytest.raises(FlanlibError, match="holds another run"):
         explore.open_bench(held_out="food").ready()
 
@@ -55,7 +55,7 @@ def test_answers_are_the_scores_of_the_study(bench):
     found = bench.ask(prompt)
     assert list(found.table["option"]) == ["no", "yes"]
     assert list(found.table["right"]) == [False, True]
-    for name in explore.MODELS:
+    for name in answers.MODELS:
         lm, tokenizer = bench.models[name].lm, bench.models[name].tokenizer
         ranked = score.rank(lm, tokenizer, [prompt], calibrate=False)
         np.testing.assert_allclose(found.table[f"{name}_ll"], ranked["ll"], rtol=1e-5)
@@ -84,7 +84,7 @@ def test_writing_stops_where_the_study_stops(bench, monkeypatch, tmp_path):
     bench.ask(bench.prompt("food", "bread"))
     usual = {"max_new_tokens": 256, "max_input_tokens": 96, "token_budget": None}
     assert given[-1] == {"stop": "newline", **usual}
-    bench.ask(explore.typed("write"))
+    bench.ask(answers.typed("write"))
     assert given[-1] == {"stop": "end", **usual}
     recipe = replace(bench.job.recipe, max_input_tokens=48, max_target_tokens=9)
     asked = [bench.prompt("food", "bread")]
@@ -105,25 +105,25 @@ def test_a_question_that_is_cut_says_so(bench):
 
 def test_a_typed_instruction_is_never_cut(bench):
     with pytest.raises(TemplateError, match=r"instruction alone has 9\d\d tokens.*room for 192"):
-        bench.ask(explore.typed("do this, " * 100, "yes | no"))
+        bench.ask(answers.typed("do this, " * 100, "yes | no"))
 
 
 def test_free_text_has_no_options_and_is_escaped(bench):
     prompt = bench.prompt("food", "bread")
     found = bench.ask(prompt)
-    assert found.table.empty and set(found.written) == set(explore.MODELS)
+    assert found.table.empty and set(found.written) == set(answers.MODELS)
     found.written["base"] = "<script>"
     assert "<script>" not in found._repr_html_()
 
 
 def test_what_is_typed_becomes_a_prompt():
-    prompt = explore.typed(" which? ", "a | b\n a ")
+    prompt = answers.typed(" which? ", "a | b\n a ")
     assert prompt.input == "which?\nOPTIONS:\n- a\n- b" and prompt.options == ("a", "b")
-    assert explore.typed("write", []).options == ()
+    assert answers.typed("write", []).options == ()
     with pytest.raises(ParameterError, match="it is empty"):
-        explore.typed("  ")
+        answers.typed("  ")
     with pytest.raises(ParameterError, match="two or more"):
-        explore.typed("which?", "a")
+        answers.typed("which?", "a")
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_an_adapter_from_elsewhere(bench, tmp_path):
     given = explore.open_bench(held_out="weather", adapter=str(bench.folder))
     assert given.ready() == bench.ready()
     assert given.seen(bench.study.catalogue.task("soup")).startswith("not seen")
-    (bench.folder / tune.RUN).unlink()
+    (bench.folder / result.RUN).unlink()
     assert "unknown making" in given.ready()
     assert "not known" in given.seen(bench.study.catalogue.task("soup"))
     assert not given.ask(given.prompt("food", "soup")).table.empty
@@ -167,7 +167,7 @@ def test_an_adapter_from_elsewhere(bench, tmp_path):
 
 def test_an_adapter_of_another_model_is_refused(bench):
     bench.ready()
-    model.random_neox(paths.BUILD / "models" / "other")
+    rehearsal.random_neox(paths.BUILD / "models" / "other")
     other = explore.open_bench(held_out="food", model="other", adapter=str(bench.folder))
     with pytest.raises(ParameterError, match="was tuned on tiny, not on other"):
         other.ready()
@@ -261,8 +261,8 @@ def test_panel_answers_or_tells_whatever_is_typed(bench, text, options, said):
 
 
 def test_what_was_written_is_shown_as_it_is(bench):
-    found = explore.Answers(
-        prompt=explore.typed("x"), written={"base": "", "tuned": " \n"}, table=bench_table()
+    found = answers.Answers(
+        prompt=answers.typed("x"), written={"base": "", "tuned": " \n"}, table=bench_table()
     )
     assert "<em>nothing</em>" in found._repr_html_()
     assert "<em>only white space</em>" in found._repr_html_()

@@ -13,7 +13,7 @@ import pytest
 from matplotlib.colors import to_rgb
 from records import make_record
 
-from flanlib import figures, paths, profiles, published, study
+from flanlib import figures, paths, profiles, published, study, weights
 from flanlib.config import Factors, Scoring
 from flanlib.errors import DataError, MissingResultError, ParameterError
 from flanlib.figures import (
@@ -27,10 +27,9 @@ from flanlib.figures import (
     fig5_zero_shot_gains,
     lines,
     questions,
-    sizes,
     style,
 )
-from flanlib.studies import estimates
+from flanlib.studies import arms, estimates
 
 N = 24
 WAYS = {
@@ -61,7 +60,7 @@ def made_up(clusters=("nli", "closed_book_qa"), seeds=(1, 2)):
 def table():
     records = list(made_up())
     groups = {"d" * 12: tuple(map(str, range(N)))}
-    parts = [estimates.chance(records), estimates.table(records, groups, study.GAINS)]
+    parts = [estimates.chance(records), estimates.table(records, groups, arms.GAINS)]
     whole = pd.concat(parts, ignore_index=True).assign(source="recorded")
     return fig5_zero_shot_gains.with_published(whole)
 
@@ -232,7 +231,7 @@ def point(ax, marker, place):
 def test_fig5_plots_means_intervals_and_gains(table):
     fig = fig5_zero_shot_gains.draw(table)
     scores, gains, old = fig.axes
-    marks = datasets.present(table, fig5_zero_shot_gains.SCORES)
+    marks = datasets.present(table, datasets.SCORES)
     rows = dots.stacks(table, ["nli"], marks, "tuned")
     for dot in rows[0].dots:
         assert point(scores, dot.marker, dot.shift) == [WAYS[dot.arm][2]]
@@ -585,9 +584,9 @@ def test_a_damaged_record_of_a_model_is_named(tmp_path):
     for content in ("", "[]", '{"n_parameters": "many"}'):
         (tmp_path / "pretraining.json").write_text(content)
         with pytest.raises(DataError, match=r"pretraining\.json: .*; give a folder saved by"):
-            sizes.n_parameters(str(tmp_path))
+            weights.n_parameters(str(tmp_path))
     (tmp_path / "pretraining.json").unlink()
     for content in (b"", b"\xff" * 20, b"\x02" + bytes(7) + b"[]"):
         (tmp_path / "model.safetensors").write_bytes(content)
         with pytest.raises(DataError, match="not a safetensors file"):
-            sizes.n_parameters(str(tmp_path))
+            weights.n_parameters(str(tmp_path))

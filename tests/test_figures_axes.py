@@ -11,17 +11,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from plotted import large as plotted
 from plotted import marks, spans
 
-from flanlib import catalogue, figures, published
+from flanlib import catalogue, figures, published, weights
 from flanlib.config import Factors
-from flanlib.figures import (
-    fig6_clusters,
-    fig7_scale,
-    fig11_templates,
-    lines,
-    orders,
-    sizes,
-    style,
-)
+from flanlib.figures import fig6_clusters, fig7_scale, fig11_templates, lines, orders, style
+from flanlib.figures.marks import Series
 from flanlib.studies.plans import Point
 
 HELD_OUT = ("nli", "commonsense", "closed_book_qa")
@@ -57,8 +50,8 @@ def axis():
 
 
 SERIES = (
-    lines.Series(arm="base", name="base", marker="o", fill="#333333"),
-    lines.Series(arm="tuned", name="tuned", marker="D", shift=0.1, written=".1f"),
+    Series(arm="base", name="base", marker="o", fill="#333333"),
+    Series(arm="tuned", name="tuned", marker="D", shift=0.1, written=".1f"),
 )
 PLACES = {"1": 0.0, "2": 1.0}
 SMALL = {("base", "1"): 40.0, ("base", "2"): 42.0, ("tuned", "1"): 50.0, ("tuned", "2"): 60.0}
@@ -90,7 +83,7 @@ def test_published_values_are_hollow_unless_verified():
         }
     )  # fmt: skip
     table = lines.together(made_up(SMALL), lines.published_rows(points, {"a": "FLAN"}))
-    ax = lines.draw_published(table, axis(), [lines.Series(arm="FLAN", name="FLAN")], PLACES)
+    ax = lines.draw_published(table, axis(), [Series(arm="FLAN", name="FLAN")], PLACES)
     assert plotted(ax, "o") == [(0, 30), (1, 31)]
     assert [mark.fill for mark in marks(ax)] == [style.INK, "#ffffff"]
     note = lines.note_on_published(table)
@@ -389,8 +382,8 @@ def test_fig7_names_models_whose_size_is_not_known():
 
 
 def test_a_model_is_counted_from_its_record_or_its_weights(tmp_path):
-    assert sizes.n_parameters("micro-2m") == 2_473_920
-    assert sizes.n_parameters("owner/unknown") == 0
+    assert weights.n_parameters("micro-2m") == 2_473_920
+    assert weights.n_parameters("owner/unknown") == 0
     head = json.dumps(
         {
             "__metadata__": {"format": "pt"},
@@ -400,7 +393,7 @@ def test_a_model_is_counted_from_its_record_or_its_weights(tmp_path):
     ).encode()
     stored = len(head).to_bytes(8, "little") + head + bytes(68)
     (tmp_path / "model.safetensors").write_bytes(stored)
-    assert sizes.n_parameters(str(tmp_path)) == 17
+    assert weights.n_parameters(str(tmp_path)) == 17
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from records import make_record
 from scipy.stats import spearmanr
 
-from flanlib import catalogue, figures, published, study
+from flanlib import catalogue, figures, published
 from flanlib.config import Factors, Scoring
 from flanlib.errors import MissingResultError, ParameterError
 from flanlib.figures import fig13_against_paper as fig13
 from flanlib.figures import lines, style
-from flanlib.studies import estimates, ranks
+from flanlib.studies import arms, estimates, ranks
 from flanlib.studies.estimates import Estimate
 
 N = 30
@@ -54,8 +54,8 @@ def made_up(gain, seeds=(1, 2), wide=0.0):
 
 def table_of(gain, **more):
     records = list(made_up(gain, **more))
-    measured = estimates.table(records, GROUPS, study.GAINS).assign(source="recorded")
-    found = estimates.by_dataset(records, GROUPS, study.GAINS)
+    measured = estimates.table(records, GROUPS, arms.GAINS).assign(source="recorded")
+    found = estimates.by_dataset(records, GROUPS, arms.GAINS)
     return fig13.compare(measured, found, SCORED, EVERY)
 
 
@@ -202,7 +202,7 @@ def test_it_fits_the_page_and_comes_out_the_same(table, tmp_path):
 
 def test_nothing_in_common_is_an_error():
     records = [r for r in made_up(paper) if r.task == "wmt16_translate_csen"]
-    found = estimates.by_dataset(records, GROUPS, study.GAINS)
+    found = estimates.by_dataset(records, GROUPS, arms.GAINS)
     tasks = [FLAN.task("wmt16_translate_csen")]
     with pytest.raises(MissingResultError, match="no dataset that was scored is in the paper's"):
         fig13.compare(estimates.table(records, GROUPS), found, tasks, tasks)

@@ -15,7 +15,7 @@ from toy_collection import toy_catalogue
 from flanlib import figures, study
 from flanlib.errors import MissingResultError
 from flanlib.figures import boxes, fig3_taxonomy, fig4_templates, fig5_zero_shot_gains, style
-from flanlib.studies import estimates
+from flanlib.studies import arms, estimates
 
 WORDS = [
     *("a$b$c", "$", "_hidden", "x & <y> \"z\" 'q'", "]]> -- -->", "", " ", "\\frac{", "%s {}"),
@@ -110,7 +110,7 @@ def chances(n):
     """Figure 5's table of one made-up cluster, `n` times."""
     records = list(made_up(("nli",)))
     groups = {"d" * 12: tuple(map(str, range(24)))}
-    parts = [estimates.chance(records), estimates.table(records, groups, study.GAINS)]
+    parts = [estimates.chance(records), estimates.table(records, groups, arms.GAINS)]
     table = pd.concat(parts, ignore_index=True).assign(source="recorded", group="", x="")
     return [(k, table[table["cluster"] == "nli"]) for k in range(n)]
 

@@ -10,6 +10,7 @@ from flanlib import catalogue, templates
 from flanlib.catalogue import Task
 from flanlib.paths import DATA
 from flanlib.prompts.prompt import options_block
+from flanlib.prompts.template import Template, TemplateSet
 from flanlib.rows.adapters import Example
 
 ROOT = DATA / "flan"
@@ -135,12 +136,12 @@ def _four_grams(words: list[str]) -> set[tuple[str, ...]]:
     return {tuple(words[i : i + 4]) for i in range(len(words) - 3)}
 
 
-def _all_ways(content: templates.TemplateSet) -> tuple[templates.Template, ...]:
+def _all_ways(content: TemplateSet) -> tuple[Template, ...]:
     forms = ("instruction", "dataset-name", "none", "cloze")
     return tuple(template for form in forms for template in content.form(form))
 
 
-def _examples(task: Task, content: templates.TemplateSet) -> list[Example]:
+def _examples(task: Task, content: TemplateSet) -> list[Example]:
     """Invented examples: every answer, with every value of a field of few values."""
     own = ("The one choice", "The other choice") if task.kind == "rank" else ()
     options = task.options or own

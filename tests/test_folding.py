@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from flanlib import model
+from flanlib import model, rehearsal
 from flanlib.config import Recipe
 from flanlib.encode import Encoded
 from flanlib.training import packing
@@ -14,7 +14,7 @@ EXAMPLES = [Encoded([5, 9, 40, 33, 70], [17, 3]), Encoded([8, 8], [90])]
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory):
-    return model.random_neox(tmp_path_factory.mktemp("models") / "tiny", seed=4)
+    return rehearsal.random_neox(tmp_path_factory.mktemp("models") / "tiny", seed=4)
 
 
 def adapted(base, **given):

@@ -153,7 +153,7 @@ def test_what_will_not_fit_is_refused_with_advice(shapes, factors, recipe, room,
 
 
 def test_tune_refuses_before_it_loads(tmp_path, monkeypatch):
-    base = model.random_neox(tmp_path / "m")
+    base = rehearsal.random_neox(tmp_path / "m")
     monkeypatch.setattr(devices, "available_gib", lambda kind: 0.001)
     monkeypatch.setattr(model, "load", None)
     with pytest.raises(RunError, match="tuning needs"):
@@ -163,7 +163,7 @@ def test_tune_refuses_before_it_loads(tmp_path, monkeypatch):
 
 
 def test_plan_tells_parameters_tokens_and_memory(tmp_path):
-    base, source = model.random_neox(tmp_path / "m"), prompts()
+    base, source = rehearsal.random_neox(tmp_path / "m"), prompts()
     recipe = replace(RECIPE, examples_per_step=20)
     found = memory.plan(Factors(model=str(base)), recipe, prompts=source)
     longest = RECIPE.max_target_tokens

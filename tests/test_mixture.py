@@ -11,11 +11,12 @@ from toy_collection import SIZES, reword, toy_catalogue
 from flanlib import mixture as mixing
 from flanlib import templates
 from flanlib.errors import LeakageError, MissingResultError, ParameterError
-from flanlib.mixture import few_shot, mixture
+from flanlib.mixture import mixture
 from flanlib.model import load_tokenizer
-from flanlib.prompts import overlap
+from flanlib.prompts import overlap, stream
+from flanlib.prompts.prompt import Prompt
+from flanlib.prompts.stream import few_shot
 from flanlib.rows.adapters import Example
-from flanlib.templates import Prompt
 from flanlib.tokens import token_ids
 
 
@@ -238,7 +239,7 @@ def test_the_audit_adds_up_and_prints(toys):
 
 def test_the_audit_counts_the_tokens_that_are_trained_on(toys, monkeypatch):
     asked = Prompt("<eos> <pad>?", "<eos>", (), None, ("<eos>",), "t", "a", "0")
-    monkeypatch.setattr(mixing.Mixture, "take", lambda self, n: [asked] * n)
+    monkeypatch.setattr(stream.Mixture, "take", lambda self, n: [asked] * n)
     tokenizer = load_tokenizer("micro-300k")
     audit = mixture(toys, "weather", seed=1).audit(tokenizer, sample=3)
     sizes = [len(ids) for ids in token_ids(tokenizer, [asked.input, asked.target])]

@@ -9,7 +9,7 @@ import torch
 from peft import AutoPeftModelForCausalLM, PeftModel
 from safetensors.torch import load_file, save_file
 
-from flanlib import model, paths, rehearsal
+from flanlib import model, paths, rehearsal, weights
 from flanlib.config import Recipe
 from flanlib.encode import Encoded
 from flanlib.errors import DataError, ParameterError
@@ -21,7 +21,7 @@ IDS = torch.tensor([[9, 40, 77, 12, 60, 33]])
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory):
-    return model.random_neox(tmp_path_factory.mktemp("models") / "tiny", seed=4)
+    return rehearsal.random_neox(tmp_path_factory.mktemp("models") / "tiny", seed=4)
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +160,7 @@ def test_lora_on_an_adapter_is_refused(base, adapter):
 def test_pad_is_never_the_end_token(base, tmp_path):
     tokenizer = rehearsal.byte_tokenizer()
     tokenizer.pad_token = tokenizer.eos_token
-    folder = model.random_neox(tmp_path / "m")
+    folder = rehearsal.random_neox(tmp_path / "m")
     tokenizer.save_pretrained(folder)
     found = model.load_tokenizer(folder)
     assert found.pad_token == "<|padding|>" and found.pad_token_id != found.eos_token_id
@@ -168,15 +168,15 @@ def test_pad_is_never_the_end_token(base, tmp_path):
 
 def test_names_below_models_come_first(base, monkeypatch, tmp_path):
     monkeypatch.setattr(paths, "MODELS", base.parent)
-    assert model.locate("tiny") == (str(base), None)
-    assert model.locate("EleutherAI/pythia-70m@step1000") == ("EleutherAI/pythia-70m", "step1000")
+    assert weights.locate("tiny") == (str(base), None)
+    assert weights.locate("EleutherAI/pythia-70m@step1000") == ("EleutherAI/pythia-70m", "step1000")
     with pytest.raises(DataError, match="'small': no such folder; there are tiny, smollm2-135m"):
-        model.locate("small")
+        weights.locate("small")
 
 
 @pytest.mark.parametrize("damage", ["config.json", "model.safetensors", "tokenizer.json"])
 def test_unreadable_model_is_named(tmp_path, damage):
-    folder = model.random_neox(tmp_path / "m")
+    folder = rehearsal.random_neox(tmp_path / "m")
     (folder / damage).write_bytes(b"\x07{" + (folder / damage).read_bytes()[:100])
     with pytest.raises(DataError, match=f"{folder}.*cannot read it"):
         model.load(folder)
@@ -203,13 +203,13 @@ def test_adapter_of_another_shape_is_named(base, adapter, tmp_path):
 
 def test_rehearsal_model_is_a_function_of_its_seed(tmp_path):
     one, same, other = (
-        load_file(model.random_neox(tmp_path / str(i), seed) / "model.safetensors")
+        load_file(rehearsal.random_neox(tmp_path / str(i), seed) / "model.safetensors")
         for i, seed in enumerate((1, 1, 2))
     )
     assert all(torch.equal(one[n], same[n]) for n in one)
     assert not all(torch.equal(one[n], other[n]) for n in one)
     with pytest.raises(ParameterError, match="size 'huge': there are tiny, 14m"):
-        model.random_neox(tmp_path / "x", size="huge")
+        rehearsal.random_neox(tmp_path / "x", size="huge")
     text = "Grüße\n→ ok"
     tokenizer = model.load_tokenizer(tmp_path / "0")
     assert tokenizer.decode(tokenizer(text)["input_ids"]) == text

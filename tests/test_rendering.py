@@ -15,8 +15,8 @@ from flanlib import catalogue, paths, templates
 from flanlib.errors import MissingResultError, TemplateError
 from flanlib.prompts import rendering
 from flanlib.prompts.language import ENVIRONMENT, renderer
+from flanlib.prompts.template import Template
 from flanlib.rows.adapters import Example
-from flanlib.templates import Template
 
 VALUES = ("", "plain", "100 %s %d %%", "{{ answer }}", "{% raw %}", "line\nline\n", "  é 中 ", "{}")
 PIECES = ("\n", " ", "%", "%s", "100%", "{", "}", "{ {", "Ask:", "\n\n", "{# note #}", "\\n", "'")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from records import make_record
 
-from flanlib import paths, provenance, results
+from flanlib import paths, provenance, results, schema
 from flanlib.config import Factors, Scoring
 from flanlib.errors import DataError, MissingResultError
 from flanlib.rows.adapters import Example
@@ -269,7 +269,7 @@ def test_a_name_that_is_words_is_stored_as_a_digest_where_words_may_not_be(tmp_p
 
 
 def test_frame_is_flat():
-    table = results.frame([make_record(), make_record("cb")])
+    table = schema.frame([make_record(), make_record("cb")])
     assert list(table["task"]) == ["rte", "cb"]
     assert {"seed", "asked_form", "asked_show_options", "value", "recipe"} <= set(table)
     assert not set(asdict(Scoring())) & set(table) - {"form"}

@@ -18,7 +18,7 @@ from flanlib import (
     metrics,
     model,
     profiles,
-    results,
+    schema,
     score,
     study,
     weights,
@@ -106,9 +106,9 @@ def test_without_a_chat_template_a_chat_is_refused():
 def test_a_later_field_with_its_default_changes_no_identity():
     assert {field.name for field in fields(Scoring)} >= ADDED
     cell = (Factors(), Recipe(), Scoring(), "rte")
-    assert results.key_of(cell)[1] == "ad2c7f759ea9" and results.key_of(cell)[0] == "f0ecbf3d5010"
+    assert schema.key_of(cell)[1] == "ad2c7f759ea9" and schema.key_of(cell)[0] == "f0ecbf3d5010"
     for changed in (Scoring(chat=True), Scoring(templates_per_example=2)):
-        assert digest(told(changed)) != results.key_of(cell)[1]
+        assert digest(told(changed)) != schema.key_of(cell)[1]
 
 
 def test_small_holds_groups_out_in_the_main_result_and_micro_single_clusters():

@@ -13,6 +13,7 @@ from flanlib import catalogue, paths, sources
 from flanlib.catalogue import Source
 from flanlib.errors import DataError, MissingResultError, ParameterError
 from flanlib.rows import cuts, files, hub
+from flanlib.rows.source import cache_folder
 
 FLAN = catalogue.load("flan")
 RTE = FLAN.task("rte")
@@ -422,7 +423,7 @@ def test_fetch_goes_on_where_it_stopped(stand_in, monkeypatch):
 
     monkeypatch.setattr(hub, "_open", fail_second)
     assert hub.fetch(toy, progress=lambda line: None) == {"rte": "ConnectionError: no route"}
-    where = hub.cache_folder(toy, task)
+    where = cache_folder(toy, task)
     assert sorted(p.name for p in where.iterdir()) == ["manifest.json", "train.parquet"]
     assert hub.fetch(toy, progress=lambda line: None) == {"rte": None}
     assert opened == ["train", "validation", "validation"]
@@ -453,7 +454,7 @@ def test_a_layout_that_does_not_fit_is_not_kept(stand_in):
     toy, task = stand_in(replace(RTE, columns={**RTE.columns, "fields": ["context"]}))
     reason = hub.fetch(toy, progress=lambda line: None)["rte"]
     assert "no column 'context'" in reason
-    assert not (hub.cache_folder(toy, task) / "train.parquet").exists()
+    assert not (cache_folder(toy, task) / "train.parquet").exists()
 
 
 def test_large_splits_are_kept_as_a_shuffled_sample(stand_in, monkeypatch):

@@ -9,7 +9,7 @@ from records import pretend
 from flanlib import profiles, progress, results, study, weights
 from flanlib.config import Factors, Recipe, Scoring
 from flanlib.errors import MissingResultError, ParameterError, RunError
-from flanlib.studies import estimates, runs
+from flanlib.studies import estimates, plans, runs
 
 
 def test_cells_are_base_once_and_tuned_per_cluster(toys):
@@ -23,9 +23,9 @@ def test_cells_are_base_once_and_tuned_per_cluster(toys):
 
 def test_base_runs_outlive_a_change_of_the_tuning_recipe(toys):
     slower = replace(profiles.PROFILES["micro"], recipe=replace(RECIPE, steps=9))
-    before = study.base_run("toys", toys.settings, "food")
+    before = plans.base_run("toys", toys.settings, "food")
     profiles.PROFILES["micro"] = slower
-    assert study.base_run("toys", toys.settings, "food") == before
+    assert plans.base_run("toys", toys.settings, "food") == before
 
 
 def test_missing_results_are_named_before_anything_runs(toys):

@@ -9,8 +9,8 @@ from flanlib import mixture, paths, templates
 from flanlib.catalogue import Task
 from flanlib.errors import DataError, ParameterError, TemplateError
 from flanlib.prompts import language
+from flanlib.prompts.template import Template, separator_of
 from flanlib.rows.adapters import Example
-from flanlib.templates import Template
 
 HEAD = 'dataset: toy\nname: Toy\nfields: [text, title]\nplain: "{{ text }}"\ntemplates:\n'
 
@@ -176,7 +176,7 @@ def test_a_form_that_is_none_is_refused(tmp_path, form):
     content = load(tmp_path, one("{{ text }}"))
     for ask in (
         content.form,
-        templates.separator_of,
+        separator_of,
         lambda form: templates.of_task(None, None, form),
         lambda form: mixture.mixture(None, "c", seed=1, form=form),
     ):

@@ -19,8 +19,8 @@ from transformers import PreTrainedTokenizerFast
 
 from flanlib import catalogue, encode, model, rehearsal, score, tokens
 from flanlib.errors import TemplateError
+from flanlib.prompts.prompt import Prompt
 from flanlib.rows.adapters import adapt
-from flanlib.templates import Prompt
 
 MARKS = (
     "<eos>",

@@ -8,8 +8,8 @@ from small_models import byte_tokenizer, random_model
 from flanlib import encode, score, templates
 from flanlib.errors import TemplateError
 from flanlib.prompts.stream import few_shot
+from flanlib.prompts.template import Template
 from flanlib.rows.adapters import Example
-from flanlib.templates import Template
 
 WORDS = byte_tokenizer()
 READ = Template(id="read", input="Read this.\n{{ passage }}\nSo: {{ question }}")

@@ -13,12 +13,12 @@ import torch
 from safetensors.torch import load_file
 from toy_collection import toy_catalogue
 
-from flanlib import model, progress
+from flanlib import model, progress, rehearsal
 from flanlib.config import Factors, Recipe
 from flanlib.errors import ParameterError, RunError, TemplateError
 from flanlib.mixture import of_run
-from flanlib.templates import Prompt
-from flanlib.training import checkpoint, packing, trainer, tune
+from flanlib.prompts.prompt import Prompt
+from flanlib.training import checkpoint, packing, result, trainer, tune
 
 RECIPE = Recipe(
     steps=6, examples_per_step=4, rank=4, alpha=8, dropout=0.1, pack_tokens=200, prompt_tokens=3
@@ -37,7 +37,7 @@ def prompts(n: int = 20) -> list[Prompt]:
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory):
-    return model.random_neox(tmp_path_factory.mktemp("models") / "tiny", seed=4)
+    return rehearsal.random_neox(tmp_path_factory.mktemp("models") / "tiny", seed=4)
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def test_run_leaves_adapter_record_and_card(go, base):
     config = json.loads((made.out / "adapter_config.json").read_text())
     assert (config["r"], config["lora_alpha"]) == (4, 8)
     assert not checkpoint.folder(made.out).exists()
-    found = tune.TuneResult.read(made.out)
+    found = result.TuneResult.read(made.out)
     assert found == made
     assert len(found.losses) == 6 and found.progress.wall_s > 0
     assert found.base == str(base) and found.quantization == "nf4"
@@ -193,7 +193,7 @@ def test_every_arm_and_form_is_tuned_by_the_same_call(toys, base, tmp_path, fact
     made = tune.tune(factors, RECIPE, out=tmp_path / "run", progress=None)
     assert made.mixture["settings"]["form"] == factors.form
     assert made.mixture["digest"] == of_run(factors, RECIPE).digest()
-    assert (tmp_path / "run" / tune.RUN).is_file() and made.progress.n_target > 0
+    assert (tmp_path / "run" / result.RUN).is_file() and made.progress.n_target > 0
 
 
 # Same in, same out -----------------------------------------------------------------------------
@@ -304,7 +304,7 @@ def test_killed_at_random_moments_ends_in_the_same_weights(base, tmp_path, seed)
     )  # fmt: skip
     assert done.stdout.count("killed") >= 2 and "step-" in done.stdout, done.stdout
     assert same(tmp_path / "whole", tmp_path / "broken")
-    whole, broken = (tune.TuneResult.read(tmp_path / name) for name in ("whole", "broken"))
+    whole, broken = (result.TuneResult.read(tmp_path / name) for name in ("whole", "broken"))
     assert whole.losses == broken.losses
     assert not (tmp_path / "broken.checkpoints").exists()
 
@@ -313,7 +313,7 @@ def test_killed_at_random_moments_ends_in_the_same_weights(base, tmp_path, seed)
 
 
 def test_recomputing_activations_changes_nothing(go, monkeypatch):
-    plain, arguments = go("plain"), tune.arguments
+    plain, arguments = go("plain"), trainer.arguments
     asked = []
 
     def recomputing(*given):
@@ -369,10 +369,10 @@ def test_folder_of_another_run_is_refused(go, base):
 
 def test_base_pretrained_anew_is_another_run(go, base):
     again = base.parent / "again"
-    factors = Factors(model=str(model.random_neox(again, seed=4)))
+    factors = Factors(model=str(rehearsal.random_neox(again, seed=4)))
     made = go(factors=factors)
     assert go(factors=factors) == made
-    model.random_neox(again, seed=5)
+    rehearsal.random_neox(again, seed=5)
     with pytest.raises(RunError, match="holds another run"):
         go(factors=factors)
 

@@ -177,10 +177,10 @@ def sheets_of(stem: str) -> dict[str, Any]:
 
 def open_for(stem: str, **given: Any) -> "Study":
     """The runs that a figure shows: its own axis, or the main study."""
-    from flanlib.studies import axes
+    from flanlib.studies import axes, plans
     from flanlib.study import open_study
 
-    study = axes.open_axis(stem, **given) if stem in axes.PLANS else open_study(**given)
+    study = axes.open_axis(stem, **given) if stem in plans.PLANS else open_study(**given)
     require(stem, study.settings.collection)
     return study
 

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from flanlib import results
-from flanlib.figures import audits, boxes, lines, overlaps, style
+from flanlib.figures import audits, boxes, lines, marks, overlaps, style
 from flanlib.figures.audits import MARKS, QUESTIONS, ROWS, TUNED_NAME, means_of, part, rows_of
 from flanlib.figures.fig5_zero_shot_gains import Reading
 from flanlib.scoring.choices import BINS
@@ -113,7 +113,7 @@ def draw_reliability(table: pd.DataFrame, ax: Axes) -> Axes:
     mine = part(table, scrutiny.RELIABILITY)
     ax.plot([0, 100], [0, 100], color=lines.GREY, ls=":", lw=1.1)
     series = [
-        lines.Series(arm=arm, name=arm, marker=marker, fill=fill or "#888888", size=4.6,
+        marks.Series(arm=arm, name=arm, marker=marker, fill=fill or "#888888", size=4.6,
                      line="--" if fill else "-")
         for arm, (marker, fill) in MARKS.items()
     ]  # fmt: skip

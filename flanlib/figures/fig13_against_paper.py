@@ -21,8 +21,9 @@ from flanlib.figures import boxes, dots, lines, marks, style
 from flanlib.figures.dots import Dot
 from flanlib.figures.fig5_zero_shot_gains import Reading
 from flanlib.studies import coverage, estimates, ranks
+from flanlib.studies.arms import GAINS
 from flanlib.studies.estimates import Estimate
-from flanlib.study import GAINS, Study
+from flanlib.study import Study
 
 STEM = "fig13_against_paper"
 GAIN, BASE, CLOZE = "gain", "base", "base-cloze"

@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 
 from flanlib.figures import boxes, lines, style
 from flanlib.figures.fig5_zero_shot_gains import Reading
-from flanlib.figures.lines import Series, spelled
+from flanlib.figures.lines import spelled
+from flanlib.figures.marks import Series
 from flanlib.studies import coverage, estimates
 from flanlib.study import Study
 

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from flanlib.figures import boxes, lines, style
+from flanlib.figures import boxes, lines, marks, style
 from flanlib.figures.fig5_zero_shot_gains import Reading
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def draw_measured(table: pd.DataFrame, way: str, ax: Axes) -> Axes:
     mine = measured(table, way, large)
     places = {row.x: float(n) for n, row in enumerate(mine)}
     _draw_goal(table, large, ax)
-    series = lines.Series(arm=way, name=way, marker="D", written=".1f")
+    series = marks.Series(arm=way, name=way, marker="D", written=".1f")
     lines.draw(table, ax, [series], places, large, labelled=True)
     lines.ticks(ax, places, {})
     n, seeds = int(mine[0].n), int(mine[0].seeds)
@@ -184,8 +184,8 @@ def heading(table: pd.DataFrame) -> str:
     return f"Fine-tuning, prompting, instruction tuning ({about(table)})"
 
 
-def _single(name: str) -> lines.Series:
-    return lines.Series(arm=SINGLE, name=name, marker="D")
+def _single(name: str) -> marks.Series:
+    return marks.Series(arm=SINGLE, name=name, marker="D")
 
 
 def _most(table: pd.DataFrame) -> str:

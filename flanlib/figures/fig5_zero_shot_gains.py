@@ -18,8 +18,9 @@ from flanlib.figures import boxes, datasets, dots, lines, style
 from flanlib.figures.datasets import BEST, FLAN, GPT3, LAMDA, PUBLISHED, SCORES, SPANS
 from flanlib.figures.dots import Dot, Row
 from flanlib.studies import coverage, estimates
-from flanlib.study import ARMS, Study
-from flanlib.study import GAINS as DIFFERENCES
+from flanlib.studies.arms import ARMS
+from flanlib.studies.arms import GAINS as DIFFERENCES
+from flanlib.study import Study
 
 STEM = "fig5_zero_shot_gains"
 OLD = (

@@ -15,7 +15,8 @@ from matplotlib.figure import Figure
 
 from flanlib.figures import boxes, lines, marks, orders, style
 from flanlib.figures.fig5_zero_shot_gains import Reading
-from flanlib.figures.lines import Series, spelled
+from flanlib.figures.lines import spelled
+from flanlib.figures.marks import Series
 from flanlib.figures.orders import ADDED, BASE, FLAN, FLAN_ADDED, PAPER, SHUFFLED
 from flanlib.studies import estimates
 from flanlib.studies.axes import Axis

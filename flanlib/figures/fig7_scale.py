@@ -12,10 +12,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from flanlib import published
+from flanlib import published, weights
 from flanlib.figures import boxes, lines, sizes, style
 from flanlib.figures.fig5_zero_shot_gains import Reading
-from flanlib.figures.lines import Series, spelled
+from flanlib.figures.lines import spelled
+from flanlib.figures.marks import Series
 from flanlib.figures.sizes import Scale
 from flanlib.studies import estimates
 from flanlib.studies.axes import Axis
@@ -49,7 +50,7 @@ def collect(axis: Axis) -> pd.DataFrame:
 
 def with_sizes(table: pd.DataFrame, axis: Axis) -> pd.DataFrame:
     """Add a row per model whose parameters can be counted; `n` is the count."""
-    counts = {name: sizes.n_parameters(name) for name in axis.ladder}
+    counts = {name: weights.n_parameters(name) for name in axis.ladder}
     rows = [_row(SIZE, name, n, "model's folder") for name, n in counts.items() if n]
     return lines.together(table, pd.DataFrame(rows))
 

@@ -4,8 +4,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from flanlib.weights import n_parameters as n_parameters
-
 
 @dataclass(frozen=True)
 class Scale:

@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerFast
 
 from flanlib.micro.asking import plain
 from flanlib.micro.corpus import PHASES, documents
-from flanlib.templates import OPTIONS_HEAD
+from flanlib.prompts.prompt import OPTIONS_HEAD
 
 SPACE = "\u2581"
 PAD, EOS, UNK = "<pad>", "<eos>", "<unk>"

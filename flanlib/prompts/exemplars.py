@@ -15,11 +15,12 @@ from flanlib.catalogue import Catalogue, Task
 from flanlib.config import Recipe, Scoring
 from flanlib.errors import MissingResultError
 from flanlib.models.kinds import Tokenizer
+from flanlib.prompts.prompt import Prompt
 from flanlib.prompts.stream import few_shot
+from flanlib.prompts.template import Template
 from flanlib.rows.adapters import Example
 from flanlib.rows.source import Rows
 from flanlib.scoring import asking
-from flanlib.templates import Prompt, Template
 
 FEW_SHOT_TOKENS = 960
 POOL = 2_000

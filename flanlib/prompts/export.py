@@ -19,12 +19,13 @@ from flanlib.bounds import Count, PositiveInt, Seed, checked
 from flanlib.catalogue import Catalogue
 from flanlib.config import Form
 from flanlib.errors import DataError
-from flanlib.mixture import Mixture, mixture
+from flanlib.mixture import mixture
 from flanlib.models.kinds import Tokenizer
 from flanlib.prompts import harness, rendering
 from flanlib.prompts.audit import Audit
+from flanlib.prompts.prompt import Prompt
+from flanlib.prompts.stream import Mixture
 from flanlib.rows.source import Rows
-from flanlib.templates import Prompt
 
 Target = Literal["lm-eval", "jsonl", "trl", "axolotl", "llama-factory"]
 

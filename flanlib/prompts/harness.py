@@ -9,10 +9,11 @@ import yaml
 from flanlib import folders, naming, sources, templates
 from flanlib.catalogue import Catalogue, Task
 from flanlib.errors import MissingResultError
-from flanlib.prompts import rendering
+from flanlib.prompts import prompt, rendering
+from flanlib.prompts.prompt import Prompt
+from flanlib.prompts.template import Template
 from flanlib.rows.adapters import answer_text
 from flanlib.rows.source import Rows
-from flanlib.templates import Prompt, Template
 
 MAX_NEW_TOKENS = 256
 CORPUS_METRICS = ("bleu", "rouge")
@@ -121,7 +122,7 @@ def _task(group: str, task: Task, template: Template, prompts: Sequence[Prompt],
         "test_split": "test",
         "output_type": "multiple_choice" if ranked else "generate_until",
         "doc_to_text": "query",
-        "target_delimiter": prompts[0].separator if prompts else templates.SEPARATOR,
+        "target_delimiter": prompts[0].separator if prompts else prompt.SEPARATOR,
         "metric_list": _metrics(task),
         "metadata": {"version": 1.0},
     }

@@ -14,9 +14,10 @@ from flanlib.catalogue import Catalogue, Task
 from flanlib.config import Form
 from flanlib.errors import DataError, MissingResultError, TemplateError
 from flanlib.prompts.audit import columns
+from flanlib.prompts.prompt import Prompt
+from flanlib.prompts.template import FORMS, Template, separator_of
 from flanlib.rows.adapters import Example, answer_text
 from flanlib.rows.source import Rows
-from flanlib.templates import FORMS, Prompt, Template
 
 SHOWN = 5
 NULLS = ("None", "nan", "NaN")
@@ -114,7 +115,7 @@ def _files(tasks: Sequence[Task]) -> str:
 
 def phrase(example: Example, template: Template, form: str) -> Prompt:
     """A prompt with the separator of its form."""
-    return templates.render(example, template, separator=templates.separator_of(form))
+    return templates.render(example, template, separator=separator_of(form))
 
 
 @dataclass(kw_only=True)

@@ -22,8 +22,9 @@ from flanlib.catalogue import Catalogue, Task
 from flanlib.models.kinds import Tokenizer
 from flanlib.prompts import overlap
 from flanlib.prompts.audit import Audit, EvaluationAudit, TaskAudit, TokenAudit
+from flanlib.prompts.prompt import Prompt
+from flanlib.prompts.template import Template
 from flanlib.rows.adapters import Example
-from flanlib.templates import Prompt, Template
 from flanlib.tokens import token_ids
 
 BLOCK = 1_024

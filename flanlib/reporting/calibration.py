@@ -14,11 +14,12 @@ from dataclasses import replace
 
 import pandas as pd
 
-from flanlib import published, results
+from flanlib import published, results, schema
 from flanlib.config import Scoring
-from flanlib.results import Cell, Record
+from flanlib.schema import Cell, Record
 from flanlib.studies import coverage, estimates, validity
-from flanlib.study import Study, base_run
+from flanlib.studies.plans import base_run
+from flanlib.study import Study
 
 PER_BYTE = Scoring(form="cloze", show_options=False, choice="byte")
 COMPARED = {"base-cloze choice=byte": "per byte, as the card", "base-cloze": "summed, as the study"}
@@ -117,6 +118,6 @@ def compare(
 
 def _per_byte(study: Study) -> list[Record]:
     """Records of `cells`; those of today."""
-    keys = {results.key_of(cell) for cell in cells(study)}
+    keys = {schema.key_of(cell) for cell in cells(study)}
     found = [record for record in results.load(study.at) if record.key in keys]
     return validity.current(found, study.today)

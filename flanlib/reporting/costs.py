@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from flanlib import paths, profiles, storage
-from flanlib.results import Record
+from flanlib.schema import Record
 from flanlib.studies.estimates import by
 
 CORE_W = 15.0

@@ -9,9 +9,11 @@ from flanlib.catalogue import Catalogue, Task
 from flanlib.config import Scoring
 from flanlib.errors import MissingResultError, TemplateError
 from flanlib.progress import say
+from flanlib.prompts import template
+from flanlib.prompts.prompt import Prompt
+from flanlib.prompts.template import Template
 from flanlib.rows.adapters import Example
 from flanlib.rows.source import Rows
-from flanlib.templates import Prompt, Template
 
 
 def with_rows(
@@ -124,7 +126,7 @@ def prompts_of(
     examples: Sequence[Example], asked: Sequence[Template], scoring: Scoring
 ) -> Iterator[Prompt]:
     """Every example in every template, or in some of them in turn; examples outermost."""
-    separator = templates.separator_of(scoring.form)
+    separator = template.separator_of(scoring.form)
     n = min(scoring.templates_per_example or len(asked), len(asked))
     for number, example in enumerate(examples):
         for k in range(n):

@@ -19,10 +19,10 @@ from flanlib.config import Quantization, Recipe, Scoring
 from flanlib.metrics import Evaluation
 from flanlib.models.kinds import LanguageModel, Tokenizer
 from flanlib.prompts import exemplars
+from flanlib.prompts.prompt import Prompt
 from flanlib.rows.adapters import Example
 from flanlib.rows.source import Rows
 from flanlib.scoring import asking, choices
-from flanlib.templates import Prompt
 
 if TYPE_CHECKING:
     from flanlib.training.result import TuneResult

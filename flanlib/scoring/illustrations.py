@@ -13,12 +13,12 @@ from typing import Any
 from pydantic import ConfigDict, TypeAdapter
 from pydantic.dataclasses import dataclass
 
-from flanlib import storage, templates
+from flanlib import config, storage, templates
 from flanlib.catalogue import Catalogue, Task
 from flanlib.errors import DataError, MissingResultError
+from flanlib.prompts.prompt import Prompt
 from flanlib.rows.adapters import Example, adapt_all
 from flanlib.scoring import asking
-from flanlib.templates import Prompt
 
 FILE = "examples.jsonl"
 WRITTEN = "written for illustration"
@@ -70,7 +70,7 @@ def asked(catalogue: Catalogue, task: Task) -> Prompt:
         One that examples were written for.
     """
     example = of_task(catalogue, task)[0]
-    return templates.render(example, asking.asked_with(catalogue, task, asking.Scoring())[0])
+    return templates.render(example, asking.asked_with(catalogue, task, config.Scoring())[0])
 
 
 def prompt(catalogue: Catalogue, task: Task, rows: str) -> str:
@@ -92,7 +92,7 @@ def prompt(catalogue: Catalogue, task: Task, rows: str) -> str:
     """
     try:
         example, note = asking.first_example(catalogue, task, "eval", rows), ""
-        found = templates.render(example, asking.asked_with(catalogue, task, asking.Scoring())[0])
+        found = templates.render(example, asking.asked_with(catalogue, task, config.Scoring())[0])
     except MissingResultError:
         if not of_task(catalogue, task):
             raise

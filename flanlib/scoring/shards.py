@@ -21,8 +21,8 @@ from flanlib import score, storage
 from flanlib.config import digest
 from flanlib.errors import ParameterError, RunError
 from flanlib.models.kinds import LanguageModel, Tokenizer
+from flanlib.prompts.prompt import Prompt
 from flanlib.prompts.rendering import record
-from flanlib.templates import Prompt
 
 MANIFEST = "manifest.json"
 SHARD_PROMPTS = 2_000

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from flanlib.errors import RunError
-from flanlib.results import Record
+from flanlib.schema import Record
 from flanlib.studies import estimates
 
 ROUNDING = 0.01  # percent points by which untuned values may differ

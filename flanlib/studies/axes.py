@@ -12,18 +12,19 @@ from pathlib import Path
 
 import pandas as pd
 
-from flanlib import naming, profiles, results
+from flanlib import naming, profiles, results, schema
 from flanlib.catalogue import Task
 from flanlib.config import Factors, Recipe, run_id
 from flanlib.errors import MissingResultError, ParameterError
-from flanlib.results import Cell, Record
+from flanlib.schema import Cell, Record
 from flanlib.studies import coverage, validity
+from flanlib.studies.arms import ASKED
 from flanlib.studies.differences import table as _table
 from flanlib.studies.estimates import by
 from flanlib.studies.plans import IN_PARTS, ONE_GROUP, PLANS, Label, Point, base_run
 from flanlib.studies.runs import Job
 from flanlib.studies.validity import Today
-from flanlib.study import ASKED, Study
+from flanlib.study import Study
 
 ORDER = (
     "summarization",
@@ -315,7 +316,7 @@ class Axis(Study):
         for seed in self.seeds:
             for point in self.drawn_points[seed]:
                 _, mine = found.setdefault((point.group, point.label), (point, {}))
-                mine |= {key: known[key] for key in map(results.key_of, point.cells)}
+                mine |= {key: known[key] for key in map(schema.key_of, point.cells)}
         return [
             (point, sorted(mine.values(), key=lambda record: rank(record.task)))
             for point, mine in found.values()

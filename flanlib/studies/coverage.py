@@ -13,9 +13,9 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from flanlib import results
+from flanlib import schema
 from flanlib.progress import say
-from flanlib.results import Cell, Record
+from flanlib.schema import Cell, Record
 from flanlib.studies import agreement, estimates, validity
 from flanlib.studies.plans import Point
 
@@ -112,7 +112,7 @@ def keys(points: Mapping[int, Sequence[Point]]) -> set[tuple]:
     points
         Seed -> its points.
     """
-    return {results.key_of(cell) for mine in points.values() for p in mine for cell in p.cells}
+    return {schema.key_of(cell) for mine in points.values() for p in mine for cell in p.cells}
 
 
 def points(
@@ -203,7 +203,7 @@ def provenance(records: Iterable[Record]) -> pd.DataFrame:
     records
         Those that are shown.
     """
-    frame = results.frame(records)
+    frame = schema.frame(records)
     if frame.empty:
         return frame
     frame["versions"] = [", ".join(f"{k} {v}" for k, v in x.items()) for x in frame["versions"]]

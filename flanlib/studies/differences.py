@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from flanlib.results import Record
+from flanlib.schema import Record
 from flanlib.studies import estimates
 from flanlib.studies.plans import Label, Point
 

@@ -16,7 +16,7 @@ import pandas as pd
 
 from flanlib.config import Factors, Scoring, digest
 from flanlib.errors import DataError, MissingResultError
-from flanlib.results import Record
+from flanlib.schema import Record
 
 DRAWS = 2000
 ENDS = (2.5, 97.5)

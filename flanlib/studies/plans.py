@@ -21,7 +21,7 @@ import numpy as np
 from flanlib.catalogue import Task
 from flanlib.config import Factors, Recipe, run_id
 from flanlib.profiles import Settings
-from flanlib.results import Cell
+from flanlib.schema import Cell
 from flanlib.studies.estimates import by
 
 ALONE = (8, 32, 128, 512, 0)  # examples of a single task; 0 is all of them

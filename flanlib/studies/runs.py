@@ -19,8 +19,8 @@ from flanlib import catalogue, contents, paths, provenance, results, storage, th
 from flanlib.catalogue import Catalogue, Task
 from flanlib.config import Factors, Recipe, Scoring, run_id
 from flanlib.progress import Board, say
-from flanlib.results import Record
 from flanlib.rows.source import Rows
+from flanlib.schema import Record
 from flanlib.scoring import asking
 from flanlib.scoring.evaluate import Scorer, evaluate
 
@@ -256,10 +256,10 @@ def _tuned(job: Job, factors: Factors, recipe: Recipe, adapter: Path | None = No
 
 def tuned_today(job: Job) -> bool:
     """Whether a job's tuned model is there, made from today's rows, templates and weights."""
-    from flanlib.training import tune
+    from flanlib.training import result
 
     out, note, made_of = _made_of(job, job.factors, job.recipe, [])
-    return (out / tune.RUN).is_file() and note.is_file() and note.read_bytes() == made_of
+    return (out / result.RUN).is_file() and note.is_file() and note.read_bytes() == made_of
 
 
 def _run_folder(job: Job, factors: Factors, recipe: Recipe, adapter: Path | None) -> Path:
@@ -288,7 +288,7 @@ def _made_of(
 
 def make_rehearsal_model(name: str) -> None:
     """A tiny random GPT-NeoX below build/models/, unless it is there."""
-    from flanlib import model
+    from flanlib import rehearsal
 
     if not (folder := paths.BUILD / "models" / name).is_dir():
-        model.random_neox(folder)
+        rehearsal.random_neox(folder)

@@ -12,9 +12,9 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from flanlib import results
+from flanlib import schema
 from flanlib.errors import MissingResultError
-from flanlib.results import Record
+from flanlib.schema import Record
 from flanlib.scoring.choices import BINS, error_of
 from flanlib.studies import estimates
 from flanlib.studies.estimates import ALL, DRAWS, Estimate, by, generator, seed_draws
@@ -254,7 +254,7 @@ def _given(records: Iterable[Record]) -> list[Record]:
     if silent := [r for r in found if not r.answering]:
         raise MissingResultError(
             f"{len(silent)} records have no `answering`, the first being"
-            f" {results.describe(silent[0].cell)}; delete their lines and compute them again"
+            f" {schema.describe(silent[0].cell)}; delete their lines and compute them again"
         )
     return found
 

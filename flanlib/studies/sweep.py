@@ -10,13 +10,13 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from flanlib import results
+from flanlib import results, schema
 from flanlib.config import digest, run_id
 from flanlib.errors import DataError, MissingResultError, ParameterError, StaleResultError
 from flanlib.figures import open_for
 from flanlib.profiles import Settings
 from flanlib.reporting import batch
-from flanlib.results import Cell, Record
+from flanlib.schema import Cell, Record
 from flanlib.studies import runs, validity
 from flanlib.studies.plans import PLANS
 from flanlib.studies.validity import Today
@@ -80,8 +80,8 @@ def grid(studies: Sequence[Study]) -> list[dict[str, Any]]:
         )
         line["tasks"] += [task] if task not in line["tasks"] else []
         line["scores"] += 1
-        line["recorded"] += results.key_of(cell) in known
-        line["asks"] = digest([line["asks"], results.key_of(cell)])
+        line["recorded"] += schema.key_of(cell) in known
+        line["asks"] = digest([line["asks"], schema.key_of(cell)])
     return list(lines.values())
 
 
@@ -184,7 +184,7 @@ def _stale(studies: Sequence[Study]) -> Callable[[Record], bool]:
 
 def _current(studies: Sequence[Study], at: Path) -> list[Record]:
     """Records of a folder that belong to the studies and to today."""
-    keys = {results.key_of(cell) for cell in _cells(studies)}
+    keys = {schema.key_of(cell) for cell in _cells(studies)}
     found = [record for record in results.load(at) if record.key in keys]
     return validity.current(found, _today(studies))
 

@@ -23,9 +23,8 @@ from flanlib.errors import (
     TemplateError,
 )
 from flanlib.progress import say
-from flanlib.results import Cell
 from flanlib.rows.source import Rows
-from flanlib.schema import Record, key_of
+from flanlib.schema import Cell, Record, key_of
 
 MEANINGS = {
     "rows": "the rows scored",

@@ -22,13 +22,13 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, TrainerCallback
 
-from flanlib import devices, encode, machine, model
+from flanlib import devices, encode, loading, machine, model
 from flanlib.config import Factors, Recipe
 from flanlib.encode import Encoded
 from flanlib.models import llama
 from flanlib.progress import span
+from flanlib.prompts.prompt import Prompt
 from flanlib.quiet import quiet
-from flanlib.templates import Prompt
 from flanlib.training import folding, fused, packing
 from flanlib.training.trainer import PackedTrainer, Progress, arguments
 
@@ -141,7 +141,7 @@ def forecast(
         Given a number of layers and the examples of a step, returns what
         the step takes; None is `Trials` of that model.
     """
-    drawn, config = iter(prompts), model.config_of(factors.model)
+    drawn, config = iter(prompts), loading.config_of(factors.model)
     first = list(islice(drawn, 1))  # rows are read with it, once
     began = Spent.now()
     found = encode.encode_many(
@@ -177,7 +177,7 @@ def of_examples(
     dtype, trial
         As in `forecast`.
     """
-    config = model.config_of(factors.model)
+    config = loading.config_of(factors.model)
     layers = config.get_text_config().num_hidden_layers
     with tempfile.TemporaryDirectory() as folder:
         real = Trials(factors, recipe, Path(folder), dtype)
@@ -235,7 +235,7 @@ class Trials:
 
     def __init__(self, factors: Factors, recipe: Recipe, folder: Path, dtype: Any) -> None:
         self.factors, self.recipe, self.folder = factors, recipe, folder
-        self.config = model.config_of(factors.model)
+        self.config = loading.config_of(factors.model)
         stored = model.stored_type(self.config)
         full = factors.arm == "finetuned"
         self.dtype = torch.float32 if full else devices.checked("cpu", dtype, stored)[1]

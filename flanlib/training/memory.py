@@ -14,11 +14,11 @@ from typing import Any
 import torch
 from transformers import AttentionInterface, AutoModelForCausalLM
 
-from flanlib import devices, encode, model
+from flanlib import devices, encode, loading, model
 from flanlib.bounds import Device, Dtype, PositiveFloat, checked
 from flanlib.config import Factors, Recipe
 from flanlib.errors import RunError
-from flanlib.templates import Prompt
+from flanlib.prompts.prompt import Prompt
 from flanlib.training import fused, packing
 
 COUNTED = "flanlib_counted"
@@ -129,7 +129,7 @@ def plan(
         devices.checked(device)
     kind = torch.device(device).type if device else devices.default()
     room = devices.available_gib(kind) if available_gib is None else available_gib
-    config = model.config_of(factors.model)
+    config = loading.config_of(factors.model)
     packing.check_type(config.model_type)
     stored = model.stored_type(config)
     half = kind == "cuda" or devices.checked("cpu", dtype, stored)[1] != torch.float32

@@ -24,7 +24,7 @@ from flanlib import encode, storage
 from flanlib.config import Recipe
 from flanlib.errors import RunError
 from flanlib.models.kinds import Tokenizer
-from flanlib.templates import Prompt
+from flanlib.prompts.prompt import Prompt
 from flanlib.training import checkpoint, packing
 from flanlib.training.fused import Step
 

@@ -16,7 +16,7 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
-from flanlib import adapters, devices, folders, storage
+from flanlib import adapters, devices, folders, storage, weights
 from flanlib import mixture as mixtures
 from flanlib import model as models
 from flanlib.bounds import Device, Dtype, PositiveInt, checked
@@ -25,12 +25,11 @@ from flanlib.config import Factors, Recipe, digest, run_id
 from flanlib.errors import ParameterError, RunError
 from flanlib.models.kinds import LanguageModel, Tokenizer
 from flanlib.progress import say
+from flanlib.prompts.prompt import Prompt
 from flanlib.quiet import quiet
 from flanlib.rows.source import Rows
-from flanlib.templates import Prompt
 from flanlib.training import card, checkpoint, folding, fused, memory, packing
-from flanlib.training.result import RUN as RUN
-from flanlib.training.result import TuneResult
+from flanlib.training.result import RUN, TuneResult
 from flanlib.training.trainer import PackedTrainer, Progress, Steps, Watch, arguments, progress_at
 
 
@@ -99,7 +98,7 @@ def tune(
     identity = {
         "run_id": run_id(factors, recipe),
         "mixture": data["digest"],
-        "base": models.fingerprint(factors.model, adapter),
+        "base": weights.fingerprint(factors.model, adapter),
     }
     # Several may read a finished run at a time, so that asks for no lock.
     if (done := _finished(out, identity)) is not None:

@@ -17,13 +17,15 @@ from flanlib.catalogue import Task
 from flanlib.config import run_id
 from flanlib.errors import MissingResultError, ParameterError, RunError
 from flanlib.progress import span
+from flanlib.prompts.prompt import Prompt
+from flanlib.prompts.template import Template
 from flanlib.rows.adapters import Example
 from flanlib.scoring import asking, choices
 from flanlib.scoring.evaluate import Scorer
 from flanlib.studies import runs
+from flanlib.studies.arms import ASKED
 from flanlib.studies.runs import Job
-from flanlib.study import ASKED, Study, open_study
-from flanlib.templates import Prompt, Template
+from flanlib.study import Study, open_study
 from flanlib.workbench.answers import MODELS, Answers, typed
 
 __all__ = ["MODELS", "Answers", "Bench", "open_bench", "typed"]
@@ -99,13 +101,13 @@ class Bench:
             If the adapter belongs to another model.
         """
         from flanlib import model
-        from flanlib.training import tune
+        from flanlib.training import result
 
         settings = self.study.settings
         if settings.profile == "rehearsal":
             runs.make_rehearsal_model(settings.model)
         if not self.adapter and not runs.tuned_today(self.job):
-            if (self.folder / tune.RUN).is_file():
+            if (self.folder / result.RUN).is_file():
                 raise RunError(
                     f"{self.folder}: holds another run, tuned on other rows, templates or weights"
                     " than today's; delete the folder, and it is tuned again"
@@ -113,8 +115,8 @@ class Bench:
             runs.compute(self.job)
         quantization = self.job.recipe.quantization
         loaded = {"base": model.load(settings.model, quantization=quantization)}
-        if (self.folder / tune.RUN).is_file():
-            made = tune.TuneResult.read(self.folder)
+        if (self.folder / result.RUN).is_file():
+            made = result.TuneResult.read(self.folder)
             if made.base != settings.model:
                 raise ParameterError(
                     f"adapter: {self.folder} was tuned on {made.base}, not on {settings.model};"
@@ -133,12 +135,12 @@ class Bench:
 
     def ready(self) -> str:
         """Load both models, tuning one where it has to be; what there is now."""
-        from flanlib.training import tune
+        from flanlib.training import result
 
         _ = self.models
-        if not (self.folder / tune.RUN).is_file():
+        if not (self.folder / result.RUN).is_file():
             return f"{self.folder}: an adapter of unknown making, over {self.study.settings.model}."
-        made = tune.TuneResult.read(self.folder)
+        made = result.TuneResult.read(self.folder)
         n, last = len(made.losses), made.losses[-20:]
         return (
             f"{made.base}, tuned with {made.factors.held_out} held out: {n} steps,"
@@ -194,13 +196,13 @@ class Bench:
 
     def seen(self, task: Task) -> str:
         """Whether the tuned model was tuned on a task, in words."""
-        from flanlib.training import tune
+        from flanlib.training import result
 
         held_out = self.job.factors.held_out
         if self.adapter:
-            if not (self.folder / tune.RUN).is_file():
+            if not (self.folder / result.RUN).is_file():
                 return "what this adapter was tuned on is not known"
-            factors = tune.TuneResult.read(self.folder).factors
+            factors = result.TuneResult.read(self.folder).factors
             if factors.collection != self.study.catalogue.name or factors.tasks:
                 return f"tuned on {factors.collection}: {', '.join(factors.tasks) or 'its tasks'}"
             held_out = factors.held_out

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import ipywidgets as widgets
 
 from flanlib.errors import FlanlibError, ParameterError
-from flanlib.templates import Prompt
+from flanlib.prompts.prompt import Prompt
 from flanlib.workbench.answers import escaped, typed
 from flanlib.workbench.explore import EXAMPLES, Bench
 
