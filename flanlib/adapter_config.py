@@ -12,8 +12,8 @@ from peft import LoraConfig, PromptTuningConfig
 
 from flanlib import storage, weights
 from flanlib.errors import DataError
+from flanlib.models import manifest
 from flanlib.models.kinds import LanguageModel
-from flanlib.training import checkpoint
 
 CONFIG = "adapter_config.json"
 REMEDY = "copy the adapter again, or tune again"
@@ -59,9 +59,9 @@ def settings_of(folder: Path) -> dict[str, Any]:
     file = folder / CONFIG
     if not file.is_file():
         raise DataError(f"{folder}: no {CONFIG}; give a folder written by tune")
-    if (folder / checkpoint.MANIFEST).exists():
+    if (folder / manifest.MANIFEST).exists():
         loaded = [file, *weights.files(folder, weights.ADAPTER)]
-        checkpoint.verify(folder, REMEDY, [path.name for path in loaded])
+        manifest.verify(folder, REMEDY, [path.name for path in loaded])
     settings = storage.read_json(file, REMEDY)
     kind, task = settings.get("peft_type"), settings.get("task_type")
     if not isinstance(kind, str) or kind not in KINDS:

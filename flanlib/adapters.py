@@ -21,11 +21,10 @@ from flanlib import adapter_config, loading, storage, tensors, weights
 from flanlib.adapter_config import CONFIG, REMEDY
 from flanlib.config import Quantization
 from flanlib.errors import DataError, MissingResultError, ParameterError
-from flanlib.models import registry
+from flanlib.models import manifest, registry
 from flanlib.models.kinds import LanguageModel
 from flanlib.progress import say
 from flanlib.quiet import quiet
-from flanlib.training import checkpoint
 
 RUN = "run.json"
 # Settings of a config.json that tell of the file, not of what the model computes.
@@ -77,9 +76,9 @@ def lay(
         raise DataError(f"{over} ({type(error).__name__}: {text}); {REMEDY}") from error
     if _void(found):
         void = "one side of every LoRA pair is zero, so it does nothing"
-        if not all((folder / name).is_file() for name in (RUN, checkpoint.MANIFEST)):
+        if not all((folder / name).is_file() for name in (RUN, manifest.MANIFEST)):
             raise DataError(f"{over}: {void}; {REMEDY}")
-        checkpoint.verify(folder, REMEDY, [RUN])
+        manifest.verify(folder, REMEDY, [RUN])
         say(f"{folder}: {void}, as its run left it")
     return laid
 

@@ -16,9 +16,9 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTra
 
 from flanlib import tensors, weights
 from flanlib.errors import DataError, RunError
+from flanlib.models import manifest
 from flanlib.models.kinds import LanguageModel, Tokenizer
 from flanlib.quiet import quiet
-from flanlib.training import checkpoint
 
 # Settings of a config.json that bring in kernels, other weights or other numbers.
 FOREIGN = (
@@ -130,8 +130,8 @@ def _check_folder(folder: Path) -> None:
         raise DataError(
             f"{shards[0]}: a part of a distributed checkpoint; save it anew by save_pretrained"
         )
-    if (folder / "run.json").is_file() and (folder / checkpoint.MANIFEST).is_file():
-        checkpoint.verify(folder, "copy the folder again, or tune again")
+    if (folder / "run.json").is_file() and (folder / manifest.MANIFEST).is_file():
+        manifest.verify(folder, "copy the folder again, or tune again")
     weights.files(folder)
     tensors.check_one(folder, weights.MODEL)
 

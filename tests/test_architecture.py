@@ -17,7 +17,7 @@ LONGEST_PROSE = 750  # the micro world's modules are sentences rather than logic
 ORDER = """
 errors paths progress naming bounds
 parts storage folders
-documents keys models.registry models.kinds weights
+documents keys models.registry models.kinds models.manifest weights
 prompts.language prompts.prompt
 rows.cells rows.cleaners rows.shapes rows.settings
 config

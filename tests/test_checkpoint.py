@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from flanlib.errors import RunError
+from flanlib.models.manifest import MANIFEST, verify
 from flanlib.training import checkpoint
 
 
@@ -60,7 +61,7 @@ def test_damage_is_named_with_a_way_out(tmp_path, spoil):
     elif spoil == "cut":
         os.truncate(file, 1)
     else:
-        manifest = file.with_name(checkpoint.MANIFEST)
+        manifest = file.with_name(MANIFEST)
         manifest.write_text(spoil)
         file = file.with_name("state") if "state" in spoil else manifest
     with pytest.raises(RunError, match=f"{file}.*delete this folder to go on from"):
@@ -160,14 +161,14 @@ def test_the_card_may_be_edited_and_other_files_may_not(tmp_path):
 
     checkpoint.whole(out, write)
     (out / "README.md").write_text("another card")
-    checkpoint.verify(out, "tune again")
-    manifest = json.loads((out / checkpoint.MANIFEST).read_text())
+    verify(out, "tune again")
+    manifest = json.loads((out / MANIFEST).read_text())
     assert set(manifest) == {"weights"}
-    (out / checkpoint.MANIFEST).write_text(json.dumps({**manifest, "README.md": "0" * 64}))
-    checkpoint.verify(out, "tune again")  # of a run that listed its card
+    (out / MANIFEST).write_text(json.dumps({**manifest, "README.md": "0" * 64}))
+    verify(out, "tune again")  # of a run that listed its card
     (out / "weights").write_text("x")
     with pytest.raises(RunError, match="weights: is damaged"):
-        checkpoint.verify(out, "tune again")
+        verify(out, "tune again")
 
 
 def test_folder_stands_beside_the_outputs(tmp_path):

@@ -6,12 +6,11 @@ all. The folder stands beside a run's outputs, not inside them, so that a
 workflow that clears its outputs does not clear the way back.
 """
 
-import hashlib
 import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -19,11 +18,8 @@ from filelock import FileLock, Timeout
 
 from flanlib import folders, parts, storage
 from flanlib.errors import DataError, FlanlibError, RunError
+from flanlib.models import manifest
 
-MANIFEST = "manifest.json"
-CARD = "README.md"  # meant to be edited
-CLOCK = "clock.json"  # what differs in equal runs
-UNLISTED = (CARD, CLOCK)  # so that a list says what was tuned, and no more
 HOLDER = "holder"  # number of the process that holds the lock
 PATIENCE_S = 0.2  # for a lock that is about to be let go
 TRIES = 50  # where other runs end and take the folder away
@@ -128,9 +124,8 @@ def whole(final: Path, write: Callable[[Path], None]) -> None:
     try:
         with folders.filling(final) as part:
             write(part)
-            names = [name for name in folders.files(part) if name not in UNLISTED]
-            listed = {name: _digest(part / name) for name in names}
-            storage.write(part / MANIFEST, json.dumps(listed, indent=1) + "\n")
+            listed = manifest.listed(part)
+            storage.write(part / manifest.MANIFEST, json.dumps(listed, indent=1) + "\n")
     except FlanlibError:
         raise
     except Exception as error:  # torch and safetensors tell of a disk in ways of their own
@@ -171,43 +166,8 @@ def latest(path: Path) -> tuple[int, Path] | None:
     steps = _steps(path)
     if not steps:
         return None
-    verify(steps[-1], ADVICE)
+    manifest.verify(steps[-1], ADVICE)
     return int(steps[-1].name.removeprefix("step-")), steps[-1]
-
-
-def verify(path: Path, advice: str, loaded: Collection[str] = ()) -> None:
-    """Compare a folder's files with its manifest.
-
-    Parameters
-    ----------
-    path
-        Folder with a manifest.
-    advice
-        What to do about it; ends the message of the error.
-    loaded
-        Names of files that have to be listed there.
-
-    Raises
-    ------
-    RunError
-        Naming the first file that differs, or is not listed.
-    """
-    try:
-        listed = storage.read_json(path / MANIFEST, advice)
-    except DataError as error:
-        raise RunError(str(error)) from None
-    if lost := sorted(set(loaded) - listed.keys()):
-        raise RunError(f"{path / MANIFEST}: does not list {lost[0]}; {advice}")
-    for name, digest in listed.items():
-        file = path / name
-        if name == CARD:  # older lists have it
-            continue
-        if not file.is_file():
-            raise RunError(f"{file}: is missing; {advice}")
-        if (found := _digest(file)) != digest:
-            raise RunError(
-                f"{file}: is damaged (SHA-256 {found[:12]}, written as {str(digest)[:12]}); {advice}"
-            )
 
 
 def claim(path: Path, identity: dict[str, str]) -> None:
@@ -245,11 +205,6 @@ def claim(path: Path, identity: dict[str, str]) -> None:
 def _steps(path: Path) -> list[Path]:
     found = (p for p in path.glob("step-*") if re.fullmatch(r"step-[0-9]{7,}", p.name))
     return sorted(p for p in found if p.is_dir())
-
-
-def _digest(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _untaken(final: Path, error: Exception) -> str:

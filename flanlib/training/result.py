@@ -12,8 +12,8 @@ from flanlib import adapters, storage
 from flanlib import model as models
 from flanlib.config import STRICT, Factors, Quantization, Recipe
 from flanlib.errors import DataError, RunError
+from flanlib.models import manifest
 from flanlib.models.kinds import LanguageModel, Tokenizer
-from flanlib.training import checkpoint
 from flanlib.training.trainer import Progress
 
 RUN = adapters.RUN
@@ -78,8 +78,8 @@ class TuneResult:
         path, remedy = Path(out) / RUN, "delete its folder and tune again"
         try:
             found = storage.read_json(path, remedy)
-            if (path.parent / checkpoint.CLOCK).exists():  # older runs have all in one file
-                clock = storage.read_json(path.parent / checkpoint.CLOCK, remedy)
+            if (path.parent / manifest.CLOCK).exists():  # older runs have all in one file
+                clock = storage.read_json(path.parent / manifest.CLOCK, remedy)
                 found["progress"]["wall_s"] = clock.pop("wall_s")
                 found |= clock
             found["mixture"]["digest"]  # what a run is compared by
@@ -115,5 +115,5 @@ class TuneResult:
         del found["out"]
         clock = {name: found.pop(name) for name in ("started", "peak_memory_gib")}
         clock["wall_s"] = found["progress"].pop("wall_s")
-        for name, content in ((RUN, found), (checkpoint.CLOCK, clock)):
+        for name, content in ((RUN, found), (manifest.CLOCK, clock)):
             storage.write(folder / name, json.dumps(content, indent=1, ensure_ascii=False) + "\n")

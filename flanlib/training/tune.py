@@ -23,6 +23,7 @@ from flanlib.bounds import Device, Dtype, PositiveInt, checked
 from flanlib.catalogue import Catalogue
 from flanlib.config import Factors, Recipe, digest, run_id
 from flanlib.errors import ParameterError, RunError
+from flanlib.models import manifest
 from flanlib.models.kinds import LanguageModel, Tokenizer
 from flanlib.progress import say
 from flanlib.prompts.prompt import Prompt
@@ -147,7 +148,7 @@ def _finished(out: Path, identity: dict[str, str]) -> TuneResult | None:
     }
     if there != identity:
         raise RunError(f"{out}: holds another run ({there}, not {identity}); give another folder")
-    checkpoint.verify(out, "delete the folder and tune again")
+    manifest.verify(out, "delete the folder and tune again")
     return found
 
 
@@ -264,7 +265,7 @@ class Run:
             else:
                 adapters.save(net, staging, self.factors.model)
             result.write(staging)
-            storage.write(staging / checkpoint.CARD, card.text(result))
+            storage.write(staging / manifest.CARD, card.text(result))
 
         checkpoint.whole(self.out, write)
         return result
