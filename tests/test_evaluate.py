@@ -11,8 +11,9 @@ from flanlib import catalogue, profiles, results
 from flanlib.commands import verbs_study
 from flanlib.config import Factors, Recipe, Scoring
 from flanlib.scoring import asking
-from flanlib.scoring.evaluate import evaluate, recipe_of
+from flanlib.scoring.evaluate import evaluate
 from flanlib.studies import runs
+from flanlib.studies.runs import recipe_of
 from flanlib.workbench import explore
 
 MODEL = "micro-300k"

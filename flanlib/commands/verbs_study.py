@@ -217,6 +217,7 @@ def score(
     from flanlib import model as models
     from flanlib.config import Scoring
     from flanlib.scoring import asking, evaluate, sheets
+    from flanlib.studies import runs
 
     found = None
     if prompts is None:
@@ -232,9 +233,7 @@ def score(
         sheets.ready_made(prompts)
     threads.settle()
     folders.make(out)  # what is no place for scores shows before a model is read
-    recipe = evaluate.recipe_of(
-        model, adapter, found, longest=max_input_tokens, written=max_new_tokens
-    )
+    recipe = runs.recipe_of(model, adapter, found, longest=max_input_tokens, written=max_new_tokens)
     quantized = quantization or recipe.quantization
     lm, tokenizer = models.load(
         model,

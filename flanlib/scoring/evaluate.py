@@ -6,14 +6,14 @@ phrased, shortened, read and ended in the same way, whoever asks it.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 
-from flanlib import metrics, profiles
+from flanlib import metrics
 from flanlib.catalogue import Catalogue, Kind, Task
 from flanlib.config import Quantization, Recipe, Scoring
 from flanlib.metrics import Evaluation
@@ -248,42 +248,3 @@ def evaluate(
     ranked = task.kind == "rank"
     answering = choices.answering(table, scoring.choice, scorer.dtype) if ranked else {}
     return Scored(evaluation=measured, prompts=prompts, table=table, answering=answering)
-
-
-def recipe_of(
-    model: str,
-    adapters: Sequence[Path] = (),
-    collection: Catalogue | None = None,
-    *,
-    longest: int | None = None,
-    written: int | None = None,
-) -> Recipe:
-    """The recipe within whose limits a model is scored, and how it is quantised.
-
-    It is that which the model was tuned with; of an untuned model, that of the
-    profile which studies it on the collection. Otherwise the default limits
-    hold, and nothing is quantised.
-
-    Parameters
-    ----------
-    model
-        Name of a model, folder, or hub id.
-    adapters
-        Folders of PEFT adapters, the one tuned last at the end.
-    collection
-        What is scored; None for ready-made prompts.
-    longest, written
-        Tokens of an input and of a written answer, instead of the recipe's.
-    """
-    recipe = Recipe(quantization="none")
-    folders = (*reversed(adapters), Path(model))
-    if (run := next((f for f in folders if (f / "run.json").is_file()), None)) is not None:
-        from flanlib.training.result import TuneResult
-
-        made = TuneResult.read(run)
-        whole = made.factors.arm == "finetuned"
-        recipe = replace(made.recipe, quantization="none" if whole else made.quantization)
-    elif collection is not None and not adapters:
-        recipe = profiles.recipe_of(collection.root, model) or recipe
-    given = {"max_input_tokens": longest, "max_target_tokens": written}
-    return replace(recipe, **{name: n for name, n in given.items() if n is not None})

@@ -15,7 +15,17 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from flanlib import catalogue, contents, paths, provenance, results, storage, threads, weights
+from flanlib import (
+    catalogue,
+    contents,
+    paths,
+    profiles,
+    provenance,
+    results,
+    storage,
+    threads,
+    weights,
+)
 from flanlib.catalogue import Catalogue, Task
 from flanlib.config import Factors, Recipe, Scoring, run_id
 from flanlib.progress import Board, say
@@ -292,3 +302,42 @@ def make_rehearsal_model(name: str) -> None:
 
     if not (folder := paths.BUILD / "models" / name).is_dir():
         rehearsal.random_neox(folder)
+
+
+def recipe_of(
+    model: str,
+    adapters: Sequence[Path] = (),
+    collection: Catalogue | None = None,
+    *,
+    longest: int | None = None,
+    written: int | None = None,
+) -> Recipe:
+    """The recipe within whose limits a model is scored, and how it is quantised.
+
+    It is that which the model was tuned with; of an untuned model, that of the
+    profile which studies it on the collection. Otherwise the default limits
+    hold, and nothing is quantised.
+
+    Parameters
+    ----------
+    model
+        Name of a model, folder, or hub id.
+    adapters
+        Folders of PEFT adapters, the one tuned last at the end.
+    collection
+        What is scored; None for ready-made prompts.
+    longest, written
+        Tokens of an input and of a written answer, instead of the recipe's.
+    """
+    recipe = Recipe(quantization="none")
+    folders = (*reversed(adapters), Path(model))
+    if (run := next((f for f in folders if (f / "run.json").is_file()), None)) is not None:
+        from flanlib.training.result import TuneResult
+
+        made = TuneResult.read(run)
+        whole = made.factors.arm == "finetuned"
+        recipe = replace(made.recipe, quantization="none" if whole else made.quantization)
+    elif collection is not None and not adapters:
+        recipe = profiles.recipe_of(collection.root, model) or recipe
+    given = {"max_input_tokens": longest, "max_target_tokens": written}
+    return replace(recipe, **{name: n for name, n in given.items() if n is not None})
