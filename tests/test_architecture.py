@@ -38,13 +38,12 @@ micro.probes micro.pretrain
 provenance schema results scoring.asking scoring.illustrations contents prompts.exemplars scoring.evaluate scoring.sheets
 studies.estimates studies.ranks studies.agreement studies.ledger studies.scrutiny studies.leaks
 studies.plans studies.differences studies.validity studies.coverage
-studies.arms studies.runs study studies.axes studies.illustrate
+studies.arms studies.runs study studies.sweep studies.axes studies.illustrate
 figures.style figures.boxes figures.* figures
-notebook reporting.batch
+notebook
 workbench.answers workbench.explore workbench.widgets
 reporting.glossary reporting.reference reporting.costs reporting.calibration reporting.values reporting.main_result reporting.verdicts
 reporting.blocks reporting.html reporting.chapters report
-studies.sweep
 commands.arguments commands.doctor commands.planning commands.verbs commands.verbs_study commands.verbs_pages commands.verbs_sweep cli __main__
 """.split()
 

@@ -61,10 +61,11 @@ def test_the_replication_has_the_recorded_recipe_and_group(monkeypatch):
 
 def test_the_run_of_the_sweep_is_one_of_its_grid():
     from flanlib.profiles import settings
+    from flanlib.reporting import batch
     from flanlib.studies import sweep
 
     work = next(words for words in commands() if words[0] == "work")
-    found = sweep.grid(sweep.studies(settings(seed=int(work[work.index("--seed") + 1])), ["fig5"]))
+    found = sweep.grid(batch.studies(settings(seed=int(work[work.index("--seed") + 1])), ["fig5"]))
     assert work[1] in {line["run"] for line in found}
 
 

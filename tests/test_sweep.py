@@ -10,6 +10,7 @@ from toy_collection import SIZES, reword
 from flanlib import cli, paths, profiles, results, study
 from flanlib.errors import DataError, MissingResultError, ParameterError, StaleResultError
 from flanlib.profiles import Settings
+from flanlib.reporting import batch
 from flanlib.studies import runs, sweep
 
 
@@ -167,7 +168,7 @@ def test_mistakes_are_named(seeds, tmp_path):
     with pytest.raises(MissingResultError, match="nowhere"):
         sweep.merge(seeds, [tmp_path / "nowhere"])
     with pytest.raises(ParameterError, match="fig3_taxonomy: computes nothing"):
-        sweep.studies(Settings(), ["fig3"])
+        batch.studies(Settings(), ["fig3"])
 
 
 def test_the_verbs(seeds, worked, tmp_path, capsys):

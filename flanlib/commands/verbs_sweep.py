@@ -18,9 +18,10 @@ def grid(settings: Settings, *, only: tuple[str, ...] = (), format: Format = "ta
         How it is printed.
     """
     from flanlib.prompts.audit import columns
+    from flanlib.reporting import batch
     from flanlib.studies import sweep
 
-    found = sweep.grid(sweep.studies(settings, only))
+    found = sweep.grid(batch.studies(settings, only))
     if format == "json":
         show(found)
         return
@@ -58,9 +59,10 @@ def work(
     records
         Folder for this run's records; without it, the study's own.
     """
+    from flanlib.reporting import batch
     from flanlib.studies import sweep
 
-    show(sweep.work(sweep.studies(settings, only), run_id, records))
+    show(sweep.work(batch.studies(settings, only), run_id, records))
 
 
 def merge(*folders: Path, settings: Settings, only: tuple[str, ...] = ()) -> None:
@@ -73,6 +75,7 @@ def merge(*folders: Path, settings: Settings, only: tuple[str, ...] = ()) -> Non
     only
         Figures whose records have to be there, by name or its beginning.
     """
+    from flanlib.reporting import batch
     from flanlib.studies import sweep
 
-    show(sweep.merge(sweep.studies(settings, only), folders))
+    show(sweep.merge(batch.studies(settings, only), folders))

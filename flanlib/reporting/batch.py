@@ -11,6 +11,9 @@ from flanlib import figures, folders, naming, notebook, paths, profiles, storage
 from flanlib.errors import DataError, FlanlibError, MissingResultError, ParameterError
 from flanlib.profiles import Settings
 from flanlib.progress import say
+from flanlib.reporting.main_result import MAIN
+from flanlib.studies.plans import PLANS
+from flanlib.study import Study
 
 USUAL_S = 20.0  # a notebook that computes nothing, before its time is known
 
@@ -48,6 +51,30 @@ def stems(only: Sequence[str] = (), settings: Settings | None = None) -> list[st
         figures.require(stem, collection)
     chosen = [s for s in chosen if not collection or figures.applies(s, collection)]
     return sorted(chosen, key=lambda stem: "recompute" not in notebook.parameters(stem))
+
+
+def studies(settings: Settings, only: Sequence[str] = ()) -> list[Study]:
+    """What the figures compute: the main study, and the axes of the others.
+
+    Parameters
+    ----------
+    only
+        Figures, by name or its beginning; empty means all of them.
+
+    Raises
+    ------
+    ParameterError
+        If there is no such figure, or none of those computes anything.
+    """
+    chosen = stems(only, settings)
+    found = [
+        figures.open_for(stem, **asdict(settings)) for stem in chosen if stem in (MAIN, *PLANS)
+    ]
+    if not found:
+        raise ParameterError(
+            f"{', '.join(chosen)}: computes nothing; there are {', '.join([MAIN, *PLANS])}"
+        )
+    return found
 
 
 def number(stem: str) -> tuple[int, str]:

@@ -6,45 +6,17 @@ file they write to; merging adds the folders to the records of the collection.
 
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from flanlib import results, schema
 from flanlib.config import digest, run_id
 from flanlib.errors import DataError, MissingResultError, ParameterError, StaleResultError
-from flanlib.figures import open_for
-from flanlib.profiles import Settings
-from flanlib.reporting import batch
 from flanlib.schema import Cell, Record
 from flanlib.studies import runs, validity
-from flanlib.studies.plans import PLANS
 from flanlib.studies.validity import Today
 from flanlib.study import Study
-
-MAIN = "fig5_zero_shot_gains"
-
-
-def studies(settings: Settings, only: Sequence[str] = ()) -> list[Study]:
-    """What the figures compute: the main study, and the axes of the others.
-
-    Parameters
-    ----------
-    only
-        Figures, by name or its beginning; empty means all of them.
-
-    Raises
-    ------
-    ParameterError
-        If there is no such figure, or none of those computes anything.
-    """
-    given, stems = asdict(settings), batch.stems(only, settings)
-    found = [open_for(stem, **given) for stem in stems if stem in (MAIN, *PLANS)]
-    if not found:
-        raise ParameterError(
-            f"{', '.join(stems)}: computes nothing; there are {', '.join([MAIN, *PLANS])}"
-        )
-    return found
 
 
 def grid(studies: Sequence[Study]) -> list[dict[str, Any]]:
