@@ -26,7 +26,8 @@ from pathlib import Path
 
 import torch
 
-from flanlib import catalogue, encode, machine, model, paths, score, sources, templates
+from flanlib import catalogue, encode, model, score, sources, templates
+from flanlib.core import machine, paths
 from flanlib.prompts import prompt
 from flanlib.scoring import generate
 

@@ -30,8 +30,9 @@ import torch
 import tuning
 from transformers import TrainerCallback
 
-from flanlib import devices, encode, machine, model, paths, tune
-from flanlib.config import Factors
+from flanlib import encode, model, tune
+from flanlib.core import devices, machine, paths
+from flanlib.core.config import Factors
 from flanlib.profiles import PROFILES
 from flanlib.prompts.prompt import Prompt
 from flanlib.training import card, duration, memory, packing

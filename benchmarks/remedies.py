@@ -26,7 +26,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from flanlib import paths, provenance, results, schema
+from flanlib import results, schema
+from flanlib.core import paths, provenance
 from flanlib.schema import Cell
 from flanlib.studies import axes, estimates
 

@@ -32,8 +32,9 @@ from typing import Any
 import datasets
 from jinja2 import Environment
 
-from flanlib import catalogue, paths, sources, templates
-from flanlib.errors import MissingResultError
+from flanlib import catalogue, sources, templates
+from flanlib.core import paths
+from flanlib.core.errors import MissingResultError
 from flanlib.mixture import mixture
 from flanlib.prompts import rendering
 from flanlib.prompts.template import Template

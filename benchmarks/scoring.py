@@ -44,7 +44,8 @@ import torch
 import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from flanlib import catalogue, machine, model, paths, score, templates
+from flanlib import catalogue, model, score, templates
+from flanlib.core import machine, paths
 from flanlib.prompts import prompt
 from flanlib.rows import adapters
 from flanlib.scoring import choices

@@ -48,11 +48,12 @@ import torch
 import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from flanlib import catalogue, devices, encode, loading, machine, mixture, model, paths, rehearsal
-from flanlib.config import Factors, Recipe
+from flanlib import catalogue, encode, loading, mixture, model, rehearsal
+from flanlib.core import devices, machine, paths
+from flanlib.core.config import Factors, Recipe
+from flanlib.core.quiet import quiet
 from flanlib.profiles import PROFILES
 from flanlib.prompts.prompt import Prompt
-from flanlib.quiet import quiet
 from flanlib.training import card, memory, tune
 from flanlib.training.trainer import PackedTrainer
 

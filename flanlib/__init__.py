@@ -28,9 +28,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from flanlib.config import Factors as Factors
-    from flanlib.config import Recipe as Recipe
-    from flanlib.config import Scoring as Scoring
+    from flanlib.core.config import Factors as Factors
+    from flanlib.core.config import Recipe as Recipe
+    from flanlib.core.config import Scoring as Scoring
     from flanlib.rows.source import Collection as Collection
     from flanlib.rows.source import RowSource as RowSource
     from flanlib.rows.source import load_collection as load_collection
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _PLACES = {
-    **dict.fromkeys(("Factors", "Recipe", "Scoring"), "config"),
+    **dict.fromkeys(("Factors", "Recipe", "Scoring"), "core.config"),
     **dict.fromkeys(("Collection", "RowSource", "load_collection"), "rows.source"),
     **dict.fromkeys(("Scorer", "evaluate"), "scoring.evaluate"),
     **dict.fromkeys(("Study", "open_study"), "study"),

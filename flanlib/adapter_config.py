@@ -10,10 +10,11 @@ import regex
 import torch
 from peft import LoraConfig, PromptTuningConfig
 
-from flanlib import storage, weights
-from flanlib.errors import DataError
+from flanlib import weights
+from flanlib.core import storage
+from flanlib.core.errors import DataError
+from flanlib.core.protocols import LanguageModel
 from flanlib.models import manifest
-from flanlib.models.kinds import LanguageModel
 
 CONFIG = "adapter_config.json"
 REMEDY = "copy the adapter again, or tune again"

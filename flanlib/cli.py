@@ -13,9 +13,9 @@ from functools import cache
 from importlib import import_module
 from typing import NoReturn
 
-from flanlib import naming, paths
 from flanlib.commands import arguments
-from flanlib.errors import FlanlibError, MissingResultError, ParameterError
+from flanlib.core import naming, paths
+from flanlib.core.errors import FlanlibError, MissingResultError, ParameterError
 
 MODULES = ("verbs", "verbs_study", "verbs_pages", "verbs_sweep")  # below commands/
 ORDER = (

@@ -13,10 +13,10 @@ from reprlib import repr as shortened
 from weakref import WeakKeyDictionary
 
 from flanlib import truncation
-from flanlib.errors import ParameterError, TemplateError
-from flanlib.models.kinds import Tokenizer
+from flanlib.core.errors import ParameterError, TemplateError
+from flanlib.core.protocols import Tokenizer
+from flanlib.core.tokens import begin_ids, n_unknown, token_ids
 from flanlib.prompts.prompt import SEPARATOR, Prompt
-from flanlib.tokens import begin_ids, n_unknown, token_ids
 
 MAX_INPUT_TOKENS = 1024
 MAX_TARGET_TOKENS = 256

@@ -12,8 +12,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-from flanlib import naming
-from flanlib.errors import ParameterError
+from flanlib.core import naming
+from flanlib.core.errors import ParameterError
 
 LONGEST_KEY = 64
 MOST_BYTES = 120  # of a key in UTF-8: file names have at most 255, and more is added to a key

@@ -15,10 +15,10 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedConfig
 
 from flanlib import tensors, weights
-from flanlib.errors import DataError, RunError
+from flanlib.core.errors import DataError, RunError
+from flanlib.core.protocols import LanguageModel, Tokenizer
+from flanlib.core.quiet import quiet
 from flanlib.models import manifest
-from flanlib.models.kinds import LanguageModel, Tokenizer
-from flanlib.quiet import quiet
 
 # Settings of a config.json that bring in kernels, other weights or other numbers.
 FOREIGN = (

@@ -14,7 +14,7 @@ import pandas as pd
 from scipy import stats
 
 from flanlib.catalogue import Task
-from flanlib.errors import DataError
+from flanlib.core.errors import DataError
 from flanlib.rows.adapters import Example, answer_text
 from flanlib.scoring import counts
 from flanlib.scoring.choices import Choice, compared

@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from flanlib import naming, sources, templates
-from flanlib.bounds import Count, Exemplars, PositiveInt, Seed, Share, Templates, checked
+from flanlib import sources, templates
 from flanlib.catalogue import TRAIN_CAP, Catalogue, Split, Task, load
-from flanlib.config import Factors, Form, Recipe
-from flanlib.errors import LeakageError, MissingResultError, ParameterError
+from flanlib.core import naming
+from flanlib.core.bounds import Count, Exemplars, PositiveInt, Seed, Share, Templates, checked
+from flanlib.core.config import Factors, Form, Recipe
+from flanlib.core.errors import LeakageError, MissingResultError, ParameterError
 from flanlib.prompts import overlap
 from flanlib.prompts.audit import EvaluationAudit, TaskAudit
 from flanlib.prompts.stream import Mixture, Part, Store, few_shot, shuffled

@@ -14,17 +14,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from flanlib import (
-    bounds,
-    catalogue,
-    folders,
-    naming,
-    paths,
-    profiles,
-    storage,
-    weights,
-)
-from flanlib.errors import ParameterError, RunError
+from flanlib import catalogue, profiles, weights
+from flanlib.core import bounds, folders, naming, paths, storage
+from flanlib.core.errors import ParameterError, RunError
 
 READERS = {"int": bounds.whole, "float": bounds.real, "bool": lambda text: BOOLS[text.lower()]}
 BOOLS = {"true": True, "false": False}

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from flanlib import paths
 from flanlib.catalogue import Task
-from flanlib.errors import DataError
+from flanlib.core import paths
+from flanlib.core.errors import DataError
 
 CLUSTERS = {
     "NLI": "nli",

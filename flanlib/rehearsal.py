@@ -13,9 +13,9 @@ from transformers import (
     set_seed,
 )
 
-from flanlib import devices, folders
-from flanlib.errors import ParameterError
-from flanlib.quiet import quiet
+from flanlib.core import devices, folders
+from flanlib.core.errors import ParameterError
+from flanlib.core.quiet import quiet
 
 # What transformers writes of a model and its tokenizer.
 MODEL_FILES = re.compile(

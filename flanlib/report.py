@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from flanlib import folders, paths, provenance, storage
-from flanlib.errors import MissingResultError
+from flanlib.core import folders, paths, provenance, storage
+from flanlib.core.errors import MissingResultError
 from flanlib.profiles import Settings
 from flanlib.prompts.audit import columns
 from flanlib.reporting import blocks, calibration, chapters, costs, html, reference, values

@@ -16,8 +16,8 @@ from pathlib import Path
 from textwrap import shorten
 from typing import IO, Any
 
-from flanlib import paths, storage
-from flanlib.errors import DataError, MissingResultError
+from flanlib.core import paths, storage
+from flanlib.core.errors import DataError, MissingResultError
 from flanlib.rows.adapters import Example
 from flanlib.schema import (
     CONDITIONS,

@@ -10,7 +10,7 @@ import pandas as pd
 from pydantic import Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
-from flanlib.config import STRICT, Factors, Recipe, Scoring, digest, run_id, told
+from flanlib.core.config import STRICT, Factors, Recipe, Scoring, digest, run_id, told
 from flanlib.prompts.template import Template
 from flanlib.rows.adapters import Example
 

@@ -14,13 +14,13 @@ from typing import Any, Literal
 import pandas as pd
 
 from flanlib import encode
-from flanlib.errors import TemplateError
-from flanlib.models.kinds import LanguageModel, Tokenizer
+from flanlib.core.errors import TemplateError
+from flanlib.core.protocols import LanguageModel, Tokenizer
+from flanlib.core.tokens import n_unknown, text_of, token_ids
 from flanlib.prompts.prompt import Prompt
 from flanlib.scoring.generate import end_ids, greedy
 from flanlib.scoring.likelihood import Item, Work, likelihoods
 from flanlib.scoring.opened import context_of
-from flanlib.tokens import n_unknown, text_of, token_ids
 
 Progress = Callable[[int, int], None]
 NULL_INPUT = "Answer:"

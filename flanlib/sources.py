@@ -24,7 +24,7 @@ from operator import attrgetter
 from typing import Any, Literal
 
 from flanlib.catalogue import DEV_ROWS, TRAIN_CAP, Catalogue, Task
-from flanlib.errors import DataError, MissingResultError, ParameterError
+from flanlib.core.errors import DataError, MissingResultError, ParameterError
 from flanlib.rows import classes, reading
 from flanlib.rows.adapters import Example, cut_key
 from flanlib.rows.cuts import Stretch, Unit, cut, lowest, stretches

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from flanlib import catalogue, paths, profiles, results, schema
+from flanlib import catalogue, profiles, results, schema
 from flanlib.catalogue import Catalogue, Task
-from flanlib.config import Factors, Recipe, Scoring, run_id
+from flanlib.core import paths
+from flanlib.core.config import Factors, Recipe, Scoring, run_id
 from flanlib.profiles import Settings
 from flanlib.schema import Cell, Record
 from flanlib.scoring import illustrations

@@ -19,9 +19,9 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from flanlib import documents, naming
 from flanlib.catalogue import Catalogue, Task
-from flanlib.errors import TemplateError
+from flanlib.core import documents, naming
+from flanlib.core.errors import TemplateError
 from flanlib.prompts import language
 from flanlib.prompts.prompt import OPTIONS_HEAD, SEPARATOR, Prompt, Wording, options_block
 from flanlib.prompts.template import (

@@ -18,12 +18,12 @@ is too long for that is an error.
 from collections.abc import Mapping
 from dataclasses import replace
 
-from flanlib.errors import TemplateError
-from flanlib.models.kinds import Tokenizer
+from flanlib.core.errors import TemplateError
+from flanlib.core.protocols import Tokenizer
+from flanlib.core.tokens import head, token_ids
 from flanlib.prompts import language
 from flanlib.prompts.prompt import Prompt, Wording
 from flanlib.prompts.stream import BREAK
-from flanlib.tokens import head, token_ids
 
 
 def fit(

@@ -6,8 +6,8 @@ import math
 from functools import lru_cache
 from pathlib import Path
 
-from flanlib import naming, paths, storage
-from flanlib.errors import DataError, MissingResultError
+from flanlib.core import naming, paths, storage
+from flanlib.core.errors import DataError, MissingResultError
 from flanlib.models import registry
 
 # What transformers and PEFT look for, in this order; an index names the shards.

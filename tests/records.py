@@ -2,8 +2,8 @@
 
 from flanlib import catalogue as catalogues
 from flanlib import contents, results, weights
-from flanlib.config import Factors, Recipe, Scoring, run_id
-from flanlib.errors import DataError
+from flanlib.core.config import Factors, Recipe, Scoring, run_id
+from flanlib.core.errors import DataError
 from flanlib.schema import Record
 from flanlib.scoring import asking
 

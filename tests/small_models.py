@@ -4,8 +4,8 @@ import torch
 import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
+from flanlib.core.tokens import token_ids
 from flanlib.prompts.prompt import Prompt
-from flanlib.tokens import token_ids
 
 PAD, EOS = "<pad>", "<eos>"
 CONTEXT = 160

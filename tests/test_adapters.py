@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flanlib import catalogue, sources, templates
-from flanlib.errors import DataError
-from flanlib.paths import ROOT
+from flanlib.core.errors import DataError
+from flanlib.core.paths import ROOT
 from flanlib.rows import cleaners
 from flanlib.rows.adapters import adapt, adapt_all, cut_key
 from flanlib.rows.cleaners import CLEANERS, stripped_lines, visible

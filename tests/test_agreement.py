@@ -7,8 +7,8 @@ import pytest
 from records import make_record
 from scipy import stats
 
-from flanlib.config import Factors
-from flanlib.errors import RunError
+from flanlib.core.config import Factors
+from flanlib.core.errors import RunError
 from flanlib.studies import agreement
 
 

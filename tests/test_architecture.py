@@ -15,27 +15,27 @@ LONGEST_PROSE = 750  # the micro world's modules are sentences rather than logic
 # A module imports only from what stands before it, in whatever room it is. A
 # new module is put where its imports allow.
 ORDER = """
-errors paths progress naming bounds
-parts storage folders
-documents keys models.registry models.kinds models.manifest weights
+core.errors core.paths core.progress core.naming core.bounds
+core.parts core.storage core.folders
+core.documents keys models.registry core.protocols models.manifest weights
 prompts.language prompts.prompt
 rows.cells rows.cleaners rows.shapes rows.settings
-config
+core.config
 scoring.names catalogue published profiles
 micro.*
 rows.columns rows.adapters rows.files rows.classes rows.reading rows.cuts rows.source
 rows.hub sources
-prompts.template templates micro.tokenizer tokens
+prompts.template templates micro.tokenizer core.tokens
 prompts.audit prompts.overlap prompts.stream mixture prompts.rendering prompts.harness prompts.export commands.listing
 truncation encode training.packing
-machine models.heads models.joined models.llama devices threads quiet rehearsal training.checkpoint training.card tensors loading adapter_config adapters model
+core.machine models.heads models.joined models.llama core.devices core.threads core.quiet rehearsal training.checkpoint training.card tensors loading adapter_config adapters model
 models.convert models.fetch
 scoring.tree scoring.opened scoring.likelihood scoring.decoding scoring.generate
 training.folding training.attention training.fused
 training.memory training.trainer training.duration training.result training.tune
 score scoring.shards scoring.choices scoring.answers scoring.tokens scoring.counts metrics
 micro.probes micro.pretrain
-provenance schema results scoring.asking scoring.illustrations contents prompts.exemplars scoring.evaluate scoring.sheets
+core.provenance schema results scoring.asking scoring.illustrations contents prompts.exemplars scoring.evaluate scoring.sheets
 studies.estimates studies.ranks studies.agreement studies.ledger studies.scrutiny studies.leaks
 studies.plans studies.differences studies.validity studies.coverage
 studies.arms studies.runs study studies.sweep studies.axes studies.illustrate
@@ -150,5 +150,5 @@ def test_nothing_is_left_unfinished(name):
 def test_only_paths_knows_folders():
     """No other module climbs from its own file to the repository."""
     for name, path in MODULES.items():
-        if name != "paths":
+        if name != "core.paths":
             assert "parents[" not in path.read_text(encoding="utf-8"), name

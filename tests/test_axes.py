@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from flanlib import profiles, results
-from flanlib.config import run_id
-from flanlib.errors import LeakageError, MissingResultError, ParameterError
+from flanlib.core.config import run_id
+from flanlib.core.errors import LeakageError, MissingResultError, ParameterError
 from flanlib.studies import axes, plans, runs
 
 pytestmark = pytest.mark.usefixtures("real")

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from flanlib import cli, notebook
-from flanlib.errors import ParameterError, RunError
+from flanlib.core.errors import ParameterError, RunError
 from flanlib.profiles import Settings
 from flanlib.reporting import batch
 

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flanlib import bounds, cli, mixture
+from flanlib import cli, mixture
 from flanlib.commands import arguments
-from flanlib.config import Factors, Recipe, Scoring
-from flanlib.errors import ParameterError
+from flanlib.core import bounds
+from flanlib.core.config import Factors, Recipe, Scoring
+from flanlib.core.errors import ParameterError
 from flanlib.profiles import Settings
 from flanlib.prompts import export, rendering
 from flanlib.training import tune

@@ -6,7 +6,7 @@ import pytest
 from records import make_record
 
 from flanlib import published, study
-from flanlib.config import Factors, Scoring
+from flanlib.core.config import Factors, Scoring
 from flanlib.reporting import calibration
 
 MODEL = "smollm2-135m-instruct"

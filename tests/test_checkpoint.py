@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from flanlib.errors import RunError
+from flanlib.core.errors import RunError
 from flanlib.models.manifest import MANIFEST, verify
 from flanlib.training import checkpoint
 

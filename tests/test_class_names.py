@@ -8,7 +8,7 @@ import pytest
 from pets import collection
 
 from flanlib import catalogue, sources
-from flanlib.errors import DataError
+from flanlib.core.errors import DataError
 from flanlib.prompts import rendering
 
 FLAN = catalogue.load("flan")

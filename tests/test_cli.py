@@ -14,8 +14,8 @@ from toy_collection import toy_catalogue
 
 from flanlib import cli
 from flanlib.commands import arguments
-from flanlib.config import Factors, Recipe
-from flanlib.errors import DataError, LeakageError, MissingResultError, ParameterError
+from flanlib.core.config import Factors, Recipe
+from flanlib.core.errors import DataError, LeakageError, MissingResultError, ParameterError
 
 VERBS = list(cli.ORDER)
 
@@ -359,8 +359,8 @@ def test_a_hub_problem_is_never_needed(monkeypatch):
 
 
 def test_doctor_counts_tasks_that_have_rows(tmp_path, monkeypatch):
-    from flanlib import paths
     from flanlib.commands import doctor
+    from flanlib.core import paths
 
     monkeypatch.setattr(paths, "CACHE", tmp_path)
     (tmp_path / "rows" / "flan" / "rte").mkdir(parents=True)
@@ -373,7 +373,7 @@ def test_devices_are_told_without_linux(monkeypatch):
     """As on macOS, which has no /proc and no affinity."""
     from types import SimpleNamespace
 
-    from flanlib import devices, threads
+    from flanlib.core import devices, threads
 
     here = SimpleNamespace(memory_info=lambda: SimpleNamespace(rss=2**30, peak_wset=2**31))
     monkeypatch.setattr(devices.psutil, "Process", lambda: here)

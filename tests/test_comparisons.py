@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from flanlib import catalogue, metrics, templates
 from flanlib.catalogue import Task
-from flanlib.config import Factors, Recipe, Scoring
-from flanlib.errors import DataError, FlanlibError
+from flanlib.core.config import Factors, Recipe, Scoring
+from flanlib.core.errors import DataError, FlanlibError
 from flanlib.rows.adapters import Example, adapt, adapt_all
 from flanlib.rows.shapes import CANNOT_ANSWER
 from flanlib.scoring import answers, sheets

@@ -7,10 +7,11 @@ import plotted
 import pytest
 from records import make_record
 
-from flanlib import catalogue, contents, figures, paths, profiles, published, results, study
+from flanlib import catalogue, contents, figures, profiles, published, results, study
 from flanlib.commands import verbs_pages
-from flanlib.config import run_id
-from flanlib.errors import MissingResultError, StaleResultError
+from flanlib.core import paths
+from flanlib.core.config import run_id
+from flanlib.core.errors import MissingResultError, StaleResultError
 from flanlib.figures import datasets
 from flanlib.figures import fig5_zero_shot_gains as fig5
 from flanlib.figures import fig13_against_paper as fig13

@@ -17,7 +17,7 @@ from pets import collection, lines
 
 from flanlib import sources
 from flanlib.catalogue import Source, Task
-from flanlib.errors import DataError
+from flanlib.core.errors import DataError
 from flanlib.prompts import rendering
 from flanlib.rows import files
 from flanlib.rows.adapters import adapt

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from flanlib import cli, paths, results
+from flanlib import cli, results
 from flanlib.commands import arguments
+from flanlib.core import paths
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -37,7 +38,7 @@ def test_commands_parse(words, monkeypatch):
 
 def test_the_replication_has_the_recorded_recipe_and_group(monkeypatch):
     """What README tells to type is the run that the main result of `small` has on record."""
-    from flanlib.config import Factors, Recipe, run_id
+    from flanlib.core.config import Factors, Recipe, run_id
     from flanlib.study import open_study
 
     words = next(w for w in commands() if w[0] == "tune" and "smollm2-135m-instruct" in w)

@@ -7,7 +7,7 @@ import pytest
 from test_tune import prompts
 
 from flanlib import loading
-from flanlib.config import Factors, Recipe
+from flanlib.core.config import Factors, Recipe
 from flanlib.encode import Encoded
 from flanlib.profiles import MICRO
 from flanlib.training import duration, tune

@@ -2,8 +2,9 @@
 
 import pytest
 
-from flanlib import encode, model, rehearsal, tokens
-from flanlib.errors import TemplateError
+from flanlib import encode, model, rehearsal
+from flanlib.core import tokens
+from flanlib.core.errors import TemplateError
 from flanlib.prompts.prompt import Prompt
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from records import make_record
 
-from flanlib.config import Factors, Scoring
-from flanlib.errors import DataError, MissingResultError
+from flanlib.core.config import Factors, Scoring
+from flanlib.core.errors import DataError, MissingResultError
 from flanlib.studies import estimates
 
 N = 40

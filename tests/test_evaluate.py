@@ -9,7 +9,7 @@ import pytest
 
 from flanlib import catalogue, profiles, results
 from flanlib.commands import verbs_study
-from flanlib.config import Factors, Recipe, Scoring
+from flanlib.core.config import Factors, Recipe, Scoring
 from flanlib.scoring import asking
 from flanlib.scoring.evaluate import evaluate
 from flanlib.studies import runs

@@ -5,8 +5,8 @@ from small_models import byte_tokenizer
 from toy_collection import toy_catalogue, toy_rows
 
 from flanlib import catalogue
-from flanlib.config import Scoring
-from flanlib.errors import MissingResultError
+from flanlib.core.config import Scoring
+from flanlib.core.errors import MissingResultError
 from flanlib.prompts import exemplars
 from flanlib.rows.source import ListRows
 from flanlib.scoring import asking

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from flanlib import notebook, paths, rehearsal, score
-from flanlib.errors import FlanlibError, MissingResultError, ParameterError, TemplateError
+from flanlib import notebook, rehearsal, score
+from flanlib.core import paths
+from flanlib.core.errors import FlanlibError, MissingResultError, ParameterError, TemplateError
 from flanlib.scoring import choices
 from flanlib.training import result, tune
 from flanlib.workbench import answers, explore, widgets

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from toy_collection import toy_catalogue, toy_rows, write_rows
 
-from flanlib.errors import DataError, MissingResultError, ParameterError
+from flanlib.core.errors import DataError, MissingResultError, ParameterError
 from flanlib.mixture import mixture
 from flanlib.prompts import rendering
 from flanlib.prompts.export import FORMATS, export, mix

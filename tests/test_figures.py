@@ -13,9 +13,10 @@ import pytest
 from matplotlib.colors import to_rgb
 from records import make_record
 
-from flanlib import figures, paths, profiles, published, study, weights
-from flanlib.config import Factors, Scoring
-from flanlib.errors import DataError, MissingResultError, ParameterError
+from flanlib import figures, profiles, published, study, weights
+from flanlib.core import paths
+from flanlib.core.config import Factors, Scoring
+from flanlib.core.errors import DataError, MissingResultError, ParameterError
 from flanlib.figures import (
     boxes,
     datasets,

@@ -12,7 +12,7 @@ from plotted import large as plotted
 from plotted import marks, spans
 
 from flanlib import catalogue, figures, published, weights
-from flanlib.config import Factors
+from flanlib.core.config import Factors
 from flanlib.figures import fig6_clusters, fig7_scale, fig11_templates, lines, orders, style
 from flanlib.figures.marks import Series
 from flanlib.studies.plans import Point

@@ -11,8 +11,8 @@ from records import make_record
 from scipy.stats import spearmanr
 
 from flanlib import catalogue, figures, published
-from flanlib.config import Factors, Scoring
-from flanlib.errors import MissingResultError, ParameterError
+from flanlib.core.config import Factors, Scoring
+from flanlib.core.errors import MissingResultError, ParameterError
 from flanlib.figures import fig13_against_paper as fig13
 from flanlib.figures import lines, style
 from flanlib.studies import arms, estimates, ranks

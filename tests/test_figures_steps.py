@@ -11,7 +11,7 @@ from plotted import spans
 from test_coverage import FLAN, small, written  # noqa: F401
 from test_figures_axes import made_up, titled
 
-from flanlib.errors import MissingResultError
+from flanlib.core.errors import MissingResultError
 from flanlib.figures import fig14_steps as fig14
 from flanlib.figures import lines, style
 from flanlib.studies import axes, coverage

@@ -13,7 +13,7 @@ from test_figures import made_up
 from toy_collection import toy_catalogue
 
 from flanlib import figures, study
-from flanlib.errors import MissingResultError
+from flanlib.core.errors import MissingResultError
 from flanlib.figures import boxes, fig3_taxonomy, fig4_templates, fig5_zero_shot_gains, style
 from flanlib.studies import arms, estimates
 

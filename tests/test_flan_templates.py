@@ -8,7 +8,7 @@ import pytest
 
 from flanlib import catalogue, templates
 from flanlib.catalogue import Task
-from flanlib.paths import DATA
+from flanlib.core.paths import DATA
 from flanlib.prompts.prompt import options_block
 from flanlib.prompts.template import Template, TemplateSet
 from flanlib.rows.adapters import Example

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from flanlib import model, rehearsal
-from flanlib.config import Recipe
+from flanlib.core.config import Recipe
 from flanlib.encode import Encoded
 from flanlib.training import packing
 from flanlib.training.folding import Folded, folding

@@ -11,7 +11,7 @@ import pytest
 
 import flanlib
 from flanlib import rehearsal
-from flanlib.errors import DataError, MissingResultError, ParameterError
+from flanlib.core.errors import DataError, MissingResultError, ParameterError
 from flanlib.rows.source import ListRows
 from flanlib.sources import examples, rows_of
 

@@ -8,10 +8,11 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig, Qwen2Config
 
-from flanlib import devices, model
-from flanlib.config import Recipe
+from flanlib import model
+from flanlib.core import devices
+from flanlib.core.config import Recipe
+from flanlib.core.errors import RunError
 from flanlib.encode import Encoded
-from flanlib.errors import RunError
 from flanlib.models import joined, llama
 from flanlib.models.heads import Heads
 from flanlib.training import attention, fused, packing

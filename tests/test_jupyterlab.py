@@ -18,7 +18,7 @@ import browser
 import nbformat
 import pytest
 
-from flanlib import paths
+from flanlib.core import paths
 
 TOKEN = "for-this-test-alone"
 SETTINGS = {

@@ -8,7 +8,7 @@ from peft import LoraConfig, PrefixTuningConfig, PromptTuningConfig, get_peft_mo
 from small_models import byte_tokenizer, one_by_one, prompt, random_model
 
 from flanlib import score
-from flanlib.errors import RunError
+from flanlib.core.errors import RunError
 from flanlib.scoring import likelihood, opened
 from flanlib.scoring.likelihood import Item, Work, common_prefix, likelihoods
 from flanlib.scoring.opened import Opened

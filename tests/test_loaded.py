@@ -14,19 +14,10 @@ from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from small_models import FAMILIES, byte_tokenizer, random_model
 
-from flanlib import (
-    adapter_config,
-    adapters,
-    cli,
-    devices,
-    loading,
-    model,
-    quiet,
-    rehearsal,
-    weights,
-)
-from flanlib.config import Factors, Recipe
-from flanlib.errors import DataError, FlanlibError, ParameterError, RunError
+from flanlib import adapter_config, adapters, cli, loading, model, rehearsal, weights
+from flanlib.core import devices, quiet
+from flanlib.core.config import Factors, Recipe
+from flanlib.core.errors import DataError, FlanlibError, ParameterError, RunError
 from flanlib.training import checkpoint, result
 
 RECIPE = Recipe(rank=4, alpha=8, prompt_tokens=5, quantization="none")

@@ -5,7 +5,8 @@ import json
 import pytest
 import torch
 
-from flanlib import devices, machine, model, paths
+from flanlib import model
+from flanlib.core import devices, machine, paths
 
 
 @pytest.fixture(autouse=True)

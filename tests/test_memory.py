@@ -8,10 +8,11 @@ import torch
 from test_tune import prompts
 from transformers import GPTNeoXConfig, LlamaConfig
 
-from flanlib import devices, model, rehearsal
-from flanlib.config import Factors, Recipe
+from flanlib import model, rehearsal
+from flanlib.core import devices
+from flanlib.core.config import Factors, Recipe
+from flanlib.core.errors import RunError
 from flanlib.encode import Encoded
-from flanlib.errors import RunError
 from flanlib.training import memory, packing, tune
 
 SMALL = {

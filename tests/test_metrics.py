@@ -8,7 +8,7 @@ from scipy.stats import pearsonr
 
 from flanlib import metrics
 from flanlib.catalogue import Task
-from flanlib.errors import DataError, ParameterError
+from flanlib.core.errors import DataError, ParameterError
 from flanlib.rows.adapters import Example
 from flanlib.scoring import answers
 from flanlib.scoring.choices import answering, choices

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from flanlib import catalogue, templates
-from flanlib.errors import ParameterError
+from flanlib.core.errors import ParameterError
 from flanlib.micro import (
     asking,
     batches,

@@ -10,14 +10,14 @@ from toy_collection import SIZES, reword, toy_catalogue
 
 from flanlib import mixture as mixing
 from flanlib import templates
-from flanlib.errors import LeakageError, MissingResultError, ParameterError
+from flanlib.core.errors import LeakageError, MissingResultError, ParameterError
+from flanlib.core.tokens import token_ids
 from flanlib.mixture import mixture
 from flanlib.model import load_tokenizer
 from flanlib.prompts import overlap, stream
 from flanlib.prompts.prompt import Prompt
 from flanlib.prompts.stream import few_shot
 from flanlib.rows.adapters import Example
-from flanlib.tokens import token_ids
 
 
 @pytest.fixture

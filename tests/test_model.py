@@ -9,10 +9,11 @@ import torch
 from peft import AutoPeftModelForCausalLM, PeftModel
 from safetensors.torch import load_file, save_file
 
-from flanlib import model, paths, rehearsal, weights
-from flanlib.config import Recipe
+from flanlib import model, rehearsal, weights
+from flanlib.core import paths
+from flanlib.core.config import Recipe
+from flanlib.core.errors import DataError, ParameterError
 from flanlib.encode import Encoded
-from flanlib.errors import DataError, ParameterError
 from flanlib.training import packing
 
 RECIPE = Recipe(rank=4, alpha=8, prompt_tokens=5)

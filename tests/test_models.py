@@ -17,9 +17,10 @@ import torch
 from gguf_files import MEMBER, TEMPLATE, gguf, model, wheel
 from transformers import AutoModelForCausalLM
 
-from flanlib import cli, loading, paths, profiles, rehearsal, weights
+from flanlib import cli, loading, profiles, rehearsal, weights
 from flanlib import model as models
-from flanlib.errors import DataError, MissingResultError, ParameterError
+from flanlib.core import paths
+from flanlib.core.errors import DataError, MissingResultError, ParameterError
 from flanlib.models import fetch, registry
 
 

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flanlib import catalogue, cli, naming
-from flanlib.errors import ParameterError
+from flanlib import catalogue, cli
+from flanlib.core import naming
+from flanlib.core.errors import ParameterError
 
 FLAN = catalogue.load("flan")
 

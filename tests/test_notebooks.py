@@ -9,8 +9,9 @@ import sys
 import nbformat
 import pytest
 
-from flanlib import figures, notebook, paths, profiles
-from flanlib.errors import ParameterError, RunError
+from flanlib import figures, notebook, profiles
+from flanlib.core import paths
+from flanlib.core.errors import ParameterError, RunError
 
 NOTEBOOKS = sorted(paths.NOTEBOOKS.glob("*.ipynb"))
 FIGURES = [path for path in NOTEBOOKS if path.stem.startswith("fig")]

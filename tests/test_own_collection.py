@@ -7,7 +7,8 @@ import pytest
 from records import scored
 from toy_collection import CATALOGUE
 
-from flanlib import catalogue, figures, paths, study
+from flanlib import catalogue, figures, study
+from flanlib.core import paths
 from flanlib.rows import source
 from flanlib.studies import runs, validity
 

@@ -19,9 +19,9 @@ from transformers import (
 )
 
 from flanlib import model
-from flanlib.config import Recipe
+from flanlib.core.config import Recipe
+from flanlib.core.errors import RunError
 from flanlib.encode import Encoded
-from flanlib.errors import RunError
 from flanlib.training import packing
 
 EOS = 2

@@ -5,9 +5,10 @@ import re
 
 import pytest
 
-from flanlib import cli, paths
+from flanlib import cli
 from flanlib import figures as figures_of
-from flanlib.errors import DataError, MissingResultError
+from flanlib.core import paths
+from flanlib.core.errors import DataError, MissingResultError
 from flanlib.reporting import blocks, main_result, values
 from flanlib.reporting.values import Tables, Value
 

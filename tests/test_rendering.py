@@ -11,8 +11,9 @@ import yaml
 from jinja2 import TemplateSyntaxError, UndefinedError
 from toy_collection import SIZES, reword, toy_catalogue, toy_rows, write_rows
 
-from flanlib import catalogue, paths, templates
-from flanlib.errors import MissingResultError, TemplateError
+from flanlib import catalogue, templates
+from flanlib.core import paths
+from flanlib.core.errors import MissingResultError, TemplateError
 from flanlib.prompts import rendering
 from flanlib.prompts.language import ENVIRONMENT, renderer
 from flanlib.prompts.template import Template

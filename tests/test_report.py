@@ -15,8 +15,9 @@ import pandas as pd
 import pytest
 from records import make_record
 
-from flanlib import figures, paths, report
-from flanlib.errors import DataError, MissingResultError
+from flanlib import figures, report
+from flanlib.core import paths
+from flanlib.core.errors import DataError, MissingResultError
 from flanlib.profiles import Settings
 from flanlib.reporting import batch, blocks, chapters, costs, main_result, values
 from flanlib.reporting import html as pages

@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 from records import make_record
 
-from flanlib import paths, provenance, results, schema
-from flanlib.config import Factors, Scoring
-from flanlib.errors import DataError, MissingResultError
+from flanlib import results, schema
+from flanlib.core import paths, provenance
+from flanlib.core.config import Factors, Scoring
+from flanlib.core.errors import DataError, MissingResultError
 from flanlib.rows.adapters import Example
 
 
@@ -187,7 +188,7 @@ def test_an_older_record_reads_and_says_nothing_of_what_it_does_not_know(tmp_pat
 WRITER = """
 import sys; from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from records import make_record; from flanlib import results; from flanlib.config import Factors
+from records import make_record; from flanlib import results; from flanlib.core.config import Factors
 for seed in range(int(sys.argv[3]), int(sys.argv[3]) + 8):
     results.append([make_record(factors=Factors(collection="toy", seed=seed))], Path(sys.argv[2]))
 """

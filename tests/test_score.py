@@ -13,7 +13,7 @@ from small_models import CONTEXT, bigram_model, byte_tokenizer, one_by_one, prom
 from tokenizers import Tokenizer
 
 from flanlib import encode, score
-from flanlib.errors import TemplateError
+from flanlib.core.errors import TemplateError
 from flanlib.scoring import opened
 
 WORDS = byte_tokenizer()

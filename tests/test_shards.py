@@ -10,8 +10,9 @@ import pyarrow.parquet
 import pytest
 from small_models import byte_tokenizer, prompt, random_model
 
-from flanlib import parts, score
-from flanlib.errors import DataError, ParameterError, RunError
+from flanlib import score
+from flanlib.core import parts
+from flanlib.core.errors import DataError, ParameterError, RunError
 from flanlib.scoring import shards
 
 WORDS, LM = byte_tokenizer(), random_model("llama")

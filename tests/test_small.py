@@ -23,9 +23,9 @@ from flanlib import (
     study,
     weights,
 )
-from flanlib.config import ADDED, Factors, Recipe, Scoring, digest, told
-from flanlib.errors import ParameterError
-from flanlib.paths import RESULTS
+from flanlib.core.config import ADDED, Factors, Recipe, Scoring, digest, told
+from flanlib.core.errors import ParameterError
+from flanlib.core.paths import RESULTS
 from flanlib.rows.adapters import Example
 from flanlib.scoring import asking
 from flanlib.studies import arms, validity

@@ -9,9 +9,10 @@ from itertools import islice, pairwise
 
 import pytest
 
-from flanlib import catalogue, paths, sources
+from flanlib import catalogue, sources
 from flanlib.catalogue import Source
-from flanlib.errors import DataError, MissingResultError, ParameterError
+from flanlib.core import paths
+from flanlib.core.errors import DataError, MissingResultError, ParameterError
 from flanlib.rows import cuts, files, hub
 from flanlib.rows.source import cache_folder
 

@@ -9,8 +9,8 @@ import threading
 
 import pytest
 
-from flanlib import folders, storage
-from flanlib.errors import DataError, ParameterError
+from flanlib.core import folders, storage
+from flanlib.core.errors import DataError, ParameterError
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path):
@@ -94,7 +94,7 @@ def test_writers_at_once_leave_one_whole_file(tmp_path):
 
 def test_processes_wait_for_a_lock(tmp_path):
     code = (
-        "import sys; from pathlib import Path; from flanlib import storage\n"
+        "import sys; from pathlib import Path; from flanlib.core import storage\n"
         "for _ in range(50):\n"
         "    with storage.locked(sys.argv[1]):\n"
         "        file = Path(sys.argv[1], 'n'); n = int(file.read_text()); file.write_text(str(n+1))"
@@ -191,7 +191,7 @@ def test_files_come_together_or_not_at_all(tmp_path):
 
 def test_what_a_killed_process_left_goes_with_the_next_write(tmp_path):
     code = (
-        "import os, sys; from flanlib import storage\n"
+        "import os, sys; from flanlib.core import storage\n"
         "with storage.writing(sys.argv[1]) as file: os.kill(os.getpid(), 9)"
     )
     path = tmp_path / "a.txt"
@@ -232,7 +232,7 @@ def test_a_full_disk_is_named_whatever_library_writes(tmp_path, library):
     }
     code = (
         f"import resource, numpy\n{'import safetensors.numpy' * (library == 'safetensors')}\n"
-        f"{'import torch' * (library == 'torch')}\nfrom flanlib import folders\n"
+        f"{'import torch' * (library == 'torch')}\nfrom flanlib.core import folders\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (60000, 60000))\n"
         f"with folders.filling({str(tmp_path / 'out')!r}) as at:\n    {lines[library]}\n"
     )

@@ -6,9 +6,10 @@ import pytest
 from conftest import RECIPE
 from records import pretend
 
-from flanlib import profiles, progress, results, study, weights
-from flanlib.config import Factors, Recipe, Scoring
-from flanlib.errors import MissingResultError, ParameterError, RunError
+from flanlib import profiles, results, study, weights
+from flanlib.core import progress
+from flanlib.core.config import Factors, Recipe, Scoring
+from flanlib.core.errors import MissingResultError, ParameterError, RunError
 from flanlib.studies import estimates, plans, runs
 
 

@@ -7,8 +7,9 @@ import pytest
 from records import scored
 from toy_collection import SIZES, reword
 
-from flanlib import cli, paths, profiles, results, study
-from flanlib.errors import DataError, MissingResultError, ParameterError, StaleResultError
+from flanlib import cli, profiles, results, study
+from flanlib.core import paths
+from flanlib.core.errors import DataError, MissingResultError, ParameterError, StaleResultError
 from flanlib.profiles import Settings
 from flanlib.reporting import batch
 from flanlib.studies import runs, sweep

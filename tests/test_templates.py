@@ -5,9 +5,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flanlib import mixture, paths, templates
+from flanlib import mixture, templates
 from flanlib.catalogue import Task
-from flanlib.errors import DataError, ParameterError, TemplateError
+from flanlib.core import paths
+from flanlib.core.errors import DataError, ParameterError, TemplateError
 from flanlib.prompts import language
 from flanlib.prompts.template import Template, separator_of
 from flanlib.rows.adapters import Example

@@ -6,7 +6,7 @@ import time
 import pytest
 import torch
 
-from flanlib import devices, threads
+from flanlib.core import devices, threads
 
 
 @pytest.fixture

@@ -17,8 +17,9 @@ from tokenizers import (
 )
 from transformers import PreTrainedTokenizerFast
 
-from flanlib import catalogue, encode, model, rehearsal, score, tokens
-from flanlib.errors import TemplateError
+from flanlib import catalogue, encode, model, rehearsal, score
+from flanlib.core import tokens
+from flanlib.core.errors import TemplateError
 from flanlib.prompts.prompt import Prompt
 from flanlib.rows.adapters import adapt
 

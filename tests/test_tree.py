@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from flanlib.errors import RunError
+from flanlib.core.errors import RunError
 from flanlib.scoring.tree import Calls, Tree, calls, tree_attention
 
 SHARED = [0, 2, 1, 0]

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from small_models import byte_tokenizer, random_model
 
 from flanlib import encode, score, templates
-from flanlib.errors import TemplateError
+from flanlib.core.errors import TemplateError
 from flanlib.prompts.stream import few_shot
 from flanlib.prompts.template import Template
 from flanlib.rows.adapters import Example

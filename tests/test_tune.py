@@ -13,9 +13,10 @@ import torch
 from safetensors.torch import load_file
 from toy_collection import toy_catalogue
 
-from flanlib import model, progress, rehearsal
-from flanlib.config import Factors, Recipe
-from flanlib.errors import ParameterError, RunError, TemplateError
+from flanlib import model, rehearsal
+from flanlib.core import progress
+from flanlib.core.config import Factors, Recipe
+from flanlib.core.errors import ParameterError, RunError, TemplateError
 from flanlib.mixture import of_run
 from flanlib.prompts.prompt import Prompt
 from flanlib.training import checkpoint, packing, result, trainer, tune
@@ -249,7 +250,7 @@ import torch
 torch.set_num_threads(1)
 from test_tune import RECIPE, prompts
 from flanlib.training import tune
-from flanlib.config import Factors
+from flanlib.core.config import Factors
 
 base, folder, seed = sys.argv[1:]
 draw = random.Random(int(seed))

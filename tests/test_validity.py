@@ -7,8 +7,9 @@ import pytest
 from records import scored
 from toy_collection import CATALOGUE, reword
 
-from flanlib import catalogue, paths, results, study, templates
-from flanlib.errors import DataError, MissingResultError, StaleResultError
+from flanlib import catalogue, results, study, templates
+from flanlib.core import paths
+from flanlib.core.errors import DataError, MissingResultError, StaleResultError
 from flanlib.studies import runs, sweep, validity
 
 

@@ -5,7 +5,7 @@ import shutil
 import pandas as pd
 import pytest
 
-from flanlib import paths
+from flanlib.core import paths
 from flanlib.reporting import blocks, verdicts
 from flanlib.reporting.values import Tables, Value
 

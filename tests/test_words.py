@@ -13,7 +13,7 @@ from rouge_score.rouge_scorer import RougeScorer
 
 from flanlib import catalogue, cli, metrics
 from flanlib.catalogue import Task
-from flanlib.errors import DataError, ParameterError
+from flanlib.core.errors import DataError, ParameterError
 from flanlib.scoring import counts, tokens
 from flanlib.scoring.names import METRICS
 

@@ -6,7 +6,7 @@ import torch
 from test_fused import tuned
 
 from flanlib import model
-from flanlib.config import Recipe
+from flanlib.core.config import Recipe
 from flanlib.models import llama
 from flanlib.scoring import opened
 from flanlib.scoring.likelihood import Item, likelihoods

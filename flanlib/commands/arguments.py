@@ -19,8 +19,8 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any
 
-from flanlib import naming
-from flanlib.errors import ParameterError
+from flanlib.core import naming
+from flanlib.core.errors import ParameterError
 
 HIDDEN = {"catalogue", "progress", "say", "mixture", "phases", "adapter_of"}
 ALIASES = {"tasks": "--task", "clusters": "--cluster", "models": "--model"}
@@ -279,7 +279,7 @@ def _shown(argument: Argument) -> str:
     """Range and default as help tells them; what is empty is told in words there."""
     found, default = [], argument.default
     if _plain(argument.type) in (int, float) and argument.type != _plain(argument.type):
-        from flanlib import bounds
+        from flanlib.core import bounds
 
         found.append(bounds.wanted(argument.type))
     if default is True:
@@ -303,7 +303,7 @@ def _reader(argument: Argument) -> Callable[[str], Any]:
     kind = argument.type
 
     def read(text: str) -> Any:
-        from flanlib import bounds
+        from flanlib.core import bounds
 
         if "\0" in text:
             raise argparse.ArgumentTypeError(f"{naming.shown(text)} has a zero byte in it")

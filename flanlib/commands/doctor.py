@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from flanlib import devices, paths, profiles, threads
-from flanlib.errors import DataError, MissingResultError
+from flanlib import profiles
+from flanlib.core import devices, paths, threads
+from flanlib.core.errors import DataError, MissingResultError
 from flanlib.models import registry
 from flanlib.prompts.audit import columns
 from flanlib.rows import files
@@ -115,7 +116,7 @@ def _time() -> tuple[bool, str]:
     if devices.default() != "cpu":
         return True, "`flanlib tune --dry-run` tells it for a run on the GPU"
     from flanlib import weights
-    from flanlib.config import Factors
+    from flanlib.core.config import Factors
     from flanlib.encode import Encoded
     from flanlib.training import duration
 

@@ -8,9 +8,10 @@ from collections import Counter
 from typing import Any, Literal
 
 from flanlib import catalogue as catalogues
-from flanlib import paths, templates
+from flanlib import templates
 from flanlib.catalogue import Catalogue, Task
-from flanlib.errors import MissingResultError
+from flanlib.core import paths
+from flanlib.core.errors import MissingResultError
 from flanlib.models import registry
 from flanlib.prompts.audit import columns
 

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from flanlib.config import Factors, Recipe
-from flanlib.errors import MissingResultError
-from flanlib.progress import say
+from flanlib.core.config import Factors, Recipe
+from flanlib.core.errors import MissingResultError
+from flanlib.core.progress import say
 
 
 def dry_run(

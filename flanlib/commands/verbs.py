@@ -9,11 +9,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
-from flanlib import parts, storage
-from flanlib.bounds import Count, File, Seed
 from flanlib.commands.arguments import arguments, flags, like
-from flanlib.errors import ParameterError
-from flanlib.progress import say
+from flanlib.core import parts, storage
+from flanlib.core.bounds import Count, File, Seed
+from flanlib.core.errors import ParameterError
+from flanlib.core.progress import say
 
 Format = Literal["table", "json"]
 FORMS = "`instruction`, `dataset-name`, `none` or `cloze`."

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from flanlib.commands.verbs import show
-from flanlib.errors import MissingResultError
+from flanlib.core.errors import MissingResultError
+from flanlib.core.progress import say
 from flanlib.profiles import Settings
-from flanlib.progress import say
 
 
 def run(

@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Literal
 
-from flanlib.bounds import (
+from flanlib.commands.arguments import like
+from flanlib.commands.verbs import refuse, show
+from flanlib.core.bounds import (
     Count,
     Device,
     Dtype,
@@ -14,11 +16,9 @@ from flanlib.bounds import (
     Shots,
     Tokens,
 )
-from flanlib.commands.arguments import like
-from flanlib.commands.verbs import refuse, show
-from flanlib.config import Factors, Form, Recipe
-from flanlib.errors import ParameterError
-from flanlib.progress import say
+from flanlib.core.config import Factors, Form, Recipe
+from flanlib.core.errors import ParameterError
+from flanlib.core.progress import say
 
 # Options of `score` that say how a collection's tasks are asked.
 OF_TASKS = (
@@ -96,7 +96,7 @@ def tune(
     from flanlib import weights
 
     weights.locate(factors.model)  # a mistyped name shows before rows are read
-    from flanlib import threads
+    from flanlib.core import threads
     from flanlib.training import tune
 
     threads.settle()
@@ -213,9 +213,10 @@ def score(
         Tokens in one forward pass; without it, what fits the device.
     """
     given = locals()
-    from flanlib import catalogue, devices, folders, threads, weights
+    from flanlib import catalogue, weights
     from flanlib import model as models
-    from flanlib.config import Scoring
+    from flanlib.core import devices, folders, threads
+    from flanlib.core.config import Scoring
     from flanlib.scoring import asking, evaluate, sheets
     from flanlib.studies import runs
 

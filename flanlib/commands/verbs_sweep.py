@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from flanlib.bounds import RunId
 from flanlib.commands.verbs import Format, show
+from flanlib.core.bounds import RunId
 from flanlib.profiles import Settings
 
 

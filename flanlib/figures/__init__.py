@@ -16,8 +16,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from flanlib import naming, paths, profiles, published
-from flanlib.errors import ParameterError
+from flanlib import profiles, published
+from flanlib.core import naming, paths
+from flanlib.core.errors import ParameterError
 from flanlib.figures import style
 
 if TYPE_CHECKING:

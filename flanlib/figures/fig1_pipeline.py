@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 
 from flanlib import published, templates
 from flanlib.catalogue import Task
-from flanlib.config import Scoring
+from flanlib.core.config import Scoring
 from flanlib.figures import boxes, lines, questions, style
 from flanlib.figures.fig5_zero_shot_gains import Reading
 from flanlib.scoring import asking, illustrations

@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 
 from flanlib import templates
 from flanlib.catalogue import Task
-from flanlib.config import Scoring
-from flanlib.errors import MissingResultError
+from flanlib.core.config import Scoring
+from flanlib.core.errors import MissingResultError
 from flanlib.figures import boxes, style
 from flanlib.scoring import asking, illustrations
 from flanlib.studies import illustrate

@@ -24,8 +24,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from flanlib import paths, progress, storage
-from flanlib.errors import DataError
+from flanlib.core import paths, progress, storage
+from flanlib.core.errors import DataError
 
 WIDTH = 7.1  # inches
 INK = "#222222"

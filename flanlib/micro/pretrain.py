@@ -18,9 +18,9 @@ from pathlib import Path
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from flanlib import folders, naming, paths, storage
-from flanlib.bounds import Seed, checked
-from flanlib.errors import ParameterError, RunError
+from flanlib.core import folders, naming, paths, storage
+from flanlib.core.bounds import Seed, checked
+from flanlib.core.errors import ParameterError, RunError
 from flanlib.micro import corpus, probes
 from flanlib.micro import tokenizer as micro_tokenizer
 from flanlib.micro.batches import ROW_TOKENS, batches, n_steps

@@ -7,11 +7,11 @@ for inference or paraphrase, so the probes gate the ladder (LOG.md).
 import random
 from collections.abc import Callable
 
+from flanlib.core.protocols import LanguageModel, Tokenizer
 from flanlib.micro.asking import PEOPLE
 from flanlib.micro.lexicon import CAUSES, COREFERENCE, COUNTRIES, KINDS, MEN, TOWNS
 from flanlib.micro.reading import KNOWN, review
 from flanlib.micro.world import World, other_value, pick_facts, world
-from flanlib.models.kinds import LanguageModel, Tokenizer
 
 Question = tuple[str, list[str], int]  # text, possible answers, index of the right one
 PROBES: dict[str, Callable[[random.Random, World], Question]] = {}

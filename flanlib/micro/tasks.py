@@ -8,7 +8,7 @@ import random
 from collections.abc import Iterator
 from typing import Literal
 
-from flanlib.errors import ParameterError
+from flanlib.core.errors import ParameterError
 from flanlib.micro import producing, understanding  # noqa: F401  (they register their tasks)
 from flanlib.micro.draw import TASKS, Draw, Row
 from flanlib.micro.world import REPORTED, Side, world

@@ -11,8 +11,8 @@ from gguf import GGUFReader
 from tokenizers import pre_tokenizers
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from flanlib.errors import DataError
-from flanlib.quiet import quiet
+from flanlib.core.errors import DataError
+from flanlib.core.quiet import quiet
 
 
 def _bytes() -> Any:

@@ -14,9 +14,9 @@ from typing import Any
 
 import torch
 
+from flanlib.core.protocols import LanguageModel
 from flanlib.models.heads import Heads, rotate
 from flanlib.models.joined import Buffers, Joined, base_of, joinable
-from flanlib.models.kinds import LanguageModel
 
 TYPES = ("llama", "mistral", "qwen2")
 NARROWEST = 512  # hidden width; below, calls cost more than what they save

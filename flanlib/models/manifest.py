@@ -4,8 +4,8 @@ import hashlib
 from collections.abc import Collection
 from pathlib import Path
 
-from flanlib import folders, storage
-from flanlib.errors import DataError, RunError
+from flanlib.core import folders, storage
+from flanlib.core.errors import DataError, RunError
 
 MANIFEST = "manifest.json"
 CARD = "README.md"  # meant to be edited

@@ -12,8 +12,8 @@ from typing import Annotated
 from pydantic import ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
 
-from flanlib import documents, naming, paths
-from flanlib.errors import DataError, ParameterError
+from flanlib.core import documents, naming, paths
+from flanlib.core.errors import DataError, ParameterError
 from flanlib.keys import Key, Line
 
 STRICT = ConfigDict(extra="forbid")

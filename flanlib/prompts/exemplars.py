@@ -12,9 +12,9 @@ from typing import Any
 
 from flanlib import sources, templates, truncation
 from flanlib.catalogue import Catalogue, Task
-from flanlib.config import Recipe, Scoring
-from flanlib.errors import MissingResultError
-from flanlib.models.kinds import Tokenizer
+from flanlib.core.config import Recipe, Scoring
+from flanlib.core.errors import MissingResultError
+from flanlib.core.protocols import Tokenizer
 from flanlib.prompts.prompt import Prompt
 from flanlib.prompts.stream import few_shot
 from flanlib.prompts.template import Template

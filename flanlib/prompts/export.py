@@ -14,13 +14,13 @@ from typing import Any, Literal
 import yaml
 
 from flanlib import catalogue as catalogues
-from flanlib import folders, storage
-from flanlib.bounds import Count, PositiveInt, Seed, checked
 from flanlib.catalogue import Catalogue
-from flanlib.config import Form
-from flanlib.errors import DataError
+from flanlib.core import folders, storage
+from flanlib.core.bounds import Count, PositiveInt, Seed, checked
+from flanlib.core.config import Form
+from flanlib.core.errors import DataError
+from flanlib.core.protocols import Tokenizer
 from flanlib.mixture import mixture
-from flanlib.models.kinds import Tokenizer
 from flanlib.prompts import harness, rendering
 from flanlib.prompts.audit import Audit
 from flanlib.prompts.prompt import Prompt

@@ -6,9 +6,10 @@ from typing import Any
 
 import yaml
 
-from flanlib import folders, naming, sources, templates
+from flanlib import sources, templates
 from flanlib.catalogue import Catalogue, Task
-from flanlib.errors import MissingResultError
+from flanlib.core import folders, naming
+from flanlib.core.errors import MissingResultError
 from flanlib.prompts import prompt, rendering
 from flanlib.prompts.prompt import Prompt
 from flanlib.prompts.template import Template

@@ -19,7 +19,7 @@ from jinja2.filters import do_title
 from jinja2.runtime import Context
 from jinja2.sandbox import SandboxedEnvironment
 
-from flanlib.naming import shown
+from flanlib.core.naming import shown
 
 FILTERS = {
     "capitalize": lambda text: str(text).capitalize(),

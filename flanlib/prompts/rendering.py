@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
-from flanlib import naming, sources, templates
-from flanlib.bounds import PositiveInt, checked
+from flanlib import sources, templates
 from flanlib.catalogue import Catalogue, Task
-from flanlib.config import Form
-from flanlib.errors import DataError, MissingResultError, TemplateError
+from flanlib.core import naming
+from flanlib.core.bounds import PositiveInt, checked
+from flanlib.core.config import Form
+from flanlib.core.errors import DataError, MissingResultError, TemplateError
 from flanlib.prompts.audit import columns
 from flanlib.prompts.prompt import Prompt
 from flanlib.prompts.template import FORMS, Template, separator_of

@@ -19,13 +19,13 @@ import numpy as np
 
 from flanlib import templates
 from flanlib.catalogue import Catalogue, Task
-from flanlib.models.kinds import Tokenizer
+from flanlib.core.protocols import Tokenizer
+from flanlib.core.tokens import token_ids
 from flanlib.prompts import overlap
 from flanlib.prompts.audit import Audit, EvaluationAudit, TaskAudit, TokenAudit
 from flanlib.prompts.prompt import Prompt
 from flanlib.prompts.template import Template
 from flanlib.rows.adapters import Example
-from flanlib.tokens import token_ids
 
 BLOCK = 1_024
 BREAK = "\n\n"

@@ -6,9 +6,9 @@ from typing import Annotated, get_args
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from flanlib import naming
-from flanlib.config import Form
-from flanlib.errors import ParameterError
+from flanlib.core import naming
+from flanlib.core.config import Form
+from flanlib.core.errors import ParameterError
 from flanlib.keys import LONGEST_KEY, Option
 from flanlib.prompts import language
 from flanlib.prompts.language import Renderer, renderer

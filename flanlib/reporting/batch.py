@@ -7,10 +7,11 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from flanlib import figures, folders, naming, notebook, paths, profiles, storage
-from flanlib.errors import DataError, FlanlibError, MissingResultError, ParameterError
+from flanlib import figures, notebook, profiles
+from flanlib.core import folders, naming, paths, storage
+from flanlib.core.errors import DataError, FlanlibError, MissingResultError, ParameterError
+from flanlib.core.progress import say
 from flanlib.profiles import Settings
-from flanlib.progress import say
 from flanlib.reporting.main_result import MAIN
 from flanlib.studies.plans import PLANS
 from flanlib.study import Study

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from flanlib import naming, paths, storage
-from flanlib.errors import DataError
+from flanlib.core import naming, paths, storage
+from flanlib.core.errors import DataError
 from flanlib.reporting import values, verdicts
 from flanlib.reporting.main_result import MainResult, main_result
 

@@ -15,7 +15,7 @@ from dataclasses import replace
 import pandas as pd
 
 from flanlib import published, results, schema
-from flanlib.config import Scoring
+from flanlib.core.config import Scoring
 from flanlib.schema import Cell, Record
 from flanlib.studies import coverage, estimates, validity
 from flanlib.studies.plans import base_run

@@ -10,8 +10,9 @@ from typing import Any
 
 import pandas as pd
 
-from flanlib import figures, paths, profiles, results, storage
-from flanlib.errors import DataError
+from flanlib import figures, profiles, results
+from flanlib.core import paths, storage
+from flanlib.core.errors import DataError
 from flanlib.profiles import Settings
 from flanlib.reporting import batch, blocks, costs, html, values
 from flanlib.reporting.main_result import MAIN, MainResult, titles_of

@@ -11,7 +11,8 @@ from typing import Any
 
 import pandas as pd
 
-from flanlib import paths, profiles, storage
+from flanlib import profiles
+from flanlib.core import paths, storage
 from flanlib.schema import Record
 from flanlib.studies.estimates import by
 

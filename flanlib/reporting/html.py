@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from flanlib import paths
+from flanlib.core import paths
 
 PAGES = paths.PACKAGE / "pages"
 LONGEST = 2_000  # rows of a table shown; the CSV holds all

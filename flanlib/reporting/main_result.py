@@ -7,7 +7,7 @@ import pandas as pd
 
 from flanlib import catalogue, profiles
 from flanlib.catalogue import Catalogue
-from flanlib.errors import MissingResultError
+from flanlib.core.errors import MissingResultError
 from flanlib.reporting.values import Tables, Value, pick, read
 from flanlib.studies.estimates import ALL
 

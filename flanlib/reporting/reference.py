@@ -15,7 +15,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from flanlib import paths, storage
+from flanlib.core import paths, storage
 from flanlib.reporting.glossary import TERMS
 
 PACKAGE = paths.PACKAGE

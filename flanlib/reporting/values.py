@@ -11,8 +11,8 @@ from typing import Any
 
 import pandas as pd
 
-from flanlib import naming, paths, storage
-from flanlib.errors import DataError, MissingResultError
+from flanlib.core import naming, paths, storage
+from flanlib.core.errors import DataError, MissingResultError
 from flanlib.figures import lines
 from flanlib.studies.estimates import ALL
 

@@ -12,9 +12,9 @@ from datetime import date, time, timedelta
 from hashlib import blake2b
 from typing import Any
 
-from flanlib import naming
 from flanlib.catalogue import Task
-from flanlib.errors import DataError
+from flanlib.core import naming
+from flanlib.core.errors import DataError
 from flanlib.rows.cells import kind_of, label_of, listed, plain, text_of, whole
 from flanlib.rows.cleaners import visible
 from flanlib.rows.columns import Getter, Plan, plan_of

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flanlib import naming
 from flanlib.catalogue import Task
-from flanlib.errors import DataError
+from flanlib.core import naming
+from flanlib.core.errors import DataError
 from flanlib.rows.cells import label_of, whole
 
 KEY = b"huggingface"

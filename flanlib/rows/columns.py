@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 from flanlib.catalogue import Task
-from flanlib.errors import DataError
+from flanlib.core.errors import DataError
 from flanlib.rows.cells import listed, text_of
 from flanlib.rows.cleaners import CLEANERS
 from flanlib.rows.settings import lacking, problem

@@ -12,7 +12,7 @@ from operator import attrgetter
 
 from flanlib import keys
 from flanlib.catalogue import DEV_ROWS, Task
-from flanlib.errors import DataError
+from flanlib.core.errors import DataError
 from flanlib.rows.adapters import Example
 
 EVAL_ROWS = 1_000

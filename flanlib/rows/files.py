@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from flanlib import naming
-from flanlib.errors import DataError
+from flanlib.core import naming
+from flanlib.core.errors import DataError
 from flanlib.rows.cells import Unreadable
 
 SPLITS = ("train", "validation", "test", "dev", "eval")

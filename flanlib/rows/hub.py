@@ -12,9 +12,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from flanlib import storage
 from flanlib.catalogue import Catalogue, Task
-from flanlib.errors import DataError, FlanlibError
+from flanlib.core import storage
+from flanlib.core.errors import DataError, FlanlibError
 from flanlib.rows import files
 from flanlib.rows.adapters import adapt_all
 from flanlib.rows.cuts import canonical

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from flanlib.catalogue import Task
-from flanlib.errors import DataError
-from flanlib.progress import say
+from flanlib.core.errors import DataError
+from flanlib.core.progress import say
 from flanlib.rows import classes, files
 from flanlib.rows.adapters import Example, adapt_all
 

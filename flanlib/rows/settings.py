@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from flanlib import naming
+from flanlib.core import naming
 from flanlib.rows.cleaners import CLEANERS
 from flanlib.rows.shapes import REMOVED, SHAPES
 

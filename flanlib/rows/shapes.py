@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from flanlib import naming
+from flanlib.core import naming
 from flanlib.rows.cells import label_of, listed, number, text_of, texts, whole
 from flanlib.rows.cleaners import entities, stripped_lines
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from flanlib import catalogue as catalogues
-from flanlib import naming, paths
 from flanlib.catalogue import Catalogue, Task
-from flanlib.errors import DataError, MissingResultError, ParameterError
+from flanlib.core import naming, paths
+from flanlib.core.errors import DataError, MissingResultError, ParameterError
 from flanlib.rows import files, reading
 from flanlib.rows.cuts import canonical
 

@@ -4,11 +4,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 
-from flanlib import naming, sources, templates
+from flanlib import sources, templates
 from flanlib.catalogue import Catalogue, Task
-from flanlib.config import Scoring
-from flanlib.errors import MissingResultError, TemplateError
-from flanlib.progress import say
+from flanlib.core import naming
+from flanlib.core.config import Scoring
+from flanlib.core.errors import MissingResultError, TemplateError
+from flanlib.core.progress import say
 from flanlib.prompts import template
 from flanlib.prompts.prompt import Prompt
 from flanlib.prompts.template import Template

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from flanlib.errors import ParameterError
+from flanlib.core.errors import ParameterError
 
 Choice = Literal["sum", "token", "byte", "pmi"]
 KEYS = ["template", "example"]

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from flanlib.catalogue import Task
-from flanlib.errors import DataError, ParameterError
+from flanlib.core.errors import DataError, ParameterError
 from flanlib.rows.adapters import Example, answer_text
 from flanlib.scoring import tokens
 from flanlib.scoring.answers import COMPARISONS, SIGNATURES, number

@@ -15,9 +15,9 @@ import pandas as pd
 
 from flanlib import metrics
 from flanlib.catalogue import Catalogue, Kind, Task
-from flanlib.config import Quantization, Recipe, Scoring
+from flanlib.core.config import Quantization, Recipe, Scoring
+from flanlib.core.protocols import LanguageModel, Tokenizer
 from flanlib.metrics import Evaluation
-from flanlib.models.kinds import LanguageModel, Tokenizer
 from flanlib.prompts import exemplars
 from flanlib.prompts.prompt import Prompt
 from flanlib.rows.adapters import Example

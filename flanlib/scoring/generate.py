@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from transformers import DynamicCache, GenerationConfig
 
-from flanlib.models.kinds import LanguageModel, Tokenizer
+from flanlib.core.protocols import LanguageModel, Tokenizer
 from flanlib.scoring.decoding import decode
 from flanlib.scoring.likelihood import evaluating
 from flanlib.scoring.opened import Opened, opened

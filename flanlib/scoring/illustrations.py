@@ -13,9 +13,10 @@ from typing import Any
 from pydantic import ConfigDict, TypeAdapter
 from pydantic.dataclasses import dataclass
 
-from flanlib import config, storage, templates
+from flanlib import templates
 from flanlib.catalogue import Catalogue, Task
-from flanlib.errors import DataError, MissingResultError
+from flanlib.core import config, storage
+from flanlib.core.errors import DataError, MissingResultError
 from flanlib.prompts.prompt import Prompt
 from flanlib.rows.adapters import Example, adapt_all
 from flanlib.scoring import asking

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
-from flanlib.errors import RunError
-from flanlib.models.kinds import LanguageModel
+from flanlib.core.errors import RunError
+from flanlib.core.protocols import LanguageModel
 from flanlib.scoring.opened import Opened, opened
 from flanlib.scoring.tree import Tree
 

@@ -20,9 +20,9 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from flanlib.errors import RunError
+from flanlib.core.errors import RunError
+from flanlib.core.protocols import LanguageModel
 from flanlib.models import llama
-from flanlib.models.kinds import LanguageModel
 from flanlib.scoring.tree import ATTENTION, Calls, Tree, along, calls
 
 Way = Literal["written", "tree", "chain", "whole"]

@@ -12,10 +12,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from flanlib import folders, naming, storage
 from flanlib.catalogue import Catalogue, Task
-from flanlib.config import Scoring
-from flanlib.errors import DataError, MissingResultError
+from flanlib.core import folders, naming, storage
+from flanlib.core.config import Scoring
+from flanlib.core.errors import DataError, MissingResultError
 from flanlib.rows import files
 from flanlib.rows.source import Rows
 from flanlib.scoring import asking

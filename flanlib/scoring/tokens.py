@@ -15,7 +15,7 @@ from functools import cache
 from importlib.util import find_spec
 
 from flanlib.catalogue import Task
-from flanlib.errors import ParameterError
+from flanlib.core.errors import ParameterError
 
 UNSPACED = "CJK IDEOGRAPHIC HIRAGANA KATAKANA BOPOMOFO THAI LAO KHMER MYANMAR".split()
 OF_LANGUAGE = {

@@ -18,7 +18,7 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
-from flanlib.errors import RunError
+from flanlib.core.errors import RunError
 from flanlib.models.heads import Heads
 from flanlib.models.llama import Attend
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from flanlib.errors import RunError
+from flanlib.core.errors import RunError
 from flanlib.schema import Record
 from flanlib.studies import estimates
 

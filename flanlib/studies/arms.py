@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from flanlib import naming, sources, templates
+from flanlib import sources, templates
 from flanlib.catalogue import Catalogue, Task
-from flanlib.config import Scoring
-from flanlib.errors import MissingResultError
+from flanlib.core import naming
+from flanlib.core.config import Scoring
+from flanlib.core.errors import MissingResultError
 from flanlib.profiles import Settings
 from flanlib.scoring import asking
 

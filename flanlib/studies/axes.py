@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from flanlib import naming, profiles, results, schema
+from flanlib import profiles, results, schema
 from flanlib.catalogue import Task
-from flanlib.config import Factors, Recipe, run_id
-from flanlib.errors import MissingResultError, ParameterError
+from flanlib.core import naming
+from flanlib.core.config import Factors, Recipe, run_id
+from flanlib.core.errors import MissingResultError, ParameterError
 from flanlib.schema import Cell, Record
 from flanlib.studies import coverage, validity
 from flanlib.studies.arms import ASKED

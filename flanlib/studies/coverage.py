@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from flanlib import schema
-from flanlib.progress import say
+from flanlib.core.progress import say
 from flanlib.schema import Cell, Record
 from flanlib.studies import agreement, estimates, validity
 from flanlib.studies.plans import Point

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from flanlib.config import Factors, Scoring, digest
-from flanlib.errors import DataError, MissingResultError
+from flanlib.core.config import Factors, Scoring, digest
+from flanlib.core.errors import DataError, MissingResultError
 from flanlib.schema import Record
 
 DRAWS = 2000

@@ -9,11 +9,12 @@ wrong. No result counts them.
 import json
 from typing import Any
 
-from flanlib import paths, storage, weights
+from flanlib import weights
 from flanlib.catalogue import Task
-from flanlib.config import Scoring, digest, run_id
-from flanlib.errors import DataError, MissingResultError
-from flanlib.progress import say
+from flanlib.core import paths, storage
+from flanlib.core.config import Scoring, digest, run_id
+from flanlib.core.errors import DataError, MissingResultError
+from flanlib.core.progress import say
 from flanlib.scoring import illustrations
 from flanlib.study import Study
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from flanlib import sources
 from flanlib.catalogue import Catalogue, Task
-from flanlib.errors import MissingResultError
+from flanlib.core.errors import MissingResultError
 from flanlib.mixture import mixture
 from flanlib.prompts import overlap
 from flanlib.rows.source import Rows

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from flanlib.catalogue import Task
-from flanlib.config import Factors, Recipe, run_id
+from flanlib.core.config import Factors, Recipe, run_id
 from flanlib.profiles import Settings
 from flanlib.schema import Cell
 from flanlib.studies.estimates import by

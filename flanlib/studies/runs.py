@@ -15,20 +15,11 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from flanlib import (
-    catalogue,
-    contents,
-    paths,
-    profiles,
-    provenance,
-    results,
-    storage,
-    threads,
-    weights,
-)
+from flanlib import catalogue, contents, profiles, results, weights
 from flanlib.catalogue import Catalogue, Task
-from flanlib.config import Factors, Recipe, Scoring, run_id
-from flanlib.progress import Board, say
+from flanlib.core import paths, provenance, storage, threads
+from flanlib.core.config import Factors, Recipe, Scoring, run_id
+from flanlib.core.progress import Board, say
 from flanlib.rows.source import Rows
 from flanlib.schema import Record
 from flanlib.scoring import asking
@@ -227,7 +218,8 @@ def score_task(
 
 def scorer_of(job: Job) -> tuple[Scorer, dict[str, Any]]:
     """The model of a job, tuned now if it is not there, and what records say of it."""
-    from flanlib import devices, model
+    from flanlib import model
+    from flanlib.core import devices
 
     factors, recipe, about = job.factors, job.recipe, {}
     if factors.arm == "base":

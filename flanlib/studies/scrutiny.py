@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from flanlib import schema
-from flanlib.errors import MissingResultError
+from flanlib.core.errors import MissingResultError
 from flanlib.schema import Record
 from flanlib.scoring.choices import BINS, error_of
 from flanlib.studies import estimates

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from flanlib import results, schema
-from flanlib.config import digest, run_id
-from flanlib.errors import DataError, MissingResultError, ParameterError, StaleResultError
+from flanlib.core.config import digest, run_id
+from flanlib.core.errors import DataError, MissingResultError, ParameterError, StaleResultError
 from flanlib.schema import Cell, Record
 from flanlib.studies import runs, validity
 from flanlib.studies.validity import Today

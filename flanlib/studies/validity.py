@@ -14,7 +14,7 @@ from typing import Any
 
 from flanlib import contents, results, weights
 from flanlib.catalogue import Catalogue
-from flanlib.errors import (
+from flanlib.core.errors import (
     FlanlibError,
     LeakageError,
     MissingResultError,
@@ -22,7 +22,7 @@ from flanlib.errors import (
     StaleResultError,
     TemplateError,
 )
-from flanlib.progress import say
+from flanlib.core.progress import say
 from flanlib.rows.source import Rows
 from flanlib.schema import Cell, Record, key_of
 

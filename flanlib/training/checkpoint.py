@@ -16,8 +16,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from flanlib import folders, parts, storage
-from flanlib.errors import DataError, FlanlibError, RunError
+from flanlib.core import folders, parts, storage
+from flanlib.core.errors import DataError, FlanlibError, RunError
 from flanlib.models import manifest
 
 HOLDER = "holder"  # number of the process that holds the lock

@@ -22,13 +22,14 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, TrainerCallback
 
-from flanlib import devices, encode, loading, machine, model
-from flanlib.config import Factors, Recipe
+from flanlib import encode, loading, model
+from flanlib.core import devices, machine
+from flanlib.core.config import Factors, Recipe
+from flanlib.core.progress import span
+from flanlib.core.quiet import quiet
 from flanlib.encode import Encoded
 from flanlib.models import llama
-from flanlib.progress import span
 from flanlib.prompts.prompt import Prompt
-from flanlib.quiet import quiet
 from flanlib.training import folding, fused, packing
 from flanlib.training.trainer import PackedTrainer, Progress, arguments
 

@@ -16,7 +16,7 @@ import torch
 from peft.tuners.lora import Linear as LoraLinear
 from torch.nn import functional
 
-from flanlib.models.kinds import LanguageModel
+from flanlib.core.protocols import LanguageModel
 
 
 class Folded(torch.autograd.Function):

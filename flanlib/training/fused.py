@@ -17,12 +17,12 @@ from typing import Any
 
 import torch
 
-from flanlib.config import Arm, Recipe
-from flanlib.errors import RunError
+from flanlib.core.config import Arm, Recipe
+from flanlib.core.errors import RunError
+from flanlib.core.protocols import LanguageModel
 from flanlib.models import llama
 from flanlib.models.heads import rotate
 from flanlib.models.joined import SLACK
-from flanlib.models.kinds import LanguageModel
 from flanlib.training import attention
 from flanlib.training.packing import Pack, bare
 

@@ -14,10 +14,11 @@ from typing import Any
 import torch
 from transformers import AttentionInterface, AutoModelForCausalLM
 
-from flanlib import devices, encode, loading, model
-from flanlib.bounds import Device, Dtype, PositiveFloat, checked
-from flanlib.config import Factors, Recipe
-from flanlib.errors import RunError
+from flanlib import encode, loading, model
+from flanlib.core import devices
+from flanlib.core.bounds import Device, Dtype, PositiveFloat, checked
+from flanlib.core.config import Factors, Recipe
+from flanlib.core.errors import RunError
 from flanlib.prompts.prompt import Prompt
 from flanlib.training import fused, packing
 

@@ -16,9 +16,9 @@ import torch
 from torch.nn import functional
 from transformers import AttentionInterface, PreTrainedModel
 
+from flanlib.core.errors import RunError
+from flanlib.core.protocols import LanguageModel
 from flanlib.encode import Encoded
-from flanlib.errors import RunError
-from flanlib.models.kinds import LanguageModel
 
 ATTENTION = "flanlib_isolated"
 PACKABLE = ("gpt_neox", "llama", "qwen2", "qwen3", "olmo2", "smollm3", "mistral", "gpt2")

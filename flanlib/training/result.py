@@ -8,12 +8,13 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic.dataclasses import dataclass
 
-from flanlib import adapters, storage
+from flanlib import adapters
 from flanlib import model as models
-from flanlib.config import STRICT, Factors, Quantization, Recipe
-from flanlib.errors import DataError, RunError
+from flanlib.core import storage
+from flanlib.core.config import STRICT, Factors, Quantization, Recipe
+from flanlib.core.errors import DataError, RunError
+from flanlib.core.protocols import LanguageModel, Tokenizer
 from flanlib.models import manifest
-from flanlib.models.kinds import LanguageModel, Tokenizer
 from flanlib.training.trainer import Progress
 
 RUN = adapters.RUN

@@ -16,18 +16,19 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
-from flanlib import adapters, devices, folders, storage, weights
+from flanlib import adapters, weights
 from flanlib import mixture as mixtures
 from flanlib import model as models
-from flanlib.bounds import Device, Dtype, PositiveInt, checked
 from flanlib.catalogue import Catalogue
-from flanlib.config import Factors, Recipe, digest, run_id
-from flanlib.errors import ParameterError, RunError
+from flanlib.core import devices, folders, storage
+from flanlib.core.bounds import Device, Dtype, PositiveInt, checked
+from flanlib.core.config import Factors, Recipe, digest, run_id
+from flanlib.core.errors import ParameterError, RunError
+from flanlib.core.progress import say
+from flanlib.core.protocols import LanguageModel, Tokenizer
+from flanlib.core.quiet import quiet
 from flanlib.models import manifest
-from flanlib.models.kinds import LanguageModel, Tokenizer
-from flanlib.progress import say
 from flanlib.prompts.prompt import Prompt
-from flanlib.quiet import quiet
 from flanlib.rows.source import Rows
 from flanlib.training import card, checkpoint, folding, fused, memory, packing
 from flanlib.training.result import RUN, TuneResult

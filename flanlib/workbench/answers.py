@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from flanlib.errors import ParameterError
+from flanlib.core.errors import ParameterError
 from flanlib.prompts.prompt import Prompt, Wording
 
 MODELS = ("base", "tuned")

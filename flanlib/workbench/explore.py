@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from flanlib import bounds, naming, paths, profiles, templates
+from flanlib import profiles, templates
 from flanlib.catalogue import Task
-from flanlib.config import run_id
-from flanlib.errors import MissingResultError, ParameterError, RunError
-from flanlib.progress import span
+from flanlib.core import bounds, naming, paths
+from flanlib.core.config import run_id
+from flanlib.core.errors import MissingResultError, ParameterError, RunError
+from flanlib.core.progress import span
 from flanlib.prompts.prompt import Prompt
 from flanlib.prompts.template import Template
 from flanlib.rows.adapters import Example

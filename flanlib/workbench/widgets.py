@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import ipywidgets as widgets
 
-from flanlib.errors import FlanlibError, ParameterError
+from flanlib.core.errors import FlanlibError, ParameterError
 from flanlib.prompts.prompt import Prompt
 from flanlib.workbench.answers import escaped, typed
 from flanlib.workbench.explore import EXAMPLES, Bench

@@ -18,8 +18,8 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from flanlib import naming
-from flanlib.errors import ParameterError
+from flanlib.core import naming
+from flanlib.core.errors import ParameterError
 
 BILLION = 10**9  # more than this of anything is a slip of the hand
 TOKENS = 2**20

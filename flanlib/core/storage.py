@@ -22,8 +22,8 @@ from typing import IO, Any
 from filelock import FileLock
 from pydantic import TypeAdapter, ValidationError
 
-from flanlib import parts
-from flanlib.errors import DataError, ParameterError
+from flanlib.core import parts
+from flanlib.core.errors import DataError, ParameterError
 
 LOCK = ".lock"
 CONFLICT = (b"<<<<<<<", b"|||||||", b"=======", b">>>>>>>")

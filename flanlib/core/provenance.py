@@ -8,7 +8,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from flanlib import paths
+from flanlib.core import paths
 
 LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes", "numpy")
 

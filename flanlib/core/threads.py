@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 
-from flanlib import devices
+from flanlib.core import devices
 
 MOST = 4  # runs at a time: each holds a model of its own
 LOOK_S = 0.3  # that other processes are watched

@@ -14,8 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
-from flanlib import parts
-from flanlib.errors import DataError, ParameterError
+from flanlib.core import parts
+from flanlib.core.errors import DataError, ParameterError
 
 TRIES = 50  # to put a folder where other processes put one as well
 Owned = Callable[[Path], Container[str]]

@@ -6,9 +6,9 @@ from typing import Any
 
 import psutil
 
-from flanlib import machine
-from flanlib.bounds import Device, Dtype, check
-from flanlib.errors import ParameterError
+from flanlib.core import machine
+from flanlib.core.bounds import Device, Dtype, check
+from flanlib.core.errors import ParameterError
 
 GIB = 2**30
 HALF = ("bfloat16", "float16")

@@ -10,11 +10,11 @@ import re
 from hashlib import sha256
 from pathlib import Path
 
-from flanlib.errors import ParameterError
+from flanlib.core.errors import ParameterError
 
-PACKAGE = Path(__file__).parent
+PACKAGE = Path(__file__).resolve().parents[1]
 SHIPPED = PACKAGE / "shipped"
-ROOT = Path(os.environ.get("FLANLIB_ROOT") or Path(__file__).resolve().parents[1])
+ROOT = Path(os.environ.get("FLANLIB_ROOT") or PACKAGE.parent)
 INSTALLED = SHIPPED.is_dir() and not os.environ.get("FLANLIB_ROOT")
 DATA = SHIPPED if INSTALLED else ROOT / "data"
 CHANGING = Path.home() / ".cache" / "flanlib" if INSTALLED else ROOT / "build"

@@ -9,7 +9,7 @@ from typing import Any
 
 from transformers.utils import logging as transformers_logging
 
-from flanlib.progress import say
+from flanlib.core.progress import say
 
 LIBRARIES = ("transformers", "peft", "bitsandbytes", "accelerate", "huggingface_hub")
 

@@ -13,8 +13,8 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-from flanlib import paths, storage
-from flanlib.errors import DataError, ParameterError
+from flanlib.core import paths, storage
+from flanlib.core.errors import DataError, ParameterError
 
 SIDE = 768  # of the square matrices multiplied
 TRIAL_S = 0.2  # for each type

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
-from flanlib.bounds import (
+from flanlib.core.bounds import (
     Count,
     Dropout,
     Exemplars,

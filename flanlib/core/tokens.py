@@ -16,8 +16,8 @@ from typing import Any
 from uuid import uuid4
 from weakref import WeakKeyDictionary
 
-from flanlib.errors import TemplateError
-from flanlib.models.kinds import Tokenizer
+from flanlib.core.errors import TemplateError
+from flanlib.core.protocols import Tokenizer
 
 _MARK = re.compile(r"[<>\[\]{}|\uff5c]")
 _HIDDEN = f"\uffff{uuid4().hex}"  # no text has it

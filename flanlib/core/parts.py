@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
-from flanlib.errors import FlanlibError, ParameterError
+from flanlib.core.errors import FlanlibError, ParameterError
 
 MACHINE = hashlib.sha256(platform.node().encode()).hexdigest()[:6]
 PART = re.compile(r"\.(.+)\.([0-9a-f]{6})-(\d+)-[0-9a-f]{12}\.(part|old)", re.S)

@@ -10,8 +10,8 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from flanlib import naming
-from flanlib.errors import FlanlibError
+from flanlib.core import naming
+from flanlib.core.errors import FlanlibError
 
 DEEPEST = 50
 MOST_VALUES = 200_000

@@ -1,0 +1,1 @@
+"""What every step uses: errors, paths, settings, files, devices, progress."""
