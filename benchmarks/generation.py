@@ -26,8 +26,9 @@ from pathlib import Path
 
 import torch
 
-from flanlib import catalogue, encode, model, score, sources, templates
+from flanlib import encode, model, score, templates
 from flanlib.core import machine, paths
+from flanlib.data import catalogue, sources
 from flanlib.prompts import prompt
 from flanlib.scoring import generate
 

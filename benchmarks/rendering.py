@@ -32,13 +32,14 @@ from typing import Any
 import datasets
 from jinja2 import Environment
 
-from flanlib import catalogue, sources, templates
+from flanlib import templates
 from flanlib.core import paths
 from flanlib.core.errors import MissingResultError
+from flanlib.data import catalogue, sources
+from flanlib.data.adapters import Example
 from flanlib.mixture import mixture
 from flanlib.prompts import rendering
 from flanlib.prompts.template import Template
-from flanlib.rows.adapters import Example
 
 RECORD = paths.BENCHMARKS / "rendering.json"
 N_ROWS, MIN_ROWS, REPEATS = 2_000, 1_000, 3

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from flanlib.core.config import Factors as Factors
     from flanlib.core.config import Recipe as Recipe
     from flanlib.core.config import Scoring as Scoring
-    from flanlib.rows.source import Collection as Collection
-    from flanlib.rows.source import RowSource as RowSource
-    from flanlib.rows.source import load_collection as load_collection
+    from flanlib.data.source import Collection as Collection
+    from flanlib.data.source import RowSource as RowSource
+    from flanlib.data.source import load_collection as load_collection
     from flanlib.scoring.evaluate import Scorer as Scorer
     from flanlib.scoring.evaluate import evaluate as evaluate
     from flanlib.study import Study as Study
@@ -44,7 +44,7 @@ __version__ = "0.1.0"
 
 _PLACES = {
     **dict.fromkeys(("Factors", "Recipe", "Scoring"), "core.config"),
-    **dict.fromkeys(("Collection", "RowSource", "load_collection"), "rows.source"),
+    **dict.fromkeys(("Collection", "RowSource", "load_collection"), "data.source"),
     **dict.fromkeys(("Scorer", "evaluate"), "scoring.evaluate"),
     **dict.fromkeys(("Study", "open_study"), "study"),
     "tune": "training.tune",

@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from flanlib.catalogue import Task
 from flanlib.core.errors import DataError
-from flanlib.rows.adapters import Example, answer_text
+from flanlib.data.adapters import Example, answer_text
+from flanlib.data.catalogue import Task
 from flanlib.scoring import counts
 from flanlib.scoring.choices import Choice, compared
 

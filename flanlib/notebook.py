@@ -14,9 +14,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from flanlib import catalogue, profiles, weights
+from flanlib import profiles, weights
 from flanlib.core import bounds, folders, naming, paths, storage
 from flanlib.core.errors import ParameterError, RunError
+from flanlib.data import catalogue
 
 READERS = {"int": bounds.whole, "float": bounds.real, "bool": lambda text: BOOLS[text.lower()]}
 BOOLS = {"true": True, "false": False}

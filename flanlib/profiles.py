@@ -15,11 +15,11 @@ from typing import Any, Literal, get_type_hints
 
 from pydantic.dataclasses import dataclass
 
-from flanlib import catalogue
 from flanlib.core import bounds, naming, paths
 from flanlib.core.bounds import Seed, refusing
 from flanlib.core.config import STRICT, Recipe
 from flanlib.core.errors import ParameterError
+from flanlib.data import catalogue
 
 LONGEST = 180  # characters of a folder's name
 Name = Literal["micro", "small", "gpu", "rehearsal"]

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from flanlib.catalogue import Task
 from flanlib.core import paths
 from flanlib.core.errors import DataError
+from flanlib.data.catalogue import Task
 
 CLUSTERS = {
     "NLI": "nli",

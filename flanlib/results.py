@@ -18,7 +18,7 @@ from typing import IO, Any
 
 from flanlib.core import paths, storage
 from flanlib.core.errors import DataError, MissingResultError
-from flanlib.rows.adapters import Example
+from flanlib.data.adapters import Example
 from flanlib.schema import (
     CONDITIONS,
     EXAMPLES,

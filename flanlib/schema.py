@@ -11,8 +11,8 @@ from pydantic import Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from flanlib.core.config import STRICT, Factors, Recipe, Scoring, digest, run_id, told
+from flanlib.data.adapters import Example
 from flanlib.prompts.template import Template
-from flanlib.rows.adapters import Example
 
 Percent = Annotated[float, Field(ge=-100, le=100)]
 TOLERANCE = 0.02  # percent points between a value and the mean of its templates

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from flanlib import catalogue, profiles, results, schema
-from flanlib.catalogue import Catalogue, Task
+from flanlib import profiles, results, schema
 from flanlib.core import paths
 from flanlib.core.config import Factors, Recipe, Scoring, run_id
+from flanlib.data import catalogue
+from flanlib.data.catalogue import Catalogue, Task
 from flanlib.profiles import Settings
 from flanlib.schema import Cell, Record
 from flanlib.scoring import illustrations

@@ -19,9 +19,10 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from flanlib.catalogue import Catalogue, Task
 from flanlib.core import documents, naming
 from flanlib.core.errors import TemplateError
+from flanlib.data.adapters import Example
+from flanlib.data.catalogue import Catalogue, Task
 from flanlib.prompts import language
 from flanlib.prompts.prompt import OPTIONS_HEAD, SEPARATOR, Prompt, Wording, options_block
 from flanlib.prompts.template import (
@@ -31,7 +32,6 @@ from flanlib.prompts.template import (
     check_form,
     separator_of,
 )
-from flanlib.rows.adapters import Example
 
 __all__ = [
     "FORMS",

@@ -2,8 +2,8 @@
 
 import json
 
-from flanlib import catalogue as catalogues
 from flanlib import templates
+from flanlib.data import catalogue as catalogues
 
 CATALOGUE = """title: Pets
 clusters:

@@ -17,14 +17,14 @@ LONGEST_PROSE = 750  # the micro world's modules are sentences rather than logic
 ORDER = """
 core.errors core.paths core.progress core.naming core.bounds
 core.parts core.storage core.folders
-core.documents keys models.registry core.protocols models.manifest weights
+core.documents data.keys models.registry core.protocols models.manifest weights
 prompts.language prompts.prompt
-rows.cells rows.cleaners rows.shapes rows.settings
+data.cells data.cleaners data.shapes data.settings
 core.config
-scoring.names catalogue published profiles
+data.metric_names data.catalogue published profiles
 micro.*
-rows.columns rows.adapters rows.files rows.classes rows.reading rows.cuts rows.source
-rows.hub sources
+data.columns data.adapters data.files data.classes data.reading data.cuts data.source
+data.hub data.sources
 prompts.template templates micro.tokenizer core.tokens
 prompts.audit prompts.overlap prompts.stream mixture prompts.rendering prompts.harness prompts.export commands.listing
 truncation encode training.packing
@@ -51,7 +51,7 @@ TORCH_FREE = """
 commands.arguments cli commands.verbs commands.verbs_study commands.verbs_pages commands.verbs_sweep commands.doctor
 reporting.batch notebook figures study studies.axes studies.runs results studies.estimates
 studies.ledger studies.validity weights prompts.rendering mixture report studies.sweep prompts.export prompts.exemplars
-scoring.evaluate scoring.sheets rows.hub
+scoring.evaluate scoring.sheets data.hub
 """.split()
 
 

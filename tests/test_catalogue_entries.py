@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pets import CATALOGUE, collection, lines
 
-from flanlib import catalogue, keys, sources
 from flanlib.core import documents, paths
 from flanlib.core.errors import DataError, FlanlibError, ParameterError, TemplateError
+from flanlib.data import catalogue, keys, sources
 from flanlib.prompts import rendering
 from flanlib.prompts.template import TemplateSet
 

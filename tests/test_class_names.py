@@ -7,8 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 from pets import collection
 
-from flanlib import catalogue, sources
 from flanlib.core.errors import DataError
+from flanlib.data import catalogue, sources
 from flanlib.prompts import rendering
 
 FLAN = catalogue.load("flan")

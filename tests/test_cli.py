@@ -577,7 +577,7 @@ def test_without_any_rows_the_reason_is_told(words, manual, tmp_path, capsys):
 
 
 def test_an_unknown_model_is_told_before_rows_are_read_or_a_kernel_starts(capsys, monkeypatch):
-    monkeypatch.setattr("flanlib.sources.examples", None)
+    monkeypatch.setattr("flanlib.data.sources.examples", None)
     monkeypatch.setattr("papermill.execute_notebook", None)
     for words in (
         ["mix", "--model", "micro2m"],

@@ -14,16 +14,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flanlib import catalogue, metrics, templates
-from flanlib.catalogue import Task
+from flanlib import metrics, templates
 from flanlib.core.config import Factors, Recipe, Scoring
 from flanlib.core.errors import DataError, FlanlibError
-from flanlib.rows.adapters import Example, adapt, adapt_all
-from flanlib.rows.shapes import CANNOT_ANSWER
+from flanlib.data import catalogue
+from flanlib.data.adapters import Example, adapt, adapt_all
+from flanlib.data.catalogue import Task
+from flanlib.data.metric_names import METRICS
+from flanlib.data.shapes import CANNOT_ANSWER
 from flanlib.scoring import answers, sheets
 from flanlib.scoring import tokens as counting
 from flanlib.scoring.answers import COMPARISONS, SIGNATURES, number
-from flanlib.scoring.names import METRICS
 from flanlib.studies import runs
 
 FLAN = catalogue.load("flan")

@@ -7,16 +7,17 @@ import plotted
 import pytest
 from records import make_record
 
-from flanlib import catalogue, contents, figures, profiles, published, results, study
+from flanlib import contents, figures, profiles, published, results, study
 from flanlib.commands import verbs_pages
 from flanlib.core import paths
 from flanlib.core.config import run_id
 from flanlib.core.errors import MissingResultError, StaleResultError
+from flanlib.data import catalogue
+from flanlib.data.adapters import Example
 from flanlib.figures import datasets
 from flanlib.figures import fig5_zero_shot_gains as fig5
 from flanlib.figures import fig13_against_paper as fig13
 from flanlib.reporting import batch
-from flanlib.rows.adapters import Example
 from flanlib.studies import axes, coverage, estimates
 
 N = 6

@@ -15,14 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pets import collection, lines
 
-from flanlib import sources
-from flanlib.catalogue import Source, Task
 from flanlib.core.errors import DataError
+from flanlib.data import files, sources
+from flanlib.data.adapters import adapt
+from flanlib.data.catalogue import Source, Task
+from flanlib.data.columns import plan_of
+from flanlib.data.shapes import SkipRow
 from flanlib.prompts import rendering
-from flanlib.rows import files
-from flanlib.rows.adapters import adapt
-from flanlib.rows.columns import plan_of
-from flanlib.rows.shapes import SkipRow
 from flanlib.scoring import sheets
 
 GOOD = {"text": "fine", "label": 1}

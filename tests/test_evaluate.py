@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from flanlib import catalogue, profiles, results
+from flanlib import profiles, results
 from flanlib.commands import verbs_study
 from flanlib.core.config import Factors, Recipe, Scoring
+from flanlib.data import catalogue
 from flanlib.scoring import asking
 from flanlib.scoring.evaluate import evaluate
 from flanlib.studies import runs

@@ -4,11 +4,11 @@ import pytest
 from small_models import byte_tokenizer
 from toy_collection import toy_catalogue, toy_rows
 
-from flanlib import catalogue
 from flanlib.core.config import Scoring
 from flanlib.core.errors import MissingResultError
+from flanlib.data import catalogue
+from flanlib.data.source import ListRows
 from flanlib.prompts import exemplars
-from flanlib.rows.source import ListRows
 from flanlib.scoring import asking
 
 WORDS = byte_tokenizer()

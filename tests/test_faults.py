@@ -31,7 +31,7 @@ FORKS = get_context("forkserver")
 FORKS.set_forkserver_preload(
     """pytest records datasets nbconvert bitsandbytes flanlib.cli flanlib.commands.verbs_study
     flanlib.commands.verbs_sweep flanlib.training.tune flanlib.scoring.shards flanlib.report
-    flanlib.rows.hub flanlib.figures.fig3_taxonomy flanlib.prompts.export""".split()
+    flanlib.data.hub flanlib.figures.fig3_taxonomy flanlib.prompts.export""".split()
 )
 CATALOGUE = """
 title: Pets
@@ -151,7 +151,7 @@ def command(root, words, die_at, limit, log):
     import torch
 
     from flanlib import cli
-    from flanlib.rows import hub
+    from flanlib.data import hub
 
     torch.set_num_threads(1)
     os.chdir(root)

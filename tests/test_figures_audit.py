@@ -11,10 +11,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from records import make_record
 from toy_collection import reword, toy_catalogue
 
-from flanlib.catalogue import Catalogue
 from flanlib.core import paths
 from flanlib.core.config import Factors, Scoring
 from flanlib.core.errors import LeakageError, MissingResultError
+from flanlib.data.catalogue import Catalogue
 from flanlib.figures import audits, fig12_audit, lines, overlaps, style
 from flanlib.scoring import choices
 from flanlib.scoring.choices import BINS, error_of

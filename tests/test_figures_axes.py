@@ -11,8 +11,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from plotted import large as plotted
 from plotted import marks, spans
 
-from flanlib import catalogue, figures, published, weights
+from flanlib import figures, published, weights
 from flanlib.core.config import Factors
+from flanlib.data import catalogue
 from flanlib.figures import fig6_clusters, fig7_scale, fig11_templates, lines, orders, style
 from flanlib.figures.marks import Series
 from flanlib.studies.plans import Point

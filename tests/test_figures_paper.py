@@ -10,9 +10,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from records import make_record
 from scipy.stats import spearmanr
 
-from flanlib import catalogue, figures, published
+from flanlib import figures, published
 from flanlib.core.config import Factors, Scoring
 from flanlib.core.errors import MissingResultError, ParameterError
+from flanlib.data import catalogue
 from flanlib.figures import fig13_against_paper as fig13
 from flanlib.figures import lines, style
 from flanlib.studies import arms, estimates, ranks

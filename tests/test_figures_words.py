@@ -134,7 +134,7 @@ def test_a_long_row_makes_a_page_of_bounded_height():
 
 
 def test_a_collection_without_rows_is_told_and_not_drawn(toys, monkeypatch):
-    from flanlib import sources
+    from flanlib.data import sources
 
     without = dict.fromkeys(("rain", "stars", "soup", "bread", "spell"), "no rows in x")
     monkeypatch.setattr(sources, "available", lambda *_: without)

@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from flanlib import catalogue, templates
-from flanlib.catalogue import Task
+from flanlib import templates
 from flanlib.core.paths import DATA
+from flanlib.data import catalogue
+from flanlib.data.adapters import Example
+from flanlib.data.catalogue import Task
 from flanlib.prompts.prompt import options_block
 from flanlib.prompts.template import Template, TemplateSet
-from flanlib.rows.adapters import Example
 
 ROOT = DATA / "flan"
 CATALOGUE = catalogue.load(ROOT)

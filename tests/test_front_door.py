@@ -12,8 +12,8 @@ import pytest
 import flanlib
 from flanlib import rehearsal
 from flanlib.core.errors import DataError, MissingResultError, ParameterError
-from flanlib.rows.source import ListRows
-from flanlib.sources import examples, rows_of
+from flanlib.data.source import ListRows
+from flanlib.data.sources import examples, rows_of
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILT_FROM = ("pyproject.toml", "README.md", "LICENSE", "flanlib", "data/flan", "data/micro")

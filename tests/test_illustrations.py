@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from flanlib import catalogue, profiles, study
+from flanlib import profiles, study
 from flanlib.core import paths
 from flanlib.core.config import digest
 from flanlib.core.errors import DataError, MissingResultError
+from flanlib.data import catalogue
 from flanlib.figures import fig1_pipeline, fig4_templates, questions
 from flanlib.scoring import illustrations
 from flanlib.studies import illustrate

@@ -7,9 +7,9 @@ import sacrebleu
 from scipy.stats import pearsonr
 
 from flanlib import metrics
-from flanlib.catalogue import Task
 from flanlib.core.errors import DataError, ParameterError
-from flanlib.rows.adapters import Example
+from flanlib.data.adapters import Example
+from flanlib.data.catalogue import Task
 from flanlib.scoring import answers
 from flanlib.scoring.choices import answering, choices
 

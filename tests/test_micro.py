@@ -7,8 +7,10 @@ from itertools import islice
 import pytest
 import torch
 
-from flanlib import catalogue, templates
+from flanlib import templates
 from flanlib.core.errors import ParameterError
+from flanlib.data import catalogue
+from flanlib.data.adapters import adapt
 from flanlib.micro import (
     asking,
     batches,
@@ -20,7 +22,6 @@ from flanlib.micro import (
     tokenizer,
     world,
 )
-from flanlib.rows.adapters import adapt
 
 N_PAGES = 8_000
 

@@ -6,14 +6,14 @@ from itertools import combinations, islice
 
 import pytest
 
-from flanlib.catalogue import load as load_catalogue
 from flanlib.core.paths import DATA
+from flanlib.data.adapters import adapt
+from flanlib.data.catalogue import load as load_catalogue
 from flanlib.micro.asking import plain
 from flanlib.micro.corpus import PHASES, documents
 from flanlib.micro.tasks import TASKS, rows
 from flanlib.micro.tokenizer import vocabulary
 from flanlib.micro.world import REPORTED
-from flanlib.rows.adapters import adapt
 from flanlib.templates import fields_used, load, render
 
 ROOT = DATA / "micro"

@@ -12,12 +12,12 @@ from flanlib import mixture as mixing
 from flanlib import templates
 from flanlib.core.errors import LeakageError, MissingResultError, ParameterError
 from flanlib.core.tokens import token_ids
+from flanlib.data.adapters import Example
 from flanlib.mixture import mixture
 from flanlib.model import load_tokenizer
 from flanlib.prompts import overlap, stream
 from flanlib.prompts.prompt import Prompt
 from flanlib.prompts.stream import few_shot
-from flanlib.rows.adapters import Example
 
 
 @pytest.fixture

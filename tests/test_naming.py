@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flanlib import catalogue, cli
+from flanlib import cli
 from flanlib.core import naming
 from flanlib.core.errors import ParameterError
+from flanlib.data import catalogue
 
 FLAN = catalogue.load("flan")
 

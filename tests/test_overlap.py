@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flanlib.data.adapters import Example
 from flanlib.prompts import overlap
-from flanlib.rows.adapters import Example
 
 UNSEEN = "\u00ad\u200b\u200c\u200d\u2060\ufeff\u200e\u202e\ufe0f\ufe00\u034f\x00\x07\U000e0061"
 FRENCH = (

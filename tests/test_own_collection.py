@@ -7,9 +7,9 @@ import pytest
 from records import scored
 from toy_collection import CATALOGUE
 
-from flanlib import catalogue, figures, study
+from flanlib import figures, study
 from flanlib.core import paths
-from flanlib.rows import source
+from flanlib.data import catalogue, source
 from flanlib.studies import runs, validity
 
 

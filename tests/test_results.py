@@ -17,7 +17,7 @@ from flanlib import results, schema
 from flanlib.core import paths, provenance
 from flanlib.core.config import Factors, Scoring
 from flanlib.core.errors import DataError, MissingResultError
-from flanlib.rows.adapters import Example
+from flanlib.data.adapters import Example
 
 
 def lines(path):

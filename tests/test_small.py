@@ -11,22 +11,12 @@ import torch
 from records import make_record
 from small_models import EOS, byte_tokenizer, prompt, random_model
 
-from flanlib import (
-    adapters,
-    catalogue,
-    encode,
-    metrics,
-    model,
-    profiles,
-    schema,
-    score,
-    study,
-    weights,
-)
+from flanlib import adapters, encode, metrics, model, profiles, schema, score, study, weights
 from flanlib.core.config import ADDED, Factors, Recipe, Scoring, digest, told
 from flanlib.core.errors import ParameterError
 from flanlib.core.paths import RESULTS
-from flanlib.rows.adapters import Example
+from flanlib.data import catalogue
+from flanlib.data.adapters import Example
 from flanlib.scoring import asking
 from flanlib.studies import arms, validity
 

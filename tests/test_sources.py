@@ -9,12 +9,11 @@ from itertools import islice, pairwise
 
 import pytest
 
-from flanlib import catalogue, sources
-from flanlib.catalogue import Source
 from flanlib.core import paths
 from flanlib.core.errors import DataError, MissingResultError, ParameterError
-from flanlib.rows import cuts, files, hub
-from flanlib.rows.source import cache_folder
+from flanlib.data import catalogue, cuts, files, hub, sources
+from flanlib.data.catalogue import Source
+from flanlib.data.source import cache_folder
 
 FLAN = catalogue.load("flan")
 RTE = FLAN.task("rte")

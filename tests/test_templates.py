@@ -6,12 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flanlib import mixture, templates
-from flanlib.catalogue import Task
 from flanlib.core import paths
 from flanlib.core.errors import DataError, ParameterError, TemplateError
+from flanlib.data.adapters import Example
+from flanlib.data.catalogue import Task
 from flanlib.prompts import language
 from flanlib.prompts.template import Template, separator_of
-from flanlib.rows.adapters import Example
 
 HEAD = 'dataset: toy\nname: Toy\nfields: [text, title]\nplain: "{{ text }}"\ntemplates:\n'
 
@@ -297,7 +297,7 @@ def test_fields_conditions_and_filters_may_be_said(text):
 
 
 def test_a_catalogue_names_the_task_of_a_mistake(tmp_path):
-    from flanlib import catalogue
+    from flanlib.data import catalogue
 
     (tmp_path / "catalogue.yaml").write_text(
         "title: T\nclusters: [{key: c, title: C, domain: NLU}]\ntasks:\n"

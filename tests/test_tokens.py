@@ -17,11 +17,12 @@ from tokenizers import (
 )
 from transformers import PreTrainedTokenizerFast
 
-from flanlib import catalogue, encode, model, rehearsal, score
+from flanlib import encode, model, rehearsal, score
 from flanlib.core import tokens
 from flanlib.core.errors import TemplateError
+from flanlib.data import catalogue
+from flanlib.data.adapters import adapt
 from flanlib.prompts.prompt import Prompt
-from flanlib.rows.adapters import adapt
 
 MARKS = (
     "<eos>",

@@ -7,9 +7,9 @@ from small_models import byte_tokenizer, random_model
 
 from flanlib import encode, score, templates
 from flanlib.core.errors import TemplateError
+from flanlib.data.adapters import Example
 from flanlib.prompts.stream import few_shot
 from flanlib.prompts.template import Template
-from flanlib.rows.adapters import Example
 
 WORDS = byte_tokenizer()
 READ = Template(id="read", input="Read this.\n{{ passage }}\nSo: {{ question }}")

@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
 
-from flanlib import catalogue, cli, metrics
-from flanlib.catalogue import Task
+from flanlib import cli, metrics
 from flanlib.core.errors import DataError, ParameterError
+from flanlib.data import catalogue
+from flanlib.data.catalogue import Task
+from flanlib.data.metric_names import METRICS
 from flanlib.scoring import counts, tokens
-from flanlib.scoring.names import METRICS
 
 PERFECT = {
     "Chinese": "东京是日本的首都。",

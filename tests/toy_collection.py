@@ -2,7 +2,7 @@
 
 import json
 
-from flanlib import catalogue as catalogues
+from flanlib.data import catalogue as catalogues
 
 CATALOGUE = """
 title: Toys

@@ -91,8 +91,8 @@ def list_(
         How it is printed.
     """
     given = locals()
-    from flanlib import catalogue
     from flanlib.commands import listing
+    from flanlib.data import catalogue
 
     if models:
         refuse(list_, given, ("collection", "count"), "with --models")
@@ -126,9 +126,8 @@ def fetch(
     models
         Names of models, as `flanlib list --models` lists them.
     """
-    from flanlib import catalogue
+    from flanlib.data import catalogue, hub
     from flanlib.models import fetch as by_name
-    from flanlib.rows import hub
 
     if models and not tasks:
         given = {"collection": collection}
@@ -171,7 +170,7 @@ def render(
     rows
         Folder of local rows; without it, the collection's own source.
     """
-    from flanlib import catalogue
+    from flanlib.data import catalogue
     from flanlib.prompts import rendering
 
     found = catalogue.load(collection)
@@ -243,7 +242,8 @@ def mix(
     rows
         Folder of local rows; without it, the collection's own source.
     """
-    from flanlib import catalogue, mixture, weights
+    from flanlib import mixture, weights
+    from flanlib.data import catalogue
     from flanlib.prompts import rendering
     from flanlib.prompts.export import write_mixture
 
@@ -306,7 +306,7 @@ def audit(
     format
         How it is printed.
     """
-    from flanlib import catalogue
+    from flanlib.data import catalogue
     from flanlib.studies import ledger
 
     found = ledger.ledger(catalogue.load(collection), held_out, texts=texts, rows=rows, say=say)

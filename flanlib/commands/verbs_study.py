@@ -213,10 +213,11 @@ def score(
         Tokens in one forward pass; without it, what fits the device.
     """
     given = locals()
-    from flanlib import catalogue, weights
     from flanlib import model as models
+    from flanlib import weights
     from flanlib.core import devices, folders, threads
     from flanlib.core.config import Scoring
+    from flanlib.data import catalogue
     from flanlib.scoring import asking, evaluate, sheets
     from flanlib.studies import runs
 

@@ -3,7 +3,7 @@
 Text is text. What looks like a control token in it (`<eos>`, `<|im_start|>`,
 `[INST]`) is spelled like any other word; control tokens are put in by flanlib
 alone, before a text and after it. Every other character reaches the tokenizer
-as it stands; `rows.cleaners.visible` says what a row loses before that.
+as it stands; `data.cleaners.visible` says what a row loses before that.
 """
 
 import json

@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from flanlib import published, results
-from flanlib.catalogue import Task
 from flanlib.core.errors import MissingResultError
+from flanlib.data.catalogue import Task
 from flanlib.figures import boxes, dots, lines, marks, style
 from flanlib.figures.dots import Dot
 from flanlib.figures.fig5_zero_shot_gains import Reading

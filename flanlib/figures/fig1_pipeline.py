@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from flanlib import published, templates
-from flanlib.catalogue import Task
 from flanlib.core.config import Scoring
+from flanlib.data.catalogue import Task
 from flanlib.figures import boxes, lines, questions, style
 from flanlib.figures.fig5_zero_shot_gains import Reading
 from flanlib.scoring import asking, illustrations

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from flanlib import published
-from flanlib.catalogue import TRAIN_CAP
+from flanlib.data.catalogue import TRAIN_CAP
 from flanlib.figures import boxes, style
 from flanlib.study import Study
 

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from flanlib import published
-from flanlib.catalogue import Task
+from flanlib.data.catalogue import Task
 from flanlib.figures import boxes, datasets, dots, lines, style
 from flanlib.figures.datasets import BEST, FLAN, GPT3, LAMDA, PUBLISHED, SCORES, SPANS
 from flanlib.figures.dots import Dot, Row

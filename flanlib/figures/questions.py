@@ -11,9 +11,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from flanlib import templates
-from flanlib.catalogue import Task
 from flanlib.core.config import Scoring
 from flanlib.core.errors import MissingResultError
+from flanlib.data.catalogue import Task
 from flanlib.figures import boxes, style
 from flanlib.scoring import asking, illustrations
 from flanlib.studies import illustrate

@@ -14,7 +14,7 @@ from pydantic.dataclasses import dataclass
 
 from flanlib.core import documents, naming, paths
 from flanlib.core.errors import DataError, ParameterError
-from flanlib.keys import Key, Line
+from flanlib.data.keys import Key, Line
 
 STRICT = ConfigDict(extra="forbid")
 LISTED = "flanlib list --models"

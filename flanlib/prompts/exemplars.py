@@ -10,16 +10,17 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-from flanlib import sources, templates, truncation
-from flanlib.catalogue import Catalogue, Task
+from flanlib import templates, truncation
 from flanlib.core.config import Recipe, Scoring
 from flanlib.core.errors import MissingResultError
 from flanlib.core.protocols import Tokenizer
+from flanlib.data import sources
+from flanlib.data.adapters import Example
+from flanlib.data.catalogue import Catalogue, Task
+from flanlib.data.source import Rows
 from flanlib.prompts.prompt import Prompt
 from flanlib.prompts.stream import few_shot
 from flanlib.prompts.template import Template
-from flanlib.rows.adapters import Example
-from flanlib.rows.source import Rows
 from flanlib.scoring import asking
 
 FEW_SHOT_TOKENS = 960

@@ -13,19 +13,19 @@ from typing import Any, Literal
 
 import yaml
 
-from flanlib import catalogue as catalogues
-from flanlib.catalogue import Catalogue
 from flanlib.core import folders, storage
 from flanlib.core.bounds import Count, PositiveInt, Seed, checked
 from flanlib.core.config import Form
 from flanlib.core.errors import DataError
 from flanlib.core.protocols import Tokenizer
+from flanlib.data import catalogue as catalogues
+from flanlib.data.catalogue import Catalogue
+from flanlib.data.source import Rows
 from flanlib.mixture import mixture
 from flanlib.prompts import harness, rendering
 from flanlib.prompts.audit import Audit
 from flanlib.prompts.prompt import Prompt
 from flanlib.prompts.stream import Mixture
-from flanlib.rows.source import Rows
 
 Target = Literal["lm-eval", "jsonl", "trl", "axolotl", "llama-factory"]
 

@@ -6,15 +6,16 @@ from typing import Any
 
 import yaml
 
-from flanlib import sources, templates
-from flanlib.catalogue import Catalogue, Task
+from flanlib import templates
 from flanlib.core import folders, naming
 from flanlib.core.errors import MissingResultError
+from flanlib.data import sources
+from flanlib.data.adapters import answer_text
+from flanlib.data.catalogue import Catalogue, Task
+from flanlib.data.source import Rows
 from flanlib.prompts import prompt, rendering
 from flanlib.prompts.prompt import Prompt
 from flanlib.prompts.template import Template
-from flanlib.rows.adapters import answer_text
-from flanlib.rows.source import Rows
 
 MAX_NEW_TOKENS = 256
 CORPUS_METRICS = ("bleu", "rouge")

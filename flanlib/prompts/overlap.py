@@ -30,7 +30,7 @@ from collections.abc import Iterable, Iterator
 from functools import cache, lru_cache
 from itertools import accumulate
 
-from flanlib.rows.adapters import Example
+from flanlib.data.adapters import Example
 
 GRAM = 13
 SHORTEST = 8

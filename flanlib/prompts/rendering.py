@@ -8,17 +8,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
-from flanlib import sources, templates
-from flanlib.catalogue import Catalogue, Task
+from flanlib import templates
 from flanlib.core import naming
 from flanlib.core.bounds import PositiveInt, checked
 from flanlib.core.config import Form
 from flanlib.core.errors import DataError, MissingResultError, TemplateError
+from flanlib.data import sources
+from flanlib.data.adapters import Example, answer_text
+from flanlib.data.catalogue import Catalogue, Task
+from flanlib.data.source import Rows
 from flanlib.prompts.audit import columns
 from flanlib.prompts.prompt import Prompt
 from flanlib.prompts.template import FORMS, Template, separator_of
-from flanlib.rows.adapters import Example, answer_text
-from flanlib.rows.source import Rows
 
 SHOWN = 5
 NULLS = ("None", "nan", "NaN")

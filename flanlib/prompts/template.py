@@ -9,11 +9,11 @@ from pydantic.dataclasses import dataclass
 from flanlib.core import naming
 from flanlib.core.config import Form
 from flanlib.core.errors import ParameterError
-from flanlib.keys import LONGEST_KEY, Option
+from flanlib.data.adapters import Example
+from flanlib.data.keys import LONGEST_KEY, Option
 from flanlib.prompts import language
 from flanlib.prompts.language import Renderer, renderer
 from flanlib.prompts.prompt import SEPARATOR
-from flanlib.rows.adapters import Example
 
 FORMS: tuple[str, ...] = get_args(Form)
 

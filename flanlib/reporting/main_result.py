@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from flanlib import catalogue, profiles
-from flanlib.catalogue import Catalogue
+from flanlib import profiles
 from flanlib.core.errors import MissingResultError
+from flanlib.data import catalogue
+from flanlib.data.catalogue import Catalogue
 from flanlib.reporting.values import Tables, Value, pick, read
 from flanlib.studies.estimates import ALL
 

@@ -4,17 +4,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 
-from flanlib import sources, templates
-from flanlib.catalogue import Catalogue, Task
+from flanlib import templates
 from flanlib.core import naming
 from flanlib.core.config import Scoring
 from flanlib.core.errors import MissingResultError, TemplateError
 from flanlib.core.progress import say
+from flanlib.data import sources
+from flanlib.data.adapters import Example
+from flanlib.data.catalogue import Catalogue, Task
+from flanlib.data.source import Rows
 from flanlib.prompts import template
 from flanlib.prompts.prompt import Prompt
 from flanlib.prompts.template import Template
-from flanlib.rows.adapters import Example
-from flanlib.rows.source import Rows
 
 
 def with_rows(

@@ -9,12 +9,12 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from flanlib.catalogue import Task
 from flanlib.core.errors import DataError, ParameterError
-from flanlib.rows.adapters import Example, answer_text
+from flanlib.data.adapters import Example, answer_text
+from flanlib.data.catalogue import Task
+from flanlib.data.metric_names import QUESTION, wrong_metric
 from flanlib.scoring import tokens
 from flanlib.scoring.answers import COMPARISONS, SIGNATURES, number
-from flanlib.scoring.names import QUESTION, wrong_metric
 
 Finish = Callable[[np.ndarray], np.ndarray]
 _ENDS = re.compile(r"(?<=[.!?]) +|(?<=[。！？।॥؟۔។။]) *")

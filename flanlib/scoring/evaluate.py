@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, Self
 import pandas as pd
 
 from flanlib import metrics
-from flanlib.catalogue import Catalogue, Kind, Task
 from flanlib.core.config import Quantization, Recipe, Scoring
 from flanlib.core.protocols import LanguageModel, Tokenizer
+from flanlib.data.adapters import Example
+from flanlib.data.catalogue import Catalogue, Kind, Task
+from flanlib.data.source import Rows
 from flanlib.metrics import Evaluation
 from flanlib.prompts import exemplars
 from flanlib.prompts.prompt import Prompt
-from flanlib.rows.adapters import Example
-from flanlib.rows.source import Rows
 from flanlib.scoring import asking, choices
 
 if TYPE_CHECKING:

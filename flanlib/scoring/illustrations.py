@@ -14,11 +14,11 @@ from pydantic import ConfigDict, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from flanlib import templates
-from flanlib.catalogue import Catalogue, Task
 from flanlib.core import config, storage
 from flanlib.core.errors import DataError, MissingResultError
+from flanlib.data.adapters import Example, adapt_all
+from flanlib.data.catalogue import Catalogue, Task
 from flanlib.prompts.prompt import Prompt
-from flanlib.rows.adapters import Example, adapt_all
 from flanlib.scoring import asking
 
 FILE = "examples.jsonl"

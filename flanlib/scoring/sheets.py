@@ -12,12 +12,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from flanlib.catalogue import Catalogue, Task
 from flanlib.core import folders, naming, storage
 from flanlib.core.config import Scoring
 from flanlib.core.errors import DataError, MissingResultError
-from flanlib.rows import files
-from flanlib.rows.source import Rows
+from flanlib.data import files
+from flanlib.data.catalogue import Catalogue, Task
+from flanlib.data.source import Rows
 from flanlib.scoring import asking
 from flanlib.scoring.evaluate import Scorer, evaluate
 

@@ -14,8 +14,8 @@ from collections.abc import Iterable
 from functools import cache
 from importlib.util import find_spec
 
-from flanlib.catalogue import Task
 from flanlib.core.errors import ParameterError
+from flanlib.data.catalogue import Task
 
 UNSPACED = "CJK IDEOGRAPHIC HIRAGANA KATAKANA BOPOMOFO THAI LAO KHMER MYANMAR".split()
 OF_LANGUAGE = {

@@ -13,10 +13,10 @@ from pathlib import Path
 import pandas as pd
 
 from flanlib import profiles, results, schema
-from flanlib.catalogue import Task
 from flanlib.core import naming
 from flanlib.core.config import Factors, Recipe, run_id
 from flanlib.core.errors import MissingResultError, ParameterError
+from flanlib.data.catalogue import Task
 from flanlib.schema import Cell, Record
 from flanlib.studies import coverage, validity
 from flanlib.studies.arms import ASKED

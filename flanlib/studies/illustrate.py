@@ -10,11 +10,11 @@ import json
 from typing import Any
 
 from flanlib import weights
-from flanlib.catalogue import Task
 from flanlib.core import paths, storage
 from flanlib.core.config import Scoring, digest, run_id
 from flanlib.core.errors import DataError, MissingResultError
 from flanlib.core.progress import say
+from flanlib.data.catalogue import Task
 from flanlib.scoring import illustrations
 from flanlib.study import Study
 

@@ -5,12 +5,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from flanlib import sources
-from flanlib.catalogue import Catalogue, Task
 from flanlib.core.errors import MissingResultError
+from flanlib.data import sources
+from flanlib.data.catalogue import Catalogue, Task
+from flanlib.data.source import Rows
 from flanlib.mixture import mixture
 from flanlib.prompts import overlap
-from flanlib.rows.source import Rows
 from flanlib.studies.estimates import ALL
 from flanlib.studies.scrutiny import COLUMNS
 

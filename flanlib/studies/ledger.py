@@ -10,10 +10,11 @@ from typing import Any
 
 import pandas as pd
 
-from flanlib import sources, templates
-from flanlib.catalogue import Catalogue
+from flanlib import templates
+from flanlib.data import sources
+from flanlib.data.catalogue import Catalogue
+from flanlib.data.source import Rows
 from flanlib.prompts.audit import columns
-from flanlib.rows.source import Rows
 
 TEMPLATES = 10
 INVERTED = 3

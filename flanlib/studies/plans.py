@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from flanlib.catalogue import Task
 from flanlib.core.config import Factors, Recipe, run_id
+from flanlib.data.catalogue import Task
 from flanlib.profiles import Settings
 from flanlib.schema import Cell
 from flanlib.studies.estimates import by

@@ -15,12 +15,13 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from flanlib import catalogue, contents, profiles, results, weights
-from flanlib.catalogue import Catalogue, Task
+from flanlib import contents, profiles, results, weights
 from flanlib.core import paths, provenance, storage, threads
 from flanlib.core.config import Factors, Recipe, Scoring, run_id
 from flanlib.core.progress import Board, say
-from flanlib.rows.source import Rows
+from flanlib.data import catalogue
+from flanlib.data.catalogue import Catalogue, Task
+from flanlib.data.source import Rows
 from flanlib.schema import Record
 from flanlib.scoring import asking
 from flanlib.scoring.evaluate import Scorer, evaluate

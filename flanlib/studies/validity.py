@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flanlib import contents, results, weights
-from flanlib.catalogue import Catalogue
 from flanlib.core.errors import (
     FlanlibError,
     LeakageError,
@@ -23,7 +22,8 @@ from flanlib.core.errors import (
     TemplateError,
 )
 from flanlib.core.progress import say
-from flanlib.rows.source import Rows
+from flanlib.data.catalogue import Catalogue
+from flanlib.data.source import Rows
 from flanlib.schema import Cell, Record, key_of
 
 MEANINGS = {

@@ -19,7 +19,6 @@ from typing import Any
 from flanlib import adapters, weights
 from flanlib import mixture as mixtures
 from flanlib import model as models
-from flanlib.catalogue import Catalogue
 from flanlib.core import devices, folders, storage
 from flanlib.core.bounds import Device, Dtype, PositiveInt, checked
 from flanlib.core.config import Factors, Recipe, digest, run_id
@@ -27,9 +26,10 @@ from flanlib.core.errors import ParameterError, RunError
 from flanlib.core.progress import say
 from flanlib.core.protocols import LanguageModel, Tokenizer
 from flanlib.core.quiet import quiet
+from flanlib.data.catalogue import Catalogue
+from flanlib.data.source import Rows
 from flanlib.models import manifest
 from flanlib.prompts.prompt import Prompt
-from flanlib.rows.source import Rows
 from flanlib.training import card, checkpoint, folding, fused, memory, packing
 from flanlib.training.result import RUN, TuneResult
 from flanlib.training.trainer import PackedTrainer, Progress, Steps, Watch, arguments, progress_at

@@ -13,14 +13,14 @@ import numpy as np
 import pandas as pd
 
 from flanlib import profiles, templates
-from flanlib.catalogue import Task
 from flanlib.core import bounds, naming, paths
 from flanlib.core.config import run_id
 from flanlib.core.errors import MissingResultError, ParameterError, RunError
 from flanlib.core.progress import span
+from flanlib.data.adapters import Example
+from flanlib.data.catalogue import Task
 from flanlib.prompts.prompt import Prompt
 from flanlib.prompts.template import Template
-from flanlib.rows.adapters import Example
 from flanlib.scoring import asking, choices
 from flanlib.scoring.evaluate import Scorer
 from flanlib.studies import runs

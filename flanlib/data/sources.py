@@ -23,12 +23,12 @@ from itertools import chain, islice
 from operator import attrgetter
 from typing import Any, Literal
 
-from flanlib.catalogue import DEV_ROWS, TRAIN_CAP, Catalogue, Task
 from flanlib.core.errors import DataError, MissingResultError, ParameterError
-from flanlib.rows import classes, reading
-from flanlib.rows.adapters import Example, cut_key
-from flanlib.rows.cuts import Stretch, Unit, cut, lowest, stretches
-from flanlib.rows.source import (
+from flanlib.data import classes, reading
+from flanlib.data.adapters import Example, cut_key
+from flanlib.data.catalogue import DEV_ROWS, TRAIN_CAP, Catalogue, Task
+from flanlib.data.cuts import Stretch, Unit, cut, lowest, stretches
+from flanlib.data.source import (
     CUT,
     FolderRows,
     Rows,

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from flanlib.catalogue import Task
 from flanlib.core.errors import DataError
 from flanlib.core.progress import say
-from flanlib.rows import classes, files
-from flanlib.rows.adapters import Example, adapt_all
+from flanlib.data import classes, files
+from flanlib.data.adapters import Example, adapt_all
+from flanlib.data.catalogue import Task
 
 Row = dict[str, Any]
 Found = Row | DataError

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from flanlib.core import naming
-from flanlib.rows.cells import label_of, listed, number, text_of, texts, whole
-from flanlib.rows.cleaners import entities, stripped_lines
+from flanlib.data.cells import label_of, listed, number, text_of, texts, whole
+from flanlib.data.cleaners import entities, stripped_lines
 
 Row = Mapping[str, Any]
 Shape = Callable[[Row, Mapping[str, Any]], list[Row]]

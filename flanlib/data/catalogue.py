@@ -19,12 +19,11 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from flanlib import keys
 from flanlib.core import documents, naming, paths
 from flanlib.core.errors import DataError, LeakageError, ParameterError
-from flanlib.keys import Key, Line, Option, Part, Place, Stem, Within
-from flanlib.rows import settings
-from flanlib.scoring.names import wrong_metric, wrong_setting
+from flanlib.data import keys, settings
+from flanlib.data.keys import Key, Line, Option, Part, Place, Stem, Within
+from flanlib.data.metric_names import wrong_metric, wrong_setting
 
 STRICT = ConfigDict(extra="forbid")
 

@@ -12,13 +12,13 @@ from datetime import date, time, timedelta
 from hashlib import blake2b
 from typing import Any
 
-from flanlib.catalogue import Task
 from flanlib.core import naming
 from flanlib.core.errors import DataError
-from flanlib.rows.cells import kind_of, label_of, listed, plain, text_of, whole
-from flanlib.rows.cleaners import visible
-from flanlib.rows.columns import Getter, Plan, plan_of
-from flanlib.rows.shapes import SHAPES, Row, SkipRow
+from flanlib.data.catalogue import Task
+from flanlib.data.cells import kind_of, label_of, listed, plain, text_of, whole
+from flanlib.data.cleaners import visible
+from flanlib.data.columns import Getter, Plan, plan_of
+from flanlib.data.shapes import SHAPES, Row, SkipRow
 
 MALFORMED = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)
 """What a row may raise whose cells are not what a shape or a setting takes them for."""

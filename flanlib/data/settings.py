@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from flanlib.core import naming
-from flanlib.rows.cleaners import CLEANERS
-from flanlib.rows.shapes import REMOVED, SHAPES
+from flanlib.data.cleaners import CLEANERS
+from flanlib.data.shapes import REMOVED, SHAPES
 
 
 def _text(value: object) -> bool:

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from flanlib.catalogue import Task
 from flanlib.core.errors import DataError
-from flanlib.rows.cells import listed, text_of
-from flanlib.rows.cleaners import CLEANERS
-from flanlib.rows.settings import lacking, problem
-from flanlib.rows.shapes import Row
+from flanlib.data.catalogue import Task
+from flanlib.data.cells import listed, text_of
+from flanlib.data.cleaners import CLEANERS
+from flanlib.data.settings import lacking, problem
+from flanlib.data.shapes import Row
 
 Getter = Callable[[Row], Any]
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flanlib.catalogue import Task
 from flanlib.core import naming
 from flanlib.core.errors import DataError
-from flanlib.rows.cells import label_of, whole
+from flanlib.data.catalogue import Task
+from flanlib.data.cells import label_of, whole
 
 KEY = b"huggingface"
 

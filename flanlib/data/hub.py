@@ -12,13 +12,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from flanlib.catalogue import Catalogue, Task
 from flanlib.core import storage
 from flanlib.core.errors import DataError, FlanlibError
-from flanlib.rows import files
-from flanlib.rows.adapters import adapt_all
-from flanlib.rows.cuts import canonical
-from flanlib.rows.source import cache_folder, remedy
+from flanlib.data import files
+from flanlib.data.adapters import adapt_all
+from flanlib.data.catalogue import Catalogue, Task
+from flanlib.data.cuts import canonical
+from flanlib.data.source import cache_folder, remedy
 
 POOL = 100_000
 SHUFFLE_SEED = 0

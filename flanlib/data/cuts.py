@@ -10,10 +10,10 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from operator import attrgetter
 
-from flanlib import keys
-from flanlib.catalogue import DEV_ROWS, Task
 from flanlib.core.errors import DataError
-from flanlib.rows.adapters import Example
+from flanlib.data import keys
+from flanlib.data.adapters import Example
+from flanlib.data.catalogue import DEV_ROWS, Task
 
 EVAL_ROWS = 1_000
 TENTH = 10

@@ -12,7 +12,7 @@ from typing import Any
 
 from flanlib.core import naming
 from flanlib.core.errors import DataError
-from flanlib.rows.cells import Unreadable
+from flanlib.data.cells import Unreadable
 
 SPLITS = ("train", "validation", "test", "dev", "eval")
 SUFFIXES = (".jsonl", ".jsonl.gz", ".parquet")

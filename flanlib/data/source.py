@@ -12,12 +12,12 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from flanlib import catalogue as catalogues
-from flanlib.catalogue import Catalogue, Task
 from flanlib.core import naming, paths
 from flanlib.core.errors import DataError, MissingResultError, ParameterError
-from flanlib.rows import files, reading
-from flanlib.rows.cuts import canonical
+from flanlib.data import catalogue as catalogues
+from flanlib.data import files, reading
+from flanlib.data.catalogue import Catalogue, Task
+from flanlib.data.cuts import canonical
 
 Row = dict[str, Any]
 CUT = ("train", "dev", "eval")
