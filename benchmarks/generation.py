@@ -26,10 +26,10 @@ from pathlib import Path
 
 import torch
 
-from flanlib import encode, model, score, templates
+from flanlib import encode, model, score
 from flanlib.core import machine, paths
 from flanlib.data import catalogue, sources
-from flanlib.prompts import prompt
+from flanlib.prompts import prompt, templates
 from flanlib.scoring import generate
 
 TASKS = ("wmt16_translate_deen", "e2e_nlg")

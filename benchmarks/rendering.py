@@ -32,13 +32,12 @@ from typing import Any
 import datasets
 from jinja2 import Environment
 
-from flanlib import templates
 from flanlib.core import paths
 from flanlib.core.errors import MissingResultError
 from flanlib.data import catalogue, sources
 from flanlib.data.adapters import Example
-from flanlib.mixture import mixture
-from flanlib.prompts import rendering
+from flanlib.prompts import rendering, templates
+from flanlib.prompts.mixture import mixture
 from flanlib.prompts.template import Template
 
 RECORD = paths.BENCHMARKS / "rendering.json"

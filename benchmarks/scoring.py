@@ -44,10 +44,10 @@ import torch
 import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from flanlib import model, score, templates
+from flanlib import model, score
 from flanlib.core import machine, paths
 from flanlib.data import adapters, catalogue
-from flanlib.prompts import prompt
+from flanlib.prompts import prompt, templates
 from flanlib.scoring import choices
 from flanlib.scoring.likelihood import Work
 

@@ -48,12 +48,13 @@ import torch
 import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from flanlib import encode, loading, mixture, model, rehearsal
+from flanlib import encode, loading, model, rehearsal
 from flanlib.core import devices, machine, paths
 from flanlib.core.config import Factors, Recipe
 from flanlib.core.quiet import quiet
 from flanlib.data import catalogue
 from flanlib.profiles import PROFILES
+from flanlib.prompts import mixture
 from flanlib.prompts.prompt import Prompt
 from flanlib.training import card, memory, tune
 from flanlib.training.trainer import PackedTrainer

@@ -12,13 +12,14 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from flanlib import mixture, schema, templates
+from flanlib import schema
 from flanlib.core import paths, storage
 from flanlib.core.config import Factors, Recipe, Scoring, digest
 from flanlib.core.errors import MissingResultError
 from flanlib.data import sources
 from flanlib.data.catalogue import TRAIN_CAP, Catalogue, Task
 from flanlib.data.source import FolderRows, Rows, WorldRows, source_of
+from flanlib.prompts import mixture, templates
 from flanlib.scoring import asking
 
 Run = tuple[Factors, Recipe]

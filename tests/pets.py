@@ -2,8 +2,8 @@
 
 import json
 
-from flanlib import templates
 from flanlib.data import catalogue as catalogues
+from flanlib.prompts import templates
 
 CATALOGUE = """title: Pets
 clusters:

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flanlib import templates
 from flanlib.core.errors import DataError
 from flanlib.core.paths import ROOT
 from flanlib.data import catalogue, cleaners, sources
 from flanlib.data.adapters import adapt, adapt_all, cut_key
 from flanlib.data.cleaners import CLEANERS, stripped_lines, visible
 from flanlib.data.shapes import SkipRow
+from flanlib.prompts import templates
 
 FLAN = catalogue.load("flan")
 ROWS = json.loads((Path(__file__).parent / "fixtures" / "rows.json").read_text(encoding="utf-8"))

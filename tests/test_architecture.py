@@ -25,8 +25,8 @@ data.metric_names data.catalogue published profiles
 micro.*
 data.columns data.adapters data.files data.classes data.reading data.cuts data.source
 data.hub data.sources
-prompts.template templates micro.tokenizer core.tokens
-prompts.audit prompts.overlap prompts.stream mixture prompts.rendering prompts.harness prompts.export commands.listing
+prompts.template prompts.templates micro.tokenizer core.tokens
+prompts.audit prompts.overlap prompts.stream prompts.mixture prompts.rendering prompts.harness prompts.export commands.listing
 truncation encode training.packing
 core.machine models.heads models.joined models.llama core.devices core.threads core.quiet rehearsal training.checkpoint training.card tensors loading adapter_config adapters model
 models.convert models.fetch
@@ -50,7 +50,7 @@ commands.arguments commands.doctor commands.planning commands.verbs commands.ver
 TORCH_FREE = """
 commands.arguments cli commands.verbs commands.verbs_study commands.verbs_pages commands.verbs_sweep commands.doctor
 reporting.batch notebook figures study studies.axes studies.runs results studies.estimates
-studies.ledger studies.validity weights prompts.rendering mixture report studies.sweep prompts.export prompts.exemplars
+studies.ledger studies.validity weights prompts.rendering prompts.mixture report studies.sweep prompts.export prompts.exemplars
 scoring.evaluate scoring.sheets data.hub
 """.split()
 

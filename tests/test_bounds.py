@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flanlib import cli, mixture
+from flanlib import cli
 from flanlib.commands import arguments
 from flanlib.core import bounds
 from flanlib.core.config import Factors, Recipe, Scoring
 from flanlib.core.errors import ParameterError
 from flanlib.profiles import Settings
-from flanlib.prompts import export, rendering
+from flanlib.prompts import export, mixture, rendering
 from flanlib.training import tune
 
 WHOLE = ["-1", str(2**63), str(10**30), "9" * 5_000, "١", "1_0", " 1", "1.0", "1e3", "", "nan"]

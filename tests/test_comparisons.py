@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flanlib import metrics, templates
+from flanlib import metrics
 from flanlib.core.config import Factors, Recipe, Scoring
 from flanlib.core.errors import DataError, FlanlibError
 from flanlib.data import catalogue
@@ -22,6 +22,7 @@ from flanlib.data.adapters import Example, adapt, adapt_all
 from flanlib.data.catalogue import Task
 from flanlib.data.metric_names import METRICS
 from flanlib.data.shapes import CANNOT_ANSWER
+from flanlib.prompts import templates
 from flanlib.scoring import answers, sheets
 from flanlib.scoring import tokens as counting
 from flanlib.scoring.answers import COMPARISONS, SIGNATURES, number

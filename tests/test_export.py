@@ -9,9 +9,9 @@ import yaml
 from toy_collection import toy_catalogue, toy_rows, write_rows
 
 from flanlib.core.errors import DataError, MissingResultError, ParameterError
-from flanlib.mixture import mixture
 from flanlib.prompts import rendering
 from flanlib.prompts.export import FORMATS, export, mix
+from flanlib.prompts.mixture import mixture
 
 
 @pytest.fixture

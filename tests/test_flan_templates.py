@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from flanlib import templates
 from flanlib.core.paths import DATA
 from flanlib.data import catalogue
 from flanlib.data.adapters import Example
 from flanlib.data.catalogue import Task
+from flanlib.prompts import templates
 from flanlib.prompts.prompt import options_block
 from flanlib.prompts.template import Template, TemplateSet
 

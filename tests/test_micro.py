@@ -7,7 +7,6 @@ from itertools import islice
 import pytest
 import torch
 
-from flanlib import templates
 from flanlib.core.errors import ParameterError
 from flanlib.data import catalogue
 from flanlib.data.adapters import adapt
@@ -22,6 +21,7 @@ from flanlib.micro import (
     tokenizer,
     world,
 )
+from flanlib.prompts import templates
 
 N_PAGES = 8_000
 

@@ -14,7 +14,7 @@ from flanlib.micro.corpus import PHASES, documents
 from flanlib.micro.tasks import TASKS, rows
 from flanlib.micro.tokenizer import vocabulary
 from flanlib.micro.world import REPORTED
-from flanlib.templates import fields_used, load, render
+from flanlib.prompts.templates import fields_used, load, render
 
 ROOT = DATA / "micro"
 N_DOCUMENTS = 4_000  # per phase; the check was run once with 30 000

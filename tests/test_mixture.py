@@ -8,14 +8,13 @@ from itertools import islice
 import pytest
 from toy_collection import SIZES, reword, toy_catalogue
 
-from flanlib import mixture as mixing
-from flanlib import templates
 from flanlib.core.errors import LeakageError, MissingResultError, ParameterError
 from flanlib.core.tokens import token_ids
 from flanlib.data.adapters import Example
-from flanlib.mixture import mixture
 from flanlib.model import load_tokenizer
-from flanlib.prompts import overlap, stream
+from flanlib.prompts import mixture as mixing
+from flanlib.prompts import overlap, stream, templates
+from flanlib.prompts.mixture import mixture
 from flanlib.prompts.prompt import Prompt
 from flanlib.prompts.stream import few_shot
 

@@ -11,12 +11,11 @@ import yaml
 from jinja2 import TemplateSyntaxError, UndefinedError
 from toy_collection import SIZES, reword, toy_catalogue, toy_rows, write_rows
 
-from flanlib import templates
 from flanlib.core import paths
 from flanlib.core.errors import MissingResultError, TemplateError
 from flanlib.data import catalogue
 from flanlib.data.adapters import Example
-from flanlib.prompts import rendering
+from flanlib.prompts import rendering, templates
 from flanlib.prompts.language import ENVIRONMENT, renderer
 from flanlib.prompts.template import Template
 

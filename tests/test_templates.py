@@ -5,12 +5,11 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flanlib import mixture, templates
 from flanlib.core import paths
 from flanlib.core.errors import DataError, ParameterError, TemplateError
 from flanlib.data.adapters import Example
 from flanlib.data.catalogue import Task
-from flanlib.prompts import language
+from flanlib.prompts import language, mixture, templates
 from flanlib.prompts.template import Template, separator_of
 
 HEAD = 'dataset: toy\nname: Toy\nfields: [text, title]\nplain: "{{ text }}"\ntemplates:\n'

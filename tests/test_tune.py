@@ -17,7 +17,7 @@ from flanlib import model, rehearsal
 from flanlib.core import progress
 from flanlib.core.config import Factors, Recipe
 from flanlib.core.errors import ParameterError, RunError, TemplateError
-from flanlib.mixture import of_run
+from flanlib.prompts.mixture import of_run
 from flanlib.prompts.prompt import Prompt
 from flanlib.training import checkpoint, packing, result, trainer, tune
 

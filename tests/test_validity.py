@@ -7,10 +7,11 @@ import pytest
 from records import scored
 from toy_collection import CATALOGUE, reword
 
-from flanlib import results, study, templates
+from flanlib import results, study
 from flanlib.core import paths
 from flanlib.core.errors import DataError, MissingResultError, StaleResultError
 from flanlib.data import catalogue
+from flanlib.prompts import templates
 from flanlib.studies import runs, sweep, validity
 
 

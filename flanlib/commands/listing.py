@@ -7,12 +7,12 @@ dataset or a task, as asked.
 from collections import Counter
 from typing import Any, Literal
 
-from flanlib import templates
 from flanlib.core import paths
 from flanlib.core.errors import MissingResultError
 from flanlib.data import catalogue as catalogues
 from flanlib.data.catalogue import Catalogue, Task
 from flanlib.models import registry
+from flanlib.prompts import templates
 from flanlib.prompts.audit import columns
 
 Count = Literal["figure", "code"]

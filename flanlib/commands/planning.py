@@ -33,7 +33,7 @@ def dry_run(
     RunError
         If the run will not fit.
     """
-    from flanlib.mixture import of_run
+    from flanlib.prompts.mixture import of_run
     from flanlib.training import duration, memory
 
     prompts = None

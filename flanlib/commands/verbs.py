@@ -212,7 +212,7 @@ def _check(found: Any, rows: Path | None, tasks: tuple[str, ...], limit: int | N
 
 
 @like(
-    "flanlib.mixture:mixture",
+    "flanlib.prompts.mixture:mixture",
     held_out="Cluster to leave out with its neighbours; without it, nothing is left out.",
     max_exemplars="Most exemplars in front of one example.",
 )
@@ -242,9 +242,9 @@ def mix(
     rows
         Folder of local rows; without it, the collection's own source.
     """
-    from flanlib import mixture, weights
+    from flanlib import weights
     from flanlib.data import catalogue
-    from flanlib.prompts import rendering
+    from flanlib.prompts import mixture, rendering
     from flanlib.prompts.export import write_mixture
 
     if model:

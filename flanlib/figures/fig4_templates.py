@@ -4,8 +4,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from flanlib import templates
 from flanlib.figures import boxes, style
+from flanlib.prompts import templates
 from flanlib.scoring import asking, illustrations
 from flanlib.study import Study
 

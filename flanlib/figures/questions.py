@@ -10,11 +10,11 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 
-from flanlib import templates
 from flanlib.core.config import Scoring
 from flanlib.core.errors import MissingResultError
 from flanlib.data.catalogue import Task
 from flanlib.figures import boxes, style
+from flanlib.prompts import templates
 from flanlib.scoring import asking, illustrations
 from flanlib.studies import illustrate
 from flanlib.study import Study

@@ -21,9 +21,9 @@ from flanlib.core.protocols import Tokenizer
 from flanlib.data import catalogue as catalogues
 from flanlib.data.catalogue import Catalogue
 from flanlib.data.source import Rows
-from flanlib.mixture import mixture
 from flanlib.prompts import harness, rendering
 from flanlib.prompts.audit import Audit
+from flanlib.prompts.mixture import mixture
 from flanlib.prompts.prompt import Prompt
 from flanlib.prompts.stream import Mixture
 

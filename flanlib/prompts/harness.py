@@ -6,14 +6,13 @@ from typing import Any
 
 import yaml
 
-from flanlib import templates
 from flanlib.core import folders, naming
 from flanlib.core.errors import MissingResultError
 from flanlib.data import sources
 from flanlib.data.adapters import answer_text
 from flanlib.data.catalogue import Catalogue, Task
 from flanlib.data.source import Rows
-from flanlib.prompts import prompt, rendering
+from flanlib.prompts import prompt, rendering, templates
 from flanlib.prompts.prompt import Prompt
 from flanlib.prompts.template import Template
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
-from flanlib import templates
 from flanlib.core import naming
 from flanlib.core.bounds import PositiveInt, checked
 from flanlib.core.config import Form
@@ -17,6 +16,7 @@ from flanlib.data import sources
 from flanlib.data.adapters import Example, answer_text
 from flanlib.data.catalogue import Catalogue, Task
 from flanlib.data.source import Rows
+from flanlib.prompts import templates
 from flanlib.prompts.audit import columns
 from flanlib.prompts.prompt import Prompt
 from flanlib.prompts.template import FORMS, Template, separator_of

@@ -17,12 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from flanlib import templates
 from flanlib.core.protocols import Tokenizer
 from flanlib.core.tokens import token_ids
 from flanlib.data.adapters import Example
 from flanlib.data.catalogue import Catalogue, Task
-from flanlib.prompts import overlap
+from flanlib.prompts import overlap, templates
 from flanlib.prompts.audit import Audit, EvaluationAudit, TaskAudit, TokenAudit
 from flanlib.prompts.prompt import Prompt
 from flanlib.prompts.template import Template

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 
-from flanlib import templates
 from flanlib.core import naming
 from flanlib.core.config import Scoring
 from flanlib.core.errors import MissingResultError, TemplateError
@@ -13,7 +12,7 @@ from flanlib.data import sources
 from flanlib.data.adapters import Example
 from flanlib.data.catalogue import Catalogue, Task
 from flanlib.data.source import Rows
-from flanlib.prompts import template
+from flanlib.prompts import template, templates
 from flanlib.prompts.prompt import Prompt
 from flanlib.prompts.template import Template
 

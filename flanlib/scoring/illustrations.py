@@ -13,11 +13,11 @@ from typing import Any
 from pydantic import ConfigDict, TypeAdapter
 from pydantic.dataclasses import dataclass
 
-from flanlib import templates
 from flanlib.core import config, storage
 from flanlib.core.errors import DataError, MissingResultError
 from flanlib.data.adapters import Example, adapt_all
 from flanlib.data.catalogue import Catalogue, Task
+from flanlib.prompts import templates
 from flanlib.prompts.prompt import Prompt
 from flanlib.scoring import asking
 

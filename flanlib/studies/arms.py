@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from flanlib import templates
 from flanlib.core import naming
 from flanlib.core.config import Scoring
 from flanlib.core.errors import MissingResultError
 from flanlib.data import sources
 from flanlib.data.catalogue import Catalogue, Task
 from flanlib.profiles import Settings
+from flanlib.prompts import templates
 from flanlib.scoring import asking
 
 ASKED = Scoring()

@@ -9,8 +9,8 @@ from flanlib.core.errors import MissingResultError
 from flanlib.data import sources
 from flanlib.data.catalogue import Catalogue, Task
 from flanlib.data.source import Rows
-from flanlib.mixture import mixture
 from flanlib.prompts import overlap
+from flanlib.prompts.mixture import mixture
 from flanlib.studies.estimates import ALL
 from flanlib.studies.scrutiny import COLUMNS
 

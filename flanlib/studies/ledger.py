@@ -10,10 +10,10 @@ from typing import Any
 
 import pandas as pd
 
-from flanlib import templates
 from flanlib.data import sources
 from flanlib.data.catalogue import Catalogue
 from flanlib.data.source import Rows
+from flanlib.prompts import templates
 from flanlib.prompts.audit import columns
 
 TEMPLATES = 10
@@ -150,7 +150,7 @@ def _split(catalogue: Catalogue, key: str, texts: bool, rows: Rows) -> SplitLine
     sides = [{t.dataset for t in side} for side in (split.tuning, split.evaluation)]
     shared, similar = None, None
     if texts:
-        from flanlib.mixture import mixture
+        from flanlib.prompts.mixture import mixture
 
         audit = mixture(catalogue, key, seed=0, rows=rows).audit()
         shared, similar = audit.shared_texts, sum(t.n_similar for t in audit.tasks)

@@ -239,7 +239,7 @@ def scorer_of(job: Job) -> tuple[Scorer, dict[str, Any]]:
 
 def _tuned(job: Job, factors: Factors, recipe: Recipe, adapter: Path | None = None) -> Any:
     """The finished run of those settings, tuned now if it is not there."""
-    from flanlib import mixture as mixtures
+    from flanlib.prompts import mixture as mixtures
     from flanlib.training import tune
 
     job.tell("mixing")

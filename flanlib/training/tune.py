@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from flanlib import adapters, weights
-from flanlib import mixture as mixtures
 from flanlib import model as models
 from flanlib.core import devices, folders, storage
 from flanlib.core.bounds import Device, Dtype, PositiveInt, checked
@@ -29,6 +28,7 @@ from flanlib.core.quiet import quiet
 from flanlib.data.catalogue import Catalogue
 from flanlib.data.source import Rows
 from flanlib.models import manifest
+from flanlib.prompts import mixture as mixtures
 from flanlib.prompts.prompt import Prompt
 from flanlib.training import card, checkpoint, folding, fused, memory, packing
 from flanlib.training.result import RUN, TuneResult

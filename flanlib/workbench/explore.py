@@ -12,13 +12,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from flanlib import profiles, templates
+from flanlib import profiles
 from flanlib.core import bounds, naming, paths
 from flanlib.core.config import run_id
 from flanlib.core.errors import MissingResultError, ParameterError, RunError
 from flanlib.core.progress import span
 from flanlib.data.adapters import Example
 from flanlib.data.catalogue import Task
+from flanlib.prompts import templates
 from flanlib.prompts.prompt import Prompt
 from flanlib.prompts.template import Template
 from flanlib.scoring import asking, choices

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from flanlib import templates
 from flanlib.core import naming
 from flanlib.core.bounds import Count, Exemplars, PositiveInt, Seed, Share, Templates, checked
 from flanlib.core.config import Factors, Form, Recipe
@@ -23,7 +22,7 @@ from flanlib.core.errors import LeakageError, MissingResultError, ParameterError
 from flanlib.data import sources
 from flanlib.data.catalogue import TRAIN_CAP, Catalogue, Split, Task, load
 from flanlib.data.source import Rows
-from flanlib.prompts import overlap
+from flanlib.prompts import overlap, templates
 from flanlib.prompts.audit import EvaluationAudit, TaskAudit
 from flanlib.prompts.stream import Mixture, Part, Store, few_shot, shuffled
 from flanlib.prompts.template import Template, separator_of
