@@ -26,9 +26,10 @@ from pathlib import Path
 
 import torch
 
-from flanlib import encode, model, score
+from flanlib import score
 from flanlib.core import machine, paths
 from flanlib.data import catalogue, sources
+from flanlib.models import encode, language_model
 from flanlib.prompts import prompt, templates
 from flanlib.scoring import generate
 
@@ -107,7 +108,9 @@ def begin(one: str, other: str) -> list:
 def compare(asked: argparse.Namespace, task: str) -> dict:
     """One line of the record."""
     given = prompts(task, asked.rows, asked.n_rows)
-    lm, words = model.load(asked.model, quantization="none", dtype=asked.dtype, device="cpu")
+    lm, words = language_model.load(
+        asked.model, quantization="none", dtype=asked.dtype, device="cpu"
+    )
     few, clock = given[:: max(1, len(given) // 16)], 2 if asked.threads == 1 else 1
     ours(lm, words, few[:4])
     trials = {n: timed(theirs, lm, words, few, n)[clock] for n in BATCH_SIZES}
@@ -118,7 +121,7 @@ def compare(asked: argparse.Namespace, task: str) -> dict:
         runs["transformers"].append(timed(theirs, lm, words, given, best))
     seconds = {name: statistics.median(r[clock] for r in found) for name, found in runs.items()}
     texts = {name: found[0][0] for name, found in runs.items()}
-    full = model.load(asked.model, quantization="none", dtype="float32", device="cpu")
+    full = language_model.load(asked.model, quantization="none", dtype="float32", device="cpu")
     part = given[:: max(1, len(given) // N_EXACT)]
     n_tokens = sum(len(words(text)["input_ids"]) for text in texts["flanlib"])
     return {

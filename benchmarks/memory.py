@@ -30,9 +30,10 @@ import torch
 import tuning
 from transformers import TrainerCallback
 
-from flanlib import encode, model, tune
+from flanlib import tune
 from flanlib.core import devices, machine, paths
 from flanlib.core.config import Factors
+from flanlib.models import encode, language_model
 from flanlib.profiles import PROFILES
 from flanlib.prompts.prompt import Prompt
 from flanlib.training import card, duration, memory, packing
@@ -69,7 +70,7 @@ def chosen(work: Path, recipe) -> list[Prompt]:
     """Prompts of every step in turn: short ones, and those of a full pack now and then."""
     prompts = tuning.read_prompts(work)
     encoded = encode.encode_many(
-        model.load_tokenizer(work / "model"),
+        language_model.load_tokenizer(work / "model"),
         prompts,
         max_input_tokens=recipe.max_input_tokens,
         max_target_tokens=recipe.max_target_tokens,

@@ -44,9 +44,10 @@ import torch
 import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from flanlib import model, score
+from flanlib import score
 from flanlib.core import machine, paths
 from flanlib.data import adapters, catalogue
+from flanlib.models import language_model
 from flanlib.prompts import prompt, templates
 from flanlib.scoring import choices
 from flanlib.scoring.likelihood import Work
@@ -184,7 +185,9 @@ class Harness:
 def real(asked: argparse.Namespace, task: str) -> dict:
     """One line of the record of a real model: exactness and speed."""
     prompted = prompts(task, asked.rows, asked.n_rows or REAL_ROWS)
-    lm, words = model.load(asked.model, quantization="none", dtype=asked.dtype, device="cpu")
+    lm, words = language_model.load(
+        asked.model, quantization="none", dtype=asked.dtype, device="cpu"
+    )
     few, clock = prompted[:: max(1, len(prompted) // 12)], 2 if asked.threads == 1 else 1
     trials = {n: timed(Harness(lm, words, n), few)[clock] for n in BATCH_SIZES["cpu"]}
     best = min(trials, key=trials.get)
@@ -197,7 +200,9 @@ def real(asked: argparse.Namespace, task: str) -> dict:
     seconds = {name: statistics.median(r[clock] for r in found) for name, found in runs.items()}
     work, table = scorers["flanlib"].work, scorers["flanlib"].table
     floor = floor_seconds(lm, work.distinct, min(512, work.distinct // len(prompted) + 32), clock)
-    exact = Ours(*model.load(asked.model, quantization="none", dtype="float32", device="cpu"))
+    exact = Ours(
+        *language_model.load(asked.model, quantization="none", dtype="float32", device="cpu")
+    )
     truth = exact(prompted)
     within = choices.ROUNDING.get(asked.dtype, TOLERANCE)
     return {

@@ -48,11 +48,11 @@ import torch
 import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from flanlib import encode, loading, model, rehearsal
 from flanlib.core import devices, machine, paths
 from flanlib.core.config import Factors, Recipe
 from flanlib.core.quiet import quiet
 from flanlib.data import catalogue
+from flanlib.models import encode, language_model, loading, rehearsal
 from flanlib.profiles import PROFILES
 from flanlib.prompts import mixture
 from flanlib.prompts.prompt import Prompt
@@ -225,7 +225,7 @@ def resident_mib() -> float:
 def run_flanlib(work: Path, recipe: Recipe, way: str, dtype: str, real: bool) -> dict:
     """Tune by the function that users call; timed from step to step."""
     if way == "flanlib-bnb":
-        model.unfold = stay_folded
+        language_model.unfold = stay_folded
     quantization = recipe.quantization if way == "flanlib" else "nf4"
     recipe = replace(recipe, quantization=quantization)
     factors = Factors(collection="flan", model=str(work / "model"))
@@ -272,7 +272,7 @@ def run_flanlib(work: Path, recipe: Recipe, way: str, dtype: str, real: bool) ->
 def encoded(work: Path, recipe: Recipe) -> list[encode.Encoded]:
     """Token ids of the prompts, cut as tuning cuts them."""
     return encode.encode_many(
-        model.load_tokenizer(work / "model"),
+        language_model.load_tokenizer(work / "model"),
         read_prompts(work),
         max_input_tokens=recipe.max_input_tokens,
         max_target_tokens=recipe.max_target_tokens,
@@ -285,8 +285,8 @@ def run_trl(work: Path, recipe: Recipe, way: str, dtype: str, real: bool) -> dic
     from trl import SFTConfig, SFTTrainer
 
     cuda = torch.cuda.is_available()
-    net, words = model.load(work / "model", quantization=recipe.quantization, dtype=dtype)
-    net = model.attach(net, recipe, Factors().seed)
+    net, words = language_model.load(work / "model", quantization=recipe.quantization, dtype=dtype)
+    net = language_model.attach(net, recipe, Factors().seed)
     items = encoded(work, recipe)
     packed = way == "trl-packed"
     settings = {

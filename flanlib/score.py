@@ -13,10 +13,10 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from flanlib import encode
 from flanlib.core.errors import TemplateError
 from flanlib.core.protocols import LanguageModel, Tokenizer
 from flanlib.core.tokens import n_unknown, text_of, token_ids
+from flanlib.models import encode
 from flanlib.prompts.prompt import Prompt
 from flanlib.scoring.generate import end_ids, greedy
 from flanlib.scoring.likelihood import Item, Work, likelihoods

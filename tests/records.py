@@ -1,9 +1,10 @@
 """Made-up records for tests; never written below data/."""
 
-from flanlib import contents, results, weights
+from flanlib import contents, results
 from flanlib.core.config import Factors, Recipe, Scoring, run_id
 from flanlib.core.errors import DataError
 from flanlib.data import catalogue as catalogues
+from flanlib.models import weights
 from flanlib.schema import Record
 from flanlib.scoring import asking
 

@@ -17,7 +17,7 @@ LONGEST_PROSE = 750  # the micro world's modules are sentences rather than logic
 ORDER = """
 core.errors core.paths core.progress core.naming core.bounds
 core.parts core.storage core.folders
-core.documents data.keys models.registry core.protocols models.manifest weights
+core.documents data.keys models.registry core.protocols models.manifest models.weights
 prompts.language prompts.prompt
 data.cells data.cleaners data.shapes data.settings
 core.config
@@ -27,8 +27,8 @@ data.columns data.adapters data.files data.classes data.reading data.cuts data.s
 data.hub data.sources
 prompts.template prompts.templates micro.tokenizer core.tokens
 prompts.audit prompts.overlap prompts.stream prompts.mixture prompts.rendering prompts.harness prompts.export commands.listing
-truncation encode training.packing
-core.machine models.heads models.joined models.llama core.devices core.threads core.quiet rehearsal training.checkpoint training.card tensors loading adapter_config adapters model
+models.truncation models.encode training.packing
+core.machine models.heads models.joined models.llama core.devices core.threads core.quiet models.rehearsal training.checkpoint training.card models.tensors models.loading models.adapter_config models.adapters models.language_model
 models.convert models.fetch
 scoring.tree scoring.opened scoring.likelihood scoring.decoding scoring.generate
 training.folding training.attention training.fused
@@ -50,7 +50,7 @@ commands.arguments commands.doctor commands.planning commands.verbs commands.ver
 TORCH_FREE = """
 commands.arguments cli commands.verbs commands.verbs_study commands.verbs_pages commands.verbs_sweep commands.doctor
 reporting.batch notebook figures study studies.axes studies.runs results studies.estimates
-studies.ledger studies.validity weights prompts.rendering prompts.mixture report studies.sweep prompts.export prompts.exemplars
+studies.ledger studies.validity models.weights prompts.rendering prompts.mixture report studies.sweep prompts.export prompts.exemplars
 scoring.evaluate scoring.sheets data.hub
 """.split()
 

@@ -30,7 +30,7 @@ def toys(tmp_path):
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
-    from flanlib import rehearsal
+    from flanlib.models import rehearsal
 
     return rehearsal.random_neox(tmp_path_factory.mktemp("models") / "tiny", seed=2)
 
@@ -478,7 +478,7 @@ def test_a_mixture_has_as_many_examples_as_it_draws_from(toys, capsys):
 
 
 def test_names_are_checked_before_a_model_is_loaded(toys, capsys, monkeypatch):
-    monkeypatch.setattr("flanlib.model.load", None)
+    monkeypatch.setattr("flanlib.models.language_model.load", None)
     words = ["score", "--model", "micro-2m", "--collection", toys, "--out", "x", "--tasks", "rainn"]
     status, _, err = run(capsys, *words)
     assert status == 2 and "did you mean 'rain'" in err
@@ -499,7 +499,7 @@ def test_names_are_checked_before_a_model_is_loaded(toys, capsys, monkeypatch):
 def test_what_cannot_be_scored_is_told_before_a_model_is_loaded(
     words, status, said, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr("flanlib.model.load", None)
+    monkeypatch.setattr("flanlib.models.language_model.load", None)
     monkeypatch.chdir(tmp_path)
     pets = ["--collection", str(collection(tmp_path / "pets").root)] * ("--prompts" not in words)
     found, _, err = run(capsys, "score", "--model", "micro-2m", *pets, "--out", "o", *words)

@@ -86,7 +86,7 @@ def test_links_lead_somewhere():
 
 def test_a_collection_of_ones_own_runs_to_scores(tmp_path, monkeypatch, capsys):
     """The worked example of CONTRIBUTING, from its own text."""
-    from flanlib import rehearsal
+    from flanlib.models import rehearsal
 
     for text in blocks("CONTRIBUTING.md", "yaml"):
         path = tmp_path / text.split("\n", 1)[0].removeprefix("# ")

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 from test_tune import prompts
 
-from flanlib import loading
 from flanlib.core.config import Factors, Recipe
-from flanlib.encode import Encoded
+from flanlib.models import loading
+from flanlib.models.encode import Encoded
 from flanlib.profiles import MICRO
 from flanlib.training import duration, tune
 from flanlib.training.duration import Spent

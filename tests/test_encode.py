@@ -2,9 +2,9 @@
 
 import pytest
 
-from flanlib import encode, model, rehearsal
 from flanlib.core import tokens
 from flanlib.core.errors import TemplateError
+from flanlib.models import encode, language_model, rehearsal
 from flanlib.prompts.prompt import Prompt
 
 
@@ -82,7 +82,7 @@ def test_begin_token_only_where_the_tokenizer_puts_it(tokenizer):
 
 
 def test_a_space_goes_with_the_answer_as_the_tokenizer_has_it(tokenizer):
-    micro = model.load_tokenizer("micro-2m")
+    micro = language_model.load_tokenizer("micro-2m")
     assert encode.border(micro, " ") == ([], ""), "its words bring their space"
     assert encode.border(tokenizer, " ") == ([], " ")
     (newline,) = tokens.token_ids(tokenizer, ["\n"])

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from flanlib import notebook, rehearsal, score
+from flanlib import notebook, score
 from flanlib.core import paths
 from flanlib.core.errors import FlanlibError, MissingResultError, ParameterError, TemplateError
+from flanlib.models import rehearsal
 from flanlib.scoring import choices
 from flanlib.training import result, tune
 from flanlib.workbench import answers, explore, widgets

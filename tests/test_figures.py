@@ -13,7 +13,7 @@ import pytest
 from matplotlib.colors import to_rgb
 from records import make_record
 
-from flanlib import figures, profiles, published, study, weights
+from flanlib import figures, profiles, published, study
 from flanlib.core import paths
 from flanlib.core.config import Factors, Scoring
 from flanlib.core.errors import DataError, MissingResultError, ParameterError
@@ -30,6 +30,7 @@ from flanlib.figures import (
     questions,
     style,
 )
+from flanlib.models import weights
 from flanlib.studies import arms, estimates
 
 N = 24

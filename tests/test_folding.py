@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from flanlib import model, rehearsal
 from flanlib.core.config import Recipe
-from flanlib.encode import Encoded
+from flanlib.models import language_model, rehearsal
+from flanlib.models.encode import Encoded
 from flanlib.training import packing
 from flanlib.training.folding import Folded, folding
 
@@ -18,7 +18,7 @@ def base(tmp_path_factory):
 
 
 def adapted(base, **given):
-    net = model.attach(model.load(base)[0], Recipe(rank=4, alpha=8, **given), 1)
+    net = language_model.attach(language_model.load(base)[0], Recipe(rank=4, alpha=8, **given), 1)
     torch.manual_seed(5)
     for parameter in net.parameters():
         if parameter.requires_grad:

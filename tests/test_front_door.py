@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 import flanlib
-from flanlib import rehearsal
 from flanlib.core.errors import DataError, MissingResultError, ParameterError
 from flanlib.data.source import ListRows
 from flanlib.data.sources import examples, rows_of
+from flanlib.models import rehearsal
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILT_FROM = ("pyproject.toml", "README.md", "LICENSE", "flanlib", "data/flan", "data/micro")

@@ -8,12 +8,11 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig, Qwen2Config
 
-from flanlib import model
 from flanlib.core import devices
 from flanlib.core.config import Recipe
 from flanlib.core.errors import RunError
-from flanlib.encode import Encoded
-from flanlib.models import joined, llama
+from flanlib.models import joined, language_model, llama
+from flanlib.models.encode import Encoded
 from flanlib.models.heads import Heads
 from flanlib.training import attention, fused, packing
 
@@ -41,7 +40,7 @@ def tuned(kind="llama", dtype=torch.float32, recipe=None, **changes):
     for name, parameter in net.named_parameters():
         if "norm" in name or "bias" in name:
             parameter.data += 0.1 * torch.randn_like(parameter)
-    net = model.attach(net.to(dtype).requires_grad_(False), recipe or Recipe(rank=4), 1)
+    net = language_model.attach(net.to(dtype).requires_grad_(False), recipe or Recipe(rank=4), 1)
     for name, parameter in net.named_parameters():
         if "lora_B" in name:
             parameter.data = 0.05 * torch.randn_like(parameter)
@@ -195,7 +194,9 @@ def test_an_example_longer_than_the_window_is_refused():
 
 def test_what_does_not_fit_is_left_to_autograd(monkeypatch):
     assert not fused.fits(tuned(recipe=Recipe(rank=4, dropout=0.1)))
-    soft = model.attach(packing.bare(tuned()).requires_grad_(False), Recipe(), 1, "prompt-tuned")
+    soft = language_model.attach(
+        packing.bare(tuned()).requires_grad_(False), Recipe(), 1, "prompt-tuned"
+    )
     assert not fused.fits(soft)
     assert not fused.fits(tuned(hidden_act="gelu"))
     monkeypatch.setattr(llama, "NARROWEST", 97)

@@ -14,10 +14,11 @@ from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from small_models import FAMILIES, byte_tokenizer, random_model
 
-from flanlib import adapter_config, adapters, cli, loading, model, rehearsal, weights
+from flanlib import cli
 from flanlib.core import devices, quiet
 from flanlib.core.config import Factors, Recipe
 from flanlib.core.errors import DataError, FlanlibError, ParameterError, RunError
+from flanlib.models import adapter_config, adapters, language_model, loading, rehearsal, weights
 from flanlib.training import checkpoint, result
 
 RECIPE = Recipe(rank=4, alpha=8, prompt_tokens=5, quantization="none")
@@ -62,7 +63,7 @@ def edit(file, **changes):
 def refused(folder, *words, **options):
     """The one line that says why a folder is not loaded."""
     with pytest.raises(FlanlibError) as caught:
-        model.load(folder, **{"quantization": "none", **options})
+        language_model.load(folder, **{"quantization": "none", **options})
     text = str(caught.value)
     assert "\n" not in text and len(text) < 900, text
     for word in words:
@@ -124,9 +125,11 @@ def test_old_constants_are_allowed(saved, tmp_path):
     }
     for family, names in carried.items():
         folder = shutil.copytree(saved[family], tmp_path / family)
-        before = model.load(folder, quantization="none")[0](input_ids=IDS).logits
+        before = language_model.load(folder, quantization="none")[0](input_ids=IDS).logits
         rewrite(folder, lambda found, names=names: found.update({n: torch.ones(1) for n in names}))
-        assert torch.equal(model.load(folder, quantization="none")[0](input_ids=IDS).logits, before)
+        assert torch.equal(
+            language_model.load(folder, quantization="none")[0](input_ids=IDS).logits, before
+        )
 
 
 @pytest.mark.parametrize("layers", [1, 3, 99])
@@ -150,7 +153,7 @@ def test_heads(llama, saved, tmp_path):
 def test_a_head_that_contradicts_the_tie(llama):
     embedding = load_file(llama / WEIGHTS)["model.embed_tokens.weight"]
     rewrite(llama, lambda found: found.update({"lm_head.weight": embedding + 0}))
-    model.load(llama, quantization="none")
+    language_model.load(llama, quantization="none")
     rewrite(llama, lambda found: found.update({"lm_head.weight": embedding * 2}))
     refused(llama, "lm_head.weight differs from model.embed_tokens.weight", "tie_word_embeddings")
 
@@ -164,13 +167,13 @@ def test_weights_are_finite_numbers(llama, bad, quantization):
 
 
 def test_shards(saved, tmp_path):
-    lm = model.load(saved["llama"], quantization="none")[0]
+    lm = language_model.load(saved["llama"], quantization="none")[0]
     folder = tmp_path / "shards"
     lm.save_pretrained(folder, max_shard_size="20KB")
     byte_tokenizer().save_pretrained(folder)
     shards = sorted(folder.glob("model-*.safetensors"))
     assert len(shards) > 2 and weights.files(folder) == shards
-    assert torch.equal(model.load(folder, quantization="none")[0](input_ids=IDS).logits,
+    assert torch.equal(language_model.load(folder, quantization="none")[0](input_ids=IDS).logits,
                        lm(input_ids=IDS).logits)  # fmt: skip
     before = weights.fingerprint(folder)
     name = next(iter(load_file(shards[1])))
@@ -200,7 +203,7 @@ def test_fingerprint_counts_what_is_loaded(llama):
 def test_weights_that_lie_there_twice(llama):
     found = load_file(llama / WEIGHTS)
     torch.save(found, llama / "pytorch_model.bin")
-    model.load(llama, quantization="none")
+    language_model.load(llama, quantization="none")
     name = "model.norm.weight"
     torch.save({**found, name: found[name] + 1}, llama / "pytorch_model.bin")
     refused(llama, "1 differ of 20", name, "pytorch_model.bin", "delete the one")
@@ -236,7 +239,7 @@ def test_an_index_beside_one_file(llama):
     name = "model-00001-of-00001.safetensors"
     names = dict.fromkeys(load_file(shutil.copy(llama / WEIGHTS, llama / name)), name)
     (llama / f"{WEIGHTS}.index.json").write_text(json.dumps({"weight_map": names}))
-    model.load(llama, quantization="none")
+    language_model.load(llama, quantization="none")
     rewrite(llama, lambda found: {n: 2 * t for n, t in found.items()}, name)
     refused(llama, "hold different weights")
 
@@ -245,7 +248,7 @@ def test_pickles_run_nothing(llama, tmp_path):
     found = load_file(llama / WEIGHTS)
     (llama / WEIGHTS).unlink()
     torch.save(found, llama / "pytorch_model.bin")
-    model.load(llama, quantization="none")
+    language_model.load(llama, quantization="none")
     torch.save({**found, "x": Hostile(tmp_path / "ran")}, llama / "pytorch_model.bin")
     refused(llama, "cannot read it")
     (llama / "pytorch_model.bin").write_bytes(pickle.dumps(Hostile(tmp_path / "ran")))
@@ -276,7 +279,7 @@ def test_attention_is_ours_whatever_the_configuration_says(llama):
     edit(llama / "config.json", _attn_implementation="flash_attention_2", auto_map={
         "AutoConfig": "evil.Config", "AutoModelForCausalLM": "evil.Model"})  # fmt: skip
     (llama / "evil.py").write_text("raise SystemExit('ran')")
-    assert model.load(llama, quantization="none")[0].config._attn_implementation == "sdpa"
+    assert language_model.load(llama, quantization="none")[0].config._attn_implementation == "sdpa"
     assert loading.config_of(llama)._attn_implementation is None
 
 
@@ -311,7 +314,7 @@ def test_no_token_to_spare(llama):
     vocabulary["_"] = vocabulary.pop("<pad>")
     content["added_tokens"] = [t for t in content["added_tokens"] if t["content"] != "<pad>"]
     (llama / "tokenizer.json").write_text(json.dumps(content))
-    found = model.load_tokenizer(llama)
+    found = language_model.load_tokenizer(llama)
     assert found.pad_token is None and found.eos_token == "<eos>"
     text = "snow!_"
     assert found.decode(found(text)["input_ids"], skip_special_tokens=True) == text
@@ -322,7 +325,9 @@ def test_no_token_to_spare(llama):
 
 def adapter(base, folder, arm="tuned", under=None, name=None, scale=0.3):
     """An adapter with weights that do something, saved as tune does."""
-    net = model.attach(model.load(base, quantization="none", adapter=under)[0], RECIPE, 1, arm)
+    net = language_model.attach(
+        language_model.load(base, quantization="none", adapter=under)[0], RECIPE, 1, arm
+    )
     torch.manual_seed(8)
     for parameter in net.parameters():
         if parameter.requires_grad:
@@ -455,9 +460,9 @@ def test_an_adapter_that_does_nothing(saved, lora, tmp_path, capsys):
     refused(saved["llama"], "does nothing", adapter=lora)
     whole = tmp_path / "whole"
     checkpoint.whole(whole, lambda staging: shutil.copytree(lora, staging, dirs_exist_ok=True))
-    laid = model.load(saved["llama"], quantization="none", adapter=whole)[0]
+    laid = language_model.load(saved["llama"], quantization="none", adapter=whole)[0]
     assert capsys.readouterr().err.count("does nothing, as its run left it") == 1
-    plain = model.load(saved["llama"], quantization="none")[0]
+    plain = language_model.load(saved["llama"], quantization="none")[0]
     assert torch.equal(laid(input_ids=IDS).logits, plain(input_ids=IDS).logits)
     listed = json.loads((whole / "manifest.json").read_text())
     listed.pop("run.json")
@@ -476,7 +481,7 @@ def test_a_run_of_ours_has_no_settings_that_tune_never_sets(saved, lora, changes
 
 def test_a_base_of_the_same_weights_reads_and_computes_the_same(saved, llama, lora):
     note(lora, saved["llama"])
-    model.load(llama, quantization="none", adapter=lora)
+    language_model.load(llama, quantization="none", adapter=lora)
     edit(llama / "config.json", rms_norm_eps=0.1)
     refused(llama, "has the same weights, and another rms_norm_eps", adapter=lora)
     shutil.copy(saved["llama"] / "config.json", llama)
@@ -497,11 +502,11 @@ def test_patterns_mean_what_peft_means_by_them(saved, tmp_path):
         alpha_pattern={r"up_pro.": 3}, exclude_modules=["model.layers.0.mlp.up_proj"],
         modules_to_save=["norm"],
     )  # fmt: skip
-    net = get_peft_model(model.load(saved["llama"], quantization="none")[0], config)
+    net = get_peft_model(language_model.load(saved["llama"], quantization="none")[0], config)
     net.save_pretrained(tmp_path)
-    base = model.load(saved["llama"], quantization="none")[0]
+    base = language_model.load(saved["llama"], quantization="none")[0]
     theirs = PeftModel.from_pretrained(base, tmp_path).eval()(input_ids=IDS).logits
-    ours, _ = model.load(saved["llama"], quantization="none", adapter=tmp_path)
+    ours, _ = language_model.load(saved["llama"], quantization="none", adapter=tmp_path)
     assert torch.equal(ours(input_ids=IDS).logits, theirs)
 
 
@@ -516,7 +521,7 @@ def test_patterns_mean_what_peft_means_by_them(saved, tmp_path):
     ],
 )
 def test_soft_prompts(saved, soft, changes, said):
-    model.load(saved["llama"], quantization="none", adapter=soft)
+    language_model.load(saved["llama"], quantization="none", adapter=soft)
     edit(soft / "adapter_config.json", **changes)
     refused(saved["llama"], said, adapter=soft)
 
@@ -534,15 +539,17 @@ def test_soft_prompts_of_another_shape(saved, soft, tmp_path):
 
 
 def test_only_one_soft_prompt_and_on_top(saved, lora, soft):
-    model.load(saved["llama"], quantization="none", adapter=[lora, soft])
+    language_model.load(saved["llama"], quantization="none", adapter=[lora, soft])
     refused(saved["llama"], "over it lies no other", adapter=[soft, soft])
     refused(saved["llama"], "only a soft prompt", adapter=[soft, lora])
 
 
 def test_the_base_is_the_one_that_was_tuned_on(saved, llama, lora):
     note(lora, saved["llama"])
-    model.load(saved["llama"], quantization="none", adapter=lora)
-    model.load(llama, quantization="none", adapter=lora)  # a copy elsewhere is the same base
+    language_model.load(saved["llama"], quantization="none", adapter=lora)
+    language_model.load(
+        llama, quantization="none", adapter=lora
+    )  # a copy elsewhere is the same base
     rewrite(llama, lambda found: {n: t + 0.01 for n, t in found.items()})
     refused(llama, f"was tuned on {saved['llama']}", "--model", adapter=lora)
     note(lora, llama, base_digest=weights.fingerprint(saved["llama"]))
@@ -551,7 +558,7 @@ def test_the_base_is_the_one_that_was_tuned_on(saved, llama, lora):
 
 def test_a_soft_prompt_lies_over_what_it_was_learned_on(saved, lora, soft, tmp_path):
     note(soft, saved["llama"], under=lora)
-    model.load(saved["llama"], quantization="none", adapter=[lora, soft])
+    language_model.load(saved["llama"], quantization="none", adapter=[lora, soft])
     refused(saved["llama"], str(lora), adapter=soft)
     other = shutil.copytree(lora, tmp_path / "other")
     rewrite(other, lambda found: {n: t * 2 for n, t in found.items()}, ADAPTER)
@@ -562,10 +569,10 @@ def test_base_known_by_name_alone(saved, llama, lora, capsys):
     rewrite(llama, lambda found: {n: t + 0.01 for n, t in found.items()})
     refused(llama, str(saved["llama"]), "other weights", adapter=lora)
     edit(lora / "adapter_config.json", base_model_name_or_path="owner/alpaca")
-    model.load(llama, quantization="none", adapter=lora)
+    language_model.load(llama, quantization="none", adapter=lora)
     assert "was made on owner/alpaca; whether" in capsys.readouterr().err
     edit(lora / "adapter_config.json", base_model_name_or_path="owner/llama")
-    model.load(llama, quantization="none", adapter=lora)
+    language_model.load(llama, quantization="none", adapter=lora)
     assert capsys.readouterr().err == ""
 
 
@@ -593,7 +600,7 @@ def test_manifest_is_held_against_the_files(saved, lora, tmp_path):
     whole = tmp_path / "whole"
     checkpoint.whole(whole, write)
     (whole / "README.md").write_text("my own words")
-    model.load(saved["llama"], quantization="none", adapter=whole)
+    language_model.load(saved["llama"], quantization="none", adapter=whole)
     listed, told = ((whole / name).read_text() for name in ("manifest.json", "adapter_config.json"))
     edit(whole / "adapter_config.json", lora_alpha=16)
     refused(saved["llama"], "adapter_config.json: is damaged", adapter=whole)
@@ -614,7 +621,7 @@ def test_a_saved_adapter_tells_nothing_of_the_machine(saved, tmp_path):
     found = json.loads(text)
     assert found["base_model_name_or_path"] == "owner/llama" and str(tmp_path) not in text
     assert found["target_modules"] == sorted(found["target_modules"])
-    model.load(saved["llama"], quantization="none", adapter=folder)
+    language_model.load(saved["llama"], quantization="none", adapter=folder)
 
 
 def test_a_pinned_hub_base_is_name_and_revision(saved, tmp_path):
@@ -646,7 +653,7 @@ def test_devices_and_numbers_are_checked_first(given, said, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(loading, "causal_lm", lambda *_, **__: pytest.fail("loaded"))
     with pytest.raises(ParameterError) as caught:
-        model.load("micro-300k", **given)
+        language_model.load("micro-300k", **given)
     assert said in str(caught.value)
 
 
@@ -688,11 +695,11 @@ def test_only_listed_warnings_stay_unsaid(capsys):
 
 def test_usual_loading_says_nothing(saved, lora, soft, capsys):
     quiet._told.clear()
-    model.load(saved["llama"], adapter=[lora, soft])
-    model.load(rehearsal.random_neox(lora.parent / "neox"))
+    language_model.load(saved["llama"], adapter=[lora, soft])
+    language_model.load(rehearsal.random_neox(lora.parent / "neox"))
     for family in LAYOUTS:
-        net, _ = model.load(saved[family])
-        model.attach(net, RECIPE, 1)
+        net, _ = language_model.load(saved[family])
+        language_model.attach(net, RECIPE, 1)
     assert capsys.readouterr() == ("", "")
 
 
@@ -720,4 +727,4 @@ def test_a_run_is_read_with_its_types(tmp_path):
 def test_every_family_is_loaded_whole(tmp_path):
     for family in FAMILIES:
         if family != "bloom":  # has no sdpa attention
-            model.load(written(tmp_path / family, family, tie_word_embeddings=True))
+            language_model.load(written(tmp_path / family, family, tie_word_embeddings=True))

@@ -5,8 +5,8 @@ import json
 import pytest
 import torch
 
-from flanlib import model
 from flanlib.core import devices, machine, paths
+from flanlib.models import language_model
 
 
 @pytest.fixture(autouse=True)
@@ -61,5 +61,5 @@ def test_bfloat16_where_it_pays_and_the_weights_have_no_more(
 def test_the_micro_models_stay_in_float32(monkeypatch):
     """They are stored in bfloat16, but narrow; their records are in float32."""
     monkeypatch.setattr(machine, "rates", lambda: {"float32": 1.0, "bfloat16": 4.0})
-    lm, _ = model.load("micro-300k")
+    lm, _ = language_model.load("micro-300k")
     assert lm.dtype == torch.float32

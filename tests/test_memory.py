@@ -8,11 +8,11 @@ import torch
 from test_tune import prompts
 from transformers import GPTNeoXConfig, LlamaConfig
 
-from flanlib import model, rehearsal
 from flanlib.core import devices
 from flanlib.core.config import Factors, Recipe
 from flanlib.core.errors import RunError
-from flanlib.encode import Encoded
+from flanlib.models import language_model, rehearsal
+from flanlib.models.encode import Encoded
 from flanlib.training import memory, packing, tune
 
 SMALL = {
@@ -47,7 +47,7 @@ def counted(config, recipe: Recipe, arm: str) -> tuple[int, int]:
     from transformers import AutoModelForCausalLM
 
     net = AutoModelForCausalLM.from_config(config, dtype=torch.float32).requires_grad_(False)
-    net = model.attach(net, recipe, 1, arm)
+    net = language_model.attach(net, recipe, 1, arm)
     draw = random.Random(0)
     tokens, targets = memory.longest_pack(recipe)
     n = targets // 25
@@ -156,7 +156,7 @@ def test_what_will_not_fit_is_refused_with_advice(shapes, factors, recipe, room,
 def test_tune_refuses_before_it_loads(tmp_path, monkeypatch):
     base = rehearsal.random_neox(tmp_path / "m")
     monkeypatch.setattr(devices, "available_gib", lambda kind: 0.001)
-    monkeypatch.setattr(model, "load", None)
+    monkeypatch.setattr(language_model, "load", None)
     with pytest.raises(RunError, match="tuning needs"):
         tune.tune(
             Factors(model=str(base)), Recipe(), out=tmp_path / "o", mixture=prompts(), progress=None

@@ -11,7 +11,7 @@ from toy_collection import SIZES, reword, toy_catalogue
 from flanlib.core.errors import LeakageError, MissingResultError, ParameterError
 from flanlib.core.tokens import token_ids
 from flanlib.data.adapters import Example
-from flanlib.model import load_tokenizer
+from flanlib.models.language_model import load_tokenizer
 from flanlib.prompts import mixture as mixing
 from flanlib.prompts import overlap, stream, templates
 from flanlib.prompts.mixture import mixture

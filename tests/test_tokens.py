@@ -17,11 +17,12 @@ from tokenizers import (
 )
 from transformers import PreTrainedTokenizerFast
 
-from flanlib import encode, model, rehearsal, score
+from flanlib import score
 from flanlib.core import tokens
 from flanlib.core.errors import TemplateError
 from flanlib.data import catalogue
 from flanlib.data.adapters import adapt
+from flanlib.models import encode, language_model, rehearsal
 from flanlib.prompts.prompt import Prompt
 
 MARKS = (
@@ -89,7 +90,7 @@ def sentencepiece(kind: str) -> PreTrainedTokenizerFast:
 
 
 KINDS = {
-    "micro": added(model.load_tokenizer("micro-300k")),
+    "micro": added(language_model.load_tokenizer("micro-300k")),
     "bytes": added(rehearsal.byte_tokenizer()),
     "neox": added(neox()),
     "llama": added(sentencepiece("bpe")),

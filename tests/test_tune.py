@@ -13,10 +13,10 @@ import torch
 from safetensors.torch import load_file
 from toy_collection import toy_catalogue
 
-from flanlib import model, rehearsal
 from flanlib.core import progress
 from flanlib.core.config import Factors, Recipe
 from flanlib.core.errors import ParameterError, RunError, TemplateError
+from flanlib.models import language_model, rehearsal
 from flanlib.prompts.mixture import of_run
 from flanlib.prompts.prompt import Prompt
 from flanlib.training import checkpoint, packing, result, trainer, tune
@@ -122,7 +122,7 @@ def test_what_was_tuned_loads_and_differs_from_its_base(go, base, arm):
     made = go(factors=Factors(model=str(base), arm=arm, tasks=("task0",)))
     tuned, tokenizer = made.load()
     assert tokenizer.eos_token_id == 0
-    plain, _ = model.load(base, quantization="none" if arm == "finetuned" else "nf4")
+    plain, _ = language_model.load(base, quantization="none" if arm == "finetuned" else "nf4")
     ids = torch.tensor([[70, 80, 90]])
     with torch.no_grad():
         gap = (tuned(input_ids=ids).logits[:, -1] - plain(input_ids=ids).logits[:, -1]).abs().max()
@@ -215,7 +215,7 @@ def test_step_does_not_depend_on_packing(go):
 
 def test_first_loss_is_the_mean_over_the_steps_target_tokens(go, base):
     made = go(recipe=replace(RECIPE, dropout=0.0, steps=1))
-    net, tokenizer = model.load(base)
+    net, tokenizer = language_model.load(base)
     total, n = 0.0, 0
     for p in prompts()[:4]:
         ids = tokenizer(p.input + "\n" + p.target)["input_ids"] + [tokenizer.eos_token_id]
@@ -453,7 +453,7 @@ def test_target_that_cannot_fit_is_named(go):
 def test_leaky_architecture_is_refused(go, tmp_path):
     from transformers import OPTConfig, OPTForCausalLM
 
-    from flanlib import rehearsal
+    from flanlib.models import rehearsal
 
     folder = tmp_path / "opt"
     shape = {"vocab_size": 320, "hidden_size": 32, "num_hidden_layers": 1, "ffn_dim": 32}

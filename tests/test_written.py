@@ -5,9 +5,8 @@ import pytest
 import torch
 from test_fused import tuned
 
-from flanlib import model
 from flanlib.core.config import Recipe
-from flanlib.models import llama
+from flanlib.models import language_model, llama
 from flanlib.scoring import opened
 from flanlib.scoring.likelihood import Item, likelihoods
 from flanlib.training import packing
@@ -82,7 +81,7 @@ def test_what_changes_in_the_model_is_seen():
 def test_a_base_that_was_scored_can_be_tuned():
     base = packing.bare(tuned().unload()).eval()
     before = written(base, items())
-    lm = model.attach(base, Recipe(rank=4), 1).eval()
+    lm = language_model.attach(base, Recipe(rank=4), 1).eval()
     assert np.allclose(written(lm, items()), before, atol=1e-5)  # B is zero at first
     lm.train()
     lm(torch.arange(9)[None], labels=torch.arange(9)[None]).loss.backward()

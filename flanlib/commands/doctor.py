@@ -115,9 +115,9 @@ def _time() -> tuple[bool, str]:
     """How long one tuned model of each profile takes on this CPU, where its base is here."""
     if devices.default() != "cpu":
         return True, "`flanlib tune --dry-run` tells it for a run on the GPU"
-    from flanlib import weights
     from flanlib.core.config import Factors
-    from flanlib.encode import Encoded
+    from flanlib.models import weights
+    from flanlib.models.encode import Encoded
     from flanlib.training import duration
 
     found = []

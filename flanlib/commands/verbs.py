@@ -242,8 +242,8 @@ def mix(
     rows
         Folder of local rows; without it, the collection's own source.
     """
-    from flanlib import weights
     from flanlib.data import catalogue
+    from flanlib.models import weights
     from flanlib.prompts import mixture, rendering
     from flanlib.prompts.export import write_mixture
 
@@ -255,7 +255,7 @@ def mix(
     say(f"{mixed.n_examples} examples of {len(mixed.parts)} tasks; writing {total}")
     tokenizer = None
     if model:
-        from flanlib.model import load_tokenizer
+        from flanlib.models.language_model import load_tokenizer
 
         tokenizer = load_tokenizer(model)
     if out is None or storage.special(out):

@@ -93,7 +93,7 @@ def tune(
         return
     if out is None:
         raise ParameterError("--out: say where the adapter goes, or give --dry-run")
-    from flanlib import weights
+    from flanlib.models import weights
 
     weights.locate(factors.model)  # a mistyped name shows before rows are read
     from flanlib.core import threads
@@ -187,7 +187,7 @@ def score(
     max_examples
         Most examples of one task; 0 is all of them.
     max_input_tokens
-        Longest input; what gives way is said by `flanlib.truncation`. Without it,
+        Longest input; what gives way is said by `flanlib.models.truncation`. Without it,
         that of the recipe which the adapter was tuned with; for an untuned model,
         of the profile that studies it on the collection, or else 1,024.
     max_new_tokens
@@ -213,11 +213,10 @@ def score(
         Tokens in one forward pass; without it, what fits the device.
     """
     given = locals()
-    from flanlib import model as models
-    from flanlib import weights
     from flanlib.core import devices, folders, threads
     from flanlib.core.config import Scoring
     from flanlib.data import catalogue
+    from flanlib.models import language_model, weights
     from flanlib.scoring import asking, evaluate, sheets
     from flanlib.studies import runs
 
@@ -237,7 +236,7 @@ def score(
     folders.make(out)  # what is no place for scores shows before a model is read
     recipe = runs.recipe_of(model, adapter, found, longest=max_input_tokens, written=max_new_tokens)
     quantized = quantization or recipe.quantization
-    lm, tokenizer = models.load(
+    lm, tokenizer = language_model.load(
         model,
         quantization=quantized,
         dtype=dtype or None,

@@ -25,7 +25,7 @@ from flanlib.micro import corpus, probes
 from flanlib.micro import tokenizer as micro_tokenizer
 from flanlib.micro.batches import ROW_TOKENS, batches, n_steps
 from flanlib.micro.world import REPORTED
-from flanlib.rehearsal import model_files
+from flanlib.models.rehearsal import model_files
 
 MUON_RATE, ADAM_RATE = 5e-3, 3e-3
 WARMUP_STEPS, DECAY_FROM, FLOOR = 50, 0.5, 0.05

@@ -23,11 +23,10 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from flanlib import weights
 from flanlib.core import folders, parts, paths, storage
 from flanlib.core.errors import DataError, FlanlibError, MissingResultError
 from flanlib.core.progress import say, span
-from flanlib.models import registry
+from flanlib.models import registry, weights
 from flanlib.models.registry import Gguf, Model
 
 SOURCE = "source.json"  # in a converted folder: what it was made from, and its files' digests

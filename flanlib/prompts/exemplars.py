@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-from flanlib import truncation
 from flanlib.core.config import Recipe, Scoring
 from flanlib.core.errors import MissingResultError
 from flanlib.core.protocols import Tokenizer
@@ -18,6 +17,7 @@ from flanlib.data import sources
 from flanlib.data.adapters import Example
 from flanlib.data.catalogue import Catalogue, Task
 from flanlib.data.source import Rows
+from flanlib.models import truncation
 from flanlib.prompts import templates
 from flanlib.prompts.prompt import Prompt
 from flanlib.prompts.stream import few_shot

@@ -78,9 +78,9 @@ class Scorer:
         recipe
             Whose limits hold; None takes the default.
         """
-        from flanlib import model as models
+        from flanlib.models import language_model
 
-        lm, tokenizer = models.load(model, quantization=quantization)
+        lm, tokenizer = language_model.load(model, quantization=quantization)
         return cls(lm=lm, tokenizer=tokenizer, recipe=recipe or Recipe())
 
     @cached_property

@@ -9,12 +9,12 @@ wrong. No result counts them.
 import json
 from typing import Any
 
-from flanlib import weights
 from flanlib.core import paths, storage
 from flanlib.core.config import Scoring, digest, run_id
 from flanlib.core.errors import DataError, MissingResultError
 from flanlib.core.progress import say
 from flanlib.data.catalogue import Task
+from flanlib.models import weights
 from flanlib.scoring import illustrations
 from flanlib.study import Study
 
@@ -54,7 +54,7 @@ def make(study: Study) -> list[dict[str, Any]]:
     MissingResultError
         If no tuned model is there.
     """
-    from flanlib import model
+    from flanlib.models import language_model
     from flanlib.scoring.evaluate import Scorer, evaluate
 
     settings, recipe = study.settings, study.settings.behind.recipe
@@ -68,7 +68,7 @@ def make(study: Study) -> list[dict[str, Any]]:
         clusters = tuple(c for c in group if c in factors.held_out.split("+"))
         lines = {task.key: _about(study, task) for task in questions(study, clusters)}
         for arm, adapter in (("base", None), ("tuned", run)):
-            lm, tokenizer = model.load(
+            lm, tokenizer = language_model.load(
                 settings.model, quantization=recipe.quantization, adapter=adapter
             )
             scorer = Scorer(lm=lm, tokenizer=tokenizer, recipe=recipe)

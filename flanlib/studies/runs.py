@@ -15,13 +15,14 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from flanlib import contents, profiles, results, weights
+from flanlib import contents, profiles, results
 from flanlib.core import paths, provenance, storage, threads
 from flanlib.core.config import Factors, Recipe, Scoring, run_id
 from flanlib.core.progress import Board, say
 from flanlib.data import catalogue
 from flanlib.data.catalogue import Catalogue, Task
 from flanlib.data.source import Rows
+from flanlib.models import weights
 from flanlib.schema import Record
 from flanlib.scoring import asking
 from flanlib.scoring.evaluate import Scorer, evaluate
@@ -219,12 +220,12 @@ def score_task(
 
 def scorer_of(job: Job) -> tuple[Scorer, dict[str, Any]]:
     """The model of a job, tuned now if it is not there, and what records say of it."""
-    from flanlib import model
     from flanlib.core import devices
+    from flanlib.models import language_model
 
     factors, recipe, about = job.factors, job.recipe, {}
     if factors.arm == "base":
-        lm, tokenizer = model.load(factors.model, quantization=recipe.quantization)
+        lm, tokenizer = language_model.load(factors.model, quantization=recipe.quantization)
     else:
         below = _tuned(job, *job.under).out if job.under else None
         made = _tuned(job, factors, recipe, below)
@@ -291,7 +292,7 @@ def _made_of(
 
 def make_rehearsal_model(name: str) -> None:
     """A tiny random GPT-NeoX below build/models/, unless it is there."""
-    from flanlib import rehearsal
+    from flanlib.models import rehearsal
 
     if not (folder := paths.BUILD / "models" / name).is_dir():
         rehearsal.random_neox(folder)

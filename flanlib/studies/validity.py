@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from flanlib import contents, results, weights
+from flanlib import contents, results
 from flanlib.core.errors import (
     FlanlibError,
     LeakageError,
@@ -24,6 +24,7 @@ from flanlib.core.errors import (
 from flanlib.core.progress import say
 from flanlib.data.catalogue import Catalogue
 from flanlib.data.source import Rows
+from flanlib.models import weights
 from flanlib.schema import Cell, Record, key_of
 
 MEANINGS = {

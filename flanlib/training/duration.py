@@ -22,13 +22,12 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, TrainerCallback
 
-from flanlib import encode, loading, model
 from flanlib.core import devices, machine
 from flanlib.core.config import Factors, Recipe
 from flanlib.core.progress import span
 from flanlib.core.quiet import quiet
-from flanlib.encode import Encoded
-from flanlib.models import llama
+from flanlib.models import encode, language_model, llama, loading
+from flanlib.models.encode import Encoded
 from flanlib.prompts.prompt import Prompt
 from flanlib.training import folding, fused, packing
 from flanlib.training.trainer import PackedTrainer, Progress, arguments
@@ -146,11 +145,11 @@ def forecast(
     first = list(islice(drawn, 1))  # rows are read with it, once
     began = Spent.now()
     found = encode.encode_many(
-        model.load_tokenizer(factors.model),
+        language_model.load_tokenizer(factors.model),
         first + list(islice(drawn, SAMPLE - 1)),
         max_input_tokens=recipe.max_input_tokens,
         max_target_tokens=recipe.max_target_tokens,
-        context=model.context(config),
+        context=language_model.context(config),
     )
     drawing = (Spent.now() - began) * (1 / len(found))
     return of_examples(factors, recipe, found, drawing, dtype=dtype, trial=trial)
@@ -237,10 +236,10 @@ class Trials:
     def __init__(self, factors: Factors, recipe: Recipe, folder: Path, dtype: Any) -> None:
         self.factors, self.recipe, self.folder = factors, recipe, folder
         self.config = loading.config_of(factors.model)
-        stored = model.stored_type(self.config)
+        stored = language_model.stored_type(self.config)
         full = factors.arm == "finetuned"
         self.dtype = torch.float32 if full else devices.checked("cpu", dtype, stored)[1]
-        self.eos = model.load_tokenizer(factors.model).eos_token_id
+        self.eos = language_model.load_tokenizer(factors.model).eos_token_id
 
     def n_examples(self, examples: Sequence[Encoded]) -> int:
         """Examples of a step that keep both trials within about `TRIAL_S`, at least one.
@@ -305,7 +304,7 @@ class Trials:
         if self.factors.arm != "finetuned":
             net.requires_grad_(False)
         net.config._name_or_path = net.name_or_path = str(self.factors.model)
-        return model.attach(net, self.recipe, self.factors.seed, self.factors.arm)
+        return language_model.attach(net, self.recipe, self.factors.seed, self.factors.arm)
 
 
 class _Watch(TrainerCallback):

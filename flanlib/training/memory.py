@@ -14,11 +14,11 @@ from typing import Any
 import torch
 from transformers import AttentionInterface, AutoModelForCausalLM
 
-from flanlib import encode, loading, model
 from flanlib.core import devices
 from flanlib.core.bounds import Device, Dtype, PositiveFloat, checked
 from flanlib.core.config import Factors, Recipe
 from flanlib.core.errors import RunError
+from flanlib.models import encode, language_model, loading
 from flanlib.prompts.prompt import Prompt
 from flanlib.training import fused, packing
 
@@ -132,7 +132,7 @@ def plan(
     room = devices.available_gib(kind) if available_gib is None else available_gib
     config = loading.config_of(factors.model)
     packing.check_type(config.model_type)
-    stored = model.stored_type(config)
+    stored = language_model.stored_type(config)
     half = kind == "cuda" or devices.checked("cpu", dtype, stored)[1] != torch.float32
     found = _count(config, factors, recipe, kind, half)
     peak = sum(found.parts.values())
@@ -244,7 +244,7 @@ def _size(config: Any, layers: int, factors: Factors, recipe: Recipe, half: bool
         else:
             if factors.arm != "finetuned":
                 net.requires_grad_(False)
-            net = model.adapt(net, recipe, factors.arm).to(dtype)
+            net = language_model.adapt(net, recipe, factors.arm).to(dtype)
             trained = sum(p.numel() for p in net.parameters() if p.requires_grad)
         kept = _kept(net, *longest_pack(recipe))
     return _Size(linear=linear, other=every - linear, trained=trained, kept=kept, largest=largest)
@@ -307,11 +307,11 @@ def _tokens(
     if prompts is None:
         return None
     found = encode.encode_many(
-        model.load_tokenizer(factors.model),
+        language_model.load_tokenizer(factors.model),
         islice(prompts, SAMPLE),
         max_input_tokens=recipe.max_input_tokens,
         max_target_tokens=recipe.max_target_tokens,
-        context=model.context(config),
+        context=language_model.context(config),
     )
     used = sum(len(e.prompt_ids) + len(packing.trained(e, 0)) for e in found)
     return used / len(found) * recipe.examples_per_step

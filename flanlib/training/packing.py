@@ -18,7 +18,7 @@ from transformers import AttentionInterface, PreTrainedModel
 
 from flanlib.core.errors import RunError
 from flanlib.core.protocols import LanguageModel
-from flanlib.encode import Encoded
+from flanlib.models.encode import Encoded
 
 ATTENTION = "flanlib_isolated"
 PACKABLE = ("gpt_neox", "llama", "qwen2", "qwen3", "olmo2", "smollm3", "mistral", "gpt2")

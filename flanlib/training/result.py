@@ -8,13 +8,11 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic.dataclasses import dataclass
 
-from flanlib import adapters
-from flanlib import model as models
 from flanlib.core import storage
 from flanlib.core.config import STRICT, Factors, Quantization, Recipe
 from flanlib.core.errors import DataError, RunError
 from flanlib.core.protocols import LanguageModel, Tokenizer
-from flanlib.models import manifest
+from flanlib.models import adapters, language_model, manifest
 from flanlib.training.trainer import Progress
 
 RUN = adapters.RUN
@@ -101,8 +99,8 @@ class TuneResult:
     ) -> tuple[LanguageModel, Tokenizer]:
         """The tuned model and its tokenizer; see `model.load`."""
         if self.factors.arm == "finetuned":
-            return models.load(self.out, quantization="none", device=device, dtype=dtype)
-        return models.load(
+            return language_model.load(self.out, quantization="none", device=device, dtype=dtype)
+        return language_model.load(
             self.base,
             quantization=self.quantization,
             device=device,

@@ -20,11 +20,11 @@ from transformers import Trainer, TrainerCallback, TrainerState, TrainingArgumen
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import PrinterCallback
 
-from flanlib import encode
 from flanlib.core import storage
 from flanlib.core.config import Recipe
 from flanlib.core.errors import RunError
 from flanlib.core.protocols import Tokenizer
+from flanlib.models import encode
 from flanlib.prompts.prompt import Prompt
 from flanlib.training import checkpoint, packing
 from flanlib.training.fused import Step

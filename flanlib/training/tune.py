@@ -16,8 +16,6 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
-from flanlib import adapters, weights
-from flanlib import model as models
 from flanlib.core import devices, folders, storage
 from flanlib.core.bounds import Device, Dtype, PositiveInt, checked
 from flanlib.core.config import Factors, Recipe, digest, run_id
@@ -27,7 +25,7 @@ from flanlib.core.protocols import LanguageModel, Tokenizer
 from flanlib.core.quiet import quiet
 from flanlib.data.catalogue import Catalogue
 from flanlib.data.source import Rows
-from flanlib.models import manifest
+from flanlib.models import adapters, language_model, manifest, weights
 from flanlib.prompts import mixture as mixtures
 from flanlib.prompts.prompt import Prompt
 from flanlib.training import card, checkpoint, folding, fused, memory, packing
@@ -190,7 +188,7 @@ class Run:
         started = datetime.now(UTC).isoformat(timespec="seconds")
         memory.check(memory.plan(self.factors, self.recipe, device=device, dtype=dtype))
         devices.forget_peak(device or devices.default())
-        net, tokenizer = models.load(
+        net, tokenizer = language_model.load(
             self.factors.model,
             quantization=self.quantization,
             dtype=dtype,
@@ -200,11 +198,11 @@ class Run:
         kind, kept_in = next(net.parameters()).device.type, packing.bare(net).dtype
         identity = {**identity, "device": kind, "dtype": str(kept_in)}
         packing.check_isolation(net)
-        net = models.attach(net, self.recipe, self.factors.seed, self.factors.arm)
+        net = language_model.attach(net, self.recipe, self.factors.seed, self.factors.arm)
         n_virtual = self.recipe.prompt_tokens if self.factors.arm == "prompt-tuned" else 0
         done, at, progress = self._resume(identity)
         prompts = prompts_from(source, done * self.recipe.examples_per_step)
-        context = models.context(packing.bare(net))
+        context = language_model.context(packing.bare(net))
         steps = Steps(prompts, tokenizer, self.recipe, context, n_virtual)
         with packing.isolating(net), folding.folding(net), quiet():
             trainer = PackedTrainer(

@@ -102,7 +102,7 @@ class Bench:
         ParameterError
             If the adapter belongs to another model.
         """
-        from flanlib import model
+        from flanlib.models import language_model
         from flanlib.training import result
 
         settings = self.study.settings
@@ -116,7 +116,7 @@ class Bench:
                 )
             runs.compute(self.job)
         quantization = self.job.recipe.quantization
-        loaded = {"base": model.load(settings.model, quantization=quantization)}
+        loaded = {"base": language_model.load(settings.model, quantization=quantization)}
         if (self.folder / result.RUN).is_file():
             made = result.TuneResult.read(self.folder)
             if made.base != settings.model:
@@ -127,7 +127,7 @@ class Bench:
             loaded["tuned"], recipe = made.load(), made.recipe
         else:
             recipe = self.job.recipe
-            loaded["tuned"] = model.load(
+            loaded["tuned"] = language_model.load(
                 settings.model, quantization=quantization, adapter=self.folder
             )
         return {

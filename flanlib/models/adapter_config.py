@@ -10,11 +10,10 @@ import regex
 import torch
 from peft import LoraConfig, PromptTuningConfig
 
-from flanlib import weights
 from flanlib.core import storage
 from flanlib.core.errors import DataError
 from flanlib.core.protocols import LanguageModel
-from flanlib.models import manifest
+from flanlib.models import manifest, weights
 
 CONFIG = "adapter_config.json"
 REMEDY = "copy the adapter again, or tune again"

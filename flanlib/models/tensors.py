@@ -9,8 +9,8 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from flanlib import weights
 from flanlib.core.errors import DataError
+from flanlib.models import weights
 
 SHOWN = 3  # names told of many
 PLAIN = ("F32", "BF16", "F16", "F64")  # numbers that stand for themselves

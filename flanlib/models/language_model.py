@@ -24,15 +24,14 @@ from peft import (
 from transformers import BitsAndBytesConfig, PreTrainedModel, set_seed
 from transformers.utils import is_bitsandbytes_available
 
-from flanlib import adapters, loading, tensors
 from flanlib.core import devices
 from flanlib.core.bounds import check
 from flanlib.core.config import Arm, Quantization, Recipe
 from flanlib.core.errors import DataError, ParameterError
 from flanlib.core.protocols import LanguageModel, Tokenizer
 from flanlib.core.quiet import quiet
-from flanlib.loading import config_of
-from flanlib.models import llama
+from flanlib.models import adapters, llama, loading, tensors
+from flanlib.models.loading import config_of
 
 PADS = ("<|padding|>", "<pad>", "[PAD]", "<|pad|>", "<|finetune_right_pad_id|>")
 

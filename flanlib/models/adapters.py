@@ -17,15 +17,14 @@ from peft import (
     set_peft_model_state_dict,
 )
 
-from flanlib import adapter_config, loading, tensors, weights
-from flanlib.adapter_config import CONFIG, REMEDY
 from flanlib.core import storage
 from flanlib.core.config import Quantization
 from flanlib.core.errors import DataError, MissingResultError, ParameterError
 from flanlib.core.progress import say
 from flanlib.core.protocols import LanguageModel
 from flanlib.core.quiet import quiet
-from flanlib.models import manifest, registry
+from flanlib.models import adapter_config, loading, manifest, registry, tensors, weights
+from flanlib.models.adapter_config import CONFIG, REMEDY
 
 RUN = "run.json"
 # Settings of a config.json that tell of the file, not of what the model computes.

@@ -14,11 +14,10 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedConfig
 
-from flanlib import tensors, weights
 from flanlib.core.errors import DataError, RunError
 from flanlib.core.protocols import LanguageModel, Tokenizer
 from flanlib.core.quiet import quiet
-from flanlib.models import manifest
+from flanlib.models import manifest, tensors, weights
 
 # Settings of a config.json that bring in kernels, other weights or other numbers.
 FOREIGN = (

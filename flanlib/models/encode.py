@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from reprlib import repr as shortened
 from weakref import WeakKeyDictionary
 
-from flanlib import truncation
 from flanlib.core.errors import ParameterError, TemplateError
 from flanlib.core.protocols import Tokenizer
 from flanlib.core.tokens import begin_ids, n_unknown, token_ids
+from flanlib.models import truncation
 from flanlib.prompts.prompt import SEPARATOR, Prompt
 
 MAX_INPUT_TOKENS = 1024
