@@ -26,12 +26,11 @@ from pathlib import Path
 
 import torch
 
-from flanlib import score
 from flanlib.core import machine, paths
 from flanlib.data import catalogue, sources
+from flanlib.evaluation import generate, score
 from flanlib.models import encode, language_model
 from flanlib.prompts import prompt, templates
-from flanlib.scoring import generate
 
 TASKS = ("wmt16_translate_deen", "e2e_nlg")
 BATCH_SIZES = (1, 4, 16)

@@ -44,13 +44,12 @@ import torch
 import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from flanlib import score
 from flanlib.core import machine, paths
 from flanlib.data import adapters, catalogue
+from flanlib.evaluation import choices, score
+from flanlib.evaluation.likelihood import Work
 from flanlib.models import language_model
 from flanlib.prompts import prompt, templates
-from flanlib.scoring import choices
-from flanlib.scoring.likelihood import Work
 
 TASKS = {"rte": 2.0, "cosmos_qa": 6.0}
 REAL_TASKS = {"rte": 3.0, "cosmos_qa": 8.0}

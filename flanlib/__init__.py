@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from flanlib.data.source import Collection as Collection
     from flanlib.data.source import RowSource as RowSource
     from flanlib.data.source import load_collection as load_collection
-    from flanlib.scoring.evaluate import Scorer as Scorer
-    from flanlib.scoring.evaluate import evaluate as evaluate
+    from flanlib.evaluation.evaluate import Scorer as Scorer
+    from flanlib.evaluation.evaluate import evaluate as evaluate
     from flanlib.study import Study as Study
     from flanlib.study import open_study as open_study
     from flanlib.training.tune import tune as tune
@@ -45,7 +45,7 @@ __version__ = "0.1.0"
 _PLACES = {
     **dict.fromkeys(("Factors", "Recipe", "Scoring"), "core.config"),
     **dict.fromkeys(("Collection", "RowSource", "load_collection"), "data.source"),
-    **dict.fromkeys(("Scorer", "evaluate"), "scoring.evaluate"),
+    **dict.fromkeys(("Scorer", "evaluate"), "evaluation.evaluate"),
     **dict.fromkeys(("Study", "open_study"), "study"),
     "tune": "training.tune",
 }

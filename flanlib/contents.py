@@ -19,8 +19,8 @@ from flanlib.core.errors import MissingResultError
 from flanlib.data import sources
 from flanlib.data.catalogue import TRAIN_CAP, Catalogue, Task
 from flanlib.data.source import FolderRows, Rows, WorldRows, source_of
+from flanlib.evaluation import asking
 from flanlib.prompts import mixture, templates
-from flanlib.scoring import asking
 
 Run = tuple[Factors, Recipe]
 _known: dict[str, str] = {}

@@ -15,9 +15,9 @@ from flanlib.core import paths
 from flanlib.core.config import Factors, Recipe, Scoring, run_id
 from flanlib.data import catalogue
 from flanlib.data.catalogue import Catalogue, Task
+from flanlib.evaluation import illustrations
 from flanlib.profiles import Settings
 from flanlib.schema import Cell, Record
-from flanlib.scoring import illustrations
 from flanlib.studies import agreement, arms, coverage, estimates, ledger, runs, validity
 from flanlib.studies.arms import ARMS, ASKED, BARE, GAINS
 from flanlib.studies.plans import base_run

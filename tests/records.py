@@ -4,9 +4,9 @@ from flanlib import contents, results
 from flanlib.core.config import Factors, Recipe, Scoring, run_id
 from flanlib.core.errors import DataError
 from flanlib.data import catalogue as catalogues
+from flanlib.evaluation import asking
 from flanlib.models import weights
 from flanlib.schema import Record
-from flanlib.scoring import asking
 
 
 def make_record(task="rte", *, value=50.0, scores=None, factors=None, scoring=None, **changes):

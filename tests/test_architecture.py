@@ -30,12 +30,12 @@ prompts.audit prompts.overlap prompts.stream prompts.mixture prompts.rendering p
 models.truncation models.encode training.packing
 core.machine models.heads models.joined models.llama core.devices core.threads core.quiet models.rehearsal training.checkpoint training.card models.tensors models.loading models.adapter_config models.adapters models.language_model
 models.convert models.fetch
-scoring.tree scoring.opened scoring.likelihood scoring.decoding scoring.generate
+evaluation.tree evaluation.opened evaluation.likelihood evaluation.decoding evaluation.generate
 training.folding training.attention training.fused
 training.memory training.trainer training.duration training.result training.tune
-score scoring.shards scoring.choices scoring.answers scoring.tokens scoring.counts metrics
+evaluation.score evaluation.shards evaluation.choices evaluation.answers evaluation.tokens evaluation.counts evaluation.metrics
 micro.probes micro.pretrain
-core.provenance schema results scoring.asking scoring.illustrations contents prompts.exemplars scoring.evaluate scoring.sheets
+core.provenance schema results evaluation.asking evaluation.illustrations contents evaluation.exemplars evaluation.evaluate evaluation.sheets
 studies.estimates studies.ranks studies.agreement studies.ledger studies.scrutiny studies.leaks
 studies.plans studies.differences studies.validity studies.coverage
 studies.arms studies.runs study studies.sweep studies.axes studies.illustrate
@@ -50,8 +50,8 @@ commands.arguments commands.doctor commands.planning commands.verbs commands.ver
 TORCH_FREE = """
 commands.arguments cli commands.verbs commands.verbs_study commands.verbs_pages commands.verbs_sweep commands.doctor
 reporting.batch notebook figures study studies.axes studies.runs results studies.estimates
-studies.ledger studies.validity models.weights prompts.rendering prompts.mixture report studies.sweep prompts.export prompts.exemplars
-scoring.evaluate scoring.sheets data.hub
+studies.ledger studies.validity models.weights prompts.rendering prompts.mixture report studies.sweep prompts.export evaluation.exemplars
+evaluation.evaluate evaluation.sheets data.hub
 """.split()
 
 

@@ -256,7 +256,7 @@ def test_scoring_again_reads_what_is_there(toys, tiny, tmp_path, capsys, monkeyp
         2,
     ]
     _, first, _ = run(capsys, *words, "--out", tmp_path / "s")
-    monkeypatch.setattr("flanlib.score.rank", None)
+    monkeypatch.setattr("flanlib.evaluation.score.rank", None)
     status, second, _ = run(capsys, *words, "--out", tmp_path / "s")
     assert status == 0 and first == second
 

@@ -14,7 +14,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flanlib import metrics
 from flanlib.core.config import Factors, Recipe, Scoring
 from flanlib.core.errors import DataError, FlanlibError
 from flanlib.data import catalogue
@@ -22,10 +21,10 @@ from flanlib.data.adapters import Example, adapt, adapt_all
 from flanlib.data.catalogue import Task
 from flanlib.data.metric_names import METRICS
 from flanlib.data.shapes import CANNOT_ANSWER
+from flanlib.evaluation import answers, metrics, sheets
+from flanlib.evaluation import tokens as counting
+from flanlib.evaluation.answers import COMPARISONS, SIGNATURES, number
 from flanlib.prompts import templates
-from flanlib.scoring import answers, sheets
-from flanlib.scoring import tokens as counting
-from flanlib.scoring.answers import COMPARISONS, SIGNATURES, number
 from flanlib.studies import runs
 
 FLAN = catalogue.load("flan")
@@ -192,7 +191,7 @@ def test_each_annotators_spans_reach_the_metric_and_a_file(tmp_path):
     template = next(t for t in templates.of_task(FLAN, task) if not t.inverted)
     prompt = templates.render(example, template)
     assert prompt.target == "Ada, Bo, Esq." and prompt.references == example.answers
-    from flanlib.score import _references
+    from flanlib.evaluation.score import _references
 
     table = pd.DataFrame(
         {

@@ -21,8 +21,8 @@ from flanlib.data.adapters import adapt
 from flanlib.data.catalogue import Source, Task
 from flanlib.data.columns import plan_of
 from flanlib.data.shapes import SkipRow
+from flanlib.evaluation import sheets
 from flanlib.prompts import rendering
-from flanlib.scoring import sheets
 
 GOOD = {"text": "fine", "label": 1}
 FAST = settings(max_examples=60, deadline=None)

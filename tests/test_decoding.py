@@ -7,9 +7,9 @@ import pytest
 import torch
 from test_fused import tuned
 
+from flanlib.evaluation import decoding, opened
+from flanlib.evaluation.generate import greedy
 from flanlib.models import llama
-from flanlib.scoring import decoding, opened
-from flanlib.scoring.generate import greedy
 
 
 @pytest.fixture(autouse=True)

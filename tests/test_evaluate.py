@@ -11,8 +11,8 @@ from flanlib import profiles, results
 from flanlib.commands import verbs_study
 from flanlib.core.config import Factors, Recipe, Scoring
 from flanlib.data import catalogue
-from flanlib.scoring import asking
-from flanlib.scoring.evaluate import evaluate
+from flanlib.evaluation import asking
+from flanlib.evaluation.evaluate import evaluate
 from flanlib.studies import runs
 from flanlib.studies.runs import recipe_of
 from flanlib.workbench import explore

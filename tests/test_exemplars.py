@@ -8,8 +8,7 @@ from flanlib.core.config import Scoring
 from flanlib.core.errors import MissingResultError
 from flanlib.data import catalogue
 from flanlib.data.source import ListRows
-from flanlib.prompts import exemplars
-from flanlib.scoring import asking
+from flanlib.evaluation import asking, exemplars
 
 WORDS = byte_tokenizer()
 

@@ -15,9 +15,9 @@ from flanlib.core import paths
 from flanlib.core.config import Factors, Scoring
 from flanlib.core.errors import LeakageError, MissingResultError
 from flanlib.data.catalogue import Catalogue
+from flanlib.evaluation import choices
+from flanlib.evaluation.choices import BINS, error_of
 from flanlib.figures import audits, fig12_audit, lines, overlaps, style
-from flanlib.scoring import choices
-from flanlib.scoring.choices import BINS, error_of
 from flanlib.studies import leaks, scrutiny
 from flanlib.studies.estimates import ALL
 

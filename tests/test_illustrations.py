@@ -11,8 +11,8 @@ from flanlib.core import paths
 from flanlib.core.config import digest
 from flanlib.core.errors import DataError, MissingResultError
 from flanlib.data import catalogue
+from flanlib.evaluation import illustrations
 from flanlib.figures import fig1_pipeline, fig4_templates, questions
-from flanlib.scoring import illustrations
 from flanlib.studies import illustrate
 
 FLAN = catalogue.load("flan")

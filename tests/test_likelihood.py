@@ -7,11 +7,10 @@ import transformers
 from peft import LoraConfig, PrefixTuningConfig, PromptTuningConfig, get_peft_model
 from small_models import byte_tokenizer, one_by_one, prompt, random_model
 
-from flanlib import score
 from flanlib.core.errors import RunError
-from flanlib.scoring import likelihood, opened
-from flanlib.scoring.likelihood import Item, Work, common_prefix, likelihoods
-from flanlib.scoring.opened import Opened
+from flanlib.evaluation import likelihood, opened, score
+from flanlib.evaluation.likelihood import Item, Work, common_prefix, likelihoods
+from flanlib.evaluation.opened import Opened
 
 WORDS = byte_tokenizer()
 PASSAGE = "Ada met Bo at the old mill."

@@ -6,12 +6,11 @@ import pytest
 import sacrebleu
 from scipy.stats import pearsonr
 
-from flanlib import metrics
 from flanlib.core.errors import DataError, ParameterError
 from flanlib.data.adapters import Example
 from flanlib.data.catalogue import Task
-from flanlib.scoring import answers
-from flanlib.scoring.choices import answering, choices
+from flanlib.evaluation import answers, metrics
+from flanlib.evaluation.choices import answering, choices
 
 
 def task(metric="accuracy", kind="rank") -> Task:

@@ -12,10 +12,9 @@ from peft import LoraConfig, PromptTuningConfig, get_peft_model
 from small_models import CONTEXT, bigram_model, byte_tokenizer, one_by_one, prompt, random_model
 from tokenizers import Tokenizer
 
-from flanlib import score
 from flanlib.core.errors import TemplateError
+from flanlib.evaluation import opened, score
 from flanlib.models import encode
-from flanlib.scoring import opened
 
 WORDS = byte_tokenizer()
 ID = {c: WORDS(c, add_special_tokens=False)["input_ids"][0] for c in "abcdynoe sAnswer:.\n"}

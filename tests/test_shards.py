@@ -10,10 +10,9 @@ import pyarrow.parquet
 import pytest
 from small_models import byte_tokenizer, prompt, random_model
 
-from flanlib import score
 from flanlib.core import parts
 from flanlib.core.errors import DataError, ParameterError, RunError
-from flanlib.scoring import shards
+from flanlib.evaluation import score, shards
 
 WORDS, LM = byte_tokenizer(), random_model("llama")
 PROMPTS = [prompt("word " * (n % 5 + 1), example=str(n)) for n in range(11)]

@@ -11,14 +11,14 @@ import torch
 from records import make_record
 from small_models import EOS, byte_tokenizer, prompt, random_model
 
-from flanlib import metrics, profiles, schema, score, study
+from flanlib import profiles, schema, study
 from flanlib.core.config import ADDED, Factors, Recipe, Scoring, digest, told
 from flanlib.core.errors import ParameterError
 from flanlib.core.paths import RESULTS
 from flanlib.data import catalogue
 from flanlib.data.adapters import Example
+from flanlib.evaluation import asking, metrics, score
 from flanlib.models import adapters, encode, language_model, weights
-from flanlib.scoring import asking
 from flanlib.studies import arms, validity
 
 FLAN = catalogue.load("flan")

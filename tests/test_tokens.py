@@ -17,11 +17,11 @@ from tokenizers import (
 )
 from transformers import PreTrainedTokenizerFast
 
-from flanlib import score
 from flanlib.core import tokens
 from flanlib.core.errors import TemplateError
 from flanlib.data import catalogue
 from flanlib.data.adapters import adapt
+from flanlib.evaluation import score
 from flanlib.models import encode, language_model, rehearsal
 from flanlib.prompts.prompt import Prompt
 

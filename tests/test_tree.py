@@ -6,7 +6,7 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 
 from flanlib.core.errors import RunError
-from flanlib.scoring.tree import Calls, Tree, calls, tree_attention
+from flanlib.evaluation.tree import Calls, Tree, calls, tree_attention
 
 SHARED = [0, 2, 1, 0]
 PATHS = [np.array(p) for p in ([1, 2, 3], [1, 2, 4, 5], [1, 6], [7])]

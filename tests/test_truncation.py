@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_models import byte_tokenizer, random_model
 
-from flanlib import score
 from flanlib.core.errors import TemplateError
 from flanlib.data.adapters import Example
+from flanlib.evaluation import score
 from flanlib.models import encode
 from flanlib.prompts import templates
 from flanlib.prompts.stream import few_shot

@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
 
-from flanlib import cli, metrics
+from flanlib import cli
 from flanlib.core.errors import DataError, ParameterError
 from flanlib.data import catalogue
 from flanlib.data.catalogue import Task
 from flanlib.data.metric_names import METRICS
-from flanlib.scoring import counts, tokens
+from flanlib.evaluation import counts, metrics, tokens
 
 PERFECT = {
     "Chinese": "东京是日本的首都。",

@@ -6,9 +6,9 @@ import torch
 from test_fused import tuned
 
 from flanlib.core.config import Recipe
+from flanlib.evaluation import opened
+from flanlib.evaluation.likelihood import Item, likelihoods
 from flanlib.models import language_model, llama
-from flanlib.scoring import opened
-from flanlib.scoring.likelihood import Item, likelihoods
 from flanlib.training import packing
 
 

@@ -216,8 +216,8 @@ def score(
     from flanlib.core import devices, folders, threads
     from flanlib.core.config import Scoring
     from flanlib.data import catalogue
+    from flanlib.evaluation import asking, evaluate, sheets
     from flanlib.models import language_model, weights
-    from flanlib.scoring import asking, evaluate, sheets
     from flanlib.studies import runs
 
     found = None

@@ -15,10 +15,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from flanlib import results
+from flanlib.evaluation.choices import BINS
 from flanlib.figures import audits, boxes, lines, marks, overlaps, style
 from flanlib.figures.audits import MARKS, QUESTIONS, ROWS, TUNED_NAME, means_of, part, rows_of
 from flanlib.figures.fig5_zero_shot_gains import Reading
-from flanlib.scoring.choices import BINS
 from flanlib.studies import leaks, scrutiny
 from flanlib.studies.estimates import ALL
 

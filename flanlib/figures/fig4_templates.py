@@ -4,9 +4,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from flanlib.evaluation import asking, illustrations
 from flanlib.figures import boxes, style
 from flanlib.prompts import templates
-from flanlib.scoring import asking, illustrations
 from flanlib.study import Study
 
 STEM = "fig4_templates"

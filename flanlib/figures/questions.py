@@ -13,9 +13,9 @@ from matplotlib.axes import Axes
 from flanlib.core.config import Scoring
 from flanlib.core.errors import MissingResultError
 from flanlib.data.catalogue import Task
+from flanlib.evaluation import asking, illustrations
 from flanlib.figures import boxes, style
 from flanlib.prompts import templates
-from flanlib.scoring import asking, illustrations
 from flanlib.studies import illustrate
 from flanlib.study import Study
 

@@ -25,7 +25,7 @@ def probe(
 
     With 240 questions, chance in a two-way probe is 50 ± 6 (95 %).
     """
-    from flanlib.score import loglikelihoods
+    from flanlib.evaluation.score import loglikelihoods
 
     found = {}
     for name, make in PROBES.items():

@@ -125,7 +125,7 @@ TERMS = {
     "run_id": "Twelve hex digits over factors and recipe; see `config.run_id`.",
     "say": "Takes lines of progress.",
     "scaling": "Factor on attention scores, as transformers has it.",
-    "scorer": "A model with the limits of what it reads and writes; see `scoring.evaluate.Scorer`.",
+    "scorer": "A model with the limits of what it reads and writes; see `evaluation.evaluate.Scorer`.",
     "scoring": "How a run is scored; see `results.Scoring`.",
     "seconds": "Seconds by the clock.",
     "seed": "Of every random draw that is made here.",

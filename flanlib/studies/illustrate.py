@@ -14,8 +14,8 @@ from flanlib.core.config import Scoring, digest, run_id
 from flanlib.core.errors import DataError, MissingResultError
 from flanlib.core.progress import say
 from flanlib.data.catalogue import Task
+from flanlib.evaluation import illustrations
 from flanlib.models import weights
-from flanlib.scoring import illustrations
 from flanlib.study import Study
 
 FILE = "illustrations.json"
@@ -54,8 +54,8 @@ def make(study: Study) -> list[dict[str, Any]]:
     MissingResultError
         If no tuned model is there.
     """
+    from flanlib.evaluation.evaluate import Scorer, evaluate
     from flanlib.models import language_model
-    from flanlib.scoring.evaluate import Scorer, evaluate
 
     settings, recipe = study.settings, study.settings.behind.recipe
     found: list[dict[str, Any]] = []

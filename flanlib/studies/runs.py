@@ -22,10 +22,10 @@ from flanlib.core.progress import Board, say
 from flanlib.data import catalogue
 from flanlib.data.catalogue import Catalogue, Task
 from flanlib.data.source import Rows
+from flanlib.evaluation import asking
+from flanlib.evaluation.evaluate import Scorer, evaluate
 from flanlib.models import weights
 from flanlib.schema import Record
-from flanlib.scoring import asking
-from flanlib.scoring.evaluate import Scorer, evaluate
 
 TICK_S = 30.0
 

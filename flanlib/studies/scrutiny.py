@@ -14,8 +14,8 @@ import pandas as pd
 
 from flanlib import schema
 from flanlib.core.errors import MissingResultError
+from flanlib.evaluation.choices import BINS, error_of
 from flanlib.schema import Record
-from flanlib.scoring.choices import BINS, error_of
 from flanlib.studies import estimates
 from flanlib.studies.estimates import ALL, DRAWS, Estimate, by, generator, seed_draws
 

@@ -19,11 +19,11 @@ from flanlib.core.errors import MissingResultError, ParameterError, RunError
 from flanlib.core.progress import span
 from flanlib.data.adapters import Example
 from flanlib.data.catalogue import Task
+from flanlib.evaluation import asking, choices
+from flanlib.evaluation.evaluate import Scorer
 from flanlib.prompts import templates
 from flanlib.prompts.prompt import Prompt
 from flanlib.prompts.template import Template
-from flanlib.scoring import asking, choices
-from flanlib.scoring.evaluate import Scorer
 from flanlib.studies import runs
 from flanlib.studies.arms import ASKED
 from flanlib.studies.runs import Job

@@ -16,11 +16,11 @@ import pandas as pd
 from flanlib.core.errors import TemplateError
 from flanlib.core.protocols import LanguageModel, Tokenizer
 from flanlib.core.tokens import n_unknown, text_of, token_ids
+from flanlib.evaluation.generate import end_ids, greedy
+from flanlib.evaluation.likelihood import Item, Work, likelihoods
+from flanlib.evaluation.opened import context_of
 from flanlib.models import encode
 from flanlib.prompts.prompt import Prompt
-from flanlib.scoring.generate import end_ids, greedy
-from flanlib.scoring.likelihood import Item, Work, likelihoods
-from flanlib.scoring.opened import context_of
 
 Progress = Callable[[int, int], None]
 NULL_INPUT = "Answer:"

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
+from flanlib.evaluation.likelihood import Item, Path, Work, paths_of, plan
+from flanlib.evaluation.opened import Opened
+from flanlib.evaluation.tree import Tree, along
 from flanlib.models import llama
-from flanlib.scoring.likelihood import Item, Path, Work, paths_of, plan
-from flanlib.scoring.opened import Opened
-from flanlib.scoring.tree import Tree, along
 
 ROWS = 128  # at a time; more gain little
 CACHE_BYTES = 2**30  # most for keys and values

@@ -13,16 +13,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 
-from flanlib import metrics
 from flanlib.core.config import Quantization, Recipe, Scoring
 from flanlib.core.protocols import LanguageModel, Tokenizer
 from flanlib.data.adapters import Example
 from flanlib.data.catalogue import Catalogue, Kind, Task
 from flanlib.data.source import Rows
-from flanlib.metrics import Evaluation
-from flanlib.prompts import exemplars
+from flanlib.evaluation import asking, choices, exemplars, metrics
+from flanlib.evaluation.metrics import Evaluation
 from flanlib.prompts.prompt import Prompt
-from flanlib.scoring import asking, choices
 
 if TYPE_CHECKING:
     from flanlib.training.result import TuneResult
@@ -117,8 +115,7 @@ class Scorer:
         RunError
             If `keep` holds scores of another model, of other prompts or limits.
         """
-        from flanlib import score
-        from flanlib.scoring import shards
+        from flanlib.evaluation import score, shards
 
         given: dict[str, Any] = {"max_input_tokens": self.recipe.max_input_tokens}
         if kind == "generate":

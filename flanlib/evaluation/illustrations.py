@@ -17,9 +17,9 @@ from flanlib.core import config, storage
 from flanlib.core.errors import DataError, MissingResultError
 from flanlib.data.adapters import Example, adapt_all
 from flanlib.data.catalogue import Catalogue, Task
+from flanlib.evaluation import asking
 from flanlib.prompts import templates
 from flanlib.prompts.prompt import Prompt
-from flanlib.scoring import asking
 
 FILE = "examples.jsonl"
 WRITTEN = "written for illustration"

@@ -17,11 +17,11 @@ import pandas as pd
 import pyarrow
 import torch
 
-from flanlib import score
 from flanlib.core import storage
 from flanlib.core.config import digest
 from flanlib.core.errors import ParameterError, RunError
 from flanlib.core.protocols import LanguageModel, Tokenizer
+from flanlib.evaluation import score
 from flanlib.prompts.prompt import Prompt
 from flanlib.prompts.rendering import record
 

@@ -15,8 +15,8 @@ import torch
 
 from flanlib.core.errors import RunError
 from flanlib.core.protocols import LanguageModel
-from flanlib.scoring.opened import Opened, opened
-from flanlib.scoring.tree import Tree
+from flanlib.evaluation.opened import Opened, opened
+from flanlib.evaluation.tree import Tree
 
 LOGIT_BYTES, LOGIT_ROWS = 16 * 2**20, 128  # logits at a time: so many bytes, but so many rows
 REPEATED = 0.25  # most of a pass that may have been computed in the one before

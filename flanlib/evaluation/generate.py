@@ -9,9 +9,9 @@ import torch
 from transformers import DynamicCache, GenerationConfig
 
 from flanlib.core.protocols import LanguageModel, Tokenizer
-from flanlib.scoring.decoding import decode
-from flanlib.scoring.likelihood import evaluating
-from flanlib.scoring.opened import Opened, opened
+from flanlib.evaluation.decoding import decode
+from flanlib.evaluation.likelihood import evaluating
+from flanlib.evaluation.opened import Opened, opened
 
 Stops = tuple[Callable[[int], bool], Callable[[int], bool]]
 

@@ -17,12 +17,12 @@ from flanlib.data import sources
 from flanlib.data.adapters import Example
 from flanlib.data.catalogue import Catalogue, Task
 from flanlib.data.source import Rows
+from flanlib.evaluation import asking
 from flanlib.models import truncation
 from flanlib.prompts import templates
 from flanlib.prompts.prompt import Prompt
 from flanlib.prompts.stream import few_shot
 from flanlib.prompts.template import Template
-from flanlib.scoring import asking
 
 FEW_SHOT_TOKENS = 960
 POOL = 2_000

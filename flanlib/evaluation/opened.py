@@ -22,8 +22,8 @@ from torch.nn import functional
 
 from flanlib.core.errors import RunError
 from flanlib.core.protocols import LanguageModel
+from flanlib.evaluation.tree import ATTENTION, Calls, Tree, along, calls
 from flanlib.models import llama
-from flanlib.scoring.tree import ATTENTION, Calls, Tree, along, calls
 
 Way = Literal["written", "tree", "chain", "whole"]
 WAYS: dict[tuple, tuple[Way, bool]] = {}

@@ -13,8 +13,8 @@ from flanlib.core.errors import DataError, ParameterError
 from flanlib.data.adapters import Example, answer_text
 from flanlib.data.catalogue import Task
 from flanlib.data.metric_names import QUESTION, wrong_metric
-from flanlib.scoring import tokens
-from flanlib.scoring.answers import COMPARISONS, SIGNATURES, number
+from flanlib.evaluation import tokens
+from flanlib.evaluation.answers import COMPARISONS, SIGNATURES, number
 
 Finish = Callable[[np.ndarray], np.ndarray]
 _ENDS = re.compile(r"(?<=[.!?]) +|(?<=[。！？।॥؟۔។။]) *")

@@ -82,7 +82,7 @@ def check(found: Catalogue, asked: Iterable[tuple[Scoring, str]], rows: Rows = N
     ParameterError
         If the metric needs packages that are not installed.
     """
-    from flanlib import metrics
+    from flanlib.evaluation import metrics
 
     for key, scoring in {key: scoring for scoring, key in asked}.items():
         task = found.task(key)

@@ -16,8 +16,8 @@ from scipy import stats
 from flanlib.core.errors import DataError
 from flanlib.data.adapters import Example, answer_text
 from flanlib.data.catalogue import Task
-from flanlib.scoring import counts
-from flanlib.scoring.choices import Choice, compared
+from flanlib.evaluation import counts
+from flanlib.evaluation.choices import Choice, compared
 
 DRAWS = 2000
 

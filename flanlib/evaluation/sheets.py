@@ -18,8 +18,8 @@ from flanlib.core.errors import DataError, MissingResultError
 from flanlib.data import files
 from flanlib.data.catalogue import Catalogue, Task
 from flanlib.data.source import Rows
-from flanlib.scoring import asking
-from flanlib.scoring.evaluate import Scorer, evaluate
+from flanlib.evaluation import asking
+from flanlib.evaluation.evaluate import Scorer, evaluate
 
 RESULTS = "results.jsonl"
 
@@ -138,7 +138,7 @@ def score_file(
     How many there were, and percent right by the summed log-likelihood; None
     unless every line has its `gold`.
     """
-    from flanlib import score
+    from flanlib.evaluation import score
 
     lines = ready_made(path)
     folders.make(out)
