@@ -26,10 +26,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from flanlib import results, schema
 from flanlib.core import paths, provenance
-from flanlib.schema import Cell
-from flanlib.studies import axes, estimates
+from flanlib.results import estimates, schema, store
+from flanlib.results.schema import Cell
+from flanlib.studies import axes
 
 RECORD = paths.BENCHMARKS / "remedies.json"
 AT = paths.BUILD / "remedies"
@@ -120,9 +120,9 @@ def tried(remedy: Remedy, jobs: int = 0) -> dict[str, Any]:
     """
     usual, other = (list(cells(remedy, changed=changed)) for changed in (False, True))
     axis = axes.open_axis("fig7_scale")
-    results.require(results.load(axis.at), [cell for _, cell in usual])
-    axis.compute(results.missing(results.load(AT), [cell for _, cell in other]), AT, jobs)
-    known = {r.key: r for r in (*results.load(axis.at), *results.load(AT))}
+    store.require(store.load(axis.at), [cell for _, cell in usual])
+    axis.compute(store.missing(store.load(AT), [cell for _, cell in other]), AT, jobs)
+    known = {r.key: r for r in (*store.load(axis.at), *store.load(AT))}
     arms = {schema.key_of(cell): name for name, cell in (*usual, *other)}
     gains = {"remedy - usual": ("remedy", "usual")}
     if remedy.with_base:
@@ -130,7 +130,7 @@ def tried(remedy: Remedy, jobs: int = 0) -> dict[str, Any]:
             "usual - its base": ("usual", "base"),
             "remedy - its base": ("remedy", "new base"),
         }
-    groups = results.groups(axis.at) | results.groups(AT)
+    groups = store.groups(axis.at) | store.groups(AT)
     table = estimates.table([known[key] for key in arms], groups, gains, lambda r: arms[r.key])
     means = table[table["dataset"] == ""]
     changes = {name: getattr(remedy, name) for name in ("factors", "recipe")}

@@ -10,19 +10,20 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from flanlib import profiles, results, schema
+from flanlib import profiles
 from flanlib.core import paths
 from flanlib.core.config import Factors, Recipe, Scoring, run_id
 from flanlib.data import catalogue
 from flanlib.data.catalogue import Catalogue, Task
 from flanlib.evaluation import illustrations
 from flanlib.profiles import Settings
-from flanlib.schema import Cell, Record
-from flanlib.studies import agreement, arms, coverage, estimates, ledger, runs, validity
+from flanlib.results import agreement, estimates, schema, store, validity
+from flanlib.results.schema import Cell, Record
+from flanlib.results.validity import Today
+from flanlib.studies import arms, coverage, ledger, runs
 from flanlib.studies.arms import ARMS, ASKED, BARE, GAINS
 from flanlib.studies.plans import base_run
 from flanlib.studies.runs import Job
-from flanlib.studies.validity import Today
 
 
 def open_study(**given: object) -> "Study":
@@ -50,7 +51,7 @@ class Study:
     @property
     def at(self) -> Path:
         """Folder of this study's records."""
-        return results.folder(self.settings.collection, self.settings.behind.results)
+        return store.folder(self.settings.collection, self.settings.behind.results)
 
     @property
     def again_at(self) -> Path:
@@ -92,7 +93,7 @@ class Study:
         scored = set(self.catalogue.tasks) - set(self.left_out)
         if self.settings.behind.what_there_is:
             every = (c for task in self.catalogue.tasks.values() for c in self._cells_of(task))
-            scored |= coverage.on_record(every, results.load(self.at))
+            scored |= coverage.on_record(every, store.load(self.at))
         found = {
             key: tuple(t for t in self.catalogue.of_cluster(key) if t.key in scored)
             for key in self.clusters
@@ -198,7 +199,7 @@ class Study:
         """
         fresh, others = self.again, [key for key in self.tasks if key not in self.again]
         if others:
-            cells = results.missing(self.current(self.at), self.cells(others))
+            cells = store.missing(self.current(self.at), self.cells(others))
             self.compute(coverage.at_hand(cells, self.left_out), self.at, jobs)
         if fresh:
             shutil.rmtree(self.again_at, ignore_errors=True)
@@ -242,7 +243,7 @@ class Study:
             Whether stale records alone are refused.
         """
         check = validity.refuse_stale if some else validity.require
-        check(cells, results.load(at), self.today, self.command)
+        check(cells, store.load(at), self.today, self.command)
 
     def current(self, at: Path) -> list[Record]:
         """Records of a folder that belong to this study and to today; every seed.
@@ -253,7 +254,7 @@ class Study:
             Folder of records.
         """
         ways = {coverage.way(cell) for cell in self.cells()}
-        found = [record for record in results.load(at) if coverage.way(record.cell) in ways]
+        found = [record for record in store.load(at) if coverage.way(record.cell) in ways]
         return validity.current(found, self.today)
 
     def compute(self, cells: Sequence[Cell], at: Path, jobs: int = 0) -> None:
@@ -280,8 +281,8 @@ class Study:
         fresh = {r.key: r for r in self.records(self.again_at) if r.cluster in again}
         known = {r.key: r for r in self.records(self.at)} | fresh
         complete = self.drawn(list(known.values()))
-        groups = results.groups(self.at) | results.groups(self.again_at)
-        results.matched(complete, groups, self.at / results.LISTED)
+        groups = store.groups(self.at) | store.groups(self.again_at)
+        store.matched(complete, groups, self.at / store.LISTED)
         validity.tell(complete, self.today)
         parts = [estimates.chance(complete), estimates.table(complete, groups, GAINS)]
         if self.settings.behind.what_there_is:

@@ -1,12 +1,12 @@
 """Made-up records for tests; never written below data/."""
 
-from flanlib import contents, results
 from flanlib.core.config import Factors, Recipe, Scoring, run_id
 from flanlib.core.errors import DataError
 from flanlib.data import catalogue as catalogues
 from flanlib.evaluation import asking
 from flanlib.models import weights
-from flanlib.schema import Record
+from flanlib.results import contents, store
+from flanlib.results.schema import Record
 
 
 def make_record(task="rte", *, value=50.0, scores=None, factors=None, scoring=None, **changes):
@@ -61,9 +61,9 @@ def scored(job, value=50.0):
             key, factors=job.factors, recipe=job.recipe, scoring=scoring, value=value,
             run_id=run_id(job.factors, job.recipe), scores=(value,) * len(examples),
             **{name: getattr(task, name) for name in ("dataset", "cluster", "kind", "metric")},
-            data=results.note_examples(examples, job.at), base_digest=base,
+            data=store.note_examples(examples, job.at), base_digest=base,
             phrasing=contents.phrasing(found, task, scoring), mixture="m" * 12,
             training_data=contents.training(found, job.chain, scoring, task, job.rows)[0],
         )  # fmt: skip
-        results.append([record], job.at, stale=lambda old: True)
+        store.append([record], job.at, stale=lambda old: True)
     return 0.1

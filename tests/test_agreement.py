@@ -9,7 +9,7 @@ from scipy import stats
 
 from flanlib.core.config import Factors
 from flanlib.core.errors import RunError
-from flanlib.studies import agreement
+from flanlib.results import agreement
 
 
 def tuned(value, seed=1, task="rte", cluster="nli"):

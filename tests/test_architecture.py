@@ -21,7 +21,7 @@ core.documents data.keys models.registry core.protocols models.manifest models.w
 prompts.language prompts.prompt
 data.cells data.cleaners data.shapes data.settings
 core.config
-data.metric_names data.catalogue published profiles
+data.metric_names data.catalogue results.published profiles
 micro.*
 data.columns data.adapters data.files data.classes data.reading data.cuts data.source
 data.hub data.sources
@@ -35,9 +35,9 @@ training.folding training.attention training.fused
 training.memory training.trainer training.duration training.result training.tune
 evaluation.score evaluation.shards evaluation.choices evaluation.answers evaluation.tokens evaluation.counts evaluation.metrics
 micro.probes micro.pretrain
-core.provenance schema results evaluation.asking evaluation.illustrations contents evaluation.exemplars evaluation.evaluate evaluation.sheets
-studies.estimates studies.ranks studies.agreement studies.ledger studies.scrutiny studies.leaks
-studies.plans studies.differences studies.validity studies.coverage
+core.provenance results.schema results.store evaluation.asking evaluation.illustrations results.contents evaluation.exemplars evaluation.evaluate evaluation.sheets
+results.estimates results.ranks results.agreement studies.ledger results.scrutiny studies.leaks
+studies.plans studies.differences results.validity studies.coverage
 studies.arms studies.runs study studies.sweep studies.axes studies.illustrate
 figures.style figures.boxes figures.* figures
 notebook
@@ -49,8 +49,8 @@ commands.arguments commands.doctor commands.planning commands.verbs commands.ver
 
 TORCH_FREE = """
 commands.arguments cli commands.verbs commands.verbs_study commands.verbs_pages commands.verbs_sweep commands.doctor
-reporting.batch notebook figures study studies.axes studies.runs results studies.estimates
-studies.ledger studies.validity models.weights prompts.rendering prompts.mixture report studies.sweep prompts.export evaluation.exemplars
+reporting.batch notebook figures study studies.axes studies.runs results.store results.estimates
+studies.ledger results.validity models.weights prompts.rendering prompts.mixture report studies.sweep prompts.export evaluation.exemplars
 evaluation.evaluate evaluation.sheets data.hub
 """.split()
 

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from flanlib import profiles, results
+from flanlib import profiles
 from flanlib.core.config import run_id
 from flanlib.core.errors import LeakageError, MissingResultError, ParameterError
+from flanlib.results import store
 from flanlib.studies import axes, plans, runs
 
 pytestmark = pytest.mark.usefixtures("real")
@@ -63,7 +64,7 @@ def test_a_soft_prompt_on_the_tuned_model_says_which():
     axis = axes.open_axis("fig10_prompt_tuning")
     axis.ensure(jobs=1)
     shared = run_id(axis.tuned(), axis.recipe)
-    found = [r for r in results.load(axis.at) if r.factors.arm == "prompt-tuned"]
+    found = [r for r in store.load(axis.at) if r.factors.arm == "prompt-tuned"]
     assert {r.factors.under for r in found} == {"", shared}
     by_arm = {r.factors.under: r.scores for r in found if not r.factors.n_examples}
     assert len(by_arm) == 2
@@ -109,7 +110,7 @@ def test_groups_are_held_out_one_after_the_other_and_drawn_together():
     table = axis.ensure(jobs=1)
     means = table[(table["dataset"] == "") & (table["arm"] == "instruction > instruction")]
     assert set(means["cluster"]) == {"weather", "food", "all"}
-    tuned = [r for r in results.load(axis.at) if r.factors.arm == "tuned"]
+    tuned = [r for r in store.load(axis.at) if r.factors.arm == "tuned"]
     assert {(r.factors.held_out, r.cluster) for r in tuned} == {
         ("weather", "weather"),
         ("food", "food"),
@@ -161,7 +162,7 @@ def test_points_that_share_one_seed_of_two_keep_all_of_theirs():
                     run_id=run_id(replace(record.factors, seed=2), record.recipe),
                     templates=dict.fromkeys(record.templates, 0.0))  # fmt: skip
     points = [(first, [record, other]), (second, [record])]
-    table = axes._table(points, results.groups(axis.at))
+    table = axes._table(points, store.groups(axis.at))
     means = table[table["dataset"] == ""].set_index("arm")
     assert means.loc["a", "seeds"] == 2 and means.loc["b", "seeds"] == 1
     assert means.loc["a", "value"] == pytest.approx(record.value / 2)

@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 from records import make_record
 
-from flanlib import published, study
+from flanlib import study
 from flanlib.core.config import Factors, Scoring
 from flanlib.reporting import calibration
+from flanlib.results import published
 
 MODEL = "smollm2-135m-instruct"
 CLOZE = Scoring(form="cloze", show_options=False)

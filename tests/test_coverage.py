@@ -7,7 +7,7 @@ import plotted
 import pytest
 from records import make_record
 
-from flanlib import contents, figures, profiles, published, results, study
+from flanlib import figures, profiles, study
 from flanlib.commands import verbs_pages
 from flanlib.core import paths
 from flanlib.core.config import run_id
@@ -18,7 +18,8 @@ from flanlib.figures import datasets
 from flanlib.figures import fig5_zero_shot_gains as fig5
 from flanlib.figures import fig13_against_paper as fig13
 from flanlib.reporting import batch
-from flanlib.studies import axes, coverage, estimates
+from flanlib.results import contents, estimates, published, store
+from flanlib.studies import axes, coverage
 
 N = 6
 FLAN = catalogue.load("flan")
@@ -45,12 +46,12 @@ def written(cells, at, value=level):
             key, factors=factors, recipe=recipe, scoring=scoring, **kept, scores=(0.0,) * N,
             run_id=run_id(factors, recipe),
             phrasing=contents.phrasing(FLAN, task, scoring), base_digest="b" * 12,
-            data=results.note_examples(examples, at), chance=50.0,
+            data=store.note_examples(examples, at), chance=50.0,
         )  # fmt: skip
         percent = value(record)
         scores = percent + 10 * np.random.default_rng(factors.seed).permutation([1, -1] * (N // 2))
         changes = {"value": percent, "scores": tuple(scores), "templates": {"a": percent}}
-        results.append([replace(record, **changes)], at)
+        store.append([replace(record, **changes)], at)
 
 
 @pytest.fixture
@@ -149,8 +150,8 @@ def test_no_cluster_complete_is_missing(small):
 def test_what_changed_is_refused_in_part_as_well(small):
     every = cells(small())
     written(every, small().at)
-    record = next(r for r in results.load(small().at) if r.task == "rte")
-    results.append([replace(record, phrasing="0" * 12)], small().at, stale=lambda old: True)
+    record = next(r for r in store.load(small().at) if r.task == "rte")
+    store.append([replace(record, phrasing="0" * 12)], small().at, stale=lambda old: True)
     with pytest.raises(StaleResultError, match="the templates asked: task rte"):
         small().load()
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from flanlib import cli, results
+from flanlib import cli
 from flanlib.commands import arguments
 from flanlib.core import paths
+from flanlib.results import store
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -53,7 +54,7 @@ def test_the_replication_has_the_recorded_recipe_and_group(monkeypatch):
     small = open_study(profile="small", seed=1)
     ((factors, recipe),) = given
     assert recipe == small.settings.behind.recipe and factors == small.tuned_without("nli")
-    tuned = {record.run_id for record in results.load(small.at) if record.factors.arm == "tuned"}
+    tuned = {record.run_id for record in store.load(small.at) if record.factors.arm == "tuned"}
     assert run_id(factors, recipe) in tuned
     tasks = {task.key for c in ("nli", "commonsense") for task in small.catalogue.of_cluster(c)}
     for score in (w for w in commands() if w[0] == "score" and "smollm2-135m-instruct" in w):

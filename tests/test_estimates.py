@@ -6,7 +6,7 @@ from records import make_record
 
 from flanlib.core.config import Factors, Scoring
 from flanlib.core.errors import DataError, MissingResultError
-from flanlib.studies import estimates
+from flanlib.results import estimates
 
 N = 40
 GROUPS = {"d" * 12: tuple(str(i // 2) for i in range(N))}

@@ -7,12 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from flanlib import profiles, results
+from flanlib import profiles
 from flanlib.commands import verbs_study
 from flanlib.core.config import Factors, Recipe, Scoring
 from flanlib.data import catalogue
 from flanlib.evaluation import asking
 from flanlib.evaluation.evaluate import evaluate
+from flanlib.results import store
 from flanlib.studies import runs
 from flanlib.studies.runs import recipe_of
 from flanlib.workbench import explore
@@ -58,7 +59,7 @@ def test_study_command_line_and_explorer_score_alike(job, scoring, key, tmp_path
     found = evaluate(
         scorer, task, asking.examples_of(collection, task, scoring), scoring, collection=collection
     )
-    (record,) = (r for r in results.load(job.at) if (r.scoring, r.task) == (scoring, key))
+    (record,) = (r for r in store.load(job.at) if (r.scoring, r.task) == (scoring, key))
     assert {name: getattr(record, name) for name in found.line()} == found.line()
     if scoring.shots:
         assert {len(prompt.exemplars) for prompt in found.prompts} & {1, 2}
@@ -103,7 +104,7 @@ def test_an_untuned_model_is_scored_as_the_study_scores_it(tmp_path):
     )
     runs.compute(job)
     verbs_study.score(model=MODEL, tasks=("rte",), shots=3, max_examples=1, out=tmp_path / "o")
-    (record,), line = results.load(job.at), json.loads((tmp_path / "o/results.jsonl").read_text())
+    (record,), line = store.load(job.at), json.loads((tmp_path / "o/results.jsonl").read_text())
     assert line["value"] == record.value and line["templates"] == record.templates
     assert line["answering"] == json.loads(json.dumps(record.answering))
     assert line["asked"]["quantization"] == "nf4" and line["asked"]["max_input_tokens"] == 400

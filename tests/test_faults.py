@@ -84,7 +84,7 @@ CASES = {
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
     """A folder with a collection of two datasets, its rows, and two folders of records."""
-    from flanlib import results
+    from flanlib.results import store
 
     made = tmp_path_factory.mktemp("world")
     (made / "data").mkdir()
@@ -106,10 +106,10 @@ def world(tmp_path_factory):
             with (made / "rows" / stem / f"{split}.jsonl").open("w") as file:
                 file.writelines(json.dumps(row) + "\n" for row in rows_of(stem, split, n))
     real = ROOT / "data" / "results" / "micro"
-    known = [r for r in results.load(real) if r.factors.held_out == "nli" and r.factors.seed]
+    known = [r for r in store.load(real) if r.factors.held_out == "nli" and r.factors.seed]
     for seed, name in ((1, "a"), (2, "b")):
         mine = [r for r in known if r.factors.seed == seed]
-        results.take(mine, [real], made / name)
+        store.take(mine, [real], made / name)
     return made
 
 

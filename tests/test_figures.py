@@ -13,7 +13,7 @@ import pytest
 from matplotlib.colors import to_rgb
 from records import make_record
 
-from flanlib import figures, profiles, published, study
+from flanlib import figures, profiles, study
 from flanlib.core import paths
 from flanlib.core.config import Factors, Scoring
 from flanlib.core.errors import DataError, MissingResultError, ParameterError
@@ -31,7 +31,8 @@ from flanlib.figures import (
     style,
 )
 from flanlib.models import weights
-from flanlib.studies import arms, estimates
+from flanlib.results import estimates, published
+from flanlib.studies import arms
 
 N = 24
 WAYS = {

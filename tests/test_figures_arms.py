@@ -9,7 +9,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 
-from flanlib import figures, published
+from flanlib import figures
 from flanlib.figures import (
     boxes,
     dots,
@@ -20,7 +20,8 @@ from flanlib.figures import (
     marks,
     style,
 )
-from flanlib.studies import axes, estimates
+from flanlib.results import estimates, published
+from flanlib.studies import axes
 
 CLUSTERS = ("nli", "commonsense", "closed_book_qa")
 FULL = fig8_instructions.FULL

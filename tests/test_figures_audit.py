@@ -18,8 +18,9 @@ from flanlib.data.catalogue import Catalogue
 from flanlib.evaluation import choices
 from flanlib.evaluation.choices import BINS, error_of
 from flanlib.figures import audits, fig12_audit, lines, overlaps, style
-from flanlib.studies import leaks, scrutiny
-from flanlib.studies.estimates import ALL
+from flanlib.results import scrutiny
+from flanlib.results.estimates import ALL
+from flanlib.studies import leaks
 
 N = 40
 MARK = "d" * 12

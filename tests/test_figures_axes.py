@@ -11,12 +11,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from plotted import large as plotted
 from plotted import marks, spans
 
-from flanlib import figures, published
+from flanlib import figures
 from flanlib.core.config import Factors
 from flanlib.data import catalogue
 from flanlib.figures import fig6_clusters, fig7_scale, fig11_templates, lines, orders, style
 from flanlib.figures.marks import Series
 from flanlib.models import weights
+from flanlib.results import published
 from flanlib.studies.plans import Point
 
 HELD_OUT = ("nli", "commonsense", "closed_book_qa")

@@ -10,14 +10,15 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from records import make_record
 from scipy.stats import spearmanr
 
-from flanlib import figures, published
+from flanlib import figures
 from flanlib.core.config import Factors, Scoring
 from flanlib.core.errors import MissingResultError, ParameterError
 from flanlib.data import catalogue
 from flanlib.figures import fig13_against_paper as fig13
 from flanlib.figures import lines, style
-from flanlib.studies import arms, estimates, ranks
-from flanlib.studies.estimates import Estimate
+from flanlib.results import estimates, published, ranks
+from flanlib.results.estimates import Estimate
+from flanlib.studies import arms
 
 N = 30
 GROUPS = {"d" * 12: tuple(map(str, range(N)))}

@@ -15,7 +15,8 @@ from toy_collection import toy_catalogue
 from flanlib import figures, study
 from flanlib.core.errors import MissingResultError
 from flanlib.figures import boxes, fig3_taxonomy, fig4_templates, fig5_zero_shot_gains, style
-from flanlib.studies import arms, estimates
+from flanlib.results import estimates
+from flanlib.studies import arms
 
 WORDS = [
     *("a$b$c", "$", "_hidden", "x & <y> \"z\" 'q'", "]]> -- -->", "", " ", "\\frac{", "%s {}"),

@@ -10,7 +10,8 @@ from toy_collection import CATALOGUE
 from flanlib import figures, study
 from flanlib.core import paths
 from flanlib.data import catalogue, source
-from flanlib.studies import runs, validity
+from flanlib.results import validity
+from flanlib.studies import runs
 
 
 @pytest.fixture

@@ -6,12 +6,13 @@ import pytest
 from conftest import RECIPE
 from records import pretend
 
-from flanlib import profiles, results, study
+from flanlib import profiles, study
 from flanlib.core import progress
 from flanlib.core.config import Factors, Recipe, Scoring
 from flanlib.core.errors import MissingResultError, ParameterError, RunError
 from flanlib.models import weights
-from flanlib.studies import estimates, plans, runs
+from flanlib.results import estimates, store
+from flanlib.studies import plans, runs
 
 
 def test_cells_are_base_once_and_tuned_per_cluster(toys):
@@ -54,7 +55,7 @@ def test_ensure_computes_once_then_reads(real, monkeypatch):
 
 def test_records_say_where_they_come_from(real):
     real.compute([cell for cell in real.cells(["weather"]) if cell[0].arm == "tuned"], real.at, 1)
-    (record,) = results.load(real.at)
+    (record,) = store.load(real.at)
     assert record.mixture and record.data and record.phrasing and record.device == "cpu"
     assert record.factors.collection == "toys" and record.n == 3 and record.chance == 50
     assert set(record.templates) == {f"ask-{i}" for i in range(8)}, "inverted ones are not scored"
@@ -72,7 +73,7 @@ def test_recomputed_results_agree_and_an_altered_record_does_not(real):
     assert (verdict["difference"].abs() < 1e-9).all()
 
     path = real.at / "base.jsonl"
-    records = [r for r in results.load(real.at) if r.factors.arm == "base"]
+    records = [r for r in store.load(real.at) if r.factors.arm == "base"]
     moved = [
         replace(r, value=r.value + 30, templates={k: v + 30 for k, v in r.templates.items()})
         if r.task == "rain" and r.value <= 70
@@ -80,7 +81,7 @@ def test_recomputed_results_agree_and_an_altered_record_does_not(real):
         for r in records
     ]
     path.unlink()
-    results.append(moved, real.at)
+    store.append(moved, real.at)
     with pytest.raises(RunError, match=r"(?s)do not agree.*weather, base"):
         again.agreement()
 

@@ -7,11 +7,12 @@ import pytest
 from records import scored
 from toy_collection import SIZES, reword
 
-from flanlib import cli, profiles, results, study
+from flanlib import cli, profiles, study
 from flanlib.core import paths
 from flanlib.core.errors import DataError, MissingResultError, ParameterError, StaleResultError
 from flanlib.profiles import Settings
 from flanlib.reporting import batch
+from flanlib.results import store
 from flanlib.studies import runs, sweep
 
 
@@ -68,7 +69,7 @@ def test_a_run_is_done_once(seeds, worked, tmp_path):
     assert (first["scores"], first["computed"]) == (2, 2)
     assert sweep.work(seeds, line["run"], tmp_path / "mine")["computed"] == 0
     assert len(worked) == 1 and "food" in worked[0] and "seed 2" in worked[0]
-    assert results.load(seeds[0].at) == [], "records stay in the run's own folder"
+    assert store.load(seeds[0].at) == [], "records stay in the run's own folder"
 
 
 def test_only_what_is_missing_is_scored(seeds, worked, tmp_path):
@@ -84,9 +85,9 @@ def test_what_the_study_has_on_record_is_not_done_again(seeds, worked, tmp_path)
     sweep.work(seeds, line["run"])
     assert lines_of(seeds, run=line["run"])[0]["recorded"] == 2
     assert sweep.work(seeds, line["run"], tmp_path / "mine")["computed"] == 0
-    assert len(worked) == 1 and len(results.load(tmp_path / "mine")) == 2
-    assert set(results.groups(tmp_path / "mine")) == {
-        record.data for record in results.load(tmp_path / "mine")
+    assert len(worked) == 1 and len(store.load(tmp_path / "mine")) == 2
+    assert set(store.groups(tmp_path / "mine")) == {
+        record.data for record in store.load(tmp_path / "mine")
     }
 
 
@@ -113,8 +114,8 @@ def test_merging_adds_up_to_the_study(seeds, worked, tmp_path):
     assert sweep.merge(seeds, folders)["new"] == 1, "the others were kept"
     assert sweep.merge(seeds, folders)["new"] == 0
     assert all(line["recorded"] == line["scores"] for line in sweep.grid(seeds))
-    known = results.groups(seeds[0].at)
-    assert {record.data for record in results.load(seeds[0].at)} == set(known)
+    known = store.groups(seeds[0].at)
+    assert {record.data for record in store.load(seeds[0].at)} == set(known)
 
 
 def altered(folder, by):
@@ -135,13 +136,13 @@ def test_what_was_altered_or_is_of_other_rows_is_not_merged(seeds, worked, tmp_p
     altered(other, 20.0)
     with pytest.raises(DataError, match=r"(?s)mine, .*other: .*toys/\w+, .*value, .* 50.0 .* 70.0"):
         sweep.merge(seeds, [mine, other])
-    assert results.load(seeds[0].at) == []
+    assert store.load(seeds[0].at) == []
     with pytest.raises(MissingResultError):
         sweep.merge(seeds, [mine])
-    before = results.load(seeds[0].at)
+    before = store.load(seeds[0].at)
     with pytest.raises(DataError, match="value"):
         sweep.merge(seeds, [other])
-    assert results.load(seeds[0].at) == before and len(before) == 2
+    assert store.load(seeds[0].at) == before and len(before) == 2
     parts = [(task, "eval", 6) for task in SIZES] + [(task, "train", SIZES[task]) for task in SIZES]
     texts = {(t, f"{split}-{i}"): f"{t} {split} {i}!" for t, split, n in parts for i in range(n)}
     reword(seeds[0].catalogue.root, texts)
@@ -150,7 +151,7 @@ def test_what_was_altered_or_is_of_other_rows_is_not_merged(seeds, worked, tmp_p
     assert sweep.work(seeds, line["run"])["computed"] == 2, "stale records give way"
     with pytest.raises(StaleResultError):
         sweep.merge(seeds, [mine])
-    now = results.load(seeds[0].at)
+    now = store.load(seeds[0].at)
     assert len(now) == 2 and not {r.data for r in now} & {r.data for r in before}
 
 
@@ -160,7 +161,7 @@ def test_records_without_their_examples_are_not_merged(seeds, worked, tmp_path):
     (tmp_path / "mine" / "examples.jsonl").unlink()
     with pytest.raises(DataError, match=r"examples\.jsonl: no line for digest"):
         sweep.merge(seeds, [tmp_path / "mine"])
-    assert results.load(seeds[0].at) == []
+    assert store.load(seeds[0].at) == []
 
 
 def test_mistakes_are_named(seeds, tmp_path):

@@ -7,12 +7,13 @@ import pytest
 from records import scored
 from toy_collection import CATALOGUE, reword
 
-from flanlib import results, study
+from flanlib import study
 from flanlib.core import paths
 from flanlib.core.errors import DataError, MissingResultError, StaleResultError
 from flanlib.data import catalogue
 from flanlib.prompts import templates
-from flanlib.studies import runs, sweep, validity
+from flanlib.results import store, validity
+from flanlib.studies import runs, sweep
 
 
 @pytest.fixture
@@ -99,9 +100,9 @@ def test_what_changed_is_named_and_computed_anew(change, worked, monkeypatch):
     grid = opened().grid().groupby("arm")[["scores", "recorded"]].sum()
     grid = (grid["scores"] - grid["recorded"]).to_dict()
     assert {arm: n for arm, n in grid.items() if n} == stale
-    n = len(results.load(opened().at))
+    n = len(store.load(opened().at))
     opened().ensure(jobs=1)
-    assert worked and len(results.load(opened().at)) == n, "new records take the old ones' place"
+    assert worked and len(store.load(opened().at)) == n, "new records take the old ones' place"
     worked.clear()
     opened().ensure(jobs=1)
     assert worked == [] and len(opened().load())

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from flanlib import results
 from flanlib.profiles import Settings
+from flanlib.results import store
 
 ROOT = Path(__file__).resolve().parents[1]
 WORKFLOW = ROOT / "workflow"
@@ -70,7 +70,7 @@ def test_a_tiny_sweep_ends_with_a_report_and_is_then_done(pets):
     logs = [path.read_text() for path in (pets / "build" / "sweep" / "log").glob("*.log")]
     assert status == 0, "\n".join([told, *logs])
     (at,) = (pets / "build" / "rehearsal" / "results").glob("pets-*")
-    records = results.load(at)
+    records = store.load(at)
     found = {(r.factors.arm, r.factors.held_out, r.factors.seed) for r in records}
     assert found == {("base", "sentiment", 0), *(("tuned", "sentiment", seed) for seed in (1, 2))}
     assert len(list((pets / "build" / "sweep" / "done" / "base").iterdir())) == 1

@@ -16,10 +16,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from flanlib import profiles, published
+from flanlib import profiles
 from flanlib.core import naming, paths
 from flanlib.core.errors import ParameterError
 from flanlib.figures import style
+from flanlib.results import published
 
 if TYPE_CHECKING:
     import pandas as pd

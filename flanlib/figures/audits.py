@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 
 from flanlib.figures import boxes, dots, lines, style
 from flanlib.figures.dots import Dot, Row
-from flanlib.studies import scrutiny
-from flanlib.studies.estimates import ALL
+from flanlib.results import scrutiny
+from flanlib.results.estimates import ALL
 
 Pair = tuple[str, str]  # cluster and dataset; a mean has an empty dataset
 ROWS = 0.19  # inches of a row

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 import pandas as pd
 from matplotlib.figure import Figure
 
-from flanlib import published
 from flanlib.figures import boxes, dots, lines, style
 from flanlib.figures.dots import PAIR, Dot, Row
+from flanlib.results import published
 
 PUBLISHED = {
     "lamda_pt_zero": "published LaMDA-PT 137B zero-shot",

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from flanlib.figures import lines, marks, style
-from flanlib.studies import estimates
+from flanlib.results import estimates
 
 ROW = 0.165  # inches
 STACKED, REACH = 0.096, 0.74  # inches per dot of a stack; rows from its first to its last

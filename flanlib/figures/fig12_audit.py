@@ -14,13 +14,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from flanlib import results
 from flanlib.evaluation.choices import BINS
 from flanlib.figures import audits, boxes, lines, marks, overlaps, style
 from flanlib.figures.audits import MARKS, QUESTIONS, ROWS, TUNED_NAME, means_of, part, rows_of
 from flanlib.figures.fig5_zero_shot_gains import Reading
-from flanlib.studies import leaks, scrutiny
-from flanlib.studies.estimates import ALL
+from flanlib.results import scrutiny, store
+from flanlib.results.estimates import ALL
+from flanlib.studies import leaks
 
 if TYPE_CHECKING:
     from flanlib.studies.axes import Axis
@@ -43,7 +43,7 @@ def collect(study: "Axis") -> pd.DataFrame:
     )
     rank = list(study.catalogue.tasks)
     records = sorted(study.records(study.at), key=lambda r: rank.index(r.task))
-    groups = results.groups(study.at)
+    groups = store.groups(study.at)
     parts = [
         counted,
         scrutiny.order(records, groups),

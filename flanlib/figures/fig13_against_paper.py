@@ -14,15 +14,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
-from flanlib import published, results
 from flanlib.core.errors import MissingResultError
 from flanlib.data.catalogue import Task
 from flanlib.figures import boxes, dots, lines, marks, style
 from flanlib.figures.dots import Dot
 from flanlib.figures.fig5_zero_shot_gains import Reading
-from flanlib.studies import coverage, estimates, ranks
+from flanlib.results import estimates, published, ranks, store
+from flanlib.results.estimates import Estimate
+from flanlib.studies import coverage
 from flanlib.studies.arms import GAINS
-from flanlib.studies.estimates import Estimate
 from flanlib.study import Study
 
 STEM = "fig13_against_paper"
@@ -46,7 +46,7 @@ def collect(study: Study) -> pd.DataFrame:
     """
     measured = study.load()
     complete = study.drawn(study.records(study.at))
-    found = estimates.by_dataset(complete, results.groups(study.at), GAINS)
+    found = estimates.by_dataset(complete, store.groups(study.at), GAINS)
     scored = [task for cluster in found for task in study.tasks[cluster]]
     every = [task for cluster in study.tasks for task in study.catalogue.of_cluster(cluster)]
     return compare(measured, found, scored, every)

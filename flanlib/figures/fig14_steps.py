@@ -16,7 +16,8 @@ from flanlib.figures import boxes, lines, style
 from flanlib.figures.fig5_zero_shot_gains import Reading
 from flanlib.figures.lines import spelled
 from flanlib.figures.marks import Series
-from flanlib.studies import coverage, estimates
+from flanlib.results import estimates
+from flanlib.studies import coverage
 from flanlib.study import Study
 
 STEM = "fig14_steps"

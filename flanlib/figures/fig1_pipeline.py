@@ -10,13 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from flanlib import published
 from flanlib.core.config import Scoring
 from flanlib.data.catalogue import Task
 from flanlib.evaluation import asking, illustrations
 from flanlib.figures import boxes, lines, questions, style
 from flanlib.figures.fig5_zero_shot_gains import Reading
 from flanlib.prompts import templates
+from flanlib.results import published
 from flanlib.study import Study
 
 STEM = "fig1_pipeline"

@@ -7,9 +7,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from flanlib import published
 from flanlib.data.catalogue import TRAIN_CAP
 from flanlib.figures import boxes, style
+from flanlib.results import published
 from flanlib.study import Study
 
 STEM = "fig3_taxonomy"

@@ -12,12 +12,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from flanlib import published
 from flanlib.data.catalogue import Task
 from flanlib.figures import boxes, datasets, dots, lines, style
 from flanlib.figures.datasets import BEST, FLAN, GPT3, LAMDA, PUBLISHED, SCORES, SPANS
 from flanlib.figures.dots import Dot, Row
-from flanlib.studies import coverage, estimates
+from flanlib.results import estimates, published
+from flanlib.studies import coverage
 from flanlib.studies.arms import ARMS
 from flanlib.studies.arms import GAINS as DIFFERENCES
 from flanlib.study import Study

@@ -18,7 +18,7 @@ from flanlib.figures.fig5_zero_shot_gains import Reading
 from flanlib.figures.lines import spelled
 from flanlib.figures.marks import Series
 from flanlib.figures.orders import ADDED, BASE, FLAN, FLAN_ADDED, PAPER, SHUFFLED
-from flanlib.studies import estimates
+from flanlib.results import estimates
 from flanlib.studies.axes import Axis
 
 STEM = "fig6_clusters"

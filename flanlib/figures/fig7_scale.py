@@ -12,14 +12,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from flanlib import published
 from flanlib.figures import boxes, lines, sizes, style
 from flanlib.figures.fig5_zero_shot_gains import Reading
 from flanlib.figures.lines import spelled
 from flanlib.figures.marks import Series
 from flanlib.figures.sizes import Scale
 from flanlib.models import weights
-from flanlib.studies import estimates
+from flanlib.results import estimates, published
 from flanlib.studies.axes import Axis
 
 STEM = "fig7_scale"

@@ -11,11 +11,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from flanlib import published
 from flanlib.figures import boxes, dots, lines, style
 from flanlib.figures.dots import Dot, Row
 from flanlib.figures.fig5_zero_shot_gains import Reading
-from flanlib.studies import estimates
+from flanlib.results import estimates, published
 from flanlib.study import Study
 
 STEM = "fig8_instructions"

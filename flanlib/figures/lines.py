@@ -15,10 +15,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
-from flanlib import published
 from flanlib.figures import boxes, marks, style
 from flanlib.figures.marks import Series
-from flanlib.studies import estimates
+from flanlib.results import estimates, published
 
 COLUMNS = "group arm x cluster dataset value low high n seeds source".split()
 GREY = "#555555"

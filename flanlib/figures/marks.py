@@ -13,8 +13,8 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
-from flanlib import published
 from flanlib.figures import style
+from flanlib.results import published
 
 TICK = ((-0.5, -5), (0.5, -5), (0.5, 5), (-0.5, 5))  # a filled "|", since seaborn mixes no others
 

@@ -11,9 +11,8 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from flanlib import published
 from flanlib.figures import lines, style
-from flanlib.studies import estimates
+from flanlib.results import estimates, published
 from flanlib.studies.axes import Axis
 
 BASE, PAPER, SHUFFLED = "base", "paper's order", "shuffled order"

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from flanlib import published
 from flanlib.figures import lines, style
-from flanlib.studies.estimates import ALL
+from flanlib.results import published
+from flanlib.results.estimates import ALL
 
 GROUP, SHARE, CHANGE = "overlap", "overlapping, percent", "clean - all, points"
 ENOUGH = 500  # clean examples; of fewer, a difference says little

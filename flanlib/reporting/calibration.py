@@ -14,10 +14,10 @@ from dataclasses import replace
 
 import pandas as pd
 
-from flanlib import published, results, schema
 from flanlib.core.config import Scoring
-from flanlib.schema import Cell, Record
-from flanlib.studies import coverage, estimates, validity
+from flanlib.results import estimates, published, schema, store, validity
+from flanlib.results.schema import Cell, Record
+from flanlib.studies import coverage
 from flanlib.studies.plans import base_run
 from flanlib.study import Study
 
@@ -57,7 +57,7 @@ def ensure(study: Study, jobs: int = 0) -> pd.DataFrame:
     jobs
         Runs at a time; 0 is as many as the machine has room for.
     """
-    missing = results.missing(_per_byte(study), cells(study))
+    missing = store.missing(_per_byte(study), cells(study))
     study.compute(coverage.at_hand(missing, study.left_out), study.at, jobs)
     return calibration(study)
 
@@ -75,7 +75,7 @@ def calibration(study: Study) -> pd.DataFrame:
     See `compare`; empty where no card is known, or nothing of it on record.
     """
     records = [*study.records(study.at), *_per_byte(study)]
-    return compare(study.settings.model, records, results.groups(study.at))
+    return compare(study.settings.model, records, store.groups(study.at))
 
 
 def compare(
@@ -119,5 +119,5 @@ def compare(
 def _per_byte(study: Study) -> list[Record]:
     """Records of `cells`; those of today."""
     keys = {schema.key_of(cell) for cell in cells(study)}
-    found = [record for record in results.load(study.at) if record.key in keys]
+    found = [record for record in store.load(study.at) if record.key in keys]
     return validity.current(found, study.today)

@@ -10,14 +10,15 @@ from typing import Any
 
 import pandas as pd
 
-from flanlib import figures, profiles, results
+from flanlib import figures, profiles
 from flanlib.core import paths, storage
 from flanlib.core.errors import DataError
 from flanlib.profiles import Settings
 from flanlib.reporting import batch, blocks, costs, html, values
 from flanlib.reporting.main_result import MAIN, MainResult, titles_of
-from flanlib.studies import agreement as agreements
-from flanlib.studies import ledger, validity
+from flanlib.results import agreement as agreements
+from flanlib.results import store, validity
+from flanlib.studies import ledger
 from flanlib.study import Study, open_study
 
 TITLES = {
@@ -203,7 +204,7 @@ def chapter(settings: Settings, out: Path, more: Sequence[str] = ()) -> Chapter:
         agreement=agreement,
         verdict=verdict(agreement, study.settings.again),
         ledger=ledger.ledger(study.catalogue, rows=study.settings.rows or None),
-        costs=costs.costs(results.load(study.at)),
+        costs=costs.costs(store.load(study.at)),
         provenance=study.provenance(),
         seeds=tuple(sorted({r.factors.seed for r in study.records(study.at)} - {0})),
     )
@@ -248,7 +249,7 @@ def _section(stem: str, given: dict[str, Any], out: Path) -> Section | None:
     if not svg.is_file():
         return None
     if stem not in figures.WITHOUT_RECORDS:
-        known = results.load(study.at)
+        known = store.load(study.at)
         validity.refuse_stale(study.cells(), known, study.today, study.command)
     csv = _csv(svg)
     further = [at / f"{stem}_{name}.svg" for name in figures.sheets_of(stem)]

@@ -13,8 +13,8 @@ import pandas as pd
 
 from flanlib import profiles
 from flanlib.core import paths, storage
-from flanlib.schema import Record
-from flanlib.studies.estimates import by
+from flanlib.results.estimates import by
+from flanlib.results.schema import Record
 
 CORE_W = 15.0
 GPU_W = 700.0

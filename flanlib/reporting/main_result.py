@@ -10,7 +10,7 @@ from flanlib.core.errors import MissingResultError
 from flanlib.data import catalogue
 from flanlib.data.catalogue import Catalogue
 from flanlib.reporting.values import Tables, Value, pick, read
-from flanlib.studies.estimates import ALL
+from flanlib.results.estimates import ALL
 
 MAIN = "fig5_zero_shot_gains"
 CONTROLS = ("base", "base-no-options", "base-cloze", "base-chat")

@@ -14,7 +14,7 @@ import pandas as pd
 from flanlib.core import naming, paths, storage
 from flanlib.core.errors import DataError, MissingResultError
 from flanlib.figures import lines
-from flanlib.studies.estimates import ALL
+from flanlib.results.estimates import ALL
 
 KEYS = ("arm", "x", "cluster", "dataset", "group")
 

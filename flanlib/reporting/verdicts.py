@@ -7,7 +7,7 @@ says yes, no, or that it is undecided.
 from collections.abc import Mapping
 
 from flanlib.reporting.values import KEYS, Tables, Value, read
-from flanlib.studies.estimates import ALL
+from flanlib.results.estimates import ALL
 
 ANSWERS = {"higher": "yes", "undecided": "undecided", "lower": "no"}
 SHARE = 0.25  # of a gain, below which a change of it is called little

@@ -12,19 +12,20 @@ from pathlib import Path
 
 import pandas as pd
 
-from flanlib import profiles, results, schema
+from flanlib import profiles
 from flanlib.core import naming
 from flanlib.core.config import Factors, Recipe, run_id
 from flanlib.core.errors import MissingResultError, ParameterError
 from flanlib.data.catalogue import Task
-from flanlib.schema import Cell, Record
-from flanlib.studies import coverage, validity
+from flanlib.results import schema, store, validity
+from flanlib.results.estimates import by
+from flanlib.results.schema import Cell, Record
+from flanlib.results.validity import Today
+from flanlib.studies import coverage
 from flanlib.studies.arms import ASKED
 from flanlib.studies.differences import table as _table
-from flanlib.studies.estimates import by
 from flanlib.studies.plans import IN_PARTS, ONE_GROUP, PLANS, Label, Point, base_run
 from flanlib.studies.runs import Job
-from flanlib.studies.validity import Today
 from flanlib.study import Study
 
 ORDER = (
@@ -226,7 +227,7 @@ class Axis(Study):
         jobs
             Runs at a time; 0 is as many as the machine has room for.
         """
-        self.compute(results.missing(self.current(self.at), self.cells()), self.at, jobs)
+        self.compute(store.missing(self.current(self.at), self.cells()), self.at, jobs)
         self.__dict__.pop("drawn_points", None)  # more than before is on record
         return self.table()
 
@@ -267,7 +268,7 @@ class Axis(Study):
     @property
     def tried(self) -> list[int]:
         """Seeds of which anything is on record, and this study's."""
-        known = {r.factors.seed for r in results.load(self.at) if r.factors.arm != "base"}
+        known = {r.factors.seed for r in store.load(self.at) if r.factors.arm != "base"}
         return list(dict.fromkeys([*sorted(known), self.settings.seed]))
 
     @property
@@ -290,7 +291,7 @@ class Axis(Study):
             Folder of records.
         """
         keys = coverage.keys(self.every_point)
-        found = [record for record in results.load(at) if record.key in keys]
+        found = [record for record in store.load(at) if record.key in keys]
         return validity.current(found, self.today)
 
     @cached_property
@@ -335,9 +336,9 @@ class Axis(Study):
         """
         if not self.seeds:
             self.require(self.cells(), self.at)
-        points, marks = self.labelled(), results.groups(self.at)
+        points, marks = self.labelled(), store.groups(self.at)
         used = {record.key: record for _, records in points for record in records}.values()
-        results.matched(used, marks, self.at / results.LISTED)
+        store.matched(used, marks, self.at / store.LISTED)
         validity.tell(used, self.today)
         groups = by(points, lambda labelled: labelled[0].group).items()
         parts = [_table(mine, marks).assign(group=group) for group, mine in groups]

@@ -13,10 +13,9 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from flanlib import schema
 from flanlib.core.progress import say
-from flanlib.schema import Cell, Record
-from flanlib.studies import agreement, estimates, validity
+from flanlib.results import agreement, estimates, schema, validity
+from flanlib.results.schema import Cell, Record
 from flanlib.studies.plans import Point
 
 LACKING = "not measured"  # arm of a row that stands for a cluster which is not complete

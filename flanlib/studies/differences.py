@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from flanlib.schema import Record
-from flanlib.studies import estimates
+from flanlib.results import estimates
+from flanlib.results.schema import Record
 from flanlib.studies.plans import Label, Point
 
 

@@ -11,8 +11,8 @@ from flanlib.data.catalogue import Catalogue, Task
 from flanlib.data.source import Rows
 from flanlib.prompts import overlap
 from flanlib.prompts.mixture import mixture
-from flanlib.studies.estimates import ALL
-from flanlib.studies.scrutiny import COLUMNS
+from flanlib.results.estimates import ALL
+from flanlib.results.scrutiny import COLUMNS
 
 BARRED, KEPT = "not tuned on", "tuned on"
 

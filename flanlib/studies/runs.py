@@ -15,7 +15,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from flanlib import contents, profiles, results
+from flanlib import profiles
 from flanlib.core import paths, provenance, storage, threads
 from flanlib.core.config import Factors, Recipe, Scoring, run_id
 from flanlib.core.progress import Board, say
@@ -25,7 +25,8 @@ from flanlib.data.source import Rows
 from flanlib.evaluation import asking
 from flanlib.evaluation.evaluate import Scorer, evaluate
 from flanlib.models import weights
-from flanlib.schema import Record
+from flanlib.results import contents, store
+from flanlib.results.schema import Record
 
 TICK_S = 30.0
 
@@ -189,7 +190,7 @@ def compute(job: Job) -> float:
             **measured,
             **about,
         )
-        results.append([record], job.at, stale=lambda old: True)
+        store.append([record], job.at, stale=lambda old: True)
     return time.monotonic() - began
 
 
@@ -207,7 +208,7 @@ def score_task(
         "cluster": task.cluster,
         "kind": task.kind,
         **scored.line(),
-        "data": results.note_examples(examples, job.at, words=shown),
+        "data": store.note_examples(examples, job.at, words=shown),
         "phrasing": contents.phrasing(found, task, scoring),
         "training_data": contents.training(
             found, job.chain, scoring, task, job.rows, job.train_limit

@@ -10,12 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from flanlib import results, schema
 from flanlib.core.config import digest, run_id
 from flanlib.core.errors import DataError, MissingResultError, ParameterError, StaleResultError
-from flanlib.schema import Cell, Record
-from flanlib.studies import runs, validity
-from flanlib.studies.validity import Today
+from flanlib.results import schema, store, validity
+from flanlib.results.schema import Cell, Record
+from flanlib.results.validity import Today
+from flanlib.studies import runs
 from flanlib.study import Study
 
 
@@ -83,15 +83,15 @@ def work(studies: Sequence[Study], run: str, at: Path | None = None) -> dict[str
         raise ParameterError(f"run {run!r}: `flanlib grid` with the same settings lists the runs")
     if at != home:
         known = [r for r in _current(studies, home) if r.run_id == run]
-        results.take(known, [home], at, stale=_stale(studies))
-    absent = results.missing(_current(studies, at), cells)
+        store.take(known, [home], at, stale=_stale(studies))
+    absent = store.missing(_current(studies, at), cells)
     for study in studies:
         mine = set(study.cells())
-        missing = [c for c in results.missing(_current(studies, at), cells) if c in mine]
+        missing = [c for c in store.missing(_current(studies, at), cells) if c in mine]
         if missing and study.settings.profile == "rehearsal":
             runs.make_rehearsal_model(study.settings.model)
         runs.run([replace(job, at=at) for job in study.jobs(missing, home)])
-    validity.require(cells, results.load(at), _today(studies), _command(studies))
+    validity.require(cells, store.load(at), _today(studies), _command(studies))
     return {"run": run, "scores": len(cells), "computed": len(absent), "records": str(at)}
 
 
@@ -120,11 +120,11 @@ def merge(studies: Sequence[Study], folders: Sequence[Path]) -> dict[str, Any]:
     at, cells, today = studies[0].at, _cells(studies), _today(studies)
     incoming = []
     for folder in folders:
-        mine = results.load(folder)
+        mine = store.load(folder)
         _refuse(mine, folder, today)
         incoming += mine
-    new = results.take(incoming, folders, at, stale=_stale(studies))
-    validity.require(cells, results.load(at), today, _command(studies))
+    new = store.take(incoming, folders, at, stale=_stale(studies))
+    validity.require(cells, store.load(at), today, _command(studies))
     return {"scores": len(cells), "new": new, "records": str(at)}
 
 
@@ -157,7 +157,7 @@ def _stale(studies: Sequence[Study]) -> Callable[[Record], bool]:
 def _current(studies: Sequence[Study], at: Path) -> list[Record]:
     """Records of a folder that belong to the studies and to today."""
     keys = {schema.key_of(cell) for cell in _cells(studies)}
-    found = [record for record in results.load(at) if record.key in keys]
+    found = [record for record in store.load(at) if record.key in keys]
     return validity.current(found, _today(studies))
 
 

@@ -5,7 +5,7 @@
 ever filled in, and nothing is replaced in silence: a cell that is not there
 raises `MissingResultError`, and two values for one cell `DataError`. Whether
 a record still belongs to today's rows, templates and weights is asked in
-`studies.validity`.
+`results.validity`.
 """
 
 import json
@@ -19,7 +19,7 @@ from typing import IO, Any
 from flanlib.core import paths, storage
 from flanlib.core.errors import DataError, MissingResultError
 from flanlib.data.adapters import Example
-from flanlib.schema import (
+from flanlib.results.schema import (
     CONDITIONS,
     EXAMPLES,
     RECORD,

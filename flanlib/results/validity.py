@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from flanlib import contents, results
 from flanlib.core.errors import (
     FlanlibError,
     LeakageError,
@@ -25,7 +24,8 @@ from flanlib.core.progress import say
 from flanlib.data.catalogue import Catalogue
 from flanlib.data.source import Rows
 from flanlib.models import weights
-from flanlib.schema import Cell, Record, key_of
+from flanlib.results import contents, store
+from flanlib.results.schema import Cell, Record, key_of
 
 MEANINGS = {
     "rows": "the rows scored",
@@ -216,13 +216,13 @@ def require(cells: Sequence[Cell], records: Sequence[Record], today: Today, comm
     mine = [record for record in records if record.key in wanted]
     changed = [(record, names) for record in mine if (names := today.changed(record))]
     if changed:
-        absent = len(results.missing(mine, cells))
+        absent = len(store.missing(mine, cells))
         also = f"; {absent} more are not recorded" if absent else ""
         raise StaleResultError(
             f"{described(changed)}{also}\ncompute them anew with `{command}`, or with"
             " `study.ensure()` in a notebook; the new records take the place of the old ones"
         )
-    results.require(mine, cells, command)
+    store.require(mine, cells, command)
 
 
 def refuse_stale(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from flanlib.studies.estimates import DRAWS, Estimate, generator
+from flanlib.results.estimates import DRAWS, Estimate, generator
 
 FEWEST = 4  # datasets; of fewer, ranks say nothing
 

@@ -12,12 +12,11 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from flanlib import schema
 from flanlib.core.errors import MissingResultError
 from flanlib.evaluation.choices import BINS, error_of
-from flanlib.schema import Record
-from flanlib.studies import estimates
-from flanlib.studies.estimates import ALL, DRAWS, Estimate, by, generator, seed_draws
+from flanlib.results import estimates, schema
+from flanlib.results.estimates import ALL, DRAWS, Estimate, by, generator, seed_draws
+from flanlib.results.schema import Record
 
 COLUMNS = "group arm x cluster dataset value low high n seeds source".split()
 CHANGE = "reversed - given"

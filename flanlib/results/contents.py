@@ -12,7 +12,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from flanlib import schema
 from flanlib.core import paths, storage
 from flanlib.core.config import Factors, Recipe, Scoring, digest
 from flanlib.core.errors import MissingResultError
@@ -21,6 +20,7 @@ from flanlib.data.catalogue import TRAIN_CAP, Catalogue, Task
 from flanlib.data.source import FolderRows, Rows, WorldRows, source_of
 from flanlib.evaluation import asking
 from flanlib.prompts import mixture, templates
+from flanlib.results import schema
 
 Run = tuple[Factors, Recipe]
 _known: dict[str, str] = {}

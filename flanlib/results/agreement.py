@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 
 from flanlib.core.errors import RunError
-from flanlib.schema import Record
-from flanlib.studies import estimates
+from flanlib.results import estimates
+from flanlib.results.schema import Record
 
 ROUNDING = 0.01  # percent points by which untuned values may differ
 NUMERICS = 2.0  # and tuned ones, where one seed is all that is on record

@@ -16,7 +16,7 @@ import pandas as pd
 
 from flanlib.core.config import Factors, Scoring, digest
 from flanlib.core.errors import DataError, MissingResultError
-from flanlib.schema import Record
+from flanlib.results.schema import Record
 
 DRAWS = 2000
 ENDS = (2.5, 97.5)
