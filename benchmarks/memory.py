@@ -34,8 +34,8 @@ from flanlib import tune
 from flanlib.core import devices, machine, paths
 from flanlib.core.config import Factors
 from flanlib.models import encode, language_model
-from flanlib.profiles import PROFILES
 from flanlib.prompts.prompt import Prompt
+from flanlib.studies.profiles import PROFILES
 from flanlib.training import card, duration, memory, packing
 
 RECORD = paths.BENCHMARKS / "memory.json"

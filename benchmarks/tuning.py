@@ -53,9 +53,9 @@ from flanlib.core.config import Factors, Recipe
 from flanlib.core.quiet import quiet
 from flanlib.data import catalogue
 from flanlib.models import encode, language_model, loading, rehearsal
-from flanlib.profiles import PROFILES
 from flanlib.prompts import mixture
 from flanlib.prompts.prompt import Prompt
+from flanlib.studies.profiles import PROFILES
 from flanlib.training import card, memory, tune
 from flanlib.training.trainer import PackedTrainer
 

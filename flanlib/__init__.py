@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from flanlib.data.source import load_collection as load_collection
     from flanlib.evaluation.evaluate import Scorer as Scorer
     from flanlib.evaluation.evaluate import evaluate as evaluate
-    from flanlib.study import Study as Study
-    from flanlib.study import open_study as open_study
+    from flanlib.studies.study import Study as Study
+    from flanlib.studies.study import open_study as open_study
     from flanlib.training.tune import tune as tune
 
 __version__ = "0.1.0"
@@ -46,7 +46,7 @@ _PLACES = {
     **dict.fromkeys(("Factors", "Recipe", "Scoring"), "core.config"),
     **dict.fromkeys(("Collection", "RowSource", "load_collection"), "data.source"),
     **dict.fromkeys(("Scorer", "evaluate"), "evaluation.evaluate"),
-    **dict.fromkeys(("Study", "open_study"), "study"),
+    **dict.fromkeys(("Study", "open_study"), "studies.study"),
     "tune": "training.tune",
 }
 __all__ = sorted(_PLACES)

@@ -14,11 +14,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from flanlib import profiles
 from flanlib.core import bounds, folders, naming, paths, storage
 from flanlib.core.errors import ParameterError, RunError
 from flanlib.data import catalogue
 from flanlib.models import weights
+from flanlib.studies import profiles
 
 READERS = {"int": bounds.whole, "float": bounds.real, "bool": lambda text: BOOLS[text.lower()]}
 BOOLS = {"true": True, "false": False}

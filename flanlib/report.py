@@ -14,9 +14,9 @@ import pandas as pd
 
 from flanlib.core import folders, paths, provenance, storage
 from flanlib.core.errors import MissingResultError
-from flanlib.profiles import Settings
 from flanlib.prompts.audit import columns
 from flanlib.reporting import blocks, calibration, chapters, costs, html, reference, values
+from flanlib.studies.profiles import Settings
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,11 +3,11 @@
 import pytest
 from toy_collection import toy_catalogue
 
-from flanlib import profiles, study
 from flanlib.core import paths
 from flanlib.core.config import Recipe
 from flanlib.models import rehearsal
-from flanlib.profiles import Profile
+from flanlib.studies import profiles, study
+from flanlib.studies.profiles import Profile
 
 RECIPE = Recipe(steps=2, examples_per_step=2, rank=2, alpha=4, max_input_tokens=96)
 

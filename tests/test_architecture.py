@@ -21,7 +21,7 @@ core.documents data.keys models.registry core.protocols models.manifest models.w
 prompts.language prompts.prompt
 data.cells data.cleaners data.shapes data.settings
 core.config
-data.metric_names data.catalogue results.published profiles
+data.metric_names data.catalogue results.published studies.profiles
 micro.*
 data.columns data.adapters data.files data.classes data.reading data.cuts data.source
 data.hub data.sources
@@ -38,7 +38,7 @@ micro.probes micro.pretrain
 core.provenance results.schema results.store evaluation.asking evaluation.illustrations results.contents evaluation.exemplars evaluation.evaluate evaluation.sheets
 results.estimates results.ranks results.agreement studies.ledger results.scrutiny studies.leaks
 studies.plans studies.differences results.validity studies.coverage
-studies.arms studies.runs study studies.sweep studies.axes studies.illustrate
+studies.arms studies.runs studies.study studies.sweep studies.axes studies.illustrate
 figures.style figures.boxes figures.* figures
 notebook
 workbench.answers workbench.explore workbench.widgets
@@ -49,7 +49,7 @@ commands.arguments commands.doctor commands.planning commands.verbs commands.ver
 
 TORCH_FREE = """
 commands.arguments cli commands.verbs commands.verbs_study commands.verbs_pages commands.verbs_sweep commands.doctor
-reporting.batch notebook figures study studies.axes studies.runs results.store results.estimates
+reporting.batch notebook figures studies.study studies.axes studies.runs results.store results.estimates
 studies.ledger results.validity models.weights prompts.rendering prompts.mixture report studies.sweep prompts.export evaluation.exemplars
 evaluation.evaluate evaluation.sheets data.hub
 """.split()
@@ -117,7 +117,9 @@ def test_no_module_imports_itself_in_the_end():
 
 def test_the_rule_sees_an_import_inside_a_function(tmp_path):
     path = tmp_path / "module.py"
-    path.write_text("def f():\n    from flanlib import study\n    import flanlib.micro.world\n")
+    path.write_text(
+        "def f():\n    from flanlib.studies import study\n    import flanlib.micro.world\n"
+    )
     assert imported(path) == {"study", "micro.world"}
 
 

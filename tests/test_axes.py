@@ -4,11 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from flanlib import profiles
 from flanlib.core.config import run_id
 from flanlib.core.errors import LeakageError, MissingResultError, ParameterError
 from flanlib.results import store
-from flanlib.studies import axes, plans, runs
+from flanlib.studies import axes, plans, profiles, runs
 
 pytestmark = pytest.mark.usefixtures("real")
 

@@ -6,8 +6,8 @@ import pytest
 
 from flanlib import cli, notebook
 from flanlib.core.errors import ParameterError, RunError
-from flanlib.profiles import Settings
 from flanlib.reporting import batch
+from flanlib.studies.profiles import Settings
 
 
 def test_what_computes_comes_first_and_the_rest_by_number():

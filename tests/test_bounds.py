@@ -14,8 +14,8 @@ from flanlib.commands import arguments
 from flanlib.core import bounds
 from flanlib.core.config import Factors, Recipe, Scoring
 from flanlib.core.errors import ParameterError
-from flanlib.profiles import Settings
 from flanlib.prompts import export, mixture, rendering
+from flanlib.studies.profiles import Settings
 from flanlib.training import tune
 
 WHOLE = ["-1", str(2**63), str(10**30), "9" * 5_000, "١", "1_0", " 1", "1.0", "1e3", "", "nan"]
@@ -117,7 +117,7 @@ def test_a_list_of_nothing_is_refused(text, never, capsys):
     assert cli.main(["render", "--tasks", text]) == 2
     assert "--tasks" in capsys.readouterr().err
     with pytest.raises(ParameterError, match="names no cluster"):
-        from flanlib import profiles
+        from flanlib.studies import profiles
 
         profiles.settings(held_out=text or ",")
 

@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 from records import make_record
 
-from flanlib import study
 from flanlib.core.config import Factors, Scoring
 from flanlib.reporting import calibration
 from flanlib.results import published
+from flanlib.studies import study
 
 MODEL = "smollm2-135m-instruct"
 CLOZE = Scoring(form="cloze", show_options=False)

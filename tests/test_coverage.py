@@ -7,7 +7,7 @@ import plotted
 import pytest
 from records import make_record
 
-from flanlib import figures, profiles, study
+from flanlib import figures
 from flanlib.commands import verbs_pages
 from flanlib.core import paths
 from flanlib.core.config import run_id
@@ -19,7 +19,7 @@ from flanlib.figures import fig5_zero_shot_gains as fig5
 from flanlib.figures import fig13_against_paper as fig13
 from flanlib.reporting import batch
 from flanlib.results import contents, estimates, published, store
-from flanlib.studies import axes, coverage
+from flanlib.studies import axes, coverage, profiles, study
 
 N = 6
 FLAN = catalogue.load("flan")

@@ -40,7 +40,7 @@ def test_commands_parse(words, monkeypatch):
 def test_the_replication_has_the_recorded_recipe_and_group(monkeypatch):
     """What README tells to type is the run that the main result of `small` has on record."""
     from flanlib.core.config import Factors, Recipe, run_id
-    from flanlib.study import open_study
+    from flanlib.studies.study import open_study
 
     words = next(w for w in commands() if w[0] == "tune" and "smollm2-135m-instruct" in w)
     given, call = [], arguments.call
@@ -62,9 +62,9 @@ def test_the_replication_has_the_recorded_recipe_and_group(monkeypatch):
 
 
 def test_the_run_of_the_sweep_is_one_of_its_grid():
-    from flanlib.profiles import settings
     from flanlib.reporting import batch
     from flanlib.studies import sweep
+    from flanlib.studies.profiles import settings
 
     work = next(words for words in commands() if words[0] == "work")
     found = sweep.grid(batch.studies(settings(seed=int(work[work.index("--seed") + 1])), ["fig5"]))

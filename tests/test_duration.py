@@ -9,7 +9,7 @@ from test_tune import prompts
 from flanlib.core.config import Factors, Recipe
 from flanlib.models import loading
 from flanlib.models.encode import Encoded
-from flanlib.profiles import MICRO
+from flanlib.studies.profiles import MICRO
 from flanlib.training import duration, tune
 from flanlib.training.duration import Spent
 

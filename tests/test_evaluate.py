@@ -7,14 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from flanlib import profiles
 from flanlib.commands import verbs_study
 from flanlib.core.config import Factors, Recipe, Scoring
 from flanlib.data import catalogue
 from flanlib.evaluation import asking
 from flanlib.evaluation.evaluate import evaluate
 from flanlib.results import store
-from flanlib.studies import runs
+from flanlib.studies import profiles, runs
 from flanlib.studies.runs import recipe_of
 from flanlib.workbench import explore
 

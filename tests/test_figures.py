@@ -13,7 +13,7 @@ import pytest
 from matplotlib.colors import to_rgb
 from records import make_record
 
-from flanlib import figures, profiles, study
+from flanlib import figures
 from flanlib.core import paths
 from flanlib.core.config import Factors, Scoring
 from flanlib.core.errors import DataError, MissingResultError, ParameterError
@@ -32,7 +32,7 @@ from flanlib.figures import (
 )
 from flanlib.models import weights
 from flanlib.results import estimates, published
-from flanlib.studies import arms
+from flanlib.studies import arms, profiles, study
 
 N = 24
 WAYS = {

@@ -12,11 +12,11 @@ from PIL import Image
 from test_figures import made_up
 from toy_collection import toy_catalogue
 
-from flanlib import figures, study
+from flanlib import figures
 from flanlib.core.errors import MissingResultError
 from flanlib.figures import boxes, fig3_taxonomy, fig4_templates, fig5_zero_shot_gains, style
 from flanlib.results import estimates
-from flanlib.studies import arms
+from flanlib.studies import arms, study
 
 WORDS = [
     *("a$b$c", "$", "_hidden", "x & <y> \"z\" 'q'", "]]> -- -->", "", " ", "\\frac{", "%s {}"),

@@ -6,14 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from flanlib import profiles, study
 from flanlib.core import paths
 from flanlib.core.config import digest
 from flanlib.core.errors import DataError, MissingResultError
 from flanlib.data import catalogue
 from flanlib.evaluation import illustrations
 from flanlib.figures import fig1_pipeline, fig4_templates, questions
-from flanlib.studies import illustrate
+from flanlib.studies import illustrate, profiles, study
 
 FLAN = catalogue.load("flan")
 GROUP = ("nli", "closed_book_qa", "commonsense")

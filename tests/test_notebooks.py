@@ -9,9 +9,10 @@ import sys
 import nbformat
 import pytest
 
-from flanlib import figures, notebook, profiles
+from flanlib import figures, notebook
 from flanlib.core import paths
 from flanlib.core.errors import ParameterError, RunError
+from flanlib.studies import profiles
 
 NOTEBOOKS = sorted(paths.NOTEBOOKS.glob("*.ipynb"))
 FIGURES = [path for path in NOTEBOOKS if path.stem.startswith("fig")]

@@ -7,11 +7,11 @@ import pytest
 from records import scored
 from toy_collection import CATALOGUE
 
-from flanlib import figures, study
+from flanlib import figures
 from flanlib.core import paths
 from flanlib.data import catalogue, source
 from flanlib.results import validity
-from flanlib.studies import runs
+from flanlib.studies import runs, study
 
 
 @pytest.fixture

@@ -18,9 +18,9 @@ from records import make_record
 from flanlib import figures, report
 from flanlib.core import paths
 from flanlib.core.errors import DataError, MissingResultError
-from flanlib.profiles import Settings
 from flanlib.reporting import batch, blocks, chapters, costs, main_result, values
 from flanlib.reporting import html as pages
+from flanlib.studies.profiles import Settings
 
 STEMS = ["fig3_taxonomy", "fig4_templates"]
 NAMES = ["cluster", "arm", "recorded", "recomputed", "difference", "allowed", "agrees"]
@@ -167,7 +167,7 @@ def test_a_chapter_for_each_study_on_record(drawn, tmp_path, monkeypatch):
 
 
 def _study(stem):
-    from flanlib.study import open_study
+    from flanlib.studies.study import open_study
 
     return open_study(**figures.USUAL.get(stem, {}))
 

@@ -11,7 +11,6 @@ import torch
 from records import make_record
 from small_models import EOS, byte_tokenizer, prompt, random_model
 
-from flanlib import profiles, study
 from flanlib.core.config import ADDED, Factors, Recipe, Scoring, digest, told
 from flanlib.core.errors import ParameterError
 from flanlib.core.paths import RESULTS
@@ -20,7 +19,7 @@ from flanlib.data.adapters import Example
 from flanlib.evaluation import asking, metrics, score
 from flanlib.models import adapters, encode, language_model, weights
 from flanlib.results import schema, validity
-from flanlib.studies import arms
+from flanlib.studies import arms, profiles, study
 
 FLAN = catalogue.load("flan")
 RTE = FLAN.task("rte")

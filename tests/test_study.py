@@ -6,13 +6,12 @@ import pytest
 from conftest import RECIPE
 from records import pretend
 
-from flanlib import profiles, study
 from flanlib.core import progress
 from flanlib.core.config import Factors, Recipe, Scoring
 from flanlib.core.errors import MissingResultError, ParameterError, RunError
 from flanlib.models import weights
 from flanlib.results import estimates, store
-from flanlib.studies import plans, runs
+from flanlib.studies import plans, profiles, runs, study
 
 
 def test_cells_are_base_once_and_tuned_per_cluster(toys):

@@ -7,13 +7,13 @@ import pytest
 from records import scored
 from toy_collection import SIZES, reword
 
-from flanlib import cli, profiles, study
+from flanlib import cli
 from flanlib.core import paths
 from flanlib.core.errors import DataError, MissingResultError, ParameterError, StaleResultError
-from flanlib.profiles import Settings
 from flanlib.reporting import batch
 from flanlib.results import store
-from flanlib.studies import runs, sweep
+from flanlib.studies import profiles, runs, study, sweep
+from flanlib.studies.profiles import Settings
 
 
 @pytest.fixture

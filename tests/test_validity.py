@@ -7,13 +7,12 @@ import pytest
 from records import scored
 from toy_collection import CATALOGUE, reword
 
-from flanlib import study
 from flanlib.core import paths
 from flanlib.core.errors import DataError, MissingResultError, StaleResultError
 from flanlib.data import catalogue
 from flanlib.prompts import templates
 from flanlib.results import store, validity
-from flanlib.studies import runs, sweep
+from flanlib.studies import runs, study, sweep
 
 
 @pytest.fixture

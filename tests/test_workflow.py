@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from flanlib.profiles import Settings
 from flanlib.results import store
+from flanlib.studies.profiles import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 WORKFLOW = ROOT / "workflow"

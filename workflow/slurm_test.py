@@ -38,7 +38,7 @@ AFTER_STEP = 150  # of 800; checkpoints are 50 steps apart
 CLOCK = ("started", "wall_s", "tuning")  # what records of equal runs may differ in
 LIMIT_S = 40 * 60
 PLAIN = """
-from flanlib.study import open_study
+from flanlib.studies.study import open_study
 for seed in ({seeds},):
     open_study(model={models!r}, held_out={held_out!r}, seed=seed).ensure(jobs=1)
 """

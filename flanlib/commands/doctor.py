@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from flanlib import profiles
 from flanlib.core import devices, paths, threads
 from flanlib.core.errors import DataError, MissingResultError
 from flanlib.data import files
 from flanlib.models import registry
 from flanlib.prompts.audit import columns
+from flanlib.studies import profiles
 
 LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes", "datasets", "papermill", "matplotlib")
 HUB_WAIT_S = 4.0

@@ -5,7 +5,7 @@ from pathlib import Path
 from flanlib.commands.verbs import show
 from flanlib.core.errors import MissingResultError
 from flanlib.core.progress import say
-from flanlib.profiles import Settings
+from flanlib.studies.profiles import Settings
 
 
 def run(
@@ -75,7 +75,7 @@ def illustrate(settings: Settings) -> None:
     from dataclasses import asdict
 
     from flanlib.studies import illustrate
-    from flanlib.study import open_study
+    from flanlib.studies.study import open_study
 
     show(illustrate.make(open_study(**asdict(settings))))
 
@@ -85,7 +85,7 @@ def calibrate(settings: Settings) -> None:
     from dataclasses import asdict
 
     from flanlib.reporting import calibration
-    from flanlib.study import open_study
+    from flanlib.studies.study import open_study
 
     show(calibration.ensure(open_study(**asdict(settings)), 1).to_dict("records"))
 

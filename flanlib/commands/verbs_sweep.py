@@ -4,7 +4,7 @@ from pathlib import Path
 
 from flanlib.commands.verbs import Format, show
 from flanlib.core.bounds import RunId
-from flanlib.profiles import Settings
+from flanlib.studies.profiles import Settings
 
 
 def grid(settings: Settings, *, only: tuple[str, ...] = (), format: Format = "table") -> None:

@@ -16,17 +16,17 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from flanlib import profiles
 from flanlib.core import naming, paths
 from flanlib.core.errors import ParameterError
 from flanlib.figures import style
 from flanlib.results import published
+from flanlib.studies import profiles
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from flanlib.study import Study
+    from flanlib.studies.study import Study
 
 STEMS = (
     "fig1_pipeline",
@@ -180,7 +180,7 @@ def sheets_of(stem: str) -> dict[str, Any]:
 def open_for(stem: str, **given: Any) -> "Study":
     """The runs that a figure shows: its own axis, or the main study."""
     from flanlib.studies import axes, plans
-    from flanlib.study import open_study
+    from flanlib.studies.study import open_study
 
     study = axes.open_axis(stem, **given) if stem in plans.PLANS else open_study(**given)
     require(stem, study.settings.collection)

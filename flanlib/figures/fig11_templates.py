@@ -14,7 +14,7 @@ from flanlib.figures.fig5_zero_shot_gains import Reading
 from flanlib.figures.lines import spelled
 from flanlib.figures.marks import Series
 from flanlib.results import estimates, published
-from flanlib.study import Study
+from flanlib.studies.study import Study
 
 STEM = "fig11_templates"
 BASE, TUNED, SPREAD = "base", "tuned", "spread over templates"

@@ -23,7 +23,7 @@ from flanlib.results import estimates, published, ranks, store
 from flanlib.results.estimates import Estimate
 from flanlib.studies import coverage
 from flanlib.studies.arms import GAINS
-from flanlib.study import Study
+from flanlib.studies.study import Study
 
 STEM = "fig13_against_paper"
 GAIN, BASE, CLOZE = "gain", "base", "base-cloze"

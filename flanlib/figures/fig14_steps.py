@@ -18,7 +18,7 @@ from flanlib.figures.lines import spelled
 from flanlib.figures.marks import Series
 from flanlib.results import estimates
 from flanlib.studies import coverage
-from flanlib.study import Study
+from flanlib.studies.study import Study
 
 STEM = "fig14_steps"
 GROUPS = ("held-in", "held-out")

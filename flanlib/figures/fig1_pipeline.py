@@ -17,7 +17,7 @@ from flanlib.figures import boxes, lines, questions, style
 from flanlib.figures.fig5_zero_shot_gains import Reading
 from flanlib.prompts import templates
 from flanlib.results import published
-from flanlib.study import Study
+from flanlib.studies.study import Study
 
 STEM = "fig1_pipeline"
 SHOWN = ("nli", "reading_comprehension", "closed_book_qa")

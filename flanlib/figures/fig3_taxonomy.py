@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from flanlib.data.catalogue import TRAIN_CAP
 from flanlib.figures import boxes, style
 from flanlib.results import published
-from flanlib.study import Study
+from flanlib.studies.study import Study
 
 STEM = "fig3_taxonomy"
 COLUMNS = 3

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from flanlib.evaluation import asking, illustrations
 from flanlib.figures import boxes, style
 from flanlib.prompts import templates
-from flanlib.study import Study
+from flanlib.studies.study import Study
 
 STEM = "fig4_templates"
 SIZE = 6.8

@@ -20,7 +20,7 @@ from flanlib.results import estimates, published
 from flanlib.studies import coverage
 from flanlib.studies.arms import ARMS
 from flanlib.studies.arms import GAINS as DIFFERENCES
-from flanlib.study import Study
+from flanlib.studies.study import Study
 
 STEM = "fig5_zero_shot_gains"
 OLD = (

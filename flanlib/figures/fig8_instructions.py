@@ -15,7 +15,7 @@ from flanlib.figures import boxes, dots, lines, style
 from flanlib.figures.dots import Dot, Row
 from flanlib.figures.fig5_zero_shot_gains import Reading
 from flanlib.results import estimates, published
-from flanlib.study import Study
+from flanlib.studies.study import Study
 
 STEM = "fig8_instructions"
 FULL = "instruction > instruction"

@@ -18,7 +18,7 @@ from flanlib.figures import boxes, dots, lines, style
 from flanlib.figures.dots import Dot, Row
 from flanlib.figures.fig5_zero_shot_gains import Reading
 from flanlib.results import published
-from flanlib.study import Study
+from flanlib.studies.study import Study
 
 STEM = "fig9_few_shot"
 BASE, TUNED, TAUGHT = "base", "tuned", "tuned with exemplars"

@@ -17,7 +17,7 @@ from flanlib.evaluation import asking, illustrations
 from flanlib.figures import boxes, style
 from flanlib.prompts import templates
 from flanlib.studies import illustrate
-from flanlib.study import Study
+from flanlib.studies.study import Study
 
 SHOWN = 3
 LINES = 16  # of a question

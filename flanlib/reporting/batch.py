@@ -7,14 +7,15 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from flanlib import figures, notebook, profiles
+from flanlib import figures, notebook
 from flanlib.core import folders, naming, paths, storage
 from flanlib.core.errors import DataError, FlanlibError, MissingResultError, ParameterError
 from flanlib.core.progress import say
-from flanlib.profiles import Settings
 from flanlib.reporting.main_result import MAIN
+from flanlib.studies import profiles
 from flanlib.studies.plans import PLANS
-from flanlib.study import Study
+from flanlib.studies.profiles import Settings
+from flanlib.studies.study import Study
 
 USUAL_S = 20.0  # a notebook that computes nothing, before its time is known
 

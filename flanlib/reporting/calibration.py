@@ -19,7 +19,7 @@ from flanlib.results import estimates, published, schema, store, validity
 from flanlib.results.schema import Cell, Record
 from flanlib.studies import coverage
 from flanlib.studies.plans import base_run
-from flanlib.study import Study
+from flanlib.studies.study import Study
 
 PER_BYTE = Scoring(form="cloze", show_options=False, choice="byte")
 COMPARED = {"base-cloze choice=byte": "per byte, as the card", "base-cloze": "summed, as the study"}

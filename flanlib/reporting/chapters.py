@@ -10,16 +10,16 @@ from typing import Any
 
 import pandas as pd
 
-from flanlib import figures, profiles
+from flanlib import figures
 from flanlib.core import paths, storage
 from flanlib.core.errors import DataError
-from flanlib.profiles import Settings
 from flanlib.reporting import batch, blocks, costs, html, values
 from flanlib.reporting.main_result import MAIN, MainResult, titles_of
 from flanlib.results import agreement as agreements
 from flanlib.results import store, validity
-from flanlib.studies import ledger
-from flanlib.study import Study, open_study
+from flanlib.studies import ledger, profiles
+from flanlib.studies.profiles import Settings
+from flanlib.studies.study import Study, open_study
 
 TITLES = {
     "small": "Real language",

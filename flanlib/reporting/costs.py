@@ -11,10 +11,10 @@ from typing import Any
 
 import pandas as pd
 
-from flanlib import profiles
 from flanlib.core import paths, storage
 from flanlib.results.estimates import by
 from flanlib.results.schema import Record
+from flanlib.studies import profiles
 
 CORE_W = 15.0
 GPU_W = 700.0

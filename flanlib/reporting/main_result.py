@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from flanlib import profiles
 from flanlib.core.errors import MissingResultError
 from flanlib.data import catalogue
 from flanlib.data.catalogue import Catalogue
 from flanlib.reporting.values import Tables, Value, pick, read
 from flanlib.results.estimates import ALL
+from flanlib.studies import profiles
 
 MAIN = "fig5_zero_shot_gains"
 CONTROLS = ("base", "base-no-options", "base-cloze", "base-chat")

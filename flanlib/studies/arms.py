@@ -9,8 +9,8 @@ from flanlib.core.errors import MissingResultError
 from flanlib.data import sources
 from flanlib.data.catalogue import Catalogue, Task
 from flanlib.evaluation import asking
-from flanlib.profiles import Settings
 from flanlib.prompts import templates
+from flanlib.studies.profiles import Settings
 
 ASKED = Scoring()
 BARE = Scoring(show_options=False)

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from flanlib import profiles
 from flanlib.core import naming
 from flanlib.core.config import Factors, Recipe, run_id
 from flanlib.core.errors import MissingResultError, ParameterError
@@ -21,12 +20,12 @@ from flanlib.results import schema, store, validity
 from flanlib.results.estimates import by
 from flanlib.results.schema import Cell, Record
 from flanlib.results.validity import Today
-from flanlib.studies import coverage
+from flanlib.studies import coverage, profiles
 from flanlib.studies.arms import ASKED
 from flanlib.studies.differences import table as _table
 from flanlib.studies.plans import IN_PARTS, ONE_GROUP, PLANS, Label, Point, base_run
 from flanlib.studies.runs import Job
-from flanlib.study import Study
+from flanlib.studies.study import Study
 
 ORDER = (
     "summarization",

@@ -16,7 +16,7 @@ from flanlib.core.progress import say
 from flanlib.data.catalogue import Task
 from flanlib.evaluation import illustrations
 from flanlib.models import weights
-from flanlib.study import Study
+from flanlib.studies.study import Study
 
 FILE = "illustrations.json"
 

@@ -20,9 +20,9 @@ import numpy as np
 
 from flanlib.core.config import Factors, Recipe, run_id
 from flanlib.data.catalogue import Task
-from flanlib.profiles import Settings
 from flanlib.results.estimates import by
 from flanlib.results.schema import Cell
+from flanlib.studies.profiles import Settings
 
 ALONE = (8, 32, 128, 512, 0)  # examples of a single task; 0 is all of them
 BASE = ("base", "")

@@ -15,7 +15,6 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from flanlib import profiles
 from flanlib.core import paths, provenance, storage, threads
 from flanlib.core.config import Factors, Recipe, Scoring, run_id
 from flanlib.core.progress import Board, say
@@ -27,6 +26,7 @@ from flanlib.evaluation.evaluate import Scorer, evaluate
 from flanlib.models import weights
 from flanlib.results import contents, store
 from flanlib.results.schema import Record
+from flanlib.studies import profiles
 
 TICK_S = 30.0
 

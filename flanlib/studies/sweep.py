@@ -16,7 +16,7 @@ from flanlib.results import schema, store, validity
 from flanlib.results.schema import Cell, Record
 from flanlib.results.validity import Today
 from flanlib.studies import runs
-from flanlib.study import Study
+from flanlib.studies.study import Study
 
 
 def grid(studies: Sequence[Study]) -> list[dict[str, Any]]:

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from flanlib import profiles
 from flanlib.core import bounds, naming, paths
 from flanlib.core.config import run_id
 from flanlib.core.errors import MissingResultError, ParameterError, RunError
@@ -24,10 +23,10 @@ from flanlib.evaluation.evaluate import Scorer
 from flanlib.prompts import templates
 from flanlib.prompts.prompt import Prompt
 from flanlib.prompts.template import Template
-from flanlib.studies import runs
+from flanlib.studies import profiles, runs
 from flanlib.studies.arms import ASKED
 from flanlib.studies.runs import Job
-from flanlib.study import Study, open_study
+from flanlib.studies.study import Study, open_study
 from flanlib.workbench.answers import MODELS, Answers, typed
 
 __all__ = ["MODELS", "Answers", "Bench", "open_bench", "typed"]

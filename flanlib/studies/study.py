@@ -10,19 +10,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from flanlib import profiles
 from flanlib.core import paths
 from flanlib.core.config import Factors, Recipe, Scoring, run_id
 from flanlib.data import catalogue
 from flanlib.data.catalogue import Catalogue, Task
 from flanlib.evaluation import illustrations
-from flanlib.profiles import Settings
 from flanlib.results import agreement, estimates, schema, store, validity
 from flanlib.results.schema import Cell, Record
 from flanlib.results.validity import Today
-from flanlib.studies import arms, coverage, ledger, runs
+from flanlib.studies import arms, coverage, ledger, profiles, runs
 from flanlib.studies.arms import ARMS, ASKED, BARE, GAINS
 from flanlib.studies.plans import base_run
+from flanlib.studies.profiles import Settings
 from flanlib.studies.runs import Job
 
 
