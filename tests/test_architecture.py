@@ -40,17 +40,17 @@ results.estimates results.ranks results.agreement studies.ledger results.scrutin
 studies.plans studies.differences results.validity studies.coverage
 studies.arms studies.runs studies.study studies.sweep studies.axes studies.illustrate
 figures.style figures.boxes figures.* figures
-notebook
+reporting.notebook
 workbench.answers workbench.explore workbench.widgets
 reporting.glossary reporting.reference reporting.costs reporting.calibration reporting.values reporting.main_result reporting.verdicts
-reporting.blocks reporting.html reporting.chapters report
+reporting.blocks reporting.html reporting.chapters reporting.report
 commands.arguments commands.doctor commands.planning commands.verbs commands.verbs_study commands.verbs_pages commands.verbs_sweep cli __main__
 """.split()
 
 TORCH_FREE = """
 commands.arguments cli commands.verbs commands.verbs_study commands.verbs_pages commands.verbs_sweep commands.doctor
-reporting.batch notebook figures studies.study studies.axes studies.runs results.store results.estimates
-studies.ledger results.validity models.weights prompts.rendering prompts.mixture report studies.sweep prompts.export evaluation.exemplars
+reporting.batch reporting.notebook figures studies.study studies.axes studies.runs results.store results.estimates
+studies.ledger results.validity models.weights prompts.rendering prompts.mixture reporting.report studies.sweep prompts.export evaluation.exemplars
 evaluation.evaluate evaluation.sheets data.hub
 """.split()
 

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from flanlib import cli, notebook
+from flanlib import cli
 from flanlib.core.errors import ParameterError, RunError
-from flanlib.reporting import batch
+from flanlib.reporting import batch, notebook
 from flanlib.studies.profiles import Settings
 
 

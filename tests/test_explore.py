@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from flanlib import notebook
 from flanlib.core import paths
 from flanlib.core.errors import FlanlibError, MissingResultError, ParameterError, TemplateError
 from flanlib.evaluation import choices, score
 from flanlib.models import rehearsal
+from flanlib.reporting import notebook
 from flanlib.training import result, tune
 from flanlib.workbench import answers, explore, widgets
 

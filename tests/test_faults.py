@@ -30,7 +30,7 @@ PLACES = re.compile(r"(^|/)(out|build|figures|data/results)(/|$)")  # where comm
 FORKS = get_context("forkserver")
 FORKS.set_forkserver_preload(
     """pytest records datasets nbconvert bitsandbytes flanlib.cli flanlib.commands.verbs_study
-    flanlib.commands.verbs_sweep flanlib.training.tune flanlib.evaluation.shards flanlib.report
+    flanlib.commands.verbs_sweep flanlib.training.tune flanlib.evaluation.shards flanlib.reporting.report
     flanlib.data.hub flanlib.figures.fig3_taxonomy flanlib.prompts.export""".split()
 )
 CATALOGUE = """

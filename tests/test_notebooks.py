@@ -9,9 +9,10 @@ import sys
 import nbformat
 import pytest
 
-from flanlib import figures, notebook
+from flanlib import figures
 from flanlib.core import paths
 from flanlib.core.errors import ParameterError, RunError
+from flanlib.reporting import notebook
 from flanlib.studies import profiles
 
 NOTEBOOKS = sorted(paths.NOTEBOOKS.glob("*.ipynb"))

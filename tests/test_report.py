@@ -15,10 +15,10 @@ import pandas as pd
 import pytest
 from records import make_record
 
-from flanlib import figures, report
+from flanlib import figures
 from flanlib.core import paths
 from flanlib.core.errors import DataError, MissingResultError
-from flanlib.reporting import batch, blocks, chapters, costs, main_result, values
+from flanlib.reporting import batch, blocks, chapters, costs, main_result, report, values
 from flanlib.reporting import html as pages
 from flanlib.studies.profiles import Settings
 

@@ -114,7 +114,7 @@ def report(
 
         print("".join(f"{path}\n" for path in blocks.write()), end="")
         return 0
-    from flanlib import report
+    from flanlib.reporting import report
 
     made = report.write(settings, out, set)
     lines = [made.comparison(), *(f"figures: {folder}" for folder in made.figures)]

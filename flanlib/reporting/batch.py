@@ -7,10 +7,11 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from flanlib import figures, notebook
+from flanlib import figures
 from flanlib.core import folders, naming, paths, storage
 from flanlib.core.errors import DataError, FlanlibError, MissingResultError, ParameterError
 from flanlib.core.progress import say
+from flanlib.reporting import notebook
 from flanlib.reporting.main_result import MAIN
 from flanlib.studies import profiles
 from flanlib.studies.plans import PLANS
