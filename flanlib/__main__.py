@@ -4,7 +4,7 @@ import sys
 
 if __name__ == "__main__":
     try:
-        from flanlib.cli import main
+        from flanlib.commands.cli import main
 
         sys.exit(main())
     except KeyboardInterrupt:  # while Python was still reading the modules

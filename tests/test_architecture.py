@@ -44,11 +44,11 @@ reporting.notebook
 workbench.answers workbench.explore workbench.widgets
 reporting.glossary reporting.reference reporting.costs reporting.calibration reporting.values reporting.main_result reporting.verdicts
 reporting.blocks reporting.html reporting.chapters reporting.report
-commands.arguments commands.doctor commands.planning commands.verbs commands.verbs_study commands.verbs_pages commands.verbs_sweep cli __main__
+commands.arguments commands.doctor commands.planning commands.verbs commands.verbs_study commands.verbs_pages commands.verbs_sweep commands.cli __main__
 """.split()
 
 TORCH_FREE = """
-commands.arguments cli commands.verbs commands.verbs_study commands.verbs_pages commands.verbs_sweep commands.doctor
+commands.arguments commands.cli commands.verbs commands.verbs_study commands.verbs_pages commands.verbs_sweep commands.doctor
 reporting.batch reporting.notebook figures studies.study studies.axes studies.runs results.store results.estimates
 studies.ledger results.validity models.weights prompts.rendering prompts.mixture reporting.report studies.sweep prompts.export evaluation.exemplars
 evaluation.evaluate evaluation.sheets data.hub

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from flanlib import cli
+from flanlib.commands import cli
 from flanlib.core.errors import ParameterError, RunError
 from flanlib.reporting import batch, notebook
 from flanlib.studies.profiles import Settings

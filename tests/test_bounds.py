@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flanlib import cli
-from flanlib.commands import arguments
+from flanlib.commands import arguments, cli
 from flanlib.core import bounds
 from flanlib.core.config import Factors, Recipe, Scoring
 from flanlib.core.errors import ParameterError

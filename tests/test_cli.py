@@ -12,8 +12,7 @@ import pytest
 from pets import collection
 from toy_collection import toy_catalogue
 
-from flanlib import cli
-from flanlib.commands import arguments
+from flanlib.commands import arguments, cli
 from flanlib.core.config import Factors, Recipe
 from flanlib.core.errors import DataError, LeakageError, MissingResultError, ParameterError
 
@@ -58,7 +57,7 @@ def _spent(code):
 
 def test_help_is_fast_and_imports_nothing_heavy():
     code = (
-        "import sys; from flanlib.cli import main; main(['--help']);"
+        "import sys; from flanlib.commands.cli import main; main(['--help']);"
         "heavy = {'torch', 'transformers', 'pandas', 'numpy', 'pydantic'} & set(sys.modules);"
         "sys.exit(','.join(heavy) or 0)"
     )

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flanlib import cli
-from flanlib.commands import arguments
+from flanlib.commands import arguments, cli
 from flanlib.core import paths
 from flanlib.results import store
 

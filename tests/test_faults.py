@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PLACES = re.compile(r"(^|/)(out|build|figures|data/results)(/|$)")  # where commands write
 FORKS = get_context("forkserver")
 FORKS.set_forkserver_preload(
-    """pytest records datasets nbconvert bitsandbytes flanlib.cli flanlib.commands.verbs_study
+    """pytest records datasets nbconvert bitsandbytes flanlib.commands.cli flanlib.commands.verbs_study
     flanlib.commands.verbs_sweep flanlib.training.tune flanlib.evaluation.shards flanlib.reporting.report
     flanlib.data.hub flanlib.figures.fig3_taxonomy flanlib.prompts.export""".split()
 )
@@ -150,7 +150,7 @@ def command(root, words, die_at, limit, log):
     """
     import torch
 
-    from flanlib import cli
+    from flanlib.commands import cli
     from flanlib.data import hub
 
     torch.set_num_threads(1)

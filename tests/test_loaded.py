@@ -14,7 +14,7 @@ from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from small_models import FAMILIES, byte_tokenizer, random_model
 
-from flanlib import cli
+from flanlib.commands import cli
 from flanlib.core import devices, quiet
 from flanlib.core.config import Factors, Recipe
 from flanlib.core.errors import DataError, FlanlibError, ParameterError, RunError

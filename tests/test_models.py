@@ -17,7 +17,7 @@ import torch
 from gguf_files import MEMBER, TEMPLATE, gguf, model, wheel
 from transformers import AutoModelForCausalLM
 
-from flanlib import cli
+from flanlib.commands import cli
 from flanlib.core import paths
 from flanlib.core.errors import DataError, MissingResultError, ParameterError
 from flanlib.models import fetch, language_model, loading, registry, rehearsal, weights

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flanlib import cli
+from flanlib.commands import cli
 from flanlib.core import naming
 from flanlib.core.errors import ParameterError
 from flanlib.data import catalogue

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from flanlib import cli
 from flanlib import figures as figures_of
+from flanlib.commands import cli
 from flanlib.core import paths
 from flanlib.core.errors import DataError, MissingResultError
 from flanlib.reporting import blocks, main_result, values

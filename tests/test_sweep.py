@@ -7,7 +7,7 @@ import pytest
 from records import scored
 from toy_collection import SIZES, reword
 
-from flanlib import cli
+from flanlib.commands import cli
 from flanlib.core import paths
 from flanlib.core.errors import DataError, MissingResultError, ParameterError, StaleResultError
 from flanlib.reporting import batch

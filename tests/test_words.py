@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
 
-from flanlib import cli
+from flanlib.commands import cli
 from flanlib.core.errors import DataError, ParameterError
 from flanlib.data import catalogue
 from flanlib.data.catalogue import Task

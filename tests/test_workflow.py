@@ -144,8 +144,7 @@ echo "$@" >> '{calls}'
 
 
 def test_documented_commands_parse(monkeypatch):
-    from flanlib import cli
-    from flanlib.commands import arguments
+    from flanlib.commands import arguments, cli
 
     called = []
     monkeypatch.setattr(arguments, "call", lambda *given: called.append(given) and 0)
