@@ -1,21 +1,20 @@
 """Instruction tuning as in FLAN, small enough to check and to rerun.
 
-What a number passes through stands at the top, one module a step: catalogue,
-sources, templates, mixture, encode, model, score, metrics, results, study,
-report. Beside them stands what every step uses (errors, paths, config,
-profiles, devices, progress, ...), and the doors (cli, notebook). What a step is
-made of has a room:
+Each step that a number goes through has a package. A package imports only
+packages above it in this list, and its docstring says what is public in it:
 
-rows        where rows come from, and from rows to examples
+core        what every step uses: settings, errors, files, devices
+data        catalogue, sources of rows, from rows to examples
 prompts     from templates to prompts and mixtures
+models      where a model comes from, how it is loaded, what it reads
 training    tune, packing, trainer, checkpoints, memory
-models      where a model comes from; layers and heads written out
-scoring     prefix trees, likelihoods, generation, choices, evaluate
-studies     plans, axes, runs, estimates, sweeps
+evaluation  likelihoods, generation, metrics, evaluate
+results     records, what of them is valid, estimates, published numbers
+studies     study, profiles, plans, axes, runs, sweeps
 figures     one module per figure
-reporting   costs, notebooks in a row, the API reference
+reporting   notebooks, report, the API reference
 workbench   trying a model by hand
-commands    the verbs of the command line
+commands    the command line and its verbs
 micro       the small world, its corpus, its models
 
 From Python, the names in `__all__` are the front door; `docs/python.md` shows

@@ -7,7 +7,7 @@ import pytest
 from flanlib.core.config import run_id
 from flanlib.core.errors import LeakageError, MissingResultError, ParameterError
 from flanlib.results import store
-from flanlib.studies import axes, plans, profiles, runs
+from flanlib.studies import axes, differences, plans, profiles, runs
 
 pytestmark = pytest.mark.usefixtures("real")
 
@@ -161,7 +161,7 @@ def test_points_that_share_one_seed_of_two_keep_all_of_theirs():
                     run_id=run_id(replace(record.factors, seed=2), record.recipe),
                     templates=dict.fromkeys(record.templates, 0.0))  # fmt: skip
     points = [(first, [record, other]), (second, [record])]
-    table = axes._table(points, store.groups(axis.at))
+    table = differences.table(points, store.groups(axis.at))
     means = table[table["dataset"] == ""].set_index("arm")
     assert means.loc["a", "seeds"] == 2 and means.loc["b", "seeds"] == 1
     assert means.loc["a", "value"] == pytest.approx(record.value / 2)

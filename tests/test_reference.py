@@ -119,14 +119,14 @@ def test_prose_becomes_html():
     assert found.count("<li>") == 2 and "<pre>&gt;&gt;&gt; 1 &lt; 2" in found
 
 
-def test_prose_calls_a_module_of_a_room_by_its_own_name():
+def test_prose_calls_a_module_of_a_package_by_its_own_name():
     found = reference.addresses(MODULES)
     assert found["axes.Axis"] == found["studies.axes.Axis"] == "studies.axes.html#Axis"
     assert "axes" not in found, "a bare word is not a module"
-    assert not any(name.startswith("asking.") for name in found), "two rooms have one"
-    rooms = reference.rooms(MODULES)
-    assert "study" in rooms[""] and rooms["studies"][:2] == ["studies", "studies.agreement"]
-    assert sorted(name for names in rooms.values() for name in names) == sorted(MODULES)
+    assert not any(name.startswith("asking.") for name in found), "two packages have one"
+    packages = reference.packages(MODULES)
+    assert packages["results"][:2] == ["results", "results.agreement"]
+    assert sorted(name for names in packages.values() for name in names) == sorted(MODULES)
 
 
 def test_pages_link_to_each_other_and_nowhere_else(tmp_path):
@@ -140,4 +140,7 @@ def test_pages_link_to_each_other_and_nowhere_else(tmp_path):
                 continue
             assert page in pages, f"{name}: {target}"
             assert not anchor or f'id="{anchor}"' in pages[page], f"{name}: {target}"
-    assert "Log-probability" in pages["score.html"] or "Log-likelihood" in pages["score.html"]
+    assert (
+        "Log-probability" in pages["evaluation.score.html"]
+        or "Log-likelihood" in pages["evaluation.score.html"]
+    )

@@ -35,7 +35,7 @@ class Scorer:
     Attributes
     ----------
     lm, tokenizer
-        As `model.load` gives them.
+        As `language_model.load` gives them.
     recipe
         Its `max_input_tokens` and `max_target_tokens` are the limits; a tuned
         model is scored within those that it was tuned with.

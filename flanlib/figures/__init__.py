@@ -5,6 +5,10 @@ drawn, `draw(table)`, and `describe(table)`, the same in words. `SHEETS` of a
 module names further sheets of the figure, drawn of the same table: each a
 function that draws it and one that describes it, whose words are empty where
 the table has nothing for the sheet.
+
+Public: `STEMS`, `open_for` and `publish`, which notebooks call, and each figure's
+module. This package must not compute what it draws, nor know notebooks or pages.
+It works without torch.
 """
 
 import base64

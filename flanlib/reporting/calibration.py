@@ -90,7 +90,7 @@ def compare(
     records
         Of that model.
     groups
-        Data digest -> group of each example, from `results.groups`.
+        Data digest -> group of each example, from `store.groups`.
 
     Returns
     -------

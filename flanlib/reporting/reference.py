@@ -271,7 +271,7 @@ def _inline(text: str, known: dict[str, str] | None) -> str:
 def addresses(found: dict[str, Module]) -> dict[str, str]:
     """Name such as `study` or `study.Study.ensure` -> address among the pages.
 
-    What stands in a room's module is also known without the room, as prose
+    What stands in a module is also known without the package, as prose
     calls it, where no two modules share the name.
     """
     known = {}
@@ -286,13 +286,11 @@ def addresses(found: dict[str, Module]) -> dict[str, str]:
     return known
 
 
-def rooms(found: Mapping[str, Module]) -> dict[str, list[str]]:
-    """Room (empty for the modules at the top) -> names of its modules, itself first."""
-    every = {name.partition(".")[0] for name in found if "." in name}
-    gathered: dict[str, list[str]] = {"": []}
+def packages(found: Mapping[str, Module]) -> dict[str, list[str]]:
+    """Package -> names of its modules, itself first."""
+    gathered: dict[str, list[str]] = {}
     for name in sorted(found):
-        room = name.partition(".")[0]
-        gathered.setdefault(room if room in every else "", []).append(name)
+        gathered.setdefault(name.partition(".")[0], []).append(name)
     return gathered
 
 
@@ -319,7 +317,7 @@ def write(out: Path, environment: Any) -> Path:
         storage.write(out / f"{name}.html", page)
     index = out / "index.html"
     page = environment.get_template("api.html").render(
-        modules=found, rooms=rooms(found), title="API reference"
+        modules=found, packages=packages(found), title="API reference"
     )
     storage.write(index, page)
     return index

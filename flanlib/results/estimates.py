@@ -108,7 +108,7 @@ def table(
     records
         Of one model and collection.
     groups
-        Data digest -> group of each example, from `results.groups`.
+        Data digest -> group of each example, from `store.groups`.
     gains
         Name of a difference -> (arm, arm that is taken from it).
     naming

@@ -19,10 +19,8 @@ from flanlib.data.catalogue import Task
 from flanlib.results import schema, store, validity
 from flanlib.results.estimates import by
 from flanlib.results.schema import Cell, Record
-from flanlib.results.validity import Today
-from flanlib.studies import coverage, profiles
+from flanlib.studies import coverage, differences, profiles
 from flanlib.studies.arms import ASKED
-from flanlib.studies.differences import table as _table
 from flanlib.studies.plans import IN_PARTS, ONE_GROUP, PLANS, Label, Point, base_run
 from flanlib.studies.runs import Job
 from flanlib.studies.study import Study
@@ -271,7 +269,7 @@ class Axis(Study):
         return list(dict.fromkeys([*sorted(known), self.settings.seed]))
 
     @property
-    def today(self) -> Today:
+    def today(self) -> validity.Today:
         """What records of any seed are held against."""
         runs = {key: run for seed in self.tried for key, run in self.with_seed(seed).below.items()}
         return replace(super().today, below=runs)
@@ -340,7 +338,7 @@ class Axis(Study):
         store.matched(used, marks, self.at / store.LISTED)
         validity.tell(used, self.today)
         groups = by(points, lambda labelled: labelled[0].group).items()
-        parts = [_table(mine, marks).assign(group=group) for group, mine in groups]
+        parts = [differences.table(mine, marks).assign(group=group) for group, mine in groups]
         parts += coverage.points_lacking(self.points(), self.drawn_points)
         return pd.concat(parts, ignore_index=True)[COLUMNS].assign(source="recorded")
 

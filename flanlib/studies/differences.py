@@ -21,7 +21,7 @@ def table(points: Sequence[tuple[Point, list[Record]]], marks: dict) -> pd.DataF
     points
         Points of one group, each with its records.
     marks
-        Data digest -> group of each example, from `results.groups`.
+        Data digest -> group of each example, from `store.groups`.
     """
     first: dict[tuple, str] = {}
     names: dict[Label, str] = {}

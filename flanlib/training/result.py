@@ -97,7 +97,7 @@ class TuneResult:
     def load(
         self, device: str | None = None, dtype: str | None = None
     ) -> tuple[LanguageModel, Tokenizer]:
-        """The tuned model and its tokenizer; see `model.load`."""
+        """The tuned model and its tokenizer; see `language_model.load`."""
         if self.factors.arm == "finetuned":
             return language_model.load(self.out, quantization="none", device=device, dtype=dtype)
         return language_model.load(

@@ -68,7 +68,7 @@ def tune(
     adapter
         Tuned adapter that lies under a soft prompt.
     device, dtype
-        See `model.load`.
+        See `language_model.load`.
     checkpoint_every
         Steps from one checkpoint to the next.
     progress
