@@ -83,6 +83,11 @@ class MainResult:
         return min((self.gain(cluster).seeds for cluster in self.clusters), default=0)
 
     @property
+    def most_seeds(self) -> int:
+        """Tuning seeds of the cluster that has the most; `seeds` where all have as many."""
+        return max((self.gain(cluster).seeds for cluster in self.clusters), default=0)
+
+    @property
     def groups(self) -> list[int]:
         """Numbers, from 1, of the groups held out together of which every cluster is on record."""
         known = profiles.PROFILES[self.profile].together
