@@ -46,6 +46,7 @@ STEMS = (
     "fig11_templates",
     "fig12_audit",
     "fig13_against_paper",
+    "fig14_steps",
 )
 WITHOUT_MODEL = ("fig3_taxonomy", "fig4_templates", "fig7_scale")  # no one model
 WITHOUT_RECORDS = ("fig3_taxonomy", "fig4_templates")
