@@ -22,7 +22,7 @@ def blocks(name, language):
 def commands():
     """Every `flanlib ...` line of the documents, without its comment."""
     found = []
-    for name in ("README.md", "CONTRIBUTING.md", "workflow/README.md"):
+    for name in ("README.md", "CONTRIBUTING.md", "docs/python.md", "workflow/README.md"):
         for line in "".join(blocks(name, "sh")).splitlines():
             if line.startswith("flanlib "):
                 found.append(shlex.split(line.partition(" #")[0])[1:])
@@ -37,7 +37,7 @@ def test_commands_parse(words, monkeypatch):
 
 
 def test_the_replication_has_the_recorded_recipe_and_group(monkeypatch):
-    """What README tells to type is the run that the main result of `small` has on record."""
+    """What docs/python.md tells to type is the run that the main result of `small` has on record."""
     from flanlib.core.config import Factors, Recipe, run_id
     from flanlib.studies.study import open_study
 
