@@ -28,6 +28,7 @@ from typing import Any
 
 from flanlib.core import paths, provenance
 from flanlib.results import estimates, schema, store
+from flanlib.results.effects import Estimand
 from flanlib.results.schema import Cell
 from flanlib.studies import axes
 
@@ -124,14 +125,16 @@ def tried(remedy: Remedy, jobs: int = 0) -> dict[str, Any]:
     axis.compute(store.missing(store.load(AT), [cell for _, cell in other]), AT, jobs)
     known = {r.key: r for r in (*store.load(axis.at), *store.load(AT))}
     arms = {schema.key_of(cell): name for name, cell in (*usual, *other)}
-    gains = {"remedy - usual": ("remedy", "usual")}
+    gains = {("remedy", "usual"): "remedy - usual"}
     if remedy.with_base:
         gains |= {
-            "usual - its base": ("usual", "base"),
-            "remedy - its base": ("remedy", "new base"),
+            ("usual", "base"): "usual - its base",
+            ("remedy", "new base"): "remedy - its base",
         }
     groups = store.groups(axis.at) | store.groups(AT)
-    table = estimates.table([known[key] for key in arms], groups, gains, lambda r: arms[r.key])
+    labelled = [(Estimand(arm), known[key]) for key, arm in arms.items()]
+    pairs = [(Estimand(new), Estimand(old)) for new, old in gains]
+    table = estimates.table(labelled, groups, pairs)
     means = table[table["dataset"] == ""]
     changes = {name: getattr(remedy, name) for name in ("factors", "recipe")}
     return {
@@ -139,7 +142,10 @@ def tried(remedy: Remedy, jobs: int = 0) -> dict[str, Any]:
         "changed": {name: dict(change) for name, change in changes.items() if change},
         "seeds": len(SEEDS),
         "scores": {
-            cluster: {row.arm: _numbers(row) for row in mine.itertuples()}
+            cluster: {
+                gains.get((row.arm, row.against), row.arm): _numbers(row)
+                for row in mine.itertuples()
+            }
             for cluster, mine in means.groupby("cluster", sort=False)
         },
     }

@@ -6,7 +6,7 @@ import pytest
 
 from flanlib.core.config import run_id
 from flanlib.core.errors import LeakageError, MissingResultError, ParameterError
-from flanlib.results import store
+from flanlib.results import effects, store
 from flanlib.studies import axes, differences, plans, profiles, runs
 
 pytestmark = pytest.mark.usefixtures("real")
@@ -15,6 +15,7 @@ pytestmark = pytest.mark.usefixtures("real")
 def arms(table):
     """(arm, x) of the cluster means."""
     means = table[(table["dataset"] == "") & (table["cluster"] != "all")]
+    means = means[means["statistic"] == effects.SCORE]
     return set(zip(means["arm"], means["x"], strict=True))
 
 
@@ -49,14 +50,16 @@ def test_clusters_come_one_by_one_and_the_last_point_is_the_tuned_model():
 def test_steps_that_every_group_has_are_averaged():
     axis = axes.open_axis("fig6_clusters")
     table = axis.ensure(jobs=1)
-    mine = table[(table["arm"] == "paper's order") & (table["dataset"] == "")]
+    mine = effects.series(table, "paper's order")
+    mine = mine[mine["dataset"] == ""]
     means = mine[(mine["group"] == "") & (mine["cluster"] == "all")].set_index("x")["value"]
     assert set(means.index) == {"1", "2", "half", "all"}
     each = mine[mine["group"].isin(axis.clusters)].set_index(["group", "x"])["value"]
     for x, n in (("1", "1"), ("half", "1"), ("2", "2"), ("all", "2")):
         assert means[x] == pytest.approx((each["weather", n] + each["food", n]) / 2)
-    later = table[(table["arm"] == "paper's order, all - 1") & (table["cluster"] == "all")]
-    assert later["value"].item() == pytest.approx(means["all"] - means["1"])
+    own = {"against": "paper's order", "against_x": "1"}
+    later = effects.pick(table, "paper's order", "all", **own)
+    assert later.value == pytest.approx(means["all"] - means["1"])
 
 
 def test_a_soft_prompt_on_the_tuned_model_says_which():
@@ -71,13 +74,18 @@ def test_a_soft_prompt_on_the_tuned_model_says_which():
 
 def test_differences_are_paired_and_named():
     table = axes.open_axis("fig9_few_shot").ensure(jobs=1)
-    means = table[(table["cluster"] == "weather") & (table["dataset"] == "")]
-    value = means.set_index(["arm", "x"])["value"]
-    assert value["tuned - base", "2"] == pytest.approx(value["tuned", "2"] - value["base", "2"])
-    few = value["tuned", "2"] - value["tuned", "0"]
-    assert value["tuned, 2 - 0", "2"] == pytest.approx(few)
-    spread = means.set_index(["arm", "x"]).loc[("tuned, spread over templates", "0")]
-    assert spread["value"] >= 0 and spread["n"] == means.set_index(["arm", "x"])["n"]["tuned", "0"]
+
+    def found(arm, x, **of):
+        return effects.pick(table, arm, x, "weather", **of)
+
+    tuned, base, few, none = (
+        found(*of).value for of in (("tuned", "2"), ("base", "2"), ("tuned", "2"), ("tuned", "0"))
+    )
+    assert found("tuned", "2", against="base").value == pytest.approx(tuned - base)
+    assert found("tuned", "2", against="tuned").value == pytest.approx(few - none)
+    assert found("tuned", "2", against="tuned").against_x == "0"
+    spread = found("tuned", "0", statistic=effects.SPREAD)
+    assert spread.value >= 0 and spread.n == found("tuned", "0").n
 
 
 def test_a_seed_that_is_not_whole_is_not_drawn():
@@ -107,8 +115,8 @@ def test_groups_are_held_out_one_after_the_other_and_drawn_together():
     axis = axes.open_axis("fig8_instructions")
     assert axis.groups == (("weather",), ("food",)) and axis.clusters == ("weather", "food")
     table = axis.ensure(jobs=1)
-    means = table[(table["dataset"] == "") & (table["arm"] == "instruction > instruction")]
-    assert set(means["cluster"]) == {"weather", "food", "all"}
+    means = effects.series(table, "instruction > instruction")
+    assert set(means.loc[means["dataset"] == "", "cluster"]) == {"weather", "food", "all"}
     tuned = [r for r in store.load(axis.at) if r.factors.arm == "tuned"]
     assert {(r.factors.held_out, r.cluster) for r in tuned} == {
         ("weather", "weather"),
@@ -162,9 +170,9 @@ def test_points_that_share_one_seed_of_two_keep_all_of_theirs():
                     templates=dict.fromkeys(record.templates, 0.0))  # fmt: skip
     points = [(first, [record, other]), (second, [record])]
     table = differences.table(points, store.groups(axis.at))
-    means = table[table["dataset"] == ""].set_index("arm")
-    assert means.loc["a", "seeds"] == 2 and means.loc["b", "seeds"] == 1
-    assert means.loc["a", "value"] == pytest.approx(record.value / 2)
+    a, b = (effects.pick(table, arm, "1", record.cluster) for arm in "ab")
+    assert a.seeds == 2 and b.seeds == 1
+    assert a.value == pytest.approx(record.value / 2)
 
 
 def test_an_unknown_axis_is_refused():

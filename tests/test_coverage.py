@@ -18,7 +18,7 @@ from flanlib.figures import datasets
 from flanlib.figures import fig5_zero_shot_gains as fig5
 from flanlib.figures import fig13_against_paper as fig13
 from flanlib.reporting import batch
-from flanlib.results import contents, estimates, published, store
+from flanlib.results import contents, effects, published, store
 from flanlib.studies import axes, coverage, profiles, study
 
 N = 6
@@ -28,7 +28,7 @@ LEVELS = {"base": 40, "base-no-options": 45, "base-cloze": 48, "base-chat": 50, 
 
 
 def level(record):
-    return float(LEVELS[estimates.arm(record)])
+    return float(LEVELS[effects.arm(record)])
 
 
 def written(cells, at, value=level):
@@ -83,8 +83,8 @@ def test_the_tasks_are_those_on_record_and_nothing_else_is_needed(small, capsys)
     assert {t.key for tasks in found.tasks.values() for t in tasks} == set(TASKS)
     assert set(found.left_out) > set(TASKS), "none has rows here"
     table = found.load()
-    means = table[table["dataset"] == ""].set_index(["cluster", "arm"])["value"]
-    assert means["nli", "gain"] == 12 and means["nli", "gain over base-chat"] == 2
+    for control, gain in (("base", 12), ("base-chat", 2)):
+        assert effects.pick(table, "tuned", cluster="nli", against=control).value == gain
     whole = {FLAN.task(key).cluster for key in TASKS}
     assert set(coverage.clusters_lacking(table)) == set(found.clusters) - whole
     assert found.ensure().equals(table), "there is nothing to compute"
@@ -118,7 +118,8 @@ def test_only_complete_clusters_are_drawn_and_the_others_are_named(small):
     assert set(table.loc[table["arm"] == "base", "cluster"]) == {*GROUPS[0], "all"}
     lacking = coverage.clusters_lacking(table)
     assert lacking == [c for c in small().clusters if c not in GROUPS[0]] and len(lacking) == 7
-    seeds = table[(table["arm"] == "tuned") & (table["dataset"] == "")].set_index("cluster")
+    seeds = effects.series(table, "tuned")
+    seeds = seeds[seeds["dataset"] == ""].set_index("cluster")
     assert dict(seeds["seeds"]) == {"nli": 2, "closed_book_qa": 2, "commonsense": 1, "all": 1}
     drawn = fig5.with_published(table)
     words = (
@@ -130,7 +131,7 @@ def test_only_complete_clusters_are_drawn_and_the_others_are_named(small):
     old = drawn[drawn["source"].str.startswith("published")]
     assert set(old["cluster"]) == GROUPS[0]
     against = fig13.collect(small())
-    left = against[against["arm"] == fig13.LEFT_OUT].set_index("dataset")["x"]
+    left = against[against["statistic"] == fig13.LEFT_OUT].set_index("dataset")["x"]
     assert left["sst2"] == "not measured" and left["anli"] == "no rows"
 
 
@@ -189,14 +190,14 @@ def table(small):
 def test_every_way_of_asking_the_base_has_its_mark(table):
     marks = [dot.arm for dot in datasets.present(table, datasets.SCORES)]
     assert marks == ["base", "base-no-options", "base-cloze", "base-chat", "tuned"]
-    pairs = [(dot.arm, dot.marker) for dot in fig5.GAINS]
-    assert pairs[-1] == ("gain over base-chat", fig5.CHAT.marker)
+    pairs = [(dot.arm, dot.against, dot.marker) for dot in fig5.GAINS]
+    assert pairs[-1] == ("tuned", "base-chat", fig5.CHAT.marker)
     assert len({dot.marker for dot in datasets.SCORES}) == len(datasets.SCORES)
     fig = fig5.draw(table)
     legend = [t.get_text() for t in fig.legends[0].get_texts()]
     assert "base, chat template" in legend
     assert fig.legends[0].get_window_extent().x1 < fig.bbox.x1, "no name is cut off"
-    without = table[~table["arm"].str.contains("chat")]
+    without = table[(table["arm"] != "base-chat") & (table["against"] != "base-chat")]
     legend = [t.get_text() for t in fig5.draw(without).legends[0].get_texts()]
     assert "base, chat template" not in legend
     assert any("chat template" in note for note in fig5.notes(table))
@@ -205,7 +206,8 @@ def test_every_way_of_asking_the_base_has_its_mark(table):
 
 def test_each_dataset_stands_beside_what_was_published_of_it(table):
     cells_of_rte = published.cells().query("dataset == 'RTE'").set_index("column")["value"]
-    mine = table[(table["dataset"] == "rte") & (table["x"] == "")].set_index("arm")["value"]
+    mine = table[(table["dataset"] == "rte") & (table["statistic"] == "score")]
+    mine = mine.set_index("arm")["value"]
     assert mine[datasets.GPT3] == cells_of_rte["gpt3_zero"] == 63.5
     assert mine[datasets.LAMDA] == cells_of_rte["lamda_pt_zero"]
     assert mine[datasets.FLAN] == cells_of_rte["flan_zero_avg"]

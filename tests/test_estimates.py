@@ -1,12 +1,14 @@
 """Cluster means and gains: values by hand, intervals by construction."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from records import make_record
 
 from flanlib.core.config import Factors, Scoring
 from flanlib.core.errors import DataError, MissingResultError
-from flanlib.results import estimates
+from flanlib.results import effects, estimates
+from flanlib.results.effects import Estimand
 
 N = 40
 GROUPS = {"d" * 12: tuple(str(i // 2) for i in range(N))}
@@ -20,10 +22,13 @@ def record(task, arm, scores, seed=1, cluster="nli", scoring=None, **changes):
     )
 
 
-def pick(table, cluster, dataset, arm):
-    row = table[(table.cluster == cluster) & (table.dataset == dataset) & (table.arm == arm)]
-    assert len(row) == 1
-    return row.iloc[0]
+def table_of(records, groups=GROUPS, pairs=()):
+    pairs = [(Estimand(new), Estimand(old)) for new, old in pairs]
+    return estimates.table(effects.named(records), groups, pairs)
+
+
+def pick(table, cluster, dataset, arm, against=""):
+    return effects.pick(table, arm, "", cluster, dataset, against=against)
 
 
 def noise(seed):
@@ -36,7 +41,7 @@ def test_means_over_tasks_then_datasets():
         record("a2", "base", [40.0] * N, dataset="a"),
         record("b", "base", [90.0] * N),
     ]
-    table = estimates.table(records, GROUPS)
+    table = table_of(records)
     assert pick(table, "nli", "a", "base").value == pytest.approx(30)
     cluster = pick(table, "nli", "", "base")
     assert cluster.value == pytest.approx(60) and cluster.n == 3 * N and cluster.seeds == 0
@@ -46,8 +51,8 @@ def test_gain_is_paired():
     base = noise(0)
     tuned = np.minimum(base + 10, 100.0) - 10 * (base == 100)
     records = [record("a", "base", base), record("a", "tuned", tuned)]
-    table = estimates.table(records, GROUPS, {"gain": ("tuned", "base")})
-    gain = pick(table, "nli", "", "gain")
+    table = table_of(records, pairs=[("tuned", "base")])
+    gain = pick(table, "nli", "", "tuned", "base")
     assert gain.value == pytest.approx(tuned.mean() - base.mean())
     alone = pick(table, "nli", "", "base")
     assert gain.high - gain.low < 0.5 * (alone.high - alone.low)
@@ -56,17 +61,15 @@ def test_gain_is_paired():
 
 def test_interval_width_is_that_of_the_groups():
     scores = np.repeat(noise(1)[: N // 2], 2)
-    low, high = pick(estimates.table([record("a", "base", scores)], GROUPS), "nli", "a", "base")[
-        ["low", "high"]
-    ]
+    row = pick(table_of([record("a", "base", scores)]), "nli", "a", "base")
     expected = 2 * 1.96 * scores[::2].std() / np.sqrt(N // 2)
-    assert high - low == pytest.approx(expected, rel=0.15)
+    assert row.high - row.low == pytest.approx(expected, rel=0.15)
 
 
 def test_seeds_widen_the_interval():
     def width(levels):
         records = [record("a", "tuned", [v] * N, seed=s) for s, v in enumerate(levels, 1)]
-        row = pick(estimates.table(records, GROUPS), "nli", "", "tuned")
+        row = pick(table_of(records), "nli", "", "tuned")
         assert row.seeds == len(levels)
         return row.high - row.low
 
@@ -76,8 +79,8 @@ def test_seeds_widen_the_interval():
 
 def test_same_records_same_table():
     records = [record("a", "base", noise(2)), record("a", "tuned", noise(3))]
-    first = estimates.table(records, GROUPS)
-    second = estimates.table(records[::-1], GROUPS)
+    first = table_of(records)
+    second = table_of(records[::-1])
     order = ["cluster", "dataset", "arm"]
     assert first.sort_values(order).values.tolist() == second.sort_values(order).values.tolist()
 
@@ -88,7 +91,7 @@ def test_all_is_the_mean_over_clusters():
         record("b", "base", [30.0] * N, cluster="sentiment"),
         record("b", "tuned", [30.0] * N, cluster="sentiment"),
     ]
-    table = estimates.table(records, GROUPS)
+    table = table_of(records)
     assert pick(table, "all", "", "base").value == pytest.approx(20)
     assert not len(table[(table.cluster == "all") & (table.arm == "tuned")]), (
         "no mean over clusters where one is missing"
@@ -97,11 +100,11 @@ def test_all_is_the_mean_over_clusters():
 
 def test_arms_have_names():
     plain = record("a", "base", [0.0] * N)
-    assert estimates.arm(plain) == "base"
+    assert effects.arm(plain) == "base"
     bare = record("a", "base", [0.0] * N, scoring=Scoring(show_options=False))
-    assert estimates.arm(bare) == "base-no-options"
+    assert effects.arm(bare) == "base-no-options"
     cloze = record("a", "base", [0.0] * N, scoring=Scoring(form="cloze", show_options=False))
-    assert estimates.arm(cloze) == "base-cloze"
+    assert effects.arm(cloze) == "base-cloze"
 
 
 def test_incomplete_seeds_are_named():
@@ -111,7 +114,7 @@ def test_incomplete_seeds_are_named():
         record("b", "tuned", [0.0] * N, seed=1),
     ]
     with pytest.raises(MissingResultError, match="b seed 2"):
-        estimates.table(records, GROUPS)
+        table_of(records)
 
 
 def test_arms_on_different_examples_are_refused():
@@ -120,11 +123,11 @@ def test_arms_on_different_examples_are_refused():
         record("a", "tuned", [0.0] * N, data="e" * 12),
     ]
     with pytest.raises(DataError, match="different examples"):
-        estimates.table(records, GROUPS)
+        table_of(records)
 
 
 def test_one_group_gives_no_interval():
-    table = estimates.table([record("a", "base", noise(4))], {"d" * 12: ("x",) * N})
+    table = table_of([record("a", "base", noise(4))], {"d" * 12: ("x",) * N})
     assert np.isnan(pick(table, "nli", "a", "base").low)
 
 
@@ -140,8 +143,8 @@ def test_tuned_arms_of_the_same_seeds_are_paired_by_seed():
         for seed, level in levels.items()
         for arm, more in (("tuned", 0.0), ("finetuned", 5.0))
     ]
-    table = estimates.table(records, GROUPS, {"more": ("finetuned", "tuned")})
-    more = pick(table, "nli", "", "more")
+    table = table_of(records, pairs=[("finetuned", "tuned")])
+    more = pick(table, "nli", "", "finetuned", "tuned")
     assert (more.value, more.low, more.high) == pytest.approx((5.0, 5.0, 5.0))
     tuned = pick(table, "nli", "", "tuned")
     assert tuned.high - tuned.low > 30
@@ -151,3 +154,17 @@ def test_seeds_are_drawn_alike_for_clusters_and_arms():
     one, same, other = (estimates.seed_draws(seeds) for seeds in ([1, 2, 3], [3, 1, 2], [4, 5, 6]))
     assert (one == same).all() and not (one == other).all()
     assert one.shape == (estimates.DRAWS, 3) and set(one.ravel()) == {0, 1, 2}
+
+
+def test_what_is_absent_is_named_with_the_nearest_there_is():
+    records = [record("a", "base", noise(5)), record("a", "tuned", noise(6))]
+    table = table_of(records, pairs=[("tuned", "base")])
+    with pytest.raises(MissingResultError, match=r"(?s)arm 'tunde'.*nearest: .*arm 'tuned'"):
+        effects.pick(table, "tunde", cluster="nli")
+    with pytest.raises(MissingResultError, match="statistic 'difference', arm 'base', against"):
+        effects.pick(table, "base", cluster="nli", against="tuned")
+    assert effects.pick(table, "base", cluster="nli", against="tuned", optional=True) is None
+    twice = pd.concat([table, table])
+    with pytest.raises(DataError, match="2 values of statistic 'score', arm 'base'"):
+        effects.pick(twice, "base", cluster="nli")
+    assert len(effects.series(table, "tuned")) == 2, "its difference is another series"

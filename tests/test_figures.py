@@ -26,12 +26,12 @@ from flanlib.figures import (
     fig3_taxonomy,
     fig4_templates,
     fig5_zero_shot_gains,
-    lines,
     questions,
     style,
 )
 from flanlib.models import weights
-from flanlib.results import estimates, published
+from flanlib.results import effects, estimates, published
+from flanlib.results.effects import Estimand
 from flanlib.studies import arms, profiles, study
 
 N = 24
@@ -63,7 +63,8 @@ def made_up(clusters=("nli", "closed_book_qa"), seeds=(1, 2)):
 def table():
     records = list(made_up())
     groups = {"d" * 12: tuple(map(str, range(N)))}
-    parts = [estimates.chance(records), estimates.table(records, groups, arms.GAINS)]
+    named = effects.named(records)
+    parts = [estimates.chance(records), estimates.table(named, groups, arms.GAINS)]
     whole = pd.concat(parts, ignore_index=True).assign(source="recorded")
     return fig5_zero_shot_gains.with_published(whole)
 
@@ -240,8 +241,8 @@ def test_fig5_plots_means_intervals_and_gains(table):
         assert point(scores, dot.marker, dot.shift) == [WAYS[dot.arm][2]]
     for dot, value in zip(rows[0].dots, (30, 20, 10), strict=False):
         assert point(gains, dot.marker, dot.shift) == [pytest.approx(value)]
-    gain = table[(table["arm"] == "gain") & (table["cluster"] == "nli") & (table["dataset"] == "")]
-    assert (gain["low"].iloc[0], gain["high"].iloc[0]) in plotted.spans(gains)
+    gain = effects.pick(table, "tuned", cluster="nli", against="base")
+    assert (gain.low, gain.high) in plotted.spans(gains)
     labels = [t.get_text() for t in scores.get_yticklabels()]
     assert labels == ["NLI\nn = 48", "Closed-book QA\nn = 48", "mean of clusters\nn = 96"]
     assert all(ax.get_xlabel() for ax in (scores, gains, old))
@@ -265,6 +266,14 @@ def test_fig5_draws_each_published_mean_and_hollow_what_is_recalled(table):
     assert "0 of 6 values verified; hollow: 6 recalled" in note
 
 
+def test_fig5_without_its_gains_is_refused(table):
+    lacking = table[(table["statistic"] != effects.DIFFERENCE) | (table["against"] != "base")]
+    for function in (fig5_zero_shot_gains.draw_gains, fig5_zero_shot_gains.describe,
+                     fig5_zero_shot_gains.summary, fig5_zero_shot_gains.reading):  # fmt: skip
+        with pytest.raises(MissingResultError, match="no value of statistic 'difference'"):
+            function(lacking, *([boxes.page(1, 1)[1]] if "draw" in function.__name__ else []))
+
+
 def test_fig5_says_how_many_seeds(table):
     assert "2 tuning seeds" in fig5_zero_shot_gains.notes(table)[0]
 
@@ -272,10 +281,11 @@ def test_fig5_says_how_many_seeds(table):
 def test_fig5_csv_is_tidy(table, tmp_path):
     files = style.save(fig5_zero_shot_gains.draw(table), "x", table, "words", tmp_path)
     found = pd.read_csv(files["csv"], keep_default_na=False)
-    assert list(found.columns) == lines.COLUMNS
+    assert list(found.columns) == effects.COLUMNS
     assert {"chance", "base", "base-no-options", "base-cloze", "tuned"} <= set(found["arm"])
-    assert not found.duplicated(["cluster", "dataset", "arm"]).any()
-    means = found[(found["dataset"] == "") & (found["arm"] == "tuned")]
+    assert not found.duplicated(list(effects.KEYS)).any()
+    means = effects.series(found, "tuned")
+    means = means[means["dataset"] == ""]
     assert means["value"].astype(float).tolist() == [60, 60, 60]
 
 
@@ -349,7 +359,7 @@ def test_fig1_reads_its_gains_beside_the_published_ones(recorded):
 
 
 def test_fig1_says_what_is_not_recorded(micro, monkeypatch):
-    empty = pd.DataFrame(columns=[*estimates.COLUMNS, "source"])
+    empty = pd.DataFrame(columns=effects.COLUMNS)
     monkeypatch.setattr(study.Study, "records", lambda self, at: [])
     monkeypatch.setattr(study.Study, "table", lambda self, again=(): empty)
     table = fig1_pipeline.collect(micro, "nli")
@@ -373,17 +383,21 @@ def paradigms(tasks=(("nli", "snli"),), **changed):
     (goal,) = values["instruction-tuned"].values()
     for way in ("single-task", "few-shot base"):
         less = {x: v - goal for x, v in values[way].items()}
-        values[f"{way} - instruction-tuned"] = less
+        values[way, "instruction-tuned"] = less
     levels = [(c, d, 2 * n) for n, (c, name) in enumerate(tasks) for d in (name, "")]
     levels += [("all", "", 1)] if len(tasks) > 1 else []
     rows = []
     for way, points in {**values, "chance": {"": 33.0}}.items():
         seeds = 0 if way == "few-shot base" else 3
         for x, v in points.items():
+            of = Estimand(way, x)
+            if isinstance(way, tuple):
+                of = Estimand(way[0], x).minus(Estimand(way[1], "0"))
             for c, d, more in levels:
-                at = v if " - " in way else v + more
-                rows.append(("", way, x, c, d, at, at - 4, at + 4, N, seeds, "recorded"))
-    return pd.DataFrame(rows, columns=lines.COLUMNS)
+                at = v if of.against else v + more
+                numbers = {"value": at, "low": at - 4, "high": at + 4, "n": N, "seeds": seeds}
+                rows.append({**of._asdict(), "cluster": c, "dataset": d, **numbers})
+    return pd.DataFrame(rows).assign(group="", source="recorded")[effects.COLUMNS]
 
 
 def marks(ax):

@@ -10,6 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 
 from flanlib import figures
+from flanlib.core.errors import MissingResultError
 from flanlib.figures import (
     boxes,
     dots,
@@ -20,7 +21,8 @@ from flanlib.figures import (
     marks,
     style,
 )
-from flanlib.results import estimates, published
+from flanlib.results import effects, published
+from flanlib.results.effects import Estimand
 from flanlib.studies import axes
 
 CLUSTERS = ("nli", "commonsense", "closed_book_qa")
@@ -29,50 +31,49 @@ MODULES = {"fig8_table3": fig8_instructions, "fig9": fig9_few_shot, "fig10": fig
 
 
 def plans():
-    """What each figure's table holds: (arm, x) -> value, and its differences."""
+    """What each figure's table holds: (arm, x) -> value, and pairs of which it has the difference."""
     ways = dict(zip(fig8_instructions.WAYS, (40, 45, 52, 50, 61), strict=True))
     first = {(arm, ""): value for arm, value in ways.items()}
     pairs = [((arm, ""), ("base", "")) for arm in fig8_instructions.TUNED]
     pairs += [((FULL, ""), (arm, "")) for arm in fig8_instructions.LESS]
-    yield "fig8_table3", first, {(f"{n[0]} - {o[0]}", ""): (n, o) for n, o in pairs}
+    yield "fig8_table3", first, pairs
     keys = list(product(fig9_few_shot.ARMS, ("0", "3")))
     second = dict(zip(keys, (40, 43, 60, 54, 58, 67), strict=True))
-    gains = {(f"{arm} - base", x): ((arm, x), ("base", x)) for arm, x in keys if arm != "base"} | {
-        (f"{arm}, 3 - 0", "3"): ((arm, "3"), (arm, "0")) for arm in fig9_few_shot.ARMS
-    }
+    gains = [((arm, x), ("base", x)) for arm, x in keys if arm != "base"]
+    gains += [((arm, "3"), (arm, "0")) for arm in fig9_few_shot.ARMS]
     yield "fig9", second, gains
     third = {
         ("base", "none"): 41, ("tuned", "none"): 62, ("on base", "32"): 44,
         ("on tuned", "32"): 57, ("on base", "all"): 69, ("on tuned", "all"): 66,
     }  # fmt: skip
-    both = {x: (("on tuned", x), ("on base", x)) for x in ("32", "all")}
-    yield "fig10", third, {("on tuned - on base", x): pair for x, pair in both.items()}
+    yield "fig10", third, [(("on tuned", x), ("on base", x)) for x in ("32", "all")]
 
 
 def made_up(points, gains, clusters=CLUSTERS, per=3):
     """A table whose values all differ; intervals are 3 points each way."""
-    whole = [estimates.ALL] if len(clusters) > 1 else []
+    whole = [effects.ALL] if len(clusters) > 1 else []
     rows = []
 
-    def add(arm, x, cluster, dataset, value, seeds, wide=3.0):
-        n = 120 if dataset else 120 * per
-        ends = (value - wide, value + wide)
-        rows.append(("", arm, x, cluster, dataset, value, *ends, n, seeds, "recorded"))
+    def add(of, cluster, dataset, value, seeds, wide=3.0):
+        numbers = {"value": value, "low": value - wide, "high": value + wide, "seeds": seeds}
+        about = {"cluster": cluster, "dataset": dataset, "n": 120 if dataset else 120 * per}
+        rows.append({**of._asdict(), **about, **numbers, "group": "", "source": "recorded"})
 
     for k, cluster in enumerate([*clusters, *whole]):
-        names = [f"{cluster}-{n}" for n in range(per)] if cluster != estimates.ALL else []
+        names = [f"{cluster}-{n}" for n in range(per)] if cluster != effects.ALL else []
         for d, dataset in enumerate([*names, ""]):
             shift = 2.3 * k + (0.7 * (d - 1) if dataset and per > 1 else 0)
             here = {key: value + shift + 0.1 * n for n, (key, value) in enumerate(points.items())}
             for (arm, x), value in here.items():
-                add(arm, x, cluster, dataset, value, 0 if arm == "base" else 3)
-            for (arm, x), (new, old) in gains.items():
-                add(arm, x, cluster, dataset, here[new] - here[old], 3)
-            if cluster != estimates.ALL:
-                add("chance", "", cluster, dataset, 30 + k, 0, 0.0)
+                add(Estimand(arm, x), cluster, dataset, value, 0 if arm == "base" else 3)
+            for new, old in gains:
+                name = Estimand(*new).minus(Estimand(*old))
+                add(name, cluster, dataset, here[new] - here[old], 3)
+            if cluster != effects.ALL:
+                add(Estimand("chance"), cluster, dataset, 30 + k, 0, 0.0)
         for n, (arm, x) in enumerate(points):
-            add(f"{arm}, spread over templates", x, cluster, "", 2 + k + 0.11 * n, 3, np.nan)
-    table = pd.DataFrame(rows, columns=lines.COLUMNS)
+            add(Estimand(arm, x, effects.SPREAD), cluster, "", 2 + k + 0.11 * n, 3, np.nan)
+    table = pd.DataFrame(rows)[effects.COLUMNS]
     table["n"] *= np.where(table["low"].isna(), 3, 1)  # a spread counts the examples of all seeds
     return table
 
@@ -139,7 +140,8 @@ def test_every_value_and_interval_is_drawn(name, table, fig):
 
 def test_every_dataset_and_chance_is_drawn(name, table, fig):
     small = [x for x, size, _ in plotted(fig)[0] if size < 3]
-    each = table[(table["dataset"] != "") & table["arm"].isin([arm for arm, _ in PLANS[name][0]])]
+    each = table[(table["dataset"] != "") & (table["statistic"] == effects.SCORE)]
+    each = each[each["arm"] != "chance"]
     each = each[~each["source"].str.startswith("published")]
     assert len(small) == (0 if name == "fig10" else len(each)), "one dataset is its cluster's mean"
     dotted = {x.get_xdata()[0] for ax in fig.axes for x in ax.lines if x.get_linestyle() == ":"}
@@ -206,16 +208,17 @@ def test_words_and_reading_say_the_numbers(name, table):
     module = MODULES[name]
     words, reading = module.describe(table), module.reading(table)
     for arm, x in PLANS[name][0]:
-        assert f"{lines.row(table, arm, x).value:.1f}" in words
-    difference = {
-        "fig8_table3": (f"{FULL} - none > instruction", ""),
-        "fig9": ("tuned with exemplars, 3 - 0", "3"),
-        "fig10": ("on tuned - on base", "32"),
+        assert f"{effects.pick(table, arm, x).value:.1f}" in words
+    arm, x, against, against_x = {
+        "fig8_table3": (FULL, "", "none > instruction", ""),
+        "fig9": ("tuned with exemplars", "3", "tuned with exemplars", "0"),
+        "fig10": ("on tuned", "32", "on base", "32"),
     }[name]
-    found = lines.row(table, *difference)
+    less = {"against": against, "against_x": against_x}
+    found = effects.pick(table, arm, x, **less)
     assert dots.told(found) in words and dots.told(found) in reading
     for cluster in CLUSTERS:
-        one = lines.row(table, *difference, cluster)
+        one = effects.pick(table, arm, x, cluster, **less)
         assert f"{style.title(cluster, short=True)} ({lines.spelled(one, signed=True)})" in reading
     told = {"fig8_table3": "37.3", "fig9": "NLI +4.6", "fig10": "(+14.3)"}[name]
     assert told in words and told in reading
@@ -230,7 +233,7 @@ def test_fig9s_published_means_are_those_of_the_papers_figure():
     points = published.points("fig9")
     for point in points.itertuples():
         x = "0" if point.series == "FLAN zero-shot" else "few"
-        found = lines.row(table, fig9_few_shot.FLAN, x, point.cluster)
+        found = effects.pick(table, fig9_few_shot.FLAN, x, point.cluster)
         same = abs(found.value - float(point.y)) < 0.06
         assert same == (point.status == "verified") and marks.is_firm(found.source)
         assert same or point.cluster == "reading_comprehension"
@@ -240,7 +243,8 @@ def test_fig9_has_flans_spread_beside_ours():
     table = table_of("fig9")
     cells = published.scores().loc["commonsense"]
     for x, column in (("0", "flan_zero_std"), ("few", "flan_few_std")):
-        found = lines.row(table, fig9_few_shot.OLD_SD, x, "commonsense")
+        of = {"statistic": effects.SPREAD}
+        found = effects.pick(table, fig9_few_shot.FLAN, x, "commonsense", **of)
         assert found.value == pytest.approx(cells[column].mean()) and found.n == 4
     reading = fig9_few_shot.reading(table)
     assert "Published FLAN, mean of the same clusters: 3.1 and 1.9" in reading
@@ -260,7 +264,7 @@ def test_reading_follows_the_sign():
 
 def test_an_interval_over_zero_is_not_decided():
     table = table_of("fig10")
-    rows = table["arm"] == "on tuned - on base"
+    rows = (table["arm"] == "on tuned") & (table["against"] == "on base")
     table.loc[rows, ["low", "high"]] = [-1.0, 1.0]
     reading = fig10_prompt_tuning.reading(table)
     assert "above 0: none; below 0: none; not decided: NLI" in reading
@@ -273,11 +277,22 @@ def test_a_table_without_published_rows_works(name):
     assert "Published" not in module.describe(table) + module.reading(table)
 
 
+def test_a_table_without_its_differences_is_refused(name, table):
+    """As if the study had ceased to make them, or had named them otherwise."""
+    rows = table["statistic"] == effects.DIFFERENCE
+    other = table["arm"].where(~rows, table["arm"] + " renamed")
+    module = MODULES[name]
+    for lacking in (table[~rows], table.assign(arm=other)):
+        for function in (module.draw, module.describe, module.summary, module.reading):
+            with pytest.raises(MissingResultError, match="no value of statistic 'difference'"):
+                function(lacking)
+
+
 def test_one_cluster_has_no_mean(name):
     table = table_of(name, clusters=("nli",))
     module = MODULES[name]
     measured = lines.measured(table)
-    assert estimates.ALL not in set(measured["cluster"])
+    assert effects.ALL not in set(measured["cluster"])
     found = words_in(module.draw(table))
     assert not any(text.lower().startswith("mean") and "n = " in text for text in found)
     assert "Natural language inference" in module.reading(table)
@@ -293,8 +308,8 @@ def test_summary_has_a_row_per_cluster_and_their_mean(name, table):
 
 def test_a_difference_of_published_values_is_as_firm_as_the_weaker():
     table = table_of("fig10")
-    firm = lines.row(table, "published on FLAN", "all", dataset="BoolQ")
-    weak = lines.row(table, "published on LaMDA-PT", "all")
+    firm = effects.pick(table, "published on FLAN", "all", dataset="BoolQ")
+    weak = effects.pick(table, "published on LaMDA-PT", "all")
     assert marks.is_firm(firm.source) and not marks.is_firm(weak.source)
     for new, old in ((firm, weak), (weak, firm)):
         found = dots.less(new, old)
@@ -326,4 +341,4 @@ def test_tables_here_are_made_like_those_of_the_study(name):
     values, differences = PLANS[name]
     assert {point.label for point in points} == set(values)
     pairs = {(point.label, other) for point in points for other in point.against}
-    assert pairs == set(differences.values())
+    assert pairs == set(differences)

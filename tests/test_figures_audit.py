@@ -17,9 +17,9 @@ from flanlib.core.errors import LeakageError, MissingResultError
 from flanlib.data.catalogue import Catalogue
 from flanlib.evaluation import choices
 from flanlib.evaluation.choices import BINS, error_of
-from flanlib.figures import audits, fig12_audit, lines, overlaps, style
-from flanlib.results import scrutiny
-from flanlib.results.estimates import ALL
+from flanlib.figures import audits, fig12_audit, overlaps, style
+from flanlib.results import effects, scrutiny
+from flanlib.results.effects import ALL
 from flanlib.studies import leaks
 
 N = 40
@@ -74,13 +74,16 @@ def made_up(tasks=TASKS, seeds=(1, 2)):
 def counted(kept=0):
     """Leaks as `leaks.count` has them, without reading rows."""
     rows = [
-        {"arm": arm, "x": "shared", "cluster": cluster, "value": value, "n": n}
+        {"arm": arm, "statistic": leaks.SHARED, "cluster": cluster, "value": value, "n": n}
         for arm, value, n in ((leaks.BARRED, 130, 2000), (leaks.KEPT, kept, 9000))
         for cluster in ("nli", "closed_book_qa", ALL)
     ]
-    rows.append({"arm": leaks.KEPT, "x": "similar", "cluster": ALL, "value": 3, "n": 9003})
-    table = pd.DataFrame(rows, columns=scrutiny.COLUMNS)
-    return table.assign(group="leaks", dataset="", seeds=0, source="counted")
+    about = {"arm": leaks.KEPT, "statistic": leaks.DROPPED, "cluster": ALL}
+    rows.append({**about, "value": 3, "n": 9003})
+    empty = dict.fromkeys(("against", "x", "against_x", "dataset"), "")
+    numbers = {"low": np.nan, "high": np.nan, "seeds": 0}
+    table = pd.DataFrame(rows).assign(group="leaks", source="counted", **empty, **numbers)
+    return table[effects.COLUMNS]
 
 
 def whole(records, shared=None):
@@ -101,8 +104,10 @@ def table():
     return whole(made_up())
 
 
-def value(table, group, arm, x="", cluster=ALL):
-    return lines.row(table, arm, x, cluster, group=group)
+def value(table, group, arm, x="", cluster=ALL, against=""):
+    of = {"statistic": scrutiny.STATISTICS.get(group, "")}
+    of = {"against": against} if against else of
+    return effects.pick(table, arm, x, cluster, group=group, **of)
 
 
 # Leaks
@@ -114,32 +119,32 @@ def toys(tmp_path) -> Catalogue:
 
 
 def counts(found):
-    return {(r.arm, r.x, r.cluster): (r.value, r.n) for r in found.itertuples()}
+    return {(r.arm, r.statistic, r.cluster): (r.value, r.n) for r in found.itertuples()}
 
 
 def test_rows_without_shared_text_are_counted_as_such(toys):
     found = counts(leaks.count(toys, [["weather"]], seed=1))
-    assert found[leaks.BARRED, "shared", "weather"] == (0, 70), "rain, and stars its neighbour"
-    assert found[leaks.KEPT, "shared", "weather"] == (0, 85)
-    assert found[leaks.KEPT, "similar", ALL] == (0, 85)
+    assert found[leaks.BARRED, leaks.SHARED, "weather"] == (0, 70), "rain, and stars its neighbour"
+    assert found[leaks.KEPT, leaks.SHARED, "weather"] == (0, 85)
+    assert found[leaks.KEPT, leaks.DROPPED, ALL] == (0, 85)
 
 
 def test_shared_text_is_found_where_it_is_barred_and_dropped(toys):
     barred = {(task, "train-0"): "rain eval 1" for task in ("rain", "stars")}
     reword(toys.root, barred | {("spell", "train-0"): "rain dev 1"})
     found = counts(leaks.count(toys, [["weather"]], seed=1))
-    assert found[leaks.BARRED, "shared", "weather"] == (2, 70)
-    assert found[leaks.KEPT, "shared", "weather"] == (0, 84), "the dropped one is not tuned on"
-    assert found[leaks.KEPT, "similar", ALL] == (1, 85)
+    assert found[leaks.BARRED, leaks.SHARED, "weather"] == (2, 70)
+    assert found[leaks.KEPT, leaks.SHARED, "weather"] == (0, 84), "the dropped one is not tuned on"
+    assert found[leaks.KEPT, leaks.DROPPED, ALL] == (1, 85)
 
 
 def test_clusters_held_out_together_are_counted_apart(toys):
     tasks = ("rain", "stars", "soup", "bread")
     reword(toys.root, {(task, "train-0"): f"{task} eval 1" for task in tasks})
     found = counts(leaks.count(toys, [["weather", "food"]], seed=1))
-    assert found[leaks.BARRED, "shared", "weather"] == (1, 150)
-    assert found[leaks.BARRED, "shared", "food"] == (2, 150)
-    assert found[leaks.BARRED, "shared", ALL] == (3, 150)
+    assert found[leaks.BARRED, leaks.SHARED, "weather"] == (1, 150)
+    assert found[leaks.BARRED, leaks.SHARED, "food"] == (2, 150)
+    assert found[leaks.BARRED, leaks.SHARED, ALL] == (3, 150)
 
 
 def test_an_evaluation_text_in_tuning_is_refused(toys):
@@ -152,9 +157,9 @@ def test_an_evaluation_text_in_tuning_is_refused(toys):
 
 
 def test_turning_the_options_is_a_paired_difference(table):
-    row = value(table, scrutiny.ORDER, "base", scrutiny.CHANGE)
+    row = value(table, scrutiny.ORDER, "base", "reversed", against="base")
     assert row.value == pytest.approx(-20) and row.low < -20 < row.high < 0
-    still = value(table, scrutiny.ORDER, "tuned", scrutiny.CHANGE)
+    still = value(table, scrutiny.ORDER, "tuned", "reversed", against="tuned")
     assert (still.value, still.low, still.high) == (0, 0, 0), "paired over seeds as well"
     assert still.seeds == 2
     assert value(table, scrutiny.ORDER, "base", "given").value == pytest.approx(40)
@@ -165,7 +170,7 @@ def test_calibration_and_label_bias_keep_the_recorded_values(table):
         assert value(table, group, "base").value == pytest.approx(base)
         row = value(table, group, "tuned")
         assert row.value == pytest.approx(tuned) and row.low < tuned < row.high
-        change = value(table, group, "tuned - base")
+        change = value(table, group, "tuned", against="base")
         assert change.value == pytest.approx(tuned - base) and change.high < 0
         assert value(table, group, "base").n == 3 * N
 
@@ -240,7 +245,7 @@ def test_agreement_of_seeds_and_what_chance_gives(table):
     assert value(table, scrutiny.AGREEMENT, "chance").value == pytest.approx(
         100 * (0.7**2 + 0.3**2)
     )
-    beyond = value(table, scrutiny.AGREEMENT, "tuned - chance")
+    beyond = value(table, scrutiny.AGREEMENT, "tuned", against="chance")
     assert beyond.low < beyond.value < beyond.high
 
 
@@ -276,8 +281,9 @@ def drawn_of(panels, table, rows):
     where = pd.MultiIndex.from_frame(table[["cluster", "dataset"]]).isin(rows)
     shown = table[where & table["arm"].isin(["base", "tuned"])]
     found = []
-    for ax, (group, (_, x)) in zip(panels, audits.QUESTIONS.items(), strict=True):
-        mine = shown[(shown["group"] == group) & (shown["x"] == x)]
+    for ax, group in zip(panels, audits.QUESTIONS, strict=True):
+        statistic = scrutiny.STATISTICS.get(group, effects.DIFFERENCE)
+        mine = shown[(shown["group"] == group) & (shown["statistic"] == statistic)]
         drawn = {round(x, 6) for x, _ in plotted.large(ax)}
         found.append((drawn, {round(v, 6) for v in mine["value"]}))
     return found
@@ -366,7 +372,14 @@ def test_a_single_cluster_and_a_single_seed_are_drawn_and_said(tmp_path):
     assert "mean of 1 seed" in " ".join(fig12_audit.notes(table)).replace("\n", " ")
     files = style.save(fig, "x", table, fig12_audit.describe(table), tmp_path)
     found = pd.read_csv(files["csv"], keep_default_na=False)
-    assert not found.duplicated(["group", "arm", "x", "cluster", "dataset"]).any()
+    assert not found.duplicated(list(effects.KEYS)).any()
+
+
+def test_a_measure_that_is_absent_is_not_left_out_in_silence(table):
+    for group in (scrutiny.CALIBRATION, scrutiny.ORDER, scrutiny.LABEL_BIAS):
+        lacking = table[(table["group"] != group) | (table["arm"] != "tuned")]
+        with pytest.raises(MissingResultError, match=f"no value of group '{group}'"):
+            fig12_audit.draw(lacking)
 
 
 def test_clusters_without_options_are_refused():

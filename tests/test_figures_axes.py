@@ -17,31 +17,43 @@ from flanlib.data import catalogue
 from flanlib.figures import fig6_clusters, fig7_scale, fig11_templates, lines, orders, style
 from flanlib.figures.marks import Series
 from flanlib.models import weights
-from flanlib.results import published
+from flanlib.results import effects, published
+from flanlib.results.effects import Estimand
 from flanlib.studies.plans import Point
 
 HELD_OUT = ("nli", "commonsense", "closed_book_qa")
 
 
 def made_up(points, group="", clusters=HELD_OUT, seeds=3):
-    """Rows of an axis: arm, x -> value; each cluster two points above the last.
+    """Rows of an axis: names of an estimand -> value; each cluster two points above the last.
 
     Every cluster has one dataset; `all` is the mean. Intervals are ±3; those
     of differences ±4.
     """
     rows = []
-    for (arm, x), value in points.items():
-        wide = 4.0 if " - " in arm else 3.0
-        step = 0.0 if " - " in arm else 2.0
+    for names, value in points.items():
+        of = Estimand(*names)
+        wide, step = (4.0, 0.0) if of.against else (3.0, 2.0)
         each = [value + step * (n - (len(clusters) - 1) / 2) for n in range(len(clusters))]
         levels = [(c, d, v) for c, v in zip(clusters, each, strict=True) for d in ("", f"{c}-a")]
         if len(clusters) > 1:
             levels.append(("all", "", value))
         for cluster, dataset, v in levels:
             n = 120 * (len(clusters) if cluster == "all" else 1)
-            rows.append((group, arm, x, cluster, dataset, v, v - wide, v + wide, n, seeds))
-    rows += [(group, "chance", "", c, d, 40, 40, 40, 120, 0) for c in clusters for d in ("", "x")]
-    return pd.DataFrame(rows, columns=lines.COLUMNS[:-1]).assign(source="recorded")
+            numbers = {"value": v, "low": v - wide, "high": v + wide, "n": n, "seeds": seeds}
+            rows.append({**of._asdict(), "cluster": cluster, "dataset": dataset, **numbers})
+    numbers = {"value": 40, "low": 40, "high": 40, "n": 120, "seeds": 0}
+    rows += [
+        {**Estimand("chance")._asdict(), "cluster": c, "dataset": d, **numbers}
+        for c in clusters
+        for d in ("", "x")
+    ]
+    return pd.DataFrame(rows).assign(group=group, source="recorded")[effects.COLUMNS]
+
+
+def less(new, old):
+    """Names of a difference, from (arm, x) twice."""
+    return Estimand(*new).minus(Estimand(*old))
 
 
 def axis():
@@ -85,7 +97,8 @@ def test_published_values_are_hollow_unless_verified():
             "status": ["verified", "recalled", "verified"], "cluster": "",
         }
     )  # fmt: skip
-    table = lines.together(made_up(SMALL), lines.published_rows(points, {"a": "FLAN"}))
+    rows = lines.published_rows(points, {"a": Estimand("FLAN")})
+    table = lines.together(made_up(SMALL), rows)
     ax = lines.draw_published(table, axis(), [Series(arm="FLAN", name="FLAN")], PLACES)
     assert plotted(ax, "o") == [(0, 30), (1, 31)]
     assert [mark.fill for mark in marks(ax)] == [style.INK, "#ffffff"]
@@ -105,7 +118,8 @@ def test_panels_are_the_mean_and_the_clusters_or_the_one_cluster():
 
 @pytest.mark.parametrize(("value", "word"), [(5, "higher"), (-5, "lower"), (1, "undecided")])
 def test_a_difference_is_judged_by_its_interval(value, word):
-    found = lines.row(made_up({("tuned - base", "1"): value}), "tuned - base", "1")
+    table = made_up({less(("tuned", "1"), ("base", "1")): value})
+    found = effects.pick(table, "tuned", "1", against="base")
     assert lines.verdict(found) == word
     assert lines.spelled(found, signed=True) == f"{value:+.1f} [{value - 4:+.1f}, {value + 4:+.1f}]"
 
@@ -131,21 +145,25 @@ OTHER = "sentiment+paraphrase"
 MORE = {
     ("base", "0"): 44.0,
     **{("paper's order", x): v for x, v in zip("123", (48.0, 53.0, 51.0), strict=True)},
-    **{("paper's order - base", x): v for x, v in zip("123", (4.5, 9.0, 7.0), strict=True)},
+    **{
+        less(("paper's order", x), ("base", "0")): v
+        for x, v in zip("123", (4.5, 9.0, 7.0), strict=True)
+    },
     ("shuffled order", "1"): 50.0,
     ("shuffled order", "3"): 51.0,
 }
 
 
 SHARED = {
-    (arm, {"2": "half", "3": "all"}.get(x, x)): value + 1
-    for (arm, x), value in MORE.items()
-    if " - " not in arm
+    (names[0], {"2": "half", "3": "all"}.get(names[1], names[1])): value + 1
+    for names, value in MORE.items()
+    if len(names) == 2
 } | {
-    ("paper's order - base", "1"): 4.5,
-    ("paper's order - base", "all"): 7.0,
-    ("paper's order, all - half", "all"): -2.0,
-    ("paper's order, all - 1", "all"): 5.0,
+    less(("paper's order", "1"), ("base", "0")): 4.5,
+    less(("paper's order", "all"), ("base", "0")): 7.0,
+    less(("paper's order", "all"), ("paper's order", "half")): -2.0,
+    less(("paper's order", "all"), ("paper's order", "1")): 5.0,
+    less(("shuffled order", "all"), ("shuffled order", "1")): 1.0,
 }
 
 
@@ -222,7 +240,7 @@ def test_fig6_shows_the_gain_of_each_cluster_with_each_step(clusters):
     found = [(text.get_text(), text.get_weight()) for text in ax.texts]
     assert found == [("+4", "bold"), ("+9", "bold"), ("+7", "bold")] * 5
     lone = clusters.copy()
-    lone.loc[(lone["arm"] == "paper's order - base") & (lone["x"] == "1"), "low"] = -1.0
+    lone.loc[(lone["against"] == "base") & (lone["x"] == "1"), "low"] = -1.0
     ax = titled(fig6_clusters.draw(lone), "Gain over the base")
     assert [t.get_weight() for t in ax.texts] == ["normal", "bold", "bold"] * 5
 
@@ -242,11 +260,11 @@ def test_fig6_draws_the_mean_of_all_groups_and_a_row_for_each(clusters):
 
 
 def test_fig6_counts_the_datasets_tuned_on(clusters):
-    steps = clusters[(clusters["arm"] == "cluster added") & (clusters["group"] == GROUP)]
+    steps = effects.series(clusters, "paper's order", GROUP, statistic="cluster added")
     micro = Order.catalogue
     counted = [len({t.dataset for c in ORDER[:n] for t in micro.of_cluster(c)}) for n in (1, 2, 3)]
     assert list(steps["cluster"]) == list(ORDER) and list(steps["n"]) == counted
-    drawn = clusters[clusters["arm"] == "clusters drawn, by seed"]
+    drawn = clusters[clusters["statistic"] == "clusters drawn, by seed"]
     assert set(drawn["group"]) == {GROUP, OTHER}
     drawn = drawn[drawn["group"] == GROUP]
     assert list(drawn["seeds"]) == [1, 1, 2, 2, 3, 3]
@@ -328,7 +346,7 @@ def sizes_of(gains=(-6.0, 1.0, 9.0), models=MODELS):
         for n, (model, gain) in enumerate(zip(models, gains, strict=True)):
             points["base", model] = 40.0 + n
             points["tuned", model] = 40.0 + n + gain + more
-            points["tuned - base", model] = gain + more
+            points[less(("tuned", model), ("base", model))] = gain + more
         parts.append(made_up(points, group, clusters))
     return pd.concat(parts, ignore_index=True)
 
@@ -431,10 +449,12 @@ def templates_of(values=(55.0, 61.0, 60.0)):
     points = {("base", "0"): 44.0}
     for x, value in zip(("1", "4", "10"), values, strict=True):
         points["tuned", x] = value
-        points["tuned - base", x] = value - 44
-    apart = {("base, spread over templates", "0"): 11.0}
+        points[less(("tuned", x), ("base", "0"))] = value - 44
+        if x != "1":
+            points[less(("tuned", x), ("tuned", "1"))] = value - values[0]
+    apart = {("base", "0", effects.SPREAD): 11.0}
     for x, value in zip(("1", "4", "10"), (8.0, 5.0, 4.0), strict=True):
-        apart["tuned, spread over templates", x] = value
+        apart["tuned", x, effects.SPREAD] = value
     spread = made_up(apart)
     spread = spread[(spread["arm"] != "chance") & (spread["dataset"] == "")]
     parts = [made_up(points), spread.assign(low=np.nan, high=np.nan)]
@@ -481,11 +501,9 @@ def test_fig11_says_its_numbers(wordings):
     assert "Mean over clusters, percent by templates, 0 is the base: 0 44.0 (SD 11.0)" in words
     assert "10 60.0 (SD 4.0)" in words
     found = fig11_templates.reading(wordings)
-    assert "1 +11.0 [+7.0, +15.0] (higher)" in found and "difference +5.0 points" in found
-    assert "base 11.0; 1 8.0; 4 5.0; 10 4.0" in found
-    paired = made_up({("tuned, 10 - 1", "10"): 5.0})
-    found = fig11_templates.reading(lines.together(wordings, paired[paired["arm"] != "chance"]))
+    assert "1 +11.0 [+7.0, +15.0] (higher)" in found
     assert "difference +5.0 [+1.0, +9.0] points: higher" in found
+    assert "base 11.0; 1 8.0; 4 5.0; 10 4.0" in found
     summary = fig11_templates.summary(wordings).set_index("templates per dataset")
     assert summary.loc["4", "gain over base"] == "+17.0 [+13.0, +21.0]"
     assert summary.loc["none: base", "SD over templates"] == "11.0"

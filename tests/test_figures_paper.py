@@ -16,7 +16,7 @@ from flanlib.core.errors import MissingResultError, ParameterError
 from flanlib.data import catalogue
 from flanlib.figures import fig13_against_paper as fig13
 from flanlib.figures import lines, style
-from flanlib.results import estimates, published, ranks
+from flanlib.results import effects, estimates, published, ranks
 from flanlib.results.estimates import Estimate
 from flanlib.studies import arms
 
@@ -56,8 +56,9 @@ def made_up(gain, seeds=(1, 2), wide=0.0):
 
 def table_of(gain, **more):
     records = list(made_up(gain, **more))
-    measured = estimates.table(records, GROUPS, arms.GAINS).assign(source="recorded")
-    found = estimates.by_dataset(records, GROUPS, arms.GAINS)
+    named = effects.named(records)
+    measured = estimates.table(named, GROUPS, arms.GAINS).assign(source="recorded")
+    found = estimates.by_dataset(named, GROUPS, arms.GAINS)
     return fig13.compare(measured, found, SCORED, EVERY)
 
 
@@ -147,11 +148,11 @@ def test_few_or_equal_datasets_have_no_rank_correlation():
 
 
 def test_gains_in_the_papers_order_correlate_fully():
-    found = lines.row(table_of(paper), "rank correlation, gain", "datasets")
+    found = fig13._ranks(table_of(paper), fig13.GAIN)
     assert found.value == pytest.approx(1) and found.low == pytest.approx(1)
     assert found.n == 16
     turned = table_of(lambda task: -paper(task))
-    assert lines.row(turned, "rank correlation, gain", "datasets").value == pytest.approx(-1)
+    assert fig13._ranks(turned, fig13.GAIN).value == pytest.approx(-1)
     reading = fig13.reading(turned)
     assert "where FLAN gained more, tuning gains less here" in reading
     assert "the sign is the published one in 0 of 16" in reading
@@ -159,12 +160,13 @@ def test_gains_in_the_papers_order_correlate_fully():
 
 def test_every_dataset_is_drawn_with_its_interval(table):
     gains, bases = fig13.draw(table).axes
-    for ax, arm in ((gains, fig13.GAIN), (bases, fig13.BASE)):
-        mine = table[(table["arm"] == arm) & (table["dataset"] != "")]
+    for ax, of in ((gains, fig13.GAIN), (bases, fig13.BASE)):
+        mine = effects.series(table, of.arm, against=of.against)
+        mine = mine[mine["dataset"] != ""]
         assert len(mine) == 16
         marks, spans = set(plotted.large(ax)), plotted.spans(ax)
         for row in mine.itertuples():
-            old = lines.row(table, fig13.AGAINST[arm], "", row.cluster, row.dataset)
+            old = fig13._at(table, fig13.COMPARED[of], row.cluster, row.dataset)
             assert (old.value, row.value) in marks and (row.low, row.high) in spans
         assert len(marks) == 16 and ax.get_xlabel() and ax.get_ylabel()
     handles = [text.get_text() for text in gains.figure.legends[0].get_texts()]
@@ -178,8 +180,9 @@ def test_what_is_left_out_is_said(table):
 
 
 def test_words_come_from_the_numbers(table):
-    rte = lines.row(table, fig13.GAIN, "", "nli", "rte")
-    rho = lines.row(table, "rank correlation, gain", "datasets")
+    rte = effects.pick(table, "tuned", "", "nli", "rte", against="base")
+    ranked = {"statistic": "rank correlation", "against": "base"}
+    rho = effects.pick(table, "tuned", "datasets", **ranked)
     told = f"{rho.value:+.2f} [{rho.low:+.2f}, {rho.high:+.2f}]"
     words, reading = fig13.describe(table), fig13.reading(table)
     assert f"rte {lines.spelled(rte, signed=True)} against +5.0" in words and told in words
@@ -199,15 +202,16 @@ def test_it_fits_the_page_and_comes_out_the_same(table, tmp_path):
     first, second = (save(fig13.draw(table), folder=tmp_path / name) for name in "ab")
     assert first["svg"].read_bytes() == second["svg"].read_bytes()
     found = pd.read_csv(first["csv"], keep_default_na=False)
-    assert not found.duplicated(["arm", "x", "cluster", "dataset"]).any()
+    assert not found.duplicated(list(effects.KEYS)).any()
 
 
 def test_nothing_in_common_is_an_error():
     records = [r for r in made_up(paper) if r.task == "wmt16_translate_csen"]
-    found = estimates.by_dataset(records, GROUPS, arms.GAINS)
+    named = effects.named(records)
+    found = estimates.by_dataset(named, GROUPS, arms.GAINS)
     tasks = [FLAN.task("wmt16_translate_csen")]
     with pytest.raises(MissingResultError, match="no dataset that was scored is in the paper's"):
-        fig13.compare(estimates.table(records, GROUPS), found, tasks, tasks)
+        fig13.compare(estimates.table(named, GROUPS), found, tasks, tasks)
 
 
 def test_micro_and_own_collections_are_refused():

@@ -9,11 +9,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from plotted import large as plotted
 from plotted import spans
 from test_coverage import FLAN, small, written  # noqa: F401
-from test_figures_axes import made_up, titled
+from test_figures_axes import less, made_up, titled
 
 from flanlib.core.errors import MissingResultError
 from flanlib.figures import fig14_steps as fig14
-from flanlib.figures import lines, style
+from flanlib.figures import style
+from flanlib.results import effects
 from flanlib.studies import axes, coverage
 from flanlib.studies.plans import Point
 
@@ -28,13 +29,13 @@ def curve(held_in=(10.0, 20.0, 30.0, 31.0), held_out=(-2.0, 3.0, 6.0, 5.0)):
         ("held-in", held_in, HELD_IN),
         ("held-out", held_out, ("nli", "commonsense", "closed_book_qa")),
     ):
-        points = {("base", "0"): 40.0, (f"base, {fig14.SPREAD}", "0"): 3.0}
+        points = {("base", "0"): 40.0, ("base", "0", effects.SPREAD): 3.0}
         for x, gain in zip(STEPS, gains, strict=True):
             points["tuned", x] = 40.0 + gain
-            points["tuned - base", x] = gain
-        points["tuned, 800 - 200", "800"] = gains[2] - gains[0]
-        points["tuned, 1600 - 200", "1600"] = gains[3] - gains[0]
-        points["tuned, 1600 - 800", "1600"] = gains[3] - gains[2]
+            points[less(("tuned", x), ("base", "0"))] = gain
+        for new, old in ((2, 0), (3, 0), (3, 2)):
+            names = less(("tuned", STEPS[new]), ("tuned", STEPS[old]))
+            points[names] = gains[new] - gains[old]
         parts.append(made_up(points, group, clusters))
     return pd.concat(parts, ignore_index=True)
 
@@ -74,7 +75,7 @@ def test_scores_and_differences_stand_at_the_logarithm_of_steps(table):
         assert plotted(below, "D") == list(zip(places, gains, strict=True))
         assert (gains[0] - 4, gains[0] + 4) in spans(below)
         assert [x.get_text() for x in below.get_xticklabels()] == ["base", *STEPS]
-    assert "spread" not in " ".join(table["arm"])
+    assert effects.SPREAD not in set(table["statistic"])
     page = fig14.draw_clusters(table)
     assert [y for _, y in plotted(titled(page, "Sentiment, n = 120"), "D")] == [51, 61, 71, 72]
     assert [y for _, y in plotted(titled(page, "NLI, n = 120"), "D")] == [36, 41, 44, 43]
@@ -187,7 +188,8 @@ def test_complete_steps_are_drawn_for_the_seeds_that_have_them_all(begun):
     table = opened(begun).load()
     assert set(table.loc[table["arm"] == "tuned", "x"]) == {"75", "300"}
     assert fig14.lacking(table) == ["150", "600"]
-    assert "tuned, 300 - 75" in set(table["arm"])
+    own = {"against": "tuned", "against_x": "75"}
+    assert effects.pick(table, "tuned", "300", group="held-in", **own).n > 0
     written(points(begun, 2)["300"], begun.at)
     seeds = opened(begun).load().query("arm == 'tuned'")["seeds"]
     assert set(seeds) == {1}, "seed 2 has but one of the two"
@@ -196,5 +198,11 @@ def test_complete_steps_are_drawn_for_the_seeds_that_have_them_all(begun):
     assert set(table.query("arm == 'tuned'")["seeds"]) == {2}
     assert "Not measured: 150, 600 steps." in fig14.describe(table)
     assert fig14.draw(table).axes
-    large = lines.row(table, "tuned", "75", group="held-in")
-    assert large is not None and large.n > 0
+    assert effects.pick(table, "tuned", "75", group="held-in").n > 0
+
+
+def test_a_table_without_its_differences_is_refused(table):
+    lacking = table[table["statistic"] != effects.DIFFERENCE]
+    for function in (fig14.draw, fig14.describe, fig14.summary, fig14.reading):
+        with pytest.raises(MissingResultError, match=r"no value of .*statistic 'difference'"):
+            function(lacking)

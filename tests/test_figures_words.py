@@ -15,7 +15,7 @@ from toy_collection import toy_catalogue
 from flanlib import figures
 from flanlib.core.errors import MissingResultError
 from flanlib.figures import boxes, fig3_taxonomy, fig4_templates, fig5_zero_shot_gains, style
-from flanlib.results import estimates
+from flanlib.results import effects, estimates
 from flanlib.studies import arms, study
 
 WORDS = [
@@ -111,8 +111,9 @@ def chances(n):
     """Figure 5's table of one made-up cluster, `n` times."""
     records = list(made_up(("nli",)))
     groups = {"d" * 12: tuple(map(str, range(24)))}
-    parts = [estimates.chance(records), estimates.table(records, groups, arms.GAINS)]
-    table = pd.concat(parts, ignore_index=True).assign(source="recorded", group="", x="")
+    named = effects.named(records)
+    parts = [estimates.chance(records), estimates.table(named, groups, arms.GAINS)]
+    table = pd.concat(parts, ignore_index=True).assign(source="recorded")
     return [(k, table[table["cluster"] == "nli"]) for k in range(n)]
 
 

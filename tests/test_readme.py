@@ -11,6 +11,8 @@ from flanlib.core import paths
 from flanlib.core.errors import DataError, MissingResultError
 from flanlib.reporting import blocks, main_result, values
 from flanlib.reporting.values import Tables, Value
+from flanlib.results import effects
+from flanlib.studies import arms
 
 ROOT = paths.ROOT
 NUMBER = r"[+\-−]?\d+(?:\.\d+)?"
@@ -26,8 +28,7 @@ PROSE = [
     *ROOT.glob("data/*.md"),
     *ROOT.glob("data/published/*.md"),
 ]
-HEAD = "group,arm,x,cluster,dataset,value,low,high,n,seeds,source\n"
-COLUMNS = ("gain", "gain over base-no-options", "gain over base-cloze", "gain over base-chat")
+HEAD = ",".join(effects.COLUMNS) + "\n"
 
 
 def outside(text):
@@ -83,10 +84,9 @@ def test_the_readme_is_short():
         assert len((ROOT / name).read_text(encoding="utf-8").splitlines()) <= 130
 
 
-def row(arm, cluster, value, *, dataset="", x="", seeds=3, ends=1.0):
-    return (
-        f",{arm},{x},{cluster},{dataset},{value},{value - ends},{value + ends},90,{seeds},recorded"
-    )
+def row(arm, cluster, value, against="", *, dataset="", seeds=3, ends=1.0):
+    of = f",{'difference' if against else 'score'},{arm},{against},,,{cluster},{dataset}"
+    return f"{of},{value},{value - ends},{value + ends},90,{seeds},recorded"
 
 
 @pytest.fixture
@@ -104,11 +104,11 @@ def small(folder, clusters, seeds, gain=-2.0):
     lines = []
     for cluster in (*clusters, *(["all"] if len(clusters) > 1 else [])):
         lines.append(row("chance", cluster, 40.0, seeds=0))
-        for n, (arm, over) in enumerate(zip(main_result.CONTROLS, COLUMNS, strict=True)):
+        for n, arm in enumerate(arms.CONTROLS):
             lines += [row(arm, cluster, 50.0 + n, seeds=0)]
-            lines += [row(over, cluster, gain - n, seeds=seeds)]
+            lines += [row("tuned", cluster, gain - n, arm, seeds=seeds)]
         lines.append(row("tuned", cluster, 50.0 + gain, seeds=seeds))
-        lines.append(row("gain", cluster, gain, dataset=f"{cluster}_a", seeds=seeds))
+        lines.append(row("tuned", cluster, gain, "base", dataset=f"{cluster}_a", seeds=seeds))
     (folder / "small").mkdir()
     (folder / "small" / f"{main_result.MAIN}.csv").write_text(HEAD + "\n".join(lines) + "\n")
 
@@ -156,28 +156,32 @@ def test_the_whole_main_result_is_no_part(figures):
 
 def test_a_number_that_is_not_there_is_an_error(figures):
     micro = Tables("micro")
-    with pytest.raises(MissingResultError, match=r"fig8.*no value with arm 'turned'"):
+    with pytest.raises(MissingResultError, match=r"fig8.*no value of .*arm 'turned'"):
         micro("fig8", "turned")
     with pytest.raises(MissingResultError, match="0 tables begin with fig99_"):
-        micro("fig99", "gain")
+        micro("fig99", "tuned")
+    with pytest.raises(MissingResultError, match=r"fig9_few.*nearest: .*against 'tuned', x '3'"):
+        micro("fig9", "tuned", against="tuned", x="4")
     with pytest.raises(MissingResultError, match="not on record"):
         main_result.main_result("small").gain("nli")
     with pytest.raises(MissingResultError, match="nothing is called 'no such'"):
         values.remedy("no such", "all", "remedy")
     (figures / "small").mkdir()
     path = figures / "small" / "fig8_x.csv"
-    path.write_text(HEAD + (row("gain", "all", 1.0) + "\n") * 2)
-    with pytest.raises(DataError, match="2 values with arm 'gain'"):
-        Tables("small")("fig8", "gain")
+    path.write_text(HEAD + (row("tuned", "all", 1.0) + "\n") * 2)
+    with pytest.raises(DataError, match="2 values of statistic 'score', arm 'tuned'"):
+        Tables("small")("fig8", "tuned")
     path.write_text("arm,x\n")
-    with pytest.raises(DataError, match="has no column cluster"):
-        Tables("small")("fig8", "gain")
+    with pytest.raises(DataError, match="has no column group"):
+        Tables("small")("fig8", "tuned")
 
 
 def test_numbers_are_picked_by_name_and_rounded_once(figures):
     (figures / "small").mkdir()
-    (figures / "small" / "fig8_x.csv").write_text(HEAD + row("gain", "nli", -2.25, ends=0.5) + "\n")
-    found = Tables("small")("fig8", "gain", cluster="nli")
+    (figures / "small" / "fig8_x.csv").write_text(
+        HEAD + row("tuned", "nli", -2.25, ends=0.5) + "\n"
+    )
+    found = Tables("small")("fig8", "tuned", cluster="nli")
     assert found == Value(value=-2.25, low=-2.75, high=-1.75, n=90, seeds=3)
     assert (found.side, found.turned.side) == ("lower", "higher")
     assert values.plain(found.turned) == "2.2 [1.8, 2.8]" and blocks.bare(found) == "−2.2"

@@ -10,7 +10,7 @@ from flanlib.core import progress
 from flanlib.core.config import Factors, Recipe, Scoring
 from flanlib.core.errors import MissingResultError, ParameterError, RunError
 from flanlib.models import weights
-from flanlib.results import estimates, store
+from flanlib.results import effects, store
 from flanlib.studies import plans, profiles, runs, study
 
 
@@ -37,13 +37,18 @@ def test_missing_results_are_named_before_anything_runs(toys):
 
 def test_ensure_computes_once_then_reads(real, monkeypatch):
     table = real.ensure(jobs=1)
-    assert set(table["arm"]) >= {"chance", "base", "base-no-options", "tuned", "gain"}
+    assert set(table["arm"]) >= {"chance", "base", "base-no-options", "tuned"}
+    assert set(table.loc[table["against"] != "", "against"]) >= {"base", "base-no-options"}
     assert list(dict.fromkeys(table["cluster"])) == ["weather", "food", "all"]
     food = table[(table["cluster"] == "food") & (table["dataset"] == "")]
-    assert food.set_index("arm")["n"]["tuned"] == 6 and food["source"].eq("recorded").all()
+    assert (
+        effects.pick(table, "tuned", cluster="food").n == 6 and food["source"].eq("recorded").all()
+    )
     assert (real.grid()["recorded"] == real.grid()["scores"]).all()
-    bread = table[table["dataset"] == "bread"].set_index("arm")["value"]
-    assert bread["base"] == bread["base-no-options"]
+    base, bare = (
+        effects.pick(table, arm, "", "food", "bread").value for arm in ("base", "base-no-options")
+    )
+    assert base == bare
 
     def refuse(job):
         raise AssertionError(f"{job.title} was run again")
@@ -160,7 +165,7 @@ def test_empty_settings_come_from_the_profile(toys):
 
 def test_every_setting_has_a_meaning():
     assert set(profiles.MEANINGS) >= set(profiles.Settings.__dataclass_fields__)
-    assert estimates.ALL not in profiles.MEANINGS
+    assert effects.ALL not in profiles.MEANINGS
 
 
 def test_the_first_guess_of_time_grows_with_the_model(monkeypatch, tmp_path):

@@ -11,28 +11,33 @@ from matplotlib.figure import Figure
 
 from flanlib.figures import boxes, dots, lines, style
 from flanlib.figures.dots import PAIR, Dot, Row
-from flanlib.results import published
+from flanlib.results import effects, published
+from flanlib.results.effects import Estimand
 
-PUBLISHED = {
-    "lamda_pt_zero": "published LaMDA-PT 137B zero-shot",
-    "flan_zero_avg": "published FLAN 137B zero-shot",
-    "flan_zero_best": "published FLAN 137B zero-shot, best dev template",
-}
 GPT3 = "published GPT-3 175B zero-shot"
-LAMDA, FLAN, BEST = PUBLISHED.values()
+LAMDA, FLAN = "published LaMDA-PT 137B zero-shot", "published FLAN 137B zero-shot"
+PUBLISHED = {
+    "lamda_pt_zero": Estimand(LAMDA),
+    "flan_zero_avg": Estimand(FLAN),
+    "flan_zero_best": Estimand(FLAN, statistic=effects.BEST),
+}
+GAIN = Dot(arm="tuned", against="base", name="gain", marker="D")
 SCORES = tuple(
-    Dot(arm=arm, name=mark.name, marker=mark.marker, fill=mark.fill)
+    Dot(
+        arm=arm, name=mark.name, marker=mark.marker, fill=mark.fill,
+        optional=arm not in (GAIN.arm, GAIN.against),
+    )
     for arm, mark in style.ARMS.items()
     if arm != "chance"
-)
+)  # fmt: skip
 EACH = (
     Dot(arm="base", name="base, same templates", marker="o", fill="#333333", shift=-PAIR),
     Dot(arm="tuned", name="instruction-tuned", marker="D", shift=PAIR),
 )
 EACH_OLD = (
-    Dot(arm=GPT3, name="GPT-3 175B", marker="s", fill="#FFFFFF"),
-    Dot(arm=LAMDA, name="LaMDA-PT 137B", marker="o", fill="#9A9A9A"),
-    Dot(arm=FLAN, name="FLAN 137B", marker="D", fill=style.INK),
+    Dot(arm=GPT3, name="GPT-3 175B", marker="s", fill="#FFFFFF", optional=True),
+    Dot(arm=LAMDA, name="LaMDA-PT 137B", marker="o", fill="#9A9A9A", optional=True),
+    Dot(arm=FLAN, name="FLAN 137B", marker="D", fill=style.INK, optional=True),
 )
 SPANS = ((1.53, 4.02), (4.14, 5.67), (5.79, 6.99))  # inches
 DATASET = 0.152  # inches of a dataset's row
@@ -49,7 +54,7 @@ def draw(table: pd.DataFrame) -> Figure:
         panels = boxes.panels(fig, tops[0], height, SPANS)
         for ax, marks, more in zip(
             panels,
-            (EACH, [Dot(arm="gain", marker="D")], EACH_OLD),
+            (EACH, [GAIN], EACH_OLD),
             ({}, {"signed": True}, {"joined": True}),
             strict=True,
         ):
@@ -75,13 +80,10 @@ def describe(table: pd.DataFrame) -> str:
         return ""
     parts = [f"{heading(table)}. {wins(table)}"]
     for cluster, dataset in _datasets(table):
-        base, tuned, gain = (
-            lines.row(table, arm, "", cluster, dataset) for arm in ("base", "tuned", "gain")
-        )
-        old = {
-            name: lines.row(table, arm, "", cluster, dataset)
-            for name, arm in {"GPT-3": GPT3, "LaMDA-PT": LAMDA, "FLAN": FLAN}.items()
-        }
+        row = Row(cluster=cluster, dataset=dataset)
+        base, tuned, gain = (dots.find(table, dot, row) for dot in (*EACH, GAIN))
+        names = zip(("GPT-3", "LaMDA-PT", "FLAN"), EACH_OLD, strict=True)
+        old = {name: dots.find(table, dot, row) for name, dot in names}
         said = ", ".join(f"{name} {v.value:.1f}" for name, v in old.items() if v is not None)
         parts.append(
             f"{dataset}: base {base.value:.1f}, tuned {tuned.value:.1f},"
@@ -92,14 +94,15 @@ def describe(table: pd.DataFrame) -> str:
 
 def wins(table: pd.DataFrame) -> str:
     """On how many datasets tuning is ahead here, and FLAN in the paper."""
-    gains = [lines.row(table, "gain", "", *key) for key in _datasets(table)]
+    rows = [Row(cluster=cluster, dataset=dataset) for cluster, dataset in _datasets(table)]
+    gains = [dots.find(table, GAIN, row) for row in rows]
     sides = [lines.verdict(gain) for gain in gains]
-    controls = present(table, [dot for dot in SCORES if dot.arm != "tuned"])
+    *controls, tuned = SCORES
     ahead = 0
-    for key in _datasets(table):
-        olds = [lines.row(table, dot.arm, "", *key) for dot in controls]
+    for row in rows:
+        olds = [dots.find(table, dot, row) for dot in controls]
         best = max(old.value for old in olds if old is not None)
-        ahead += lines.row(table, "tuned", "", *key).value > best
+        ahead += dots.find(table, tuned, row).value > best
     flan, of = published.ahead_of_gpt3()
     return (
         f"The tuned model is above the base on {sum(g.value > 0 for g in gains)} of"
@@ -111,11 +114,12 @@ def wins(table: pd.DataFrame) -> str:
 
 def _note_on_datasets(table: pd.DataFrame) -> str:
     mine = table[(table["dataset"] != "") | ~table["source"].str.startswith("published")]
-    n = mine.loc[(mine["arm"] == "gain") & (mine["dataset"] != ""), "n"]
+    gains = _series(table, GAIN)
+    n = gains.loc[gains["dataset"] != "", "n"]
     return (
         f"Here: {int(n.min())} to {int(n.max())} examples a dataset. Published: the same dataset in"
         " the same metric, its full evaluation set; FLAN: mean over templates. Empty: not in the paper's tables, or in another metric."
-        f" {lines.note_on_published(mine[mine['arm'] != BEST])}"
+        f" {lines.note_on_published(mine[mine['statistic'] != effects.BEST])}"
     )
 
 
@@ -131,7 +135,8 @@ def _rows_of_datasets(table: pd.DataFrame, marks: Sequence[Dot]) -> list[Row]:
 
 def _datasets(table: pd.DataFrame) -> list[tuple[str, str]]:
     """Cluster and key of each dataset with a gain."""
-    mine = table[(table["arm"] == "gain") & (table["dataset"] != "")]
+    mine = _series(table, GAIN)
+    mine = mine[mine["dataset"] != ""]
     return list(zip(mine["cluster"], mine["dataset"], strict=True))
 
 
@@ -142,11 +147,15 @@ def compared(table: pd.DataFrame) -> list[str]:
 
 
 def present(table: pd.DataFrame, marks: Sequence[Dot]) -> list[Dot]:
-    """Those of some marks whose arm the table has.
+    """Those of some marks that are not optional, or that the table has a row of.
 
     Parameters
     ----------
     marks
         Of any arms.
     """
-    return [dot for dot in marks if (table["arm"] == dot.arm).any()]
+    return [dot for dot in marks if not dot.optional or len(_series(table, dot))]
+
+
+def _series(table: pd.DataFrame, dot: Dot) -> pd.DataFrame:
+    return effects.series(table, dot.arm, statistic=dot.statistic, against=dot.against)

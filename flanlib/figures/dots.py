@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from flanlib.figures import lines, marks, style
-from flanlib.results import estimates
+from flanlib.results import effects
 
 ROW = 0.165  # inches
 STACKED, REACH = 0.096, 0.74  # inches per dot of a stack; rows from its first to its last
@@ -28,6 +28,8 @@ class Dot(marks.Series):
 
     Attributes
     ----------
+    x, against_x, group
+        As the table has them; no `against_x` takes any.
     less
         Arm and x that are taken away; for published values, whose differences
         are no rows of the table.
@@ -38,8 +40,10 @@ class Dot(marks.Series):
     name: str = ""
     line: str = ""
     x: str = ""
+    against_x: str | None = None
     less: tuple[str, str] = ("", "")
     cluster: str = ""
+    group: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +51,7 @@ class Row:
     """A named row of dots."""
 
     label: str = ""
-    cluster: str = estimates.ALL
+    cluster: str = effects.ALL
     dataset: str = ""
     dots: tuple[Dot, ...] = ()
 
@@ -85,17 +89,24 @@ def shown(table: pd.DataFrame, arm: str) -> list[str]:
 
 
 def find(table: pd.DataFrame, dot: Dot, row: Row):
-    """The value that a dot stands for in a row, or None."""
-    cluster = dot.cluster or row.cluster
-    new = lines.row(table, dot.arm, dot.x, cluster, row.dataset)
+    """The value that a dot stands for in a row; None where an optional one is absent."""
+
+    def value(arm: str, x: str):
+        return effects.pick(
+            table, arm, x, dot.cluster or row.cluster, row.dataset, dot.group,
+            statistic=dot.statistic, against=dot.against, against_x=dot.against_x,
+            optional=dot.optional,
+        )  # fmt: skip
+
+    new = value(dot.arm, dot.x)
     if new is None or dot.less == ("", ""):
         return new
-    old = lines.row(table, *dot.less, cluster, row.dataset)
+    old = value(*dot.less)
     return None if old is None else less(new, old)
 
 
 def at(table: pd.DataFrame, dot: Dot, cluster: str):
-    """The value that a dot stands for in a cluster, or None."""
+    """The value that a dot stands for in a cluster; see `find`."""
     return find(table, dot, Row(cluster=cluster))
 
 
@@ -189,13 +200,16 @@ def _ground(ax: Axes, rows: Sequence[Row]) -> None:
 
 
 def _chance(table: pd.DataFrame, ax: Axes, row: Row, y: float) -> None:
-    if (chance := lines.row(table, "chance", "", row.cluster, row.dataset)) is not None:
-        ax.plot([chance.value] * 2, [y - 0.5, y + 0.5], color=lines.GREY, ls=":", lw=1.1, zorder=1)
+    first = row.dots[0]
+    chance = Dot(arm="chance", statistic=first.statistic, group=first.group, optional=True)
+    if (found := find(table, chance, row)) is not None:
+        ax.plot([found.value] * 2, [y - 0.5, y + 0.5], color=lines.GREY, ls=":", lw=1.1, zorder=1)
 
 
 def _datasets(table: pd.DataFrame, row: Row, dot: Dot) -> list[float]:
     """Values of the datasets behind a mean; none for a single one."""
-    mine = table[(table["arm"] == dot.arm) & (table["x"] == dot.x) & (table["dataset"] != "")]
+    mine = effects.series(table, dot.arm, statistic=dot.statistic, against=dot.against)
+    mine = mine[(mine["x"] == dot.x) & (mine["dataset"] != "")]
     each = list(mine.loc[mine["cluster"] == (dot.cluster or row.cluster), "value"])
     return each if len(each) > 1 else []
 
@@ -216,7 +230,7 @@ def words(table: pd.DataFrame, clusters: Sequence[str], dots: Sequence[Dot], arm
 def sides(table: pd.DataFrame, clusters: Sequence[str], dot: Dot) -> str:
     """In which clusters a difference is above 0, below, or not decided."""
     kinds: dict[str, list[str]] = {"higher": [], "lower": [], "undecided": []}
-    for cluster in (c for c in clusters if c != estimates.ALL):
+    for cluster in (c for c in clusters if c != effects.ALL):
         if (found := at(table, dot, cluster)) is not None:
             name = style.title(cluster, short=True)
             kinds[lines.verdict(found)].append(f"{name} ({lines.spelled(found, signed=True)})")
@@ -225,14 +239,12 @@ def sides(table: pd.DataFrame, clusters: Sequence[str], dot: Dot) -> str:
 
 def told(found) -> str:
     """A difference with its interval, and what the interval says."""
-    if found is None:
-        return "not measured"
     return f"{lines.spelled(found, signed=True)} points, {SAYS[lines.verdict(found)]}"
 
 
 def name_of(cluster: str) -> str:
     """A cluster's name in a text; that of the mean."""
-    return "Mean of clusters" if cluster == estimates.ALL else style.title(cluster)
+    return "Mean of clusters" if cluster == effects.ALL else style.title(cluster)
 
 
 def limits(table: pd.DataFrame) -> str:

@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 from flanlib.figures import boxes, dots, lines, style
 from flanlib.figures.dots import PAIR, Dot, Row
 from flanlib.figures.fig5_zero_shot_gains import Reading
-from flanlib.results import estimates, published
+from flanlib.results import effects, published
+from flanlib.results.effects import Estimand
 from flanlib.studies.study import Study
 
 STEM = "fig10_prompt_tuning"
@@ -22,10 +23,10 @@ BASE, TUNED = "on base", "on tuned"
 WITHOUT = {BASE: "base", TUNED: "tuned"}  # arms that have no soft prompt
 OLD = {BASE: "published on LaMDA-PT", TUNED: "published on FLAN"}
 PUBLISHED = {
-    "LaMDA-PT prompt-tuned, 32 examples": (OLD[BASE], "32"),
-    "FLAN prompt-tuned, 32 examples": (OLD[TUNED], "32"),
-    "LaMDA-PT prompt-tuned, full training set": (OLD[BASE], "all"),
-    "FLAN prompt-tuned, full training set": (OLD[TUNED], "all"),
+    "LaMDA-PT prompt-tuned, 32 examples": Estimand(OLD[BASE], "32"),
+    "FLAN prompt-tuned, 32 examples": Estimand(OLD[TUNED], "32"),
+    "LaMDA-PT prompt-tuned, full training set": Estimand(OLD[BASE], "all"),
+    "FLAN prompt-tuned, full training set": Estimand(OLD[TUNED], "all"),
 }
 AVERAGE = "SuperGLUE-dev average"
 TITLES = {"none": "no soft prompt", "32": "32 examples", "all": "all examples"}
@@ -43,13 +44,11 @@ def with_published(table: pd.DataFrame) -> pd.DataFrame:
     """Add the paper's scores; `dataset` is the paper's, empty for their mean."""
     points = published.points("fig10")
     points = points[points["series"].isin(list(PUBLISHED))]
-    arms = {series: arm for series, (arm, _) in PUBLISHED.items()}
-    rows = lines.published_rows(points, arms).assign(
-        x=points["series"].map({series: x for series, (_, x) in PUBLISHED.items()}),
+    rows = lines.published_rows(points, PUBLISHED).assign(
         dataset=points["x"].where(points["x"] != AVERAGE, ""),
-        cluster=estimates.ALL,
+        cluster=effects.ALL,
     )
-    return lines.together(table[~table["arm"].str.endswith("spread over templates")], rows)
+    return lines.together(table[table["statistic"] != effects.SPREAD], rows)
 
 
 def draw(table: pd.DataFrame) -> Figure:
@@ -85,7 +84,7 @@ def draw_gains(table: pd.DataFrame, ax: Axes) -> Axes:
 
 def draw_published(table: pd.DataFrame, ax: Axes, x: str) -> Axes:
     """Figure 10, bottom: the paper's scores of the same two models."""
-    marks = [replace(dot, arm=OLD[dot.arm], shift=0.0) for dot in _pair(x)]
+    marks = [replace(dot, arm=OLD[dot.arm], shift=0.0, optional=True) for dot in _pair(x)]
     if not (rows := _published(table, marks)):
         return lines.empty(ax)
     dots.draw(table, ax, rows, joined=True)
@@ -148,13 +147,13 @@ def reading(table: pd.DataFrame) -> Reading:
         )
     for way, arm in WITHOUT.items():
         values = [dots.at(table, dot, last) for dot in _named() if dot.arm in (way, arm)]
-        steps = [lines.spelled(value) for value in values if value is not None]
+        steps = [lines.spelled(value) for value in values]
         found.append(
             f"- The {arm} model, without a soft prompt, with 32 and with all examples:"
             f" {', '.join(steps)} percent."
         )
     pairs = [
-        (dots.at(table, _gain(x), last), dots.at(table, _published_gain(x), estimates.ALL))
+        (dots.at(table, _gain(x), last), dots.at(table, _published_gain(x), effects.ALL))
         for x in GAINS
     ]
     if _published(table, ()):
@@ -170,18 +169,19 @@ def _rows(table: pd.DataFrame, marks) -> list[Row]:
     """One row per cluster, named with its one task and n; then their mean."""
     found = []
     for cluster in dots.shown(table, TUNED):
-        mine = table[(table["arm"] == TUNED) & (table["cluster"] == cluster)]
+        mine = effects.series(table, TUNED)
+        mine = mine[mine["cluster"] == cluster]
         names = [*dict.fromkeys(name for name in mine["dataset"] if name), ""]
         n = int(mine.loc[mine["dataset"] == "", "n"].max())
         task = f"{names[0]}, n = {n}" if names[0] else f"n = {n}"
-        label = "Mean" if cluster == estimates.ALL else style.title(cluster, short=True)
+        label = "Mean" if cluster == effects.ALL else style.title(cluster, short=True)
         found.append(Row(label=f"{label}\n{task}", cluster=cluster, dots=tuple(marks)))
     return found
 
 
 def _published(table: pd.DataFrame, marks) -> list[Row]:
     """One row per dataset of the paper, then their mean."""
-    names = dict.fromkeys(table.loc[table["arm"] == OLD[TUNED], "dataset"])
+    names = dict.fromkeys(effects.series(table, OLD[TUNED])["dataset"])
     ordered = sorted(names, key=lambda name: not name)
     return [
         Row(label=name or "SuperGLUE mean", dataset=name, dots=tuple(marks)) for name in ordered
@@ -213,17 +213,17 @@ def _named() -> list[Dot]:
 def _gain(x: str) -> Dot:
     marker, shift = GAINS[x]
     name = f"tuned − base, {TITLES[x]}"
-    return Dot(arm=f"{TUNED} - {BASE}", x=x, name=name, marker=marker, shift=shift)
+    return Dot(arm=TUNED, against=BASE, x=x, name=name, marker=marker, shift=shift)
 
 
 def _published_gain(x: str) -> Dot:
-    return replace(_gain(x), arm=OLD[TUNED], less=(OLD[BASE], x))
+    return replace(_gain(x), arm=OLD[TUNED], against="", less=(OLD[BASE], x), optional=True)
 
 
 def _published_words(table: pd.DataFrame) -> str:
     told = []
     for x in GAINS:
-        values = [lines.row(table, arm, x) for arm in OLD.values()]
+        values = [effects.pick(table, arm, x, optional=True) for arm in OLD.values()]
         if all(value is not None for value in values):
             base, tuned = (value.value for value in values)
             told.append(f"{TITLES[x]}: base {base:.1f}, tuned {tuned:.1f} ({tuned - base:+.1f})")

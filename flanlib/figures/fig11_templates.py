@@ -5,6 +5,8 @@ deviation over the evaluation templates. The paper shows its curves without
 values, so none are drawn here.
 """
 
+from dataclasses import replace
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -13,21 +15,18 @@ from flanlib.figures import boxes, lines, style
 from flanlib.figures.fig5_zero_shot_gains import Reading
 from flanlib.figures.lines import spelled
 from flanlib.figures.marks import Series
-from flanlib.results import estimates, published
+from flanlib.results import effects, published
+from flanlib.results.effects import SPREAD, Estimand
 from flanlib.studies.study import Study
 
 STEM = "fig11_templates"
-BASE, TUNED, SPREAD = "base", "tuned", "spread over templates"
-LEVELS = "published, templates per dataset"
+BASE, TUNED = "base", "tuned"
+FLAN = "published FLAN 137B"
 SERIES = (
     Series(arm=BASE, name="base, not tuned", marker="o", fill="#333333", written=".1f"),
     Series(arm=TUNED, name="tuned", marker="D", written=".1f"),
 )
-SPREADS = tuple(
-    Series(arm=f"{one.arm}, {SPREAD}", name=one.name, marker=one.marker, fill=one.fill,
-           written=".1f")
-    for one in SERIES
-)  # fmt: skip
+SPREADS = tuple(replace(one, statistic=SPREAD) for one in SERIES)
 
 
 def collect(study: Study) -> pd.DataFrame:
@@ -37,8 +36,8 @@ def collect(study: Study) -> pd.DataFrame:
 
 def with_published(table: pd.DataFrame) -> pd.DataFrame:
     """Add the levels that the paper compares; it prints no values for them."""
-    series = {"templates per dataset (x level)": LEVELS}
-    return lines.together(table, lines.published_rows(published.points("fig11"), series))
+    named = {"templates per dataset (x level)": Estimand(FLAN)}
+    return lines.together(table, lines.published_rows(published.points("fig11"), named))
 
 
 def draw(table: pd.DataFrame) -> Figure:
@@ -80,9 +79,8 @@ def draw(table: pd.DataFrame) -> Figure:
 
 def draw_scores(table: pd.DataFrame, ax: Axes, cluster: str, *, large: bool = False) -> Axes:
     """Figure 11, a panel: score of a cluster against templates tuned with."""
-    base = lines.row(table, BASE, "0", cluster)
-    if base is not None:
-        ax.axhline(base.value, color=lines.GREY, lw=0.9, zorder=1)
+    base = effects.pick(table, BASE, "0", cluster)
+    ax.axhline(base.value, color=lines.GREY, lw=0.9, zorder=1)
     lines.draw(table, ax, SERIES, places(table), cluster, labelled=large)
     return _name(table, ax, title=lines.title(table, cluster, TUNED), ylabel="score, percent")
 
@@ -95,7 +93,7 @@ def draw_spread(table: pd.DataFrame, ax: Axes, cluster: str, *, large: bool = Fa
 
 def places(table: pd.DataFrame) -> dict[str, float]:
     """Templates per dataset, as the table has them; the base stands apart."""
-    xs = set(table.loc[table["arm"].isin([BASE, TUNED]), "x"])
+    xs = {x for arm in (BASE, TUNED) for x in effects.series(table, arm)["x"]}
     return {x: float(x) if x != "0" else -1.0 for x in sorted(xs, key=int)}
 
 
@@ -111,7 +109,7 @@ def notes(table: pd.DataFrame) -> list[str]:
         f"{list(places(table))[-1]}: all that a dataset has. Sensitivity: standard deviation over the"
         " evaluation templates, mean over tasks and seeds, without an interval.",
     ]
-    levels = ", ".join(table.loc[table["arm"] == LEVELS, "x"])
+    levels = ", ".join(effects.series(table, FLAN)["x"])
     if levels:
         found.append(f"Published: curves at {levels} templates without printed values; none drawn.")
     return found
@@ -122,12 +120,10 @@ def describe(table: pd.DataFrame) -> str:
     large, small = lines.panels_of(table, TUNED)
     parts = [f"{heading(table)}."]
     for cluster in (large, *small):
-        name = "Mean over clusters" if cluster == estimates.ALL else style.title(cluster)
+        name = "Mean over clusters" if cluster == effects.ALL else style.title(cluster)
         told = [
-            f"{x} {found.value:.1f}{f' (SD {apart.value:.1f})' if apart else ''}"
+            f"{x} {_score(table, x, cluster).value:.1f} (SD {_spread(table, x, cluster).value:.1f})"
             for x in places(table)
-            if (found := _score(table, x, cluster)) is not None
-            for apart in (_spread(table, x, cluster),)
         ]
         parts.append(f"{name}, percent by templates, 0 is the base: {', '.join(told)}.")
     return " ".join(parts)
@@ -139,15 +135,14 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for x in places(table):
         score, apart = _score(table, x, large), _spread(table, x, large)
-        gain = lines.row(table, f"{TUNED} - {BASE}", x, large)
         rows.append(
             {
                 "templates per dataset": "none: base" if x == "0" else x,
-                "score": spelled(score) if score else "",
-                "gain over base": spelled(gain, signed=True) if gain else "",
-                "SD over templates": f"{apart.value:.1f}" if apart else "",
-                "n": int(score.n) if score else 0,
-                "seeds": int(score.seeds) if score else 0,
+                "score": spelled(score),
+                "gain over base": "" if x == "0" else spelled(_gain(table, x, large), signed=True),
+                "SD over templates": f"{apart.value:.1f}",
+                "n": int(score.n),
+                "seeds": int(score.seeds),
             }
         )
     return pd.DataFrame(rows)
@@ -156,30 +151,28 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
 def reading(table: pd.DataFrame) -> Reading:
     """What the numbers say beside the paper's; nothing by hand."""
     large, small = lines.panels_of(table, TUNED)
-    tuned = [x for x in places(table) if lines.row(table, TUNED, x, large)]
+    tuned = [x for x in places(table) if x != "0"]
     first, last = tuned[0], tuned[-1]
     told = [
         f"- **Effect of tuning**, points over base: {_told(table, tuned, large)}.",
         *(f"    - {style.title(c)}: {_told(table, tuned, c)}." for c in small),
         f"- **Effect of more templates.** {_more(table, first, last, large)}.",
     ]
-    spreads = [(x, _spread(table, x, large)) for x in places(table)]
     words = "; ".join(
-        f"{'base' if x == '0' else x} {r.value:.1f}" for x, r in spreads if r is not None
+        f"{'base' if x == '0' else x} {_spread(table, x, large).value:.1f}" for x in places(table)
     )
-    if words:
-        told.append(
-            "- **Sensitivity to wording**, standard deviation over the evaluation templates, points,"
-            f" by templates tuned with: {words}."
-        )
-    if levels := ", ".join(table.loc[table["arm"] == LEVELS, "x"]):
+    told.append(
+        "- **Sensitivity to wording**, standard deviation over the evaluation templates, points,"
+        f" by templates tuned with: {words}."
+    )
+    if levels := ", ".join(effects.series(table, FLAN)["x"]):
         told.append(
             f"- **Beside the paper.** It draws curves at {levels} templates and prints no values, so"
             " no number stands here to agree with."
         )
     told.append(
         "- **Limits.** With fewer templates, which ones they are is drawn with the seed, and there"
-        f" are {int(lines.row(table, TUNED, last, large).seeds)}. Evaluation templates belong to"
+        f" are {int(_score(table, last, large).seeds)}. Evaluation templates belong to"
         " held-out datasets, so that none of them was seen, however many were tuned with."
     )
     return Reading("\n".join(told))
@@ -190,28 +183,30 @@ def _from_zero(ax: Axes) -> None:
 
 
 def _told(table: pd.DataFrame, xs: list[str], cluster: str) -> str:
-    gains = [(x, lines.row(table, f"{TUNED} - {BASE}", x, cluster)) for x in xs]
-    return "; ".join(
-        f"{x} {spelled(r, signed=True)} ({lines.verdict(r)})" for x, r in gains if r is not None
-    )
+    gains = [(x, _gain(table, x, cluster)) for x in xs]
+    return "; ".join(f"{x} {spelled(r, signed=True)} ({lines.verdict(r)})" for x, r in gains)
 
 
 def _more(table: pd.DataFrame, first: str, last: str, cluster: str) -> str:
-    """Most against fewest templates, as a paired difference where it is known."""
-    one, every = (lines.row(table, TUNED, x, cluster) for x in (first, last))
-    words = f"With {first}: {spelled(one)} percent, with {last}: {spelled(every)}"
-    paired = lines.row(table, f"{TUNED}, {last} - {first}", last, cluster)
-    if paired is None:
-        return f"{words}; difference {every.value - one.value:+.1f} points"
-    return f"{words}; difference {spelled(paired, signed=True)} points: {lines.verdict(paired)}"
+    """Most against fewest templates, as a paired difference."""
+    one, every = (_score(table, x, cluster) for x in (first, last))
+    paired = effects.pick(table, TUNED, last, cluster, against=TUNED, against_x=first)
+    return (
+        f"With {first}: {spelled(one)} percent, with {last}: {spelled(every)}; difference"
+        f" {spelled(paired, signed=True)} points: {lines.verdict(paired)}"
+    )
 
 
-def _score(table: pd.DataFrame, x: str, cluster: str):
-    return lines.row(table, BASE if x == "0" else TUNED, x, cluster)
+def _score(table: pd.DataFrame, x: str, cluster: str, **of: str):
+    return effects.pick(table, BASE if x == "0" else TUNED, x, cluster, **of)
 
 
 def _spread(table: pd.DataFrame, x: str, cluster: str):
-    return lines.row(table, f"{BASE if x == '0' else TUNED}, {SPREAD}", x, cluster)
+    return _score(table, x, cluster, statistic=SPREAD)
+
+
+def _gain(table: pd.DataFrame, x: str, cluster: str):
+    return _score(table, x, cluster, against=BASE)
 
 
 def _name(table: pd.DataFrame, ax: Axes, **words: str) -> Axes:

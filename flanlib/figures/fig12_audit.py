@@ -16,10 +16,19 @@ from matplotlib.lines import Line2D
 
 from flanlib.evaluation.choices import BINS
 from flanlib.figures import audits, boxes, lines, marks, overlaps, style
-from flanlib.figures.audits import MARKS, QUESTIONS, ROWS, TUNED_NAME, means_of, part, rows_of
+from flanlib.figures.audits import (
+    MARKS,
+    QUESTIONS,
+    ROWS,
+    SHOWN,
+    TUNED_NAME,
+    means_of,
+    part,
+    rows_of,
+)
 from flanlib.figures.fig5_zero_shot_gains import Reading
-from flanlib.results import scrutiny, store
-from flanlib.results.estimates import ALL
+from flanlib.results import effects, scrutiny, store
+from flanlib.results.effects import ALL
 from flanlib.studies import leaks
 
 if TYPE_CHECKING:
@@ -90,7 +99,7 @@ def draw_leaks(table: pd.DataFrame, ax: Axes) -> Axes:
     most = part(table, "leaks")["n"].max()
     for y, cluster in enumerate(clusters):
         for n, (arm, fill) in enumerate(LEAKS.items()):
-            row, at = audits.row(table, "leaks", cluster, arm=arm, x="shared"), y - 0.19 + 0.38 * n
+            row, at = audits.leaked(table, arm, cluster), y - 0.19 + 0.38 * n
             ax.barh(at, row.value, 0.34, color=fill, edgecolor=style.INK, lw=0.7)
             words = f"{row.value:,.0f} of {row.n:,.0f} {arm}"
             ax.annotate(
@@ -113,8 +122,8 @@ def draw_reliability(table: pd.DataFrame, ax: Axes) -> Axes:
     mine = part(table, scrutiny.RELIABILITY)
     ax.plot([0, 100], [0, 100], color=lines.GREY, ls=":", lw=1.1)
     series = [
-        marks.Series(arm=arm, name=arm, marker=marker, fill=fill or "#888888", size=4.6,
-                     line="--" if fill else "-")
+        marks.Series(arm=arm, name=arm, statistic=scrutiny.STATISTICS[scrutiny.RELIABILITY],
+                     marker=marker, fill=fill or "#888888", size=4.6, line="--" if fill else "-")
         for arm, (marker, fill) in MARKS.items()
     ]  # fmt: skip
     places = {x: float(x) for x in mine["x"]}
@@ -131,7 +140,7 @@ def draw_reliability(table: pd.DataFrame, ax: Axes) -> Axes:
 
 def notes(table: pd.DataFrame) -> list[str]:
     """Footnotes: what was counted, and what the marks and intervals are."""
-    similar = audits.row(table, "leaks", ALL, arm=leaks.KEPT, x="similar")
+    similar = audits.leaked(table, leaks.KEPT, ALL, leaks.DROPPED)
     return [
         "a: two rows share text if all of it, or 13 words in a row, are equal; not tuned on: the"
         f" held-out clusters and their neighbours; of {similar.n:,.0f} other rows, counted once per mixture,"
@@ -148,17 +157,18 @@ def notes(table: pd.DataFrame) -> list[str]:
 def describe(table: pd.DataFrame) -> str:
     """The figure in words, from its numbers."""
     parts = [f"{HEADING}.", *overlaps.words(table)]
-    for row in part(table, "leaks").query("x == 'shared'").itertuples():
+    shared = part(table, "leaks")
+    for row in shared[shared["statistic"] == leaks.SHARED].itertuples():
         name = "all held-out clusters" if row.cluster == ALL else style.title(row.cluster)
         parts.append(
             f"{row.value:,.0f} of {row.n:,.0f} train rows {row.arm} share text with evaluation"
             f" rows of {name}."
         )
-    for group, (name, x) in QUESTIONS.items():
-        for arm in ("chance", "base", "tuned"):
-            if (row := audits.whole(table, group, arm, x)) is not None:
+    for group, name in QUESTIONS.items():
+        for dot in SHOWN[group]:
+            if (row := audits.whole(table, dot)) is not None:
                 signed = group == scrutiny.ORDER
-                parts.append(f"{name}, {arm}: {lines.spelled(row, signed)}.")
+                parts.append(f"{name}, {dot.arm}: {lines.spelled(row, signed)}.")
     return " ".join(parts)
 
 
@@ -167,8 +177,8 @@ def describe_datasets(table: pd.DataFrame) -> str:
     parts = ["Audit, dataset by dataset."]
     for cluster, dataset in rows_of(table):
         told = []
-        for group, (name, x) in QUESTIONS.items():
-            row = audits.row(table, group, cluster, dataset, "tuned", x)
+        for group, name in QUESTIONS.items():
+            row = audits.value(table, SHOWN[group][1], cluster, dataset)
             told += [f"{name} {row.value:.1f}"] if row is not None else []
         parts.append(f"{dataset or 'Mean'}, instruction-tuned: {'; '.join(told)}.")
     return " ".join(parts)
@@ -179,14 +189,11 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
     found = []
     for cluster, dataset in rows_of(table):
         line = {"cluster": _name(cluster), "dataset": dataset or "mean"}
-        for group, (_, x) in QUESTIONS.items():
-            for arm in ("chance", "base", "tuned"):
-                row = audits.row(table, group, cluster, dataset, arm, x)
-                if row is not None:
-                    line[f"{group}, {arm}"] = lines.spelled(row, group == scrutiny.ORDER)
-        found.append(
-            line | {"n": int(audits.row(table, scrutiny.CALIBRATION, cluster, dataset, "tuned").n)}
-        )
+        for group, dots in SHOWN.items():
+            for dot in dots:
+                if (row := audits.value(table, dot, cluster, dataset)) is not None:
+                    line[f"{group}, {dot.arm}"] = lines.spelled(row, group == scrutiny.ORDER)
+        found.append(line | {"n": audits.count(table, cluster, dataset)})
     return pd.DataFrame(found).fillna("")
 
 
@@ -210,9 +217,7 @@ def reading(table: pd.DataFrame) -> Reading:
 
 
 def _on_leaks(table: pd.DataFrame) -> str:
-    barred, kept = (
-        audits.row(table, "leaks", ALL, arm=arm, x="shared") for arm in (leaks.BARRED, leaks.KEPT)
-    )
+    barred, kept = (audits.leaked(table, arm, ALL) for arm in (leaks.BARRED, leaks.KEPT))
     clean = "no leak was found" if not kept.value else "**these are leaks**"
     return (
         f"Leaks: {kept.value:,.0f} of {kept.n:,.0f} rows tuned on, counted once per mixture, share text"
@@ -223,22 +228,20 @@ def _on_leaks(table: pd.DataFrame) -> str:
 
 def _on_order(table: pd.DataFrame) -> str:
     words = []
-    for arm in ("base", "tuned"):
-        row = audits.whole(table, scrutiny.ORDER, arm, scrutiny.CHANGE)
-        mine = part(table, scrutiny.ORDER)
-        each = mine[(mine["arm"] == arm) & (mine["x"] == scrutiny.CHANGE) & (mine["dataset"] != "")]
+    for dot in SHOWN[scrutiny.ORDER]:
+        row = audits.whole(table, dot)
+        each = effects.series(table, dot.arm, dot.group, against=dot.against)
+        each = each[each["dataset"] != ""]
         moved = int(((each["low"] > 0) | (each["high"] < 0)).sum())
         words.append(
-            f"{arm} {lines.spelled(row, True)} percent points, interval off 0 in {moved} of"
+            f"{dot.arm} {lines.spelled(row, True)} percent points, interval off 0 in {moved} of"
             f" {len(each)} datasets"
         )
     return f"Option-order sensitivity, reversed minus given order: {'; '.join(words)}."
 
 
 def _on_change(table: pd.DataFrame, group: str, what: str) -> str:
-    base, tuned, change = (
-        audits.whole(table, group, arm) for arm in ("base", "tuned", "tuned - base")
-    )
+    base, tuned, change = audits.changed(table, group)
     said = {"higher": "tuning makes it larger", "lower": "tuning makes it smaller"}
     verdict = said.get(lines.verdict(change), "no change is shown")
     return (
@@ -248,9 +251,7 @@ def _on_change(table: pd.DataFrame, group: str, what: str) -> str:
 
 
 def _on_seeds(table: pd.DataFrame) -> str:
-    tuned, chance, more = (
-        audits.whole(table, scrutiny.AGREEMENT, a) for a in ("tuned", "chance", "tuned - chance")
-    )
+    chance, tuned, more = audits.changed(table, scrutiny.AGREEMENT)
     if tuned is None:
         return "Seeds: one is on record, so nothing can be said about their agreement."
     return (
@@ -269,7 +270,7 @@ def _held_out(table: pd.DataFrame) -> list[str]:
 
 
 def _seeds(table: pd.DataFrame) -> str:
-    n = int(part(table, scrutiny.CALIBRATION).query("arm == 'tuned'")["seeds"].min())
+    n = int(audits.whole(table, SHOWN[scrutiny.CALIBRATION][1]).seeds)
     return f"{n} seed{'s' if n != 1 else ''}"
 
 

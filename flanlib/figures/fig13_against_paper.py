@@ -6,7 +6,7 @@ it, the untuned models. LaMDA-PT was evaluated with GPT-3's prompts, so that the
 base with cloze prompts is compared as well.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -17,21 +17,23 @@ from matplotlib.patheffects import withStroke
 from flanlib.core.errors import MissingResultError
 from flanlib.data.catalogue import Task
 from flanlib.figures import boxes, dots, lines, marks, style
+from flanlib.figures.datasets import FLAN, LAMDA
 from flanlib.figures.dots import Dot
 from flanlib.figures.fig5_zero_shot_gains import Reading
-from flanlib.results import estimates, published, ranks, store
-from flanlib.results.estimates import Estimate
+from flanlib.results import effects, estimates, published, ranks, store
+from flanlib.results.effects import Estimand
+from flanlib.results.estimates import Averages
 from flanlib.studies import coverage
 from flanlib.studies.arms import GAINS
 from flanlib.studies.study import Study
 
 STEM = "fig13_against_paper"
-GAIN, BASE, CLOZE = "gain", "base", "base-cloze"
-OVER_CLOZE = "gain over base-cloze"
-LAMDA, FLAN = "published LaMDA-PT 137B zero-shot", "published FLAN 137B zero-shot"
-OLD_GAIN = "published FLAN - LaMDA-PT"
-AGAINST = {GAIN: OLD_GAIN, OVER_CLOZE: OLD_GAIN, BASE: LAMDA, CLOZE: LAMDA}
-RANKS, LEFT_OUT = "rank correlation, ", "left out"
+TUNED, BASE, CLOZE = (Estimand(arm) for arm in ("tuned", "base", "base-cloze"))
+GAIN, OVER_CLOZE = TUNED.minus(BASE), TUNED.minus(CLOZE)
+OLD_BASE, OLD_TUNED = Estimand(LAMDA), Estimand(FLAN)
+OLD_GAIN = OLD_TUNED.minus(OLD_BASE)
+COMPARED = {GAIN: OLD_GAIN, OVER_CLOZE: OLD_GAIN, BASE: OLD_BASE, CLOZE: OLD_BASE}
+RANKS, LEFT_OUT = "rank correlation", "left out"  # statistics
 SHAPES = "os^Dv<>Pph"
 NAMED = 6  # datasets named in a panel: those furthest from its line
 
@@ -46,7 +48,7 @@ def collect(study: Study) -> pd.DataFrame:
     """
     measured = study.load()
     complete = study.drawn(study.records(study.at))
-    found = estimates.by_dataset(complete, store.groups(study.at), GAINS)
+    found = estimates.by_dataset(effects.named(complete), store.groups(study.at), GAINS)
     scored = [task for cluster in found for task in study.tasks[cluster]]
     every = [task for cluster in study.tasks for task in study.catalogue.of_cluster(cluster)]
     return compare(measured, found, scored, every)
@@ -54,7 +56,7 @@ def collect(study: Study) -> pd.DataFrame:
 
 def compare(
     measured: pd.DataFrame,
-    found: Mapping[str, Mapping[str, Mapping[str, Estimate]]],
+    found: Averages,
     scored: Sequence[Task],
     every: Sequence[Task],
 ) -> pd.DataFrame:
@@ -71,40 +73,42 @@ def compare(
 
     Returns
     -------
-    In the columns of `lines`. A rank correlation has in x what was resampled; a dataset left out
-    has there why.
+    In the columns of `effects`. A rank correlation has in x what was resampled; a dataset left
+    out has there why.
     """
     old, why = published.of_tasks(scored)
     values = old.pivot(index=["cluster", "dataset"], columns="column", values="value")
     if values.empty:
         raise MissingResultError(f"{STEM}: no dataset that was scored is in the paper's tables")
-    values[OLD_GAIN] = values["flan_zero_avg"] - values["lamda_pt_zero"]
-    values = values.rename(columns={"flan_zero_avg": FLAN, "lamda_pt_zero": LAMDA})
+    known = {
+        OLD_BASE: values["lamda_pt_zero"],
+        OLD_TUNED: values["flan_zero_avg"],
+        OLD_GAIN: values["flan_zero_avg"] - values["lamda_pt_zero"],
+    }
     status = old.groupby("dataset")["status"].min()  # one recalled value makes it recalled
     rows = [
-        _row(arm, cluster, dataset, value, source=f"published, {status[dataset]}")
-        for (cluster, dataset), mine in values[[LAMDA, FLAN, OLD_GAIN]].iterrows()
-        for arm, value in mine.items()
+        _row(of, cluster, dataset, mine[cluster, dataset], source=f"published, {status[dataset]}")
+        for cluster, dataset in values.index
+        for of, mine in known.items()
     ]
-    for arm, other in AGAINST.items():
-        keys = [(c, d) for c, d in values.index if arm in found[c][d]]
-        new = [found[c][d][arm] for c, d in keys]
-        against, clusters = values.loc[keys, other], [c for c, _ in keys]
+    for of, other in COMPARED.items():
+        keys = [(c, d) for c, d in values.index if of in found[c][d]]
+        new = [found[c][d][of] for c, d in keys]
+        against, clusters = known[other].loc[keys], [c for c, _ in keys]
         for x, blocks in (("datasets", ()), ("clusters", clusters)):
             one = ranks.spearman(new, against, blocks)
             low, high = one.interval
             more = {"low": low, "high": high, "n": one.n, "seeds": one.seeds}
-            rows.append(
-                _row(RANKS + arm, estimates.ALL, "", one.value, x, source="recorded", **more)
-            )
-    known, there = {task.dataset for task in scored}, {task.cluster for task in scored}
+            name = of._replace(statistic=RANKS, x=x)
+            rows.append(_row(name, effects.ALL, "", one.value, source="recorded", **more))
+    shown, there = {task.dataset for task in scored}, {task.cluster for task in scored}
     for task in every:
-        if task.key in published.PRINTED and task.dataset not in known:
+        if task.key in published.PRINTED and task.dataset not in shown:
             why[task.dataset] = "no rows" if task.cluster in there else coverage.LACKING
-    rows += [_row(LEFT_OUT, "", dataset, x=text) for dataset, text in why.items()]
+    rows += [_row(Estimand("", text, LEFT_OUT), "", dataset) for dataset, text in why.items()]
     both = measured.set_index(["cluster", "dataset"]).index.isin(values.index)
-    kept = measured[both & measured["arm"].isin([*AGAINST, "tuned"])]
-    return lines.together(kept.assign(group="", x=""), pd.DataFrame(rows, columns=lines.COLUMNS))
+    kept = measured.set_index(list(Estimand._fields)).index.isin([*COMPARED, TUNED])
+    return lines.together(measured[both & kept], pd.DataFrame(rows, columns=effects.COLUMNS))
 
 
 def draw(table: pd.DataFrame) -> Figure:
@@ -177,11 +181,12 @@ def describe(table: pd.DataFrame) -> str:
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
     """One row per dataset: scores and gain here, and the paper's."""
-    names = {BASE: "base", CLOZE: "base, cloze", "tuned": "tuned", LAMDA: "LaMDA-PT", FLAN: "FLAN"}
+    names = {BASE: "base", CLOZE: "base, cloze", TUNED: "tuned"}
+    names |= {OLD_BASE: "LaMDA-PT", OLD_TUNED: "FLAN"}
     rows = []
     for cluster, dataset in _datasets(table):
-        values = {name: _at(table, arm, cluster, dataset) for arm, name in names.items()}
-        gain, old = (_at(table, arm, cluster, dataset) for arm in (GAIN, OLD_GAIN))
+        values = {name: _at(table, of, cluster, dataset) for of, name in names.items()}
+        gain, old = (_at(table, of, cluster, dataset) for of in (GAIN, OLD_GAIN))
         rows.append(
             {"cluster": style.title(cluster, short=True), "dataset": dataset}
             | {name: round(v.value, 1) for name, v in values.items() if v is not None}
@@ -197,7 +202,7 @@ def reading(table: pd.DataFrame) -> Reading:
     said["lower"] = "where FLAN gained more, tuning gains less here"
     rho = _ranks(table, GAIN)
     verdict = said[lines.verdict(rho)] if rho is not None else "too few datasets"
-    pairs = [tuple(_at(table, arm, *key) for arm in (GAIN, OLD_GAIN)) for key in _datasets(table)]
+    pairs = [tuple(_at(table, of, *key) for of in (GAIN, OLD_GAIN)) for key in _datasets(table)]
     sides = [lines.verdict(new) for new, _ in pairs]
     against = [
         dataset
@@ -222,14 +227,13 @@ def reading(table: pd.DataFrame) -> Reading:
     )
 
 
-def _scatter(table: pd.DataFrame, ax: Axes, arm: str, slope: float) -> None:
+def _scatter(table: pd.DataFrame, ax: Axes, of: Estimand, slope: float) -> None:
     dots_of = {dot.cluster: dot for dot in _marks(table)}
     found, drawn = [], []
     for cluster, dataset in _datasets(table):
-        new, old = (_at(table, name, cluster, dataset) for name in (arm, AGAINST[arm]))
-        if new is not None and old is not None:
-            drawn.append(marks.mark(old.value, new, dots_of[cluster], style.colour(cluster)))
-            found.append((old.value, new.value, dataset))
+        new, old = (_at(table, name, cluster, dataset) for name in (of, COMPARED[of]))
+        drawn.append(marks.mark(old.value, new, dots_of[cluster], style.colour(cluster)))
+        found.append((old.value, new.value, dataset))
     marks.points(ax, drawn)
     middle, named = np.median([x for x, *_ in found]), []
     ax.autoscale_view()
@@ -250,27 +254,35 @@ def _marks(table: pd.DataFrame) -> list[Dot]:
     clusters = list(dict.fromkeys(cluster for cluster, _ in _datasets(table)))
     return [
         Dot(
-            arm=GAIN, cluster=c, name=style.title(c, short=True), marker=shape, fill=style.colour(c)
+            arm=GAIN.arm,
+            cluster=c,
+            name=style.title(c, short=True),
+            marker=shape,
+            fill=style.colour(c),
         )
         for c, shape in zip(clusters, SHAPES * len(clusters), strict=False)
     ]
 
 
 def _datasets(table: pd.DataFrame) -> list[tuple[str, str]]:
-    mine = table[table["arm"] == GAIN]
+    mine = effects.series(table, GAIN.arm, against=GAIN.against)
     return list(zip(mine["cluster"], mine["dataset"], strict=True))
 
 
-def _at(table: pd.DataFrame, arm: str, cluster: str, dataset: str):
-    return lines.row(table, arm, "", cluster, dataset)
+def _at(table: pd.DataFrame, of: Estimand, cluster: str, dataset: str):
+    return effects.pick(
+        table, of.arm, of.x, cluster, dataset, against=of.against, optional=of == CLOZE
+    )
 
 
-def _ranks(table: pd.DataFrame, arm: str, resampled: str = "datasets"):
-    return lines.row(table, RANKS + arm, resampled)
+def _ranks(table: pd.DataFrame, of: Estimand, resampled: str = "datasets"):
+    """A rank correlation; None of too few datasets."""
+    about = {"statistic": RANKS, "against": of.against, "optional": True}
+    return effects.pick(table, of.arm, resampled, **about)
 
 
-def _rho(table: pd.DataFrame, arm: str) -> str:
-    return f"ρ = {_spelled(_ranks(table, arm))}"
+def _rho(table: pd.DataFrame, of: Estimand) -> str:
+    return f"ρ = {_spelled(_ranks(table, of))}"
 
 
 def _spelled(found) -> str:
@@ -280,25 +292,12 @@ def _spelled(found) -> str:
 
 
 def _left_out(table: pd.DataFrame) -> str:
-    mine = table[table["arm"] == LEFT_OUT]
+    mine = table[table["statistic"] == LEFT_OUT]
     return "; ".join(f"{', '.join(part)} ({why})" for why, part in mine.groupby("x")["dataset"])
 
 
-def _row(arm: str, cluster: str, dataset: str, value: float = np.nan, x: str = "", **more) -> dict:
-    usual = {
-        "group": "",
-        "low": np.nan,
-        "high": np.nan,
-        "n": np.nan,
-        "seeds": 0,
-        "source": LEFT_OUT,
-    }
+def _row(of: Estimand, cluster: str, dataset: str, value: float = np.nan, **more) -> dict:
+    about = {"low": np.nan, "high": np.nan, "n": np.nan, "seeds": 0, "source": LEFT_OUT, **more}
     return {
-        **usual,
-        "arm": arm,
-        "cluster": cluster,
-        "dataset": dataset,
-        "value": value,
-        "x": x,
-        **more,
-    }
+        "group": "", **of._asdict(), "cluster": cluster, "dataset": dataset, "value": value, **about
+    }  # fmt: skip

@@ -16,26 +16,25 @@ from flanlib.figures import boxes, lines, style
 from flanlib.figures.fig5_zero_shot_gains import Reading
 from flanlib.figures.lines import spelled
 from flanlib.figures.marks import Series
-from flanlib.results import estimates
+from flanlib.results import effects
 from flanlib.studies import coverage
 from flanlib.studies.study import Study
 
 STEM = "fig14_steps"
 GROUPS = ("held-in", "held-out")
-BASE, TUNED, GAIN = "base", "tuned", "tuned - base"
-SPREAD = "spread over templates"
+BASE, TUNED = "base", "tuned"
 SERIES = (
     Series(arm=BASE, name="base, not tuned", marker="o", fill="#333333", written=".1f"),
     Series(arm=TUNED, name="tuned", marker="D", written=".1f"),
 )
-GAINS = (Series(arm=GAIN, name="difference", marker="D", written="+.1f"),)
+GAINS = (Series(arm=TUNED, against=BASE, name="difference", marker="D", written="+.1f"),)
 SAID = {"higher": "rise", "lower": "fall", "undecided": "are undecided"}
 
 
 def collect(study: Study) -> pd.DataFrame:
     """What is on record; a number of steps that is not has a row that says so."""
     table = study.load()
-    return lines.together(table[~table["arm"].str.endswith(SPREAD)])
+    return lines.together(table[table["statistic"] != effects.SPREAD])
 
 
 def draw(table: pd.DataFrame) -> Figure:
@@ -89,30 +88,32 @@ def draw_scores(
     table: pd.DataFrame, ax: Axes, group: str, cluster: str, *, labelled: bool = False
 ) -> Axes:
     """Figure 14, a panel: score against tuning steps, with the base as a line across."""
-    base = lines.row(table, BASE, "0", cluster, group=group)
-    if base is not None:
+    if (base := _score(table, group, "0", cluster)) is not None:
         ax.axhline(base.value, color=lines.GREY, lw=0.9, zorder=1)
-    lines.draw(table, ax, SERIES, places(table), cluster, group, labelled=labelled)
+    lines.draw(
+        table, ax, SERIES if base else SERIES[1:], places(table), cluster, group, labelled=labelled
+    )
     return _ticks(table, ax, "score, percent")
 
 
 def draw_gains(table: pd.DataFrame, ax: Axes, group: str, cluster: str) -> Axes:
     """Figure 14, second row: tuned minus base, with 95 % intervals."""
     ax.axhline(0, color=lines.GREY, lw=0.9, zorder=1)
-    lines.draw(table, ax, GAINS, places(table), cluster, group, labelled=True, chance=False)
+    gains = () if "0" in lacking(table) else GAINS
+    lines.draw(table, ax, gains, places(table), cluster, group, labelled=True, chance=False)
     return _ticks(table, ax, "tuned − base, points")
 
 
 def places(table: pd.DataFrame) -> dict[str, float]:
     """Where measured numbers of steps stand: by their logarithm, the base one unit before."""
-    tuned = sorted(set(table.loc[table["arm"] == TUNED, "x"]), key=int)
+    tuned = sorted(set(effects.series(table, TUNED)["x"]), key=int)
     found = {x: math.log2(int(x)) for x in tuned}
     return {"0": min(found.values(), default=1.0) - 1, **found}
 
 
 def lacking(table: pd.DataFrame) -> list[str]:
     """Numbers of steps that are not on record."""
-    return sorted(set(table.loc[table["arm"] == coverage.LACKING, "x"]), key=int)
+    return sorted(set(table.loc[table["statistic"] == coverage.LACKING, "x"]), key=int)
 
 
 def heading(table: pd.DataFrame) -> str:
@@ -139,7 +140,7 @@ def describe(table: pd.DataFrame) -> str:
     parts = [f"{heading(table)}."]
     for group in _groups(table):
         large, _ = lines.panels_of(table, TUNED, group)
-        mean = "mean over clusters" if large == estimates.ALL else style.title(large)
+        mean = "mean over clusters" if large == effects.ALL else style.title(large)
         scores = ", ".join(f"{x} {r.value:.1f}" for x, r in _scores(table, group, large))
         parts.append(f"{_name(group)}, {mean}, percent by steps, 0 is the base: {scores}.")
         parts.append(f"Tuned minus base, points: {_gains(table, group, large)}.")
@@ -188,8 +189,10 @@ def reading(table: pd.DataFrame) -> Reading:
             )
         told.append(f"    - By steps, points over the base: {_gains(table, group, large)}.")
         for new, old in ((usual, first), (last, usual)):
-            paired = lines.row(table, f"{TUNED}, {new} - {old}", new, large, group=group)
-            if paired is not None:
+            if new != old and not {new, old} & set(lacking(table)):
+                paired = effects.pick(
+                    table, TUNED, new, large, group=group, against=TUNED, against_x=old
+                )
                 told.append(
                     f"    - From {old} to {new} steps: {spelled(paired, signed=True)} points"
                     f" ({lines.verdict(paired)})."
@@ -228,11 +231,17 @@ def _not_measured(table: pd.DataFrame) -> str:
 
 
 def _score(table: pd.DataFrame, group: str, x: str, cluster: str):
-    return lines.row(table, BASE if x == "0" else TUNED, x, cluster, group=group)
+    """A score; None where that number of steps is not on record."""
+    if x in lacking(table):
+        return None
+    return effects.pick(table, BASE if x == "0" else TUNED, x, cluster, group=group)
 
 
 def _gain(table: pd.DataFrame, group: str, x: str, cluster: str):
-    return lines.row(table, GAIN, x, cluster, group=group)
+    """A gain over the base; None of the base itself, and where either is not on record."""
+    if x == "0" or {"0", x} & set(lacking(table)):
+        return None
+    return effects.pick(table, TUNED, x, cluster, group=group, against=BASE)
 
 
 def _scores(table: pd.DataFrame, group: str, cluster: str) -> list[tuple]:

@@ -17,6 +17,7 @@ from flanlib.figures import boxes, lines, questions, style
 from flanlib.figures.fig5_zero_shot_gains import Reading
 from flanlib.prompts import templates
 from flanlib.results import published
+from flanlib.results.effects import Estimand
 from flanlib.studies.study import Study
 
 STEM = "fig1_pipeline"
@@ -260,16 +261,18 @@ def _published() -> list[dict]:
 def _measured(study: Study) -> list[dict]:
     table = study.table()
     part = table[(table["dataset"] == "") & table["cluster"].isin(SHOWN)]
-    part = part[part["arm"].isin(["base", "tuned", "gain"])]
+    base, tuned = Estimand("base"), Estimand("tuned")
+    panels = {base: "bars", tuned: "bars", tuned.minus(base): "gain"}
     return [
         {
-            "panel": "gain" if row.arm == "gain" else "bars",
+            "panel": panels[of],
             "cluster": row.cluster,
-            "name": row.arm,
+            "name": "gain" if of.against else of.arm,
             **{name: getattr(row, name) for name in ("value", "low", "high", "n", "seeds")},
             "source": row.source,
         }
         for row in part.itertuples()
+        if (of := Estimand(**{name: getattr(row, name) for name in Estimand._fields})) in panels
     ]
 
 

@@ -15,6 +15,7 @@ from matplotlib.lines import Line2D
 
 from flanlib.figures import boxes, lines, marks, style
 from flanlib.figures.fig5_zero_shot_gains import Reading
+from flanlib.results import effects
 
 if TYPE_CHECKING:
     from flanlib.studies.axes import Axis
@@ -160,13 +161,15 @@ def draw_task(table: pd.DataFrame, cluster: str, ax: Axes) -> Axes:
 
 def measured(table: pd.DataFrame, way: str, cluster: str) -> list:
     """The points of a `way`, an arm of the table, in the order of the axis."""
-    part = table[(table["arm"] == way) & (table["dataset"] == "") & (table["cluster"] == cluster)]
+    part = effects.series(table, way)
+    part = part[(part["dataset"] == "") & (part["cluster"] == cluster)]
     return list(part.dropna(subset=["value"]).itertuples())
 
 
 def datasets(table: pd.DataFrame) -> dict[str, str]:
     """Cluster -> its dataset that all three methods were evaluated on."""
-    part = table[(table["arm"] == TUNED) & (table["dataset"] != "")]
+    part = effects.series(table, TUNED)
+    part = part[part["dataset"] != ""]
     return dict(zip(part["cluster"], part["dataset"], strict=True))
 
 
@@ -194,7 +197,8 @@ def _most(table: pd.DataFrame) -> str:
 
 def scale(table: pd.DataFrame, cluster: str) -> tuple[float, float]:
     """Ends of the axis that the large panels share, percent."""
-    shown = table[table["arm"].isin([*WAYS, "chance"]) & (table["cluster"] == cluster)]
+    shown = pd.concat([effects.series(table, arm) for arm in (*WAYS, "chance")])
+    shown = shown[shown["cluster"] == cluster]
     low, high = shown[["value", "low"]].min().min(), shown[["value", "high"]].max().max()
     room = 0.08 * (high - low) + 1
     return max(0.0, low - room), high + 2.5 * room
@@ -300,7 +304,9 @@ def _reached(single: list, goal) -> list:
 
 def _less(table: pd.DataFrame, row):
     """A point less the instruction-tuned one, paired; None for that one itself."""
-    return lines.row(table, f"{row.arm} - {TUNED}", row.x, row.cluster)
+    if row.arm == TUNED:
+        return None
+    return effects.pick(table, row.arm, row.x, row.cluster, against=TUNED)
 
 
 def _beside(table: pd.DataFrame, row) -> str:

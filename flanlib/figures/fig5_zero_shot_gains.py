@@ -7,6 +7,7 @@ datasets are the paper's own.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -14,28 +15,26 @@ from matplotlib.figure import Figure
 
 from flanlib.data.catalogue import Task
 from flanlib.figures import boxes, datasets, dots, lines, style
-from flanlib.figures.datasets import BEST, FLAN, GPT3, LAMDA, PUBLISHED, SCORES, SPANS
+from flanlib.figures.datasets import FLAN, GAIN, GPT3, LAMDA, PUBLISHED, SCORES, SPANS
 from flanlib.figures.dots import Dot, Row
-from flanlib.results import estimates, published
+from flanlib.results import effects, published
+from flanlib.results.effects import Estimand
 from flanlib.studies import coverage
 from flanlib.studies.arms import ARMS
-from flanlib.studies.arms import GAINS as DIFFERENCES
 from flanlib.studies.study import Study
 
 STEM = "fig5_zero_shot_gains"
 OLD = (
-    Dot(arm=LAMDA, marker="o", fill="#9A9A9A"),
-    Dot(arm=FLAN, marker="D"),
-    Dot(arm=BEST, marker="|", size=8),
+    Dot(arm=LAMDA, marker="o", fill="#9A9A9A", optional=True),
+    Dot(arm=FLAN, marker="D", optional=True),
+    Dot(arm=FLAN, statistic=effects.BEST, marker="|", size=8, optional=True),
 )
 CHAT = next(dot for dot in SCORES if dot.arm == "base-chat")
-OVER = {name: old for name, (_, old) in DIFFERENCES.items()}
 GAINS = tuple(
-    Dot(arm=arm, marker=dot.marker, fill="" if arm == "gain" else dot.fill)
-    for arm, old in OVER.items()
-    for dot in SCORES
-    if dot.arm == old
-)
+    replace(GAIN, marker=dot.marker) if dot.arm == GAIN.against
+    else Dot(arm=GAIN.arm, against=dot.arm, marker=dot.marker, fill=dot.fill, optional=True)
+    for dot in SCORES[:-1]
+)  # fmt: skip
 
 
 class Reading(str):
@@ -75,9 +74,9 @@ def with_published(table: pd.DataFrame, tasks: Sequence[Task] = ()) -> pd.DataFr
     if tasks:
         each, _ = published.of_tasks([task for task in tasks if task.cluster in there])
         points = each.assign(series=each["column"], x="", y=each["value"])
-        known = lines.published_rows(points, {**PUBLISHED, "gpt3_zero": GPT3})
+        known = lines.published_rows(points, {**PUBLISHED, "gpt3_zero": Estimand(GPT3)})
         rows.append(known.assign(dataset=each["dataset"], n=1))
-    return lines.together(table.assign(group="", x=""), *rows)
+    return lines.together(table, *rows)
 
 
 def draw(table: pd.DataFrame) -> Figure:
@@ -97,7 +96,7 @@ def draw(table: pd.DataFrame) -> Figure:
         panels = boxes.panels(fig, tops[0], height, SPANS[: 3 if _has_published(table) else 2])
         for ax, part in zip(panels, (draw_scores, draw_gains, draw_published), strict=False):
             part(table, ax)
-            if estimates.ALL in clusters:
+            if effects.ALL in clusters:
                 ax.axhline(len(clusters) - 1.5, color=lines.GREY, lw=0.9)
         dots.unnamed(panels[1:])
     return fig
@@ -130,7 +129,7 @@ def draw_published(table: pd.DataFrame, ax: Axes) -> Axes:
             many = "s" if new.n > 1 else ""
             words = f"{new.value - old.value:+.1f}, {int(new.n)} dataset{many}"
             ax.text(50, y + 0.36, words, **centred)
-        elif row.cluster != estimates.ALL:
+        elif row.cluster != effects.ALL:
             ax.text(50, y, "not found", **centred)
     ax.set(xlim=(-5, 105), xlabel="percent, BLEU\nor Rouge")
     ax.set_title("Published:\n● LaMDA-PT ◆ FLAN", size=7.5)
@@ -140,7 +139,7 @@ def draw_published(table: pd.DataFrame, ax: Axes) -> Axes:
 def rows_of(table: pd.DataFrame) -> list[str]:
     """What the figure has a row for: the clusters, then their mean."""
     found = lines.clusters_of(table, "tuned")
-    return [*found, estimates.ALL] if _mean(table, "tuned", estimates.ALL) else found
+    return [*found, effects.ALL] if len(found) > 1 else found
 
 
 def heading(table: pd.DataFrame) -> str:
@@ -175,12 +174,11 @@ def describe(table: pd.DataFrame) -> str:
     """The figure in words, from its numbers."""
     parts = [f"{heading(table)}."]
     for cluster in rows_of(table):
-        base, tuned, gain = (_mean(table, arm, cluster) for arm in ("base", "tuned", "gain"))
-        if base and tuned and gain:
-            parts.append(
-                f"{dots.name_of(cluster)}: base {base.value:.1f}, tuned {tuned.value:.1f} percent,"
-                f" gain {lines.spelled(gain, signed=True)}."
-            )
+        base, tuned, gain = (dots.at(table, d, cluster) for d in (SCORES[0], SCORES[-1], GAIN))
+        parts.append(
+            f"{dots.name_of(cluster)}: base {base.value:.1f}, tuned {tuned.value:.1f} percent,"
+            f" gain {lines.spelled(gain, signed=True)}."
+        )
     return " ".join([*parts, not_measured(table)]).strip()
 
 
@@ -192,8 +190,8 @@ def not_measured(table: pd.DataFrame) -> str:
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
     """One row per cluster: arms in percent, gain with its interval, n."""
-    arms = [Dot(arm=arm, name=arm) for arm in ARMS if (table["arm"] == arm).any()]
-    return dots.summary(table, rows_of(table), arms, [Dot(arm="gain", name="gain")])
+    arms = datasets.present(table, [Dot(arm=arm, name=arm, optional=True) for arm in ARMS])
+    return dots.summary(table, rows_of(table), arms, [GAIN])
 
 
 def reading(table: pd.DataFrame) -> Reading:
@@ -201,9 +199,9 @@ def reading(table: pd.DataFrame) -> Reading:
     kinds: dict[str, list[str]] = {"higher": [], "lower": [], "undecided": []}
     pairs = []
     for cluster in lines.clusters_of(table, "tuned"):
-        gain = _mean(table, "gain", cluster)
+        gain = dots.at(table, GAIN, cluster)
         kinds[lines.verdict(gain)].append(f"{style.title(cluster)} ({gain.value:+.1f})")
-        old, new = (_mean(table, arm, cluster) for arm in (LAMDA, FLAN))
+        old, new = (dots.at(table, dot, cluster) for dot in OLD[:2])
         pairs.append((gain, dots.less(new, old) if old and new else None))
     better, worse, undecided = ("; ".join(kind) or "nowhere" for kind in kinds.values())
     return Reading(
@@ -223,9 +221,5 @@ def _means(table: pd.DataFrame) -> pd.DataFrame:
     return table[~table["source"].str.startswith("published") | (table["dataset"] == "")]
 
 
-def _mean(table: pd.DataFrame, arm: str, cluster: str):
-    return lines.row(table, arm, "", cluster)
-
-
 def _has_published(table: pd.DataFrame) -> bool:
-    return bool(table["arm"].isin(PUBLISHED.values()).any())
+    return bool(datasets.present(table, OLD))

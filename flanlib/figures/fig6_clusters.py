@@ -17,8 +17,8 @@ from flanlib.figures import boxes, lines, marks, orders, style
 from flanlib.figures.fig5_zero_shot_gains import Reading
 from flanlib.figures.lines import spelled
 from flanlib.figures.marks import Series
-from flanlib.figures.orders import ADDED, BASE, FLAN, FLAN_ADDED, PAPER, SHUFFLED
-from flanlib.results import estimates
+from flanlib.figures.orders import BASE, FLAN, PAPER, SHUFFLED
+from flanlib.results import effects
 from flanlib.studies.axes import Axis
 
 STEM = "fig6_clusters"
@@ -69,9 +69,9 @@ def draw_gains(table: pd.DataFrame, ax: Axes) -> Axes:
     """Figure 6, bottom: gain over the base by held-out cluster and cluster added, a heatmap."""
     rows, steps = orders.held_out_clusters(table), orders.added_in_order(table)
     found = {
-        (n, step): lines.row(table, f"{PAPER} - {BASE}", x, cluster, group=group)
+        (n, step): _gain(table, x, cluster, group)
         for n, (group, cluster) in enumerate(rows)
-        for x, step, _ in orders.added(table, ADDED, group)
+        for x, step, _ in orders.added(table, PAPER, group)
     }
     cells = [[found.get((n, step)) for step in steps] for n, _ in enumerate(rows)]
     names = [lines.title(table, cluster, PAPER, group) for group, cluster in rows]
@@ -129,7 +129,7 @@ def draw_measured(
     places = {x: float(x) for x in ["0", *orders.steps(table, group)]}
     _draw_series(table, ax, places, cluster, group, labelled=named)
     names = {
-        x: _tick(style.title(c, short=True), n) for x, c, n in orders.added(table, ADDED, group)
+        x: _tick(style.title(c, short=True), n) for x, c, n in orders.added(table, PAPER, group)
     }
     lines.ticks(ax, places, {"0": "none: base", **names} if named else {}, upright=named)
     name = lines.title(table, cluster, PAPER, group)
@@ -143,7 +143,7 @@ def draw_measured(
 
 def draw_published(table: pd.DataFrame, ax: Axes) -> Axes:
     """Figure 6, upper right: the paper's means, on their own scale."""
-    found = orders.added(table, FLAN_ADDED)
+    found = orders.added(table, FLAN)
     places = {x: float(x) for x, _, _ in found}
     one = Series(arm=FLAN, name=FLAN, marker="D", written=".1f")
     lines.draw_published(table, ax, [one], places)
@@ -181,7 +181,7 @@ def describe(table: pd.DataFrame) -> str:
     if len(held_out := orders.held_out_clusters(table)) > 1:
         each = []
         for group, cluster in held_out:
-            gains = orders.points(table, f"{PAPER} - {BASE}", cluster, group)
+            gains = orders.points(table, PAPER, cluster, group, BASE)
             told = ", ".join(f"{x}: {r.value:+.1f}" for x, r in gains)
             each.append(f"{style.title(cluster)} {told}")
         parts.append(f"Gain over base, points by number of tuning clusters: {'; '.join(each)}.")
@@ -205,12 +205,17 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
     every = orders.groups(table)
     for group in ("", *every) if len(every) > 1 else every:
         large, _ = lines.panels_of(table, PAPER, group)
-        added = {x: style.title(cluster) for x, cluster, _ in orders.added(table, ADDED, group)}
+        added = {x: style.title(cluster) for x, cluster, _ in orders.added(table, PAPER, group)}
         for x in ["0", *orders.steps(table, group)]:
-            own = {arm: lines.row(table, arm, x, large, group=group) for arm in (PAPER, SHUFFLED)}
-            own[PAPER] = own[PAPER] or lines.row(table, BASE, x, large, group=group)
-            gain = lines.row(table, f"{PAPER} - {BASE}", x, large, group=group)
-            old = lines.row(table, FLAN, x) if group == every[0] else None
+            about = {"cluster": large, "group": group}
+            own = {
+                PAPER: effects.pick(table, BASE if x == "0" else PAPER, x, **about),
+                SHUFFLED: effects.pick(table, SHUFFLED, x, **about, optional=True),
+            }
+            gain = None if x == "0" else _gain(table, x, large, group)
+            old = None
+            if group == every[0]:
+                old = effects.pick(table, FLAN, x, optional=True)
             rows.append(
                 {
                     "held out": orders.names_of(group),
@@ -227,19 +232,24 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
 def reading(table: pd.DataFrame) -> Reading:
     """What the numbers say beside the paper's; nothing by hand."""
     large, small = lines.panels_of(table, PAPER)
-    base, mine = lines.row(table, BASE, "0", large), orders.points(table, PAPER, large)
+    base, mine = effects.pick(table, BASE, "0", large), orders.points(table, PAPER, large)
     (first, _), (last, every) = mine[0], mine[-1]
     tuned = ", on ".join(f"{orders.number(x)}: {spelled(r)}" for x, r in mine)
     told = [
         f"- **Effect.** Base {spelled(base)} percent. Tuned on {tuned}.",
-        *(_gains(table, x, large) for x in dict.fromkeys((first, last))),
+        *(
+            f"- **Gain over base** with {orders.number(x)}: {spelled(gain, signed=True)} points:"
+            f" {lines.verdict(gain)}."
+            for x in dict.fromkeys((first, last))
+            for gain in (_gain(table, x, large),)
+        ),
         *_later(table, large),
     ]
     if drawn := [(x, r) for x, r in orders.points(table, SHUFFLED, large) if x != last]:
         beside = "; ".join(
             f"{orders.number(x)} {r.value:.1f} against {own.value:.1f}"
             for x, r in drawn
-            if (own := lines.row(table, PAPER, x, large)) is not None
+            for own in (effects.pick(table, PAPER, x, large),)
         )
         told.append(
             f"- **Order.** Drawn orders against the paper's order: {beside} percent."
@@ -251,8 +261,8 @@ def reading(table: pd.DataFrame) -> Reading:
         steps = orders.rises(orders.points(table, PAPER, whole, group))
         told.append(f"    - {orders.names_of(group)} held out: {steps}.")
     if small:
-        each = [(c, lines.row(table, f"{PAPER} - {BASE}", last, c)) for c in small]
-        gains = "; ".join(f"{style.title(c)} {spelled(r, signed=True)}" for c, r in each if r)
+        each = [(c, _gain(table, last, c)) for c in small]
+        gains = "; ".join(f"{style.title(c)} {spelled(r, signed=True)}" for c, r in each)
         told.append(f"- **By cluster**, gain over base with {orders.number(last)}: {gains}.")
         told.append(f"    - {orders.largest(table)}.")
     if old := orders.points(table, FLAN):
@@ -268,8 +278,8 @@ def reading(table: pd.DataFrame) -> Reading:
 
 def _draw_series(table, ax: Axes, places, cluster: str, group: str = "", *, labelled: bool) -> None:
     """The three series, and a line across at the base."""
-    if (base := lines.row(table, BASE, "0", cluster, group=group)) is not None:
-        ax.axhline(base.value, color=lines.GREY, lw=0.9, zorder=1)
+    base = effects.pick(table, BASE, "0", cluster, group=group)
+    ax.axhline(base.value, color=lines.GREY, lw=0.9, zorder=1)
     lines.draw(table, ax, SERIES, places, cluster, group, labelled=labelled)
 
 
@@ -284,12 +294,8 @@ def _tick(name: str, n: int) -> str:
     return "\n".join(boxes.wrap(f"{name}, {n}", 1.25, 7.5))
 
 
-def _gains(table: pd.DataFrame, x: str, cluster: str) -> str:
-    gain = lines.row(table, f"{PAPER} - {BASE}", x, cluster)
-    if gain is None:
-        return f"- Gain over base with {orders.number(x)}: not recorded."
-    word = lines.verdict(gain)
-    return f"- **Gain over base** with {orders.number(x)}: {spelled(gain, signed=True)} points: {word}."
+def _gain(table: pd.DataFrame, x: str, cluster: str, group: str = ""):
+    return effects.pick(table, PAPER, x, cluster, group=group, against=BASE)
 
 
 def _later(table: pd.DataFrame, cluster: str) -> list[str]:
@@ -297,16 +303,13 @@ def _later(table: pd.DataFrame, cluster: str) -> list[str]:
     last = orders.steps(table)[-1]
     told = []
     for arm in (PAPER, SHUFFLED):
-        found = [
-            (x, lines.row(table, f"{arm}, {last} - {x}", last, cluster)) for x in ("1", "half")
-        ]
         words = [
             f"against {orders.number(x)} {spelled(r, signed=True)} points: {lines.verdict(r)}"
-            for x, r in found
-            if r is not None
-        ]
-        if words:
-            told.append(f"- **More clusters**, {arm}: all {'; '.join(words)}.")
+            for x in ("1", "half")  # of two clusters, half is one
+            if (r := effects.pick(table, arm, last, cluster, against=arm, against_x=x,
+                                  optional=x == "half")) is not None
+        ]  # fmt: skip
+        told.append(f"- **More clusters**, {arm}: all {'; '.join(words)}.")
     return told
 
 
@@ -327,7 +330,7 @@ def _beside(table: pd.DataFrame, old: list[tuple]) -> str:
 
 
 def _whose(cluster: str, group: str) -> str:
-    if cluster != estimates.ALL:
+    if cluster != effects.ALL:
         return style.title(cluster)
     return f"Mean over {orders.names_of(group)}" if group else "Mean over clusters"
 

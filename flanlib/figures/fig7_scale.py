@@ -18,26 +18,27 @@ from flanlib.figures.lines import spelled
 from flanlib.figures.marks import Series
 from flanlib.figures.sizes import Scale
 from flanlib.models import weights
-from flanlib.results import estimates, published
+from flanlib.results import effects, published
+from flanlib.results.effects import COLUMNS, Estimand
 from flanlib.studies.axes import Axis
 
 STEM = "fig7_scale"
 GROUPS = ("held-out", "held-in")
-BASE, TUNED, GAIN = "base", "tuned", "tuned - base"
-SIZE = "parameters"
+BASE, TUNED = "base", "tuned"
+OLD_BASE, OLD_TUNED = "published LaMDA-PT", "published FLAN"
+SIZE = "parameters"  # a statistic
 OLD = {
-    "untuned held-out": "published LaMDA-PT",
-    "instruction-tuned held-out": "published FLAN",
+    "untuned held-out": Estimand(OLD_BASE),
+    "instruction-tuned held-out": Estimand(OLD_TUNED),
 }
-OLD_GAIN, OLD_SIZE = "published FLAN - LaMDA-PT", "published, parameters"
 SERIES = (
     Series(arm=BASE, name="base", marker="o", line="--", fill="#333333"),
     Series(arm=TUNED, name="instruction-tuned", marker="D", shift=0.03),
 )
-GAINS = (Series(arm=GAIN, name="difference", marker="D", written="+.0f"),)
+GAINS = (Series(arm=TUNED, against=BASE, name="difference", marker="D", written="+.0f"),)
 OLD_SERIES = tuple(
     Series(arm=arm, name=arm, marker=one.marker, line=one.line)
-    for arm, one in zip(OLD.values(), SERIES, strict=True)
+    for arm, one in zip((OLD_BASE, OLD_TUNED), SERIES, strict=True)
 )
 BESIDE = {"higher": "above", "lower": "below", "undecided": "neither above nor below"}
 UNITS = {"M": 1e6, "B": 1e9}
@@ -51,7 +52,7 @@ def collect(axis: Axis) -> pd.DataFrame:
 def with_sizes(table: pd.DataFrame, axis: Axis) -> pd.DataFrame:
     """Add a row per model whose parameters can be counted; `n` is the count."""
     counts = {name: weights.n_parameters(name) for name in axis.ladder}
-    rows = [_row(SIZE, name, n, "model's folder") for name, n in counts.items() if n]
+    rows = [_row(BASE, name, n, "model's folder") for name, n in counts.items() if n]
     return lines.together(table, pd.DataFrame(rows))
 
 
@@ -59,13 +60,16 @@ def with_published(table: pd.DataFrame) -> pd.DataFrame:
     """Add the published points, their differences, and their models' sizes."""
     points = published.points("fig7")
     rows = lines.published_rows(points, OLD, "held-out")
-    base, tuned = (rows[rows["arm"] == arm].set_index("x") for arm in OLD.values())
-    gains = tuned.assign(arm=OLD_GAIN, value=tuned["value"] - base["value"]).reset_index()
+    base, tuned = (rows[rows["arm"] == arm].set_index("x") for arm in (OLD_BASE, OLD_TUNED))
+    gains = tuned.assign(
+        statistic=effects.DIFFERENCE, against=OLD_BASE, against_x=tuned.index,
+        value=tuned["value"] - base["value"],
+    ).reset_index()  # fmt: skip
     counts = [
-        _row(OLD_SIZE, x, int(float(x[:-1]) * UNITS[x[-1]]), "published, read-off")
+        _row(OLD_BASE, x, int(float(x[:-1]) * UNITS[x[-1]]), "published, read-off")
         for x in base.index
     ]
-    return lines.together(table, rows, gains[lines.COLUMNS], pd.DataFrame(counts))
+    return lines.together(table, rows, gains[COLUMNS], pd.DataFrame(counts))
 
 
 def draw(table: pd.DataFrame) -> Figure:
@@ -140,7 +144,7 @@ def draw_gains(table: pd.DataFrame, ax: Axes, group: str) -> Axes:
 
 def draw_published(table: pd.DataFrame, ax: Axes) -> Axes:
     """Figure 7, upper right: the paper's two models, as read off by eye."""
-    scale = _scale(table, OLD_SERIES[0].arm, OLD_SIZE)
+    scale = _scale(table, OLD_BASE)
     lines.draw_published(table, ax, OLD_SERIES, scale.places, group="held-out")
     _name(ax, scale)
     ax.set(title="Published, held-out:\nread off by eye", ylabel="score, percent")
@@ -149,8 +153,8 @@ def draw_published(table: pd.DataFrame, ax: Axes) -> Axes:
 
 def draw_published_gains(table: pd.DataFrame, ax: Axes) -> Axes:
     """Figure 7, right of the differences: the sign of the published ones."""
-    scale = _scale(table, OLD_SERIES[0].arm, OLD_SIZE)
-    one = Series(arm=OLD_GAIN, name=OLD_GAIN, marker="D")
+    scale = _scale(table, OLD_BASE)
+    one = Series(arm=OLD_TUNED, against=OLD_BASE, name="difference", marker="D")
     ax.axhline(0, color=lines.GREY, lw=0.9, zorder=1)
     lines.draw_published(table, ax, [one], scale.places, group="held-out")
     _name(ax, scale)
@@ -177,15 +181,15 @@ def describe(table: pd.DataFrame) -> str:
     parts = [f"{heading(table)}."]
     for group in GROUPS:
         large, _ = lines.panels_of(table, TUNED, group)
-        name = "mean over clusters" if large == estimates.ALL else style.title(large)
+        name = "mean over clusters" if large == effects.ALL else style.title(large)
         told = [
             f"{model} base {base.value:.1f}, tuned {tuned.value:.1f}"
             for model in _models(table, TUNED)
-            if (base := lines.row(table, BASE, model, large, group=group))
-            and (tuned := lines.row(table, TUNED, model, large, group=group))
+            for base in (effects.pick(table, BASE, model, large, group=group),)
+            for tuned in (effects.pick(table, TUNED, model, large, group=group),)
         ]
         parts += [f"{group.capitalize()}, {name}, percent: {'; '.join(told)}."] if told else []
-    if old := _gains(table, OLD_GAIN, "held-out", estimates.ALL):
+    if old := _gains(table, OLD_TUNED, "held-out", effects.ALL, OLD_BASE):
         told = ", ".join(f"{x} {'higher' if r.value > 0 else 'lower'}" for x, r in old)
         parts.append(f"Published, read off by eye, tuned against untuned: {told}.")
     return " ".join(parts)
@@ -196,7 +200,7 @@ def describe_clusters(table: pd.DataFrame) -> str:
     parts = []
     for group in GROUPS:
         for cluster in lines.panels_of(table, TUNED, group)[1]:
-            gains = _gains(table, GAIN, group, cluster)
+            gains = _gains(table, TUNED, group, cluster)
             told = ", ".join(f"{model} {gain.value:+.1f}" for model, gain in gains)
             parts.append(f"{style.title(cluster)}, {group}, tuned minus base: {told}.")
     return " ".join([f"{heading(table)}, by cluster.", *parts]) if parts else ""
@@ -204,20 +208,22 @@ def describe_clusters(table: pd.DataFrame) -> str:
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
     """One row per group and model: means and difference with intervals."""
-    known, rows = _sizes(table, SIZE), []
+    known, rows = _sizes(table, BASE), []
     for group in GROUPS:
         large, _ = lines.panels_of(table, TUNED, group)
         for model in _models(table, TUNED):
             found = {
-                name: lines.row(table, arm, model, large, group=group)
-                for name, arm in ((BASE, BASE), (TUNED, TUNED), ("difference", GAIN))
-            }
+                name: effects.pick(table, arm, model, large, group=group, against=against)
+                for name, arm, against in (
+                    (BASE, BASE, ""), (TUNED, TUNED, ""), ("difference", TUNED, BASE),
+                )
+            }  # fmt: skip
             rows.append(
                 {
                     "evaluated on": group,
                     "model": model,
                     "parameters": f"{known[model]:,}" if model in known else "",
-                    **{k: spelled(r, signed=k == "difference") for k, r in found.items() if r},
+                    **{k: spelled(r, signed=k == "difference") for k, r in found.items()},
                 }
             )
     return pd.DataFrame(rows).fillna("")
@@ -228,7 +234,7 @@ def reading(table: pd.DataFrame) -> Reading:
     told, found = [], {}
     for group in GROUPS:
         large, small = lines.panels_of(table, TUNED, group)
-        found[group] = _gains(table, GAIN, group, large)
+        found[group] = _gains(table, TUNED, group, large)
         each = "; ".join(
             f"{x} {spelled(r, signed=True)} ({lines.verdict(r)})" for x, r in found[group]
         )
@@ -236,7 +242,7 @@ def reading(table: pd.DataFrame) -> Reading:
         for cluster in small:
             words = ", ".join(
                 f"{x} {r.value:+.1f} ({lines.verdict(r)})"
-                for x, r in _gains(table, GAIN, group, cluster)
+                for x, r in _gains(table, TUNED, group, cluster)
             )
             told.append(f"    - {style.title(cluster)}: {words}.")
     if len(found["held-out"]) > 1:
@@ -248,14 +254,14 @@ def reading(table: pd.DataFrame) -> Reading:
             f" and {BESIDE[lines.verdict(last)]} it in the largest ({large_one}): the pattern is"
             f" {'seen' if seen else 'not seen'} here."
         )
-    if old := _gains(table, OLD_GAIN, "held-out", estimates.ALL):
+    if old := _gains(table, OLD_TUNED, "held-out", effects.ALL, OLD_BASE):
         below = ", ".join(x for x, r in old if r.value < 0) or "no size"
         above = ", ".join(x for x, r in old if r.value > 0) or "no size"
         told.append(
             f"- **Beside the paper.** Its plot, read off by eye, has the tuned model below the"
             f" untuned one at {below}, and above at {above}. Held-in values were not found."
         )
-    known = sorted(_sizes(table, SIZE).values())
+    known = sorted(_sizes(table, BASE).values())
     span = f" ({known[0]:,} to {known[-1]:,} parameters)" if known else ""
     told.append(
         f"- **Limits.** Each size is one pretrained model{span}: what a size does and what its one"
@@ -265,8 +271,8 @@ def reading(table: pd.DataFrame) -> Reading:
     return Reading("\n".join(told))
 
 
-def _scale(table: pd.DataFrame, arm: str = TUNED, size: str = SIZE) -> Scale:
-    return sizes.scale(_models(table, arm), _sizes(table, size))
+def _scale(table: pd.DataFrame, arm: str = BASE) -> Scale:
+    return sizes.scale(_models(table, arm), _sizes(table, arm))
 
 
 def _name(ax: Axes, scale: Scale) -> None:
@@ -276,17 +282,20 @@ def _name(ax: Axes, scale: Scale) -> None:
 
 
 def _models(table: pd.DataFrame, arm: str) -> list[str]:
-    return list(dict.fromkeys(table.loc[table["arm"] == arm, "x"]))
+    return list(dict.fromkeys(effects.series(table, arm)["x"]))
 
 
 def _sizes(table: pd.DataFrame, arm: str) -> dict[str, int]:
-    return {r.x: int(r.n) for r in table[table["arm"] == arm].itertuples()}
+    return {r.x: int(r.n) for r in effects.series(table, arm, statistic=SIZE).itertuples()}
 
 
-def _gains(table: pd.DataFrame, arm: str, group: str, cluster: str) -> list[tuple]:
-    """(model, row) of a difference, in the table's order."""
-    rows = [(x, lines.row(table, arm, x, cluster, group=group)) for x in _models(table, arm)]
-    return [(x, r) for x, r in rows if r is not None]
+def _gains(
+    table: pd.DataFrame, arm: str, group: str, cluster: str, against: str = BASE
+) -> list[tuple]:
+    """(model, row) of the differences from another arm, in the table's order."""
+    mine = effects.series(table, arm, group, against=against).dropna(subset=["value"])
+    mine = mine[(mine["cluster"] == cluster) & (mine["dataset"] == "")]
+    return [(r.x, r) for r in mine.itertuples()]
 
 
 def _rows(table: pd.DataFrame, group: str) -> list[Sequence[str]]:
@@ -295,8 +304,8 @@ def _rows(table: pd.DataFrame, group: str) -> list[Sequence[str]]:
 
 
 def _row(arm: str, x: str, n: int, source: str) -> dict:
-    values = ("", arm, x, "", "", np.nan, np.nan, np.nan, n, 0, source)
-    return dict(zip(lines.COLUMNS, values, strict=True))
+    of = ("", SIZE, arm, "", x, "", "", "")
+    return dict(zip(COLUMNS, (*of, np.nan, np.nan, np.nan, n, 0, source), strict=True))
 
 
 SHEETS = {"clusters": (draw_clusters, describe_clusters)}

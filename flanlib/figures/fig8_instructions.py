@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 from flanlib.figures import boxes, dots, lines, style
 from flanlib.figures.dots import Dot, Row
 from flanlib.figures.fig5_zero_shot_gains import Reading
-from flanlib.results import estimates, published
+from flanlib.results import effects, published
+from flanlib.results.effects import Estimand
 from flanlib.studies.study import Study
 
 STEM = "fig8_instructions"
@@ -47,9 +48,9 @@ def collect(study: Study) -> pd.DataFrame:
 
 def with_published(table: pd.DataFrame) -> pd.DataFrame:
     """Add the paper's ablation; its arms have `published` in front."""
-    arms = {series: _old(arm) for series, arm in PUBLISHED.items()}
-    rows = lines.published_rows(published.points("fig8_table3"), arms).assign(x="")
-    return lines.together(table[~table["arm"].str.endswith("spread over templates")], rows)
+    named = {series: Estimand(_old(arm)) for series, arm in PUBLISHED.items()}
+    rows = lines.published_rows(published.points("fig8_table3"), named).assign(x="")
+    return lines.together(table[table["statistic"] != effects.SPREAD], rows)
 
 
 def draw(table: pd.DataFrame) -> Figure:
@@ -189,15 +190,17 @@ def _score(arm: str) -> Dot:
 
 
 def _gain(arm: str) -> Dot:
-    return Dot(arm=f"{arm} - base", name=f"{WAYS[arm]}, minus untuned", marker=MARKERS[arm])
+    name = f"{WAYS[arm]}, minus untuned"
+    return Dot(arm=arm, against="base", name=name, marker=MARKERS[arm])
 
 
 def _lost(arm: str) -> Dot:
-    return Dot(arm=f"{FULL} - {arm}", name=f"{WAYS[FULL]}, minus {WAYS[arm]}", marker=MARKERS[arm])
+    name = f"{WAYS[FULL]}, minus {WAYS[arm]}"
+    return Dot(arm=FULL, against=arm, name=name, marker=MARKERS[arm])
 
 
 def _published_lost(arm: str) -> Dot:
-    return Dot(arm=_old(FULL), less=(_old(arm), ""))
+    return Dot(arm=_old(FULL), less=(_old(arm), ""), optional=True)
 
 
 def _old(arm: str) -> str:
@@ -207,22 +210,23 @@ def _old(arm: str) -> str:
 def _published_marks(table: pd.DataFrame) -> list[Dot]:
     """A mark for each cluster that the paper has, and first for their mean."""
     mine = table[table["arm"] == _old(FULL)]
-    clusters = sorted(mine["cluster"], key=lambda cluster: cluster != estimates.ALL)
+    clusters = sorted(mine["cluster"], key=lambda cluster: cluster != effects.ALL)
     return [
         Dot(
             arm=_old(FULL),
+            optional=True,
             cluster=cluster,
-            name="published mean" if cluster == estimates.ALL else style.title(cluster, short=True),
+            name="published mean" if cluster == effects.ALL else style.title(cluster, short=True),
             marker=shape,
             fill=style.INK,
-            size=8 if cluster == estimates.ALL else 4.6,
+            size=8 if cluster == effects.ALL else 4.6,
         )
         for cluster, shape in zip(clusters, OLD_MARKERS, strict=False)
     ]
 
 
 def _published_words(table: pd.DataFrame) -> str:
-    found = [(arm, dots.at(table, Dot(arm=_old(arm)), estimates.ALL)) for arm in TUNED]
+    found = [(arm, dots.at(table, Dot(arm=_old(arm), optional=True), effects.ALL)) for arm in TUNED]
     told = [f"{WAYS[arm]} {old.value:.1f}" for arm, old in found if old is not None]
     clusters = [mark.name for mark in _published_marks(table)[1:]]
     return f"Published, mean of {', '.join(clusters)}: {', '.join(told)}." if told else ""

@@ -17,21 +17,18 @@ from matplotlib.figure import Figure
 from flanlib.figures import boxes, dots, lines, style
 from flanlib.figures.dots import Dot, Row
 from flanlib.figures.fig5_zero_shot_gains import Reading
-from flanlib.results import published
+from flanlib.results import effects, published
+from flanlib.results.effects import BEST, SCORE, SPREAD, Estimand
 from flanlib.studies.study import Study
 
 STEM = "fig9_few_shot"
 BASE, TUNED, TAUGHT = "base", "tuned", "tuned with exemplars"
 ARMS = (BASE, TUNED, TAUGHT)
-FLAN, SPREAD = "published FLAN 137B", "spread over templates"
-BEST, OLD_SD = f"{FLAN}, best dev template", f"{FLAN}, {SPREAD}"
+FLAN = "published FLAN 137B"
 PUBLISHED = {
-    "flan_zero_avg": (FLAN, "0"),
-    "flan_few_avg": (FLAN, "few"),
-    "flan_zero_std": (OLD_SD, "0"),
-    "flan_few_std": (OLD_SD, "few"),
-    "flan_zero_best": (BEST, "0"),
-    "flan_few_best": (BEST, "few"),
+    f"flan_{shots}_{column}": Estimand(FLAN, x, statistic)
+    for column, statistic in (("avg", SCORE), ("std", SPREAD), ("best", BEST))
+    for shots, x in (("zero", "0"), ("few", "few"))
 }
 MARKERS = dict(zip((*ARMS, FLAN), "oDs^", strict=True))
 TICK = {"marker": "|", "size": 8}  # best dev template
@@ -50,9 +47,7 @@ def with_published(table: pd.DataFrame) -> pd.DataFrame:
     points = means[means["cluster"].isin(table["cluster"])].assign(
         series=means["column"], y=means["value"], x=""
     )
-    rows = lines.published_rows(points, {name: arm for name, (arm, _) in PUBLISHED.items()})
-    xs = points["series"].map({name: x for name, (_, x) in PUBLISHED.items()})
-    return lines.together(table, rows.assign(x=xs, n=points["n"]))
+    return lines.together(table, lines.published_rows(points, PUBLISHED).assign(n=points["n"]))
 
 
 def draw(table: pd.DataFrame) -> Figure:
@@ -89,7 +84,7 @@ def draw_exemplars(table: pd.DataFrame, ax: Axes) -> Axes:
 
 def draw_tuning(table: pd.DataFrame, ax: Axes) -> Axes:
     """Figure 9, third: each tuned arm minus the base, with the same prompts."""
-    marks = [dot for arm in (TUNED, TAUGHT) for dot in _pair(table, arm, f"{arm} - {BASE}")]
+    marks = [dot for arm in (TUNED, TAUGHT) for dot in _pair(table, arm, against=BASE)]
     dots.draw(table, ax, _rows(table, [None, None, *marks]), signed=True)
     ax.set(xlabel="points", title="tuned −\nbase")
     return ax
@@ -97,7 +92,7 @@ def draw_tuning(table: pd.DataFrame, ax: Axes) -> Axes:
 
 def draw_spread(table: pd.DataFrame, ax: Axes) -> Axes:
     """Figure 9, fourth: standard deviation over the evaluation templates."""
-    marks = [dot for arm in ARMS for dot in _pair(table, arm, _spread(arm))]
+    marks = [dot for arm in ARMS for dot in _pair(table, arm, statistic=SPREAD)]
     dots.draw(table, ax, _rows(table, marks), signed=True)
     ax.set(xlabel="SD, points", title="SD over\ntemplates")
     ax.set_xlim(left=0)
@@ -108,7 +103,7 @@ def draw_published_spread(table: pd.DataFrame, ax: Axes) -> Axes:
     """Figure 9, second from the right: FLAN's standard deviation over templates."""
     if not _published_clusters(table):
         return lines.empty(ax, "")
-    dots.draw(table, ax, _published_rows(table, _published_pair(OLD_SD)), signed=True)
+    dots.draw(table, ax, _published_rows(table, _published_pair(SPREAD)), signed=True)
     ax.set(xlabel="SD, points", title="FLAN,\nSD")
     return ax
 
@@ -118,7 +113,7 @@ def draw_published(table: pd.DataFrame, ax: Axes) -> Axes:
     if not _published_clusters(table):
         return lines.empty(ax)
     ticks = [replace(dot, **TICK) for dot in _published_pair(BEST)]
-    rows = _published_rows(table, [*ticks, *_published_pair(FLAN)])
+    rows = _published_rows(table, [*ticks, *_published_pair()])
     dots.draw(table, ax, rows)
     for y, row in enumerate(rows):
         if (old := dots.find(table, _published_added(), row)) is not None:
@@ -189,8 +184,7 @@ def reading(table: pd.DataFrame) -> Reading:
         )
     for arm in (TUNED, TAUGHT):
         gains = [
-            f"{dot.name} {dots.told(_last(table, dot))}"
-            for dot in _pair(table, arm, f"{arm} - {BASE}")
+            f"{dot.name} {dots.told(_last(table, dot))}" for dot in _pair(table, arm, against=BASE)
         ]
         found.append(f"- {arm.capitalize()}, minus base: {'; '.join(gains)}.")
     found.append(f"- {_spread_words(table)}")
@@ -211,9 +205,9 @@ def _rows(table: pd.DataFrame, marks: Sequence[Dot | None]) -> list[Row]:
     return dots.stacks(table, dots.shown(table, TUNED), marks, TUNED)
 
 
-def _pair(table: pd.DataFrame, arm: str, series: str = "") -> list[Dot]:
-    """Zero- and few-shot marks of an arm, for its scores or another series of it."""
-    zero = Dot(arm=series or arm, x="0", name="zero-shot", marker=MARKERS[arm], fill=PALE)
+def _pair(table: pd.DataFrame, arm: str, **of: str) -> list[Dot]:
+    """Zero- and few-shot marks of an arm, for its scores or what else `of` names."""
+    zero = Dot(arm=arm, x="0", name="zero-shot", marker=MARKERS[arm], fill=PALE, **of)
     return [zero, replace(zero, x=shots(table), name="few-shot", fill="")]
 
 
@@ -223,12 +217,8 @@ def _scores(table: pd.DataFrame) -> list[Dot]:
 
 
 def _added(table: pd.DataFrame, arm: str) -> Dot:
-    few, name = shots(table), f"{arm}, few - zero"
-    return Dot(arm=f"{arm}, {few} - 0", x=few, name=name, marker=MARKERS[arm])
-
-
-def _spread(arm: str) -> str:
-    return f"{arm}, {SPREAD}"
+    name = f"{arm}, few - zero"
+    return Dot(arm=arm, against=arm, x=shots(table), against_x="0", name=name, marker=MARKERS[arm])
 
 
 def _last(table: pd.DataFrame, dot: Dot):
@@ -239,17 +229,20 @@ def _published_rows(table: pd.DataFrame, marks: Sequence[Dot]) -> list[Row]:
     return [Row(cluster=cluster, dots=tuple(marks)) for cluster in dots.shown(table, TUNED)]
 
 
-def _published_pair(arm: str) -> list[Dot]:
-    zero = Dot(arm=arm, x="0", name="zero-shot", marker=MARKERS[FLAN], fill=PALE, shift=-0.2)
+def _published_pair(statistic: str = SCORE) -> list[Dot]:
+    zero = Dot(
+        arm=FLAN, statistic=statistic, x="0", name="zero-shot", marker=MARKERS[FLAN], fill=PALE,
+        shift=-0.2, optional=True,
+    )  # fmt: skip
     return [zero, replace(zero, x="few", name="few-shot", fill="", shift=0.1)]
 
 
 def _published_added() -> Dot:
-    return Dot(arm=FLAN, x="few", less=(FLAN, "0"))
+    return Dot(arm=FLAN, x="few", less=(FLAN, "0"), optional=True)
 
 
 def _published_clusters(table: pd.DataFrame) -> list[str]:
-    return list(dict.fromkeys(table.loc[table["arm"] == FLAN, "cluster"]))
+    return list(dict.fromkeys(effects.series(table, FLAN)["cluster"]))
 
 
 def _published_words(table: pd.DataFrame) -> str:
@@ -260,16 +253,16 @@ def _published_words(table: pd.DataFrame) -> str:
 
 
 def _spread_words(table: pd.DataFrame) -> str:
-    found = [(arm, [_last(table, dot) for dot in _pair(table, arm, _spread(arm))]) for arm in ARMS]
-    told = [
-        f"{arm} {zero.value:.1f} and {few.value:.1f}" for arm, (zero, few) in found if zero and few
+    found = [
+        (arm, [_last(table, dot) for dot in _pair(table, arm, statistic=SPREAD)]) for arm in ARMS
     ]
+    told = [f"{arm} {zero.value:.1f} and {few.value:.1f}" for arm, (zero, few) in found]
     words = (
         "Standard deviation over the evaluation templates, zero- and few-shot:"
-        f" {'; '.join(told) or 'not measured'} points."
+        f" {'; '.join(told)} points."
     )
     if clusters := _published_clusters(table):
-        old = [[dots.at(table, dot, c).value for c in clusters] for dot in _published_pair(OLD_SD)]
+        old = [[dots.at(table, dot, c).value for c in clusters] for dot in _published_pair(SPREAD)]
         zero, few = (sum(values) / len(values) for values in old)
         less = sum(b < a for a, b in zip(*old, strict=True))
         words += (

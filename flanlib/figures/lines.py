@@ -5,6 +5,7 @@ and line, clusters in colour, so that a grey print still tells them apart.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -17,24 +18,14 @@ from matplotlib.ticker import MaxNLocator
 
 from flanlib.figures import boxes, marks, style
 from flanlib.figures.marks import Series
-from flanlib.results import estimates, published
+from flanlib.results import effects, published
+from flanlib.results.effects import COLUMNS, Estimand
 
-COLUMNS = "group arm x cluster dataset value low high n seeds source".split()
 GREY = "#555555"
 EDGE, SMALL = 0.012, 7.0  # of the page's width; points, for notes
 
 
 # Rows of a table
-
-
-def row(
-    table: pd.DataFrame, arm: str, x: str, cluster: str = estimates.ALL,
-    dataset: str = "", group: str = "",
-):  # fmt: skip
-    """The one row of a value, as a named tuple; None if it is not there."""
-    names, wanted = ["arm", "x", "cluster", "dataset", "group"], (arm, x, cluster, dataset, group)
-    found = table[(table[names] == list(wanted)).all(axis=1)].dropna(subset=["value"])
-    return next(found.itertuples(), None)
 
 
 def measured(table: pd.DataFrame) -> pd.DataFrame:
@@ -44,9 +35,8 @@ def measured(table: pd.DataFrame) -> pd.DataFrame:
 
 def clusters_of(table: pd.DataFrame, arm: str, group: str = "") -> list[str]:
     """Clusters of which an arm is measured, in the table's order."""
-    mine = measured(table).dropna(subset=["value"])
-    mine = mine[(mine["arm"] == arm) & (mine["group"] == group)]
-    return [c for c in dict.fromkeys(mine["cluster"]) if c != estimates.ALL]
+    mine = effects.series(measured(table), arm, group).dropna(subset=["value"])
+    return [c for c in dict.fromkeys(mine["cluster"]) if c != effects.ALL]
 
 
 def panels_of(table: pd.DataFrame, arm: str, group: str = "") -> tuple[str, list[str]]:
@@ -58,26 +48,33 @@ def panels_of(table: pd.DataFrame, arm: str, group: str = "") -> tuple[str, list
     clusters = clusters_of(table, arm, group)
     if len(clusters) == 1:
         return clusters[0], []
-    return estimates.ALL, clusters
+    return effects.ALL, clusters
 
 
-def published_rows(points: pd.DataFrame, arms: Mapping[str, str], group: str = "") -> pd.DataFrame:
+def published_rows(
+    points: pd.DataFrame, named: Mapping[str, Estimand], group: str = ""
+) -> pd.DataFrame:
     """Published points as rows of a table.
 
     Parameters
     ----------
     points
         From `published.points`.
-    arms
-        Series of the paper -> arm in the table; other series are left out.
+    named
+        Series of the paper -> what it is in the table; other series are left out. An
+        empty x is that of the point.
     """
-    mine = points[points["series"].isin(list(arms))]
+    mine = points[points["series"].isin(list(named))]
+    of = [named[name] for name in mine["series"]]
     return pd.DataFrame(
         {
             "group": group,
-            "arm": mine["series"].map(dict(arms)),
-            "x": mine["x"].astype(str),
-            "cluster": mine["cluster"].replace("", estimates.ALL),
+            "statistic": [one.statistic for one in of],
+            "arm": [one.arm for one in of],
+            "against": "",
+            "x": [one.x or str(x) for one, x in zip(of, mine["x"], strict=True)],
+            "against_x": "",
+            "cluster": mine["cluster"].replace("", effects.ALL),
             "dataset": "",
             "value": pd.to_numeric(mine["y"]),
             "low": np.nan,
@@ -101,7 +98,7 @@ def together(table: pd.DataFrame, *more: pd.DataFrame) -> pd.DataFrame:
 
 def draw(
     table: pd.DataFrame, ax: Axes, series: Sequence[Series], places: Mapping[str, float],
-    cluster: str = estimates.ALL, group: str = "", *, labelled: bool = False, chance: bool = True,
+    cluster: str = effects.ALL, group: str = "", *, labelled: bool = False, chance: bool = True,
 ) -> Axes:  # fmt: skip
     """One panel: each series of a cluster, with 95 % intervals.
 
@@ -110,7 +107,7 @@ def draw(
     chance
         Whether what guessing gets is drawn, where it is known.
     """
-    guessing = row(table, "chance", "", cluster, group=group)
+    guessing = effects.pick(table, "chance", "", cluster, group=group, optional=True)
     if chance and guessing is not None:
         ax.axhline(guessing.value, color=GREY, ls=":", lw=1.1, zorder=1)
     every = [(one, _found(table, one, places, cluster, group)) for one in series]
@@ -142,9 +139,10 @@ def draw(
 
 def draw_published(
     table: pd.DataFrame, ax: Axes, series: Sequence[Series], places: Mapping[str, float],
-    cluster: str = estimates.ALL, group: str = "",
+    cluster: str = effects.ALL, group: str = "",
 ) -> Axes:  # fmt: skip
     """A panel of published values: hollow where they are not verified."""
+    series = [replace(one, optional=True) for one in series]
     draw(table, ax, series, places, cluster, group, labelled=True, chance=False)
     if not any(_found(table, one, places, cluster, group) for one in series):
         _say(ax, "not found")
@@ -232,10 +230,9 @@ def legend(series: Sequence[Series], chance: bool = True) -> list[Line2D]:
 
 def title(table: pd.DataFrame, cluster: str, arm: str, group: str = "") -> str:
     """A panel's title: the cluster, or the mean, and n."""
-    mine = measured(table)
-    names, wanted = ["arm", "cluster", "dataset", "group"], (arm, cluster, "", group)
-    mine = mine[(mine[names] == list(wanted)).all(axis=1)]
-    name = "mean of clusters" if cluster == estimates.ALL else style.title(cluster, short=True)
+    mine = effects.series(measured(table), arm, group)
+    mine = mine[(mine["cluster"] == cluster) & (mine["dataset"] == "")]
+    name = "mean of clusters" if cluster == effects.ALL else style.title(cluster, short=True)
     return f"{name}, n = {int(mine['n'].max())}" if len(mine) else name
 
 
@@ -270,7 +267,7 @@ def note_on_seeds(table: pd.DataFrame) -> str:
 def note_on_published(table: pd.DataFrame) -> str:
     """How many published values there are, and how firm; empty without any."""
     mine = table[table["source"].str.startswith("published")].dropna(subset=["value"])
-    mine = mine[~mine["arm"].str.contains(" - ", regex=False)]
+    mine = mine[mine["statistic"] != effects.DIFFERENCE]
     if mine.empty:
         return ""
     kinds = mine["source"].str.removeprefix("published, ").value_counts()
@@ -281,9 +278,15 @@ def note_on_published(table: pd.DataFrame) -> str:
 
 
 def _found(table: pd.DataFrame, one: Series, places, cluster: str, group: str) -> dict:
-    """x -> row of a series, where there is one."""
-    rows = {x: row(table, one.arm, x, cluster, group=group) for x in places}
-    return {x: r for x, r in rows.items() if r is not None}
+    """x -> row of a series; one that is not optional has some."""
+    of = {"against": one.against, "statistic": one.statistic}
+    found = {}
+    for x in places:
+        row = effects.pick(table, one.arm, x, cluster, group=group, **of, optional=True)
+        found |= {x: row} if row is not None else {}
+    if places and not found and not one.optional:
+        effects.pick(table, one.arm, next(iter(places)), cluster, group=group, **of)
+    return found
 
 
 def _say(ax: Axes, text: str) -> None:

@@ -25,8 +25,10 @@ class Series:
 
     Attributes
     ----------
-    arm
-        As the table has it.
+    arm, against, statistic
+        As the table has them; see `effects.series`.
+    optional
+        Whether a table may have no value of it.
     name
         As the legend has it.
     fill
@@ -42,6 +44,9 @@ class Series:
 
     arm: str
     name: str
+    against: str = ""
+    statistic: str = ""
+    optional: bool = False
     marker: str = "o"
     line: str = "-"
     fill: str = ""

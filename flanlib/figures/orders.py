@@ -12,12 +12,13 @@ import numpy as np
 import pandas as pd
 
 from flanlib.figures import lines, style
-from flanlib.results import estimates, published
+from flanlib.results import effects, published
+from flanlib.results.effects import ALL, COLUMNS, Estimand
 from flanlib.studies.axes import Axis
 
 BASE, PAPER, SHUFFLED = "base", "paper's order", "shuffled order"
-ADDED, DRAWN = "cluster added", "clusters drawn, by seed"
-FLAN, FLAN_ADDED = "published FLAN 137B", "published, cluster added"
+ADDED, DRAWN = "cluster added", "clusters drawn, by seed"  # statistics
+FLAN = "published FLAN 137B"
 HELD_OUT = "held-out average (NLI; closed-book QA; commonsense)"
 
 
@@ -34,14 +35,14 @@ def with_order(table: pd.DataFrame, axis: Axis) -> pd.DataFrame:
         tuning = [task for task in split.tuning if task.key not in part.left_out]
         known = {c: {t.dataset for t in tuning if t.cluster == c} for c in every}
         rows += [
-            _row(part.held_out, ADDED, x, cluster, _n_datasets(known, every[:x]))
+            _row(part.held_out, ADDED, PAPER, x, cluster, _n_datasets(known, every[:x]))
             for x, cluster in enumerate(every, 1)
         ]
         for seed, point in points:
             if (point.group, point.arm) == (part.held_out, SHUFFLED):
                 drawn = point.cells[0][0].clusters or every
                 n = _n_datasets(known, drawn)
-                row = _row(part.held_out, DRAWN, point.x, "+".join(drawn), n)
+                row = _row(part.held_out, DRAWN, SHUFFLED, point.x, "+".join(drawn), n)
                 rows.append(row | {"seeds": seed})
     return lines.together(table, pd.DataFrame(rows))
 
@@ -49,11 +50,11 @@ def with_order(table: pd.DataFrame, axis: Axis) -> pd.DataFrame:
 def with_published(table: pd.DataFrame) -> pd.DataFrame:
     """Add the published means and the clusters the paper added."""
     found = published.points("fig6")
-    means = lines.published_rows(found, {HELD_OUT: FLAN})
+    means = lines.published_rows(found, {HELD_OUT: Estimand(FLAN)})
     sizes = found[found["series"] == "number of datasets"].set_index("x")["y"].astype(int)
     steps = found[found["series"] == ADDED]
     rows = [
-        _row("", FLAN_ADDED, p.x, p.y, sizes[p.x], source=f"published, {p.status}")
+        _row("", ADDED, FLAN, p.x, p.y, sizes[p.x], source=f"published, {p.status}")
         for p in steps.itertuples()
     ]
     return lines.together(table, means.assign(n=means["x"].map(sizes)), pd.DataFrame(rows))
@@ -61,26 +62,27 @@ def with_published(table: pd.DataFrame) -> pd.DataFrame:
 
 def groups(table: pd.DataFrame) -> list[str]:
     """What was held out together, group after group, as the table has it."""
-    return [group for group in dict.fromkeys(table.loc[table["arm"] == PAPER, "group"]) if group]
+    return [group for group in dict.fromkeys(effects.series(table, PAPER)["group"]) if group]
 
 
 def steps(table: pd.DataFrame, group: str = "") -> list[str]:
     """Numbers of tuning clusters in the paper's order, as the table has them."""
-    mine = table[(table["arm"] == PAPER) & (table["group"] == group)]
-    return sorted(set(mine["x"]), key=_rank)
+    return sorted(set(effects.series(table, PAPER, group)["x"]), key=_rank)
 
 
 def added(table: pd.DataFrame, arm: str, group: str = "") -> list[tuple[str, str, int]]:
-    """Steps of an order: x, cluster, datasets up to it."""
-    mine = table[(table["arm"] == arm) & (table["group"] == group)]
+    """Steps of an arm's order: x, cluster added, datasets up to it."""
+    mine = effects.series(table, arm, group, statistic=ADDED)
     return [(r.x, r.cluster, int(r.n)) for r in mine.itertuples()]
 
 
-def points(table: pd.DataFrame, arm: str, cluster: str = estimates.ALL, group: str = "") -> list:
-    """(x, row) of an arm, by x."""
-    xs = sorted({x for x in table.loc[table["arm"] == arm, "x"] if x}, key=_rank)
-    found = [(x, lines.row(table, arm, x, cluster, group=group)) for x in xs]
-    return [(x, r) for x, r in found if r is not None]
+def points(
+    table: pd.DataFrame, arm: str, cluster: str = ALL, group: str = "", against: str = ""
+) -> list:
+    """(x, row) of an arm, or of its difference from another, by x."""
+    mine = effects.series(table, arm, group, against=against)
+    mine = mine[(mine["cluster"] == cluster) & (mine["dataset"] == "")].dropna(subset=["value"])
+    return sorted(((r.x, r) for r in mine.itertuples()), key=lambda point: _rank(point[0]))
 
 
 def held_out_clusters(table: pd.DataFrame) -> list[tuple[str, str]]:
@@ -93,7 +95,7 @@ def added_in_order(table: pd.DataFrame) -> list[str]:
     found: list[str] = []
     for group in groups(table):
         at = 0
-        for _, cluster, _ in added(table, ADDED, group):
+        for _, cluster, _ in added(table, PAPER, group):
             if cluster not in found:
                 found.insert(at, cluster)
             at = found.index(cluster) + 1
@@ -124,7 +126,7 @@ def largest(table: pd.DataFrame) -> str:
     """Per held-out cluster the largest step, and the cluster added with it."""
     told = []
     for group in groups(table):
-        names = {x: style.title(c, short=True) for x, c, _ in added(table, ADDED, group)}
+        names = {x: style.title(c, short=True) for x, c, _ in added(table, PAPER, group)}
         for cluster in lines.clusters_of(table, PAPER, group):
             found = points(table, PAPER, cluster, group)
             moves = [(b.value - a.value, x) for (_, a), (x, b) in pairwise(found)]
@@ -146,9 +148,12 @@ def _rank(x: str) -> tuple[int, int]:
     return (0, int(x)) if x.isdigit() else (1, x == "all")
 
 
-def _row(group: str, arm: str, x: object, cluster: str, n: int, source: str = "catalogue") -> dict:
-    values = (group, arm, str(x), cluster, "", np.nan, np.nan, np.nan, n, 0, source)
-    return dict(zip(lines.COLUMNS, values, strict=True))
+def _row(
+    group: str, statistic: str, arm: str, x: object, cluster: str, n: int,
+    source: str = "catalogue",
+) -> dict:  # fmt: skip
+    of = (group, statistic, arm, "", str(x), "", cluster, "")
+    return dict(zip(COLUMNS, (*of, np.nan, np.nan, np.nan, n, 0, source), strict=True))
 
 
 def _n_datasets(known: dict[str, set[str]], clusters: Iterable[str]) -> int:

@@ -11,10 +11,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from flanlib.figures import lines, style
-from flanlib.results import published
-from flanlib.results.estimates import ALL
+from flanlib.results import effects, published
+from flanlib.results.effects import ALL
 
-GROUP, SHARE, CHANGE = "overlap", "overlapping, percent", "clean - all, points"
+GROUP, SHARE, FLAN = "overlap", "overlapping examples", "published FLAN 137B"
 ENOUGH = 500  # clean examples; of fewer, a difference says little
 NAMED = 2.0  # points, from which on a dataset is named
 
@@ -24,16 +24,17 @@ def rows() -> pd.DataFrame:
     found = published.contamination()
     share = 100 * (1 - found["n_clean"] / found["n_total"])
     change = found["score_clean"] - found["score_total"]
+    less = {"against": FLAN, "x": "clean", "against_x": "all"}
     parts = [
-        found[["dataset"]].assign(x=x, value=value, n=n)
-        for x, value, n in (
-            (SHARE, share, found["n_total"]),
-            (CHANGE, change, found["n_clean"]),
+        found[["dataset"]].assign(statistic=statistic, value=value, n=n, **of)
+        for statistic, value, n, of in (
+            (SHARE, share, found["n_total"], dict.fromkeys(less, "")),
+            (effects.DIFFERENCE, change, found["n_clean"], less),
         )
     ]
-    about = {"group": GROUP, "arm": "published FLAN 137B", "cluster": ALL, "seeds": 0}
+    about = {"group": GROUP, "arm": FLAN, "cluster": ALL, "seeds": 0}
     table = pd.concat(parts).assign(low=np.nan, high=np.nan, source="published, verified", **about)
-    return table[lines.COLUMNS]
+    return table[effects.COLUMNS]
 
 
 def draw(table: pd.DataFrame, ax: Axes) -> Axes:
@@ -69,5 +70,6 @@ def words(table: pd.DataFrame) -> list[str]:
 
 
 def _parts(table: pd.DataFrame) -> list[pd.DataFrame]:
-    part = table[table["group"] == GROUP]
-    return [part[part["x"] == x].set_index("dataset") for x in (SHARE, CHANGE)]
+    share = effects.series(table, FLAN, GROUP, statistic=SHARE)
+    change = effects.series(table, FLAN, GROUP, against=FLAN)
+    return [part.set_index("dataset") for part in (share, change)]

@@ -145,7 +145,7 @@ def bare(found: values.Value, form: str = ".1f") -> str:
     Parameters
     ----------
     found
-        From `values.pick`.
+        From `values.Tables`.
     form
         A format; `+.1f` for a difference.
 
@@ -163,7 +163,7 @@ def less(new: values.Value, old: values.Value) -> str:
     Parameters
     ----------
     new, old
-        From `values.pick`.
+        From `values.Tables`.
 
     Examples
     --------

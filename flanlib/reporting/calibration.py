@@ -15,7 +15,7 @@ from dataclasses import replace
 import pandas as pd
 
 from flanlib.core.config import Scoring
-from flanlib.results import estimates, published, schema, store, validity
+from flanlib.results import effects, estimates, published, schema, store, validity
 from flanlib.results.schema import Cell, Record
 from flanlib.studies import coverage
 from flanlib.studies.plans import base_run
@@ -103,10 +103,10 @@ def compare(
     rows = []
     for line in card.itertuples():
         for arm, compared in COMPARED.items():
-            mine = [r for r in records if r.dataset == line.dataset and estimates.arm(r) == arm]
+            mine = [r for r in records if r.dataset == line.dataset and effects.arm(r) == arm]
             if {r.task for r in mine} != set(line.tasks.split()):
                 continue
-            table = estimates.table(mine, groups)
+            table = estimates.table(effects.named(mine), groups)
             one = table[table["dataset"] == line.dataset].iloc[0]
             inside = bool(one["low"] <= line.value <= one["high"])
             own = (one["value"], one["low"], one["high"], int(one["n"]), line.value)

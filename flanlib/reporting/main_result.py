@@ -8,12 +8,13 @@ import pandas as pd
 from flanlib.core.errors import MissingResultError
 from flanlib.data import catalogue
 from flanlib.data.catalogue import Catalogue
-from flanlib.reporting.values import Tables, Value, pick, read
-from flanlib.results.estimates import ALL
+from flanlib.reporting.values import Tables, Value, read, value_of
+from flanlib.results import effects
+from flanlib.results.effects import ALL
 from flanlib.studies import profiles
+from flanlib.studies.arms import CONTROLS
 
 MAIN = "fig5_zero_shot_gains"
-CONTROLS = ("base", "base-no-options", "base-cloze", "base-chat")
 WHOLE_SEEDS = 3  # tuning seeds of a main result that is not a part
 
 
@@ -67,10 +68,7 @@ class MainResult:
     @property
     def clusters(self) -> list[str]:
         """Clusters of which a gain is on record, in the collection's order."""
-        if self.table is None:
-            return []
-        mine = self.table[(self.table["arm"] == "gain") & (self.table["dataset"] == "")]
-        return [key for key in self.titles if key in set(mine["cluster"])]
+        return [key for key in self.titles if key in set(self._gains["cluster"])]
 
     @property
     def whole(self) -> bool:
@@ -102,9 +100,14 @@ class MainResult:
     @property
     def n_datasets(self) -> int:
         """Datasets scored."""
+        return len(set(self._gains["dataset"]) - {""})
+
+    @property
+    def _gains(self) -> pd.DataFrame:
+        """Gains over the base, of clusters and datasets."""
         if self.table is None:
-            return 0
-        return self.table.loc[self.table["arm"] == "gain", "dataset"].replace("", pd.NA).nunique()
+            return pd.DataFrame(columns=effects.KEYS)
+        return effects.series(self.table, "tuned", against="base")
 
     @property
     def mean(self) -> str:
@@ -131,11 +134,9 @@ class MainResult:
         cluster
             Its key, or `all`.
         """
-        try:
-            self.score(cluster, arm)
-        except MissingResultError:
-            return False
-        return True
+        return self.table is not None and bool(
+            effects.pick(self.table, arm, cluster=cluster, optional=True)
+        )
 
     def score(self, cluster: str, arm: str) -> Value:
         """Mean score of a cluster, in percent.
@@ -147,9 +148,7 @@ class MainResult:
         arm
             `chance`, one of `CONTROLS`, or `tuned`.
         """
-        if self.table is None:
-            raise MissingResultError(f"figures/{self.profile}/{MAIN}.csv: not on record")
-        return pick(self.table, f"figures/{self.profile}/{MAIN}.csv", arm=arm, cluster=cluster)
+        return self._value(cluster, arm)
 
     def gain(self, cluster: str, over: str = "base") -> Value:
         """What tuning adds on a cluster, in percentage points.
@@ -161,7 +160,14 @@ class MainResult:
         over
             The control that is taken away.
         """
-        return self.score(cluster, "gain" if over == "base" else f"gain over {over}")
+        return self._value(cluster, "tuned", over)
+
+    def _value(self, cluster: str, arm: str, against: str = "") -> Value:
+        where = f"figures/{self.profile}/{MAIN}.csv"
+        if self.table is None:
+            raise MissingResultError(f"{where}: not on record")
+        found = effects.pick(self.table, arm, cluster=cluster, against=against, where=where)
+        return value_of(found)
 
     def sides(self, over: str = "base") -> Mapping[str, Sequence[str]]:
         """`higher`, `lower`, `undecided` -> the clusters whose gain is so.

@@ -1,9 +1,10 @@
 """Numbers of tracked figures, picked by what they are of.
 
-A number that a document tells has one path: record, figure's CSV, `pick`,
-page. A number that is not there is an error, as is a choice of several.
+A number that a document tells has one path: record, figure's CSV,
+`effects.pick`, page. A number that is not there is an error, as is a choice of several.
 """
 
+import math
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -11,12 +12,11 @@ from typing import Any
 
 import pandas as pd
 
-from flanlib.core import naming, paths, storage
+from flanlib.core import paths, storage
 from flanlib.core.errors import DataError, MissingResultError
 from flanlib.figures import lines
-from flanlib.results.estimates import ALL
-
-KEYS = ("arm", "x", "cluster", "dataset", "group")
+from flanlib.results import effects
+from flanlib.results.effects import KEYS, NUMBERS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ def plain(found: Value) -> str:
     Parameters
     ----------
     found
-        From `pick`.
+        From `Tables`.
 
     Examples
     --------
@@ -72,7 +72,7 @@ def signed(found: Value, digits: int = 1) -> str:
     Parameters
     ----------
     found
-        From `pick`.
+        From `Tables`.
     digits
         Behind the point.
 
@@ -84,42 +84,16 @@ def signed(found: Value, digits: int = 1) -> str:
     return lines.spelled(found, signed=True, digits=digits).replace("-", "−")
 
 
-def pick(table: pd.DataFrame, where: str, **wanted: str) -> Value:
-    """The one row of a figure's table that has some names.
+def value_of(row: Any) -> Value:
+    """The number of a table's row.
 
     Parameters
     ----------
-    table
-        A figure's CSV, as text.
-    where
-        What the table is called in messages.
-    wanted
-        Values of the columns arm, x, cluster, dataset and group; a column left out
-        is empty, and cluster the mean over clusters.
-
-    Raises
-    ------
-    MissingResultError
-        If no row has these names.
-    DataError
-        If several have.
+    row
+        From `effects.pick`.
     """
-    names = {**dict.fromkeys(KEYS, ""), "cluster": ALL, **wanted}
-    rows = table[(table[list(names)] == list(names.values())).all(axis=1) & (table["value"] != "")]
-    told = ", ".join(f"{key} {value!r}" for key, value in names.items() if value)
-    if rows.empty:
-        arms = list(dict.fromkeys(table["arm"]))
-        raise MissingResultError(
-            f"{where}: no value with {told}; arm {naming.shown(names['arm'])}"
-            f"{naming.alternatives(names['arm'], arms)}; draw the figure again with `flanlib"
-            " figures`, or mend the document's template"
-        )
-    if len(rows) > 1:
-        raise DataError(f"{where}: {len(rows)} values with {told}; draw the figure again")
-    row = rows.iloc[0]
-    value, low, high = (float(row[key] or "nan") for key in ("value", "low", "high"))
-    n, seeds = (int(float(row[key] or 0)) for key in ("n", "seeds"))
-    return Value(value=value, low=low, high=high, n=n, seeds=seeds)
+    n, seeds = (0 if math.isnan(count) else int(count) for count in (row.n, row.seeds))
+    return Value(value=row.value, low=row.low, high=row.high, n=n, seeds=seeds)
 
 
 @dataclass(frozen=True)
@@ -140,7 +114,7 @@ class Tables:
         return paths.FIGURES / self.profile
 
     def __call__(self, figure: str, arm: str, **wanted: str) -> Value:
-        """The value of a figure, such as `fig8`; see `pick`.
+        """The value of a figure, such as `fig8`; see `effects.pick` for what it raises.
 
         Parameters
         ----------
@@ -152,7 +126,8 @@ class Tables:
             What else the row has.
         """
         path = self.path(figure)
-        return pick(read(path), f"figures/{self.profile}/{path.name}", arm=arm, **wanted)
+        where = f"figures/{self.profile}/{path.name}"
+        return value_of(effects.pick(read(path), arm, where=where, **wanted))
 
     def path(self, figure: str) -> Path:
         """The CSV of a figure; `MissingResultError` if it is not there.
@@ -184,11 +159,13 @@ class Tables:
 @cache
 def _table(path: Path, changed: int) -> pd.DataFrame:
     del changed  # a part of the key: a file drawn again is read again
-    return pd.read_csv(path, dtype=str, keep_default_na=False)
+    kinds = dict.fromkeys([*KEYS, "source"], str) | dict.fromkeys(NUMBERS, float)
+    absent = {name: ["", "nan"] for name in NUMBERS}
+    return pd.read_csv(path, dtype=kinds, keep_default_na=False, na_values=absent)
 
 
 def read(path: Path) -> pd.DataFrame:
-    """A figure's CSV as text.
+    """A figure's CSV: names as text, numbers as numbers, NaN where there is none.
 
     Parameters
     ----------
@@ -205,7 +182,7 @@ def read(path: Path) -> pd.DataFrame:
     except (OSError, ValueError) as error:  # pandas' errors are ValueErrors
         why = getattr(error, "strerror", None) or " ".join(str(error).split())[:100]
         raise DataError(f"{path}: cannot be read ({why}); draw it with `flanlib figures`") from None
-    if missing := [k for k in (*KEYS, "value", "low", "high", "n", "seeds") if k not in table]:
+    if missing := [k for k in (*KEYS, *NUMBERS) if k not in table]:
         raise DataError(f"{path}: has no column {missing[0]}; draw it with `flanlib figures`")
     return table
 

@@ -6,13 +6,14 @@ says yes, no, or that it is undecided.
 
 from collections.abc import Mapping
 
-from flanlib.reporting.values import KEYS, Tables, Value, read
-from flanlib.results.estimates import ALL
+from flanlib.reporting.values import Tables, Value, read, value_of
+from flanlib.results import effects
+from flanlib.results.effects import ALL
 
 ANSWERS = {"higher": "yes", "undecided": "undecided", "lower": "no"}
 SHARE = 0.25  # of a gain, below which a change of it is called little
 THREE = "nli+commonsense+closed_book_qa"  # the clusters of the paper's Figure 6
-FULL = "instruction > instruction - "
+FULL = "instruction > instruction"
 
 
 def answered(parts: Mapping[str, Value]) -> str:
@@ -38,26 +39,27 @@ def answered(parts: Mapping[str, Value]) -> str:
     return "; ".join(f"{answer}: {', '.join(names)}" for answer, names in said.items())
 
 
-def each(tables: Tables, figure: str, arm: str, over: str, **wanted: str) -> dict[str, Value]:
+def each(
+    tables: Tables, figure: str, arm: str, over: str, against: str = "", **wanted: str
+) -> dict[str, Value]:
     """The values of an arm by cluster (the mean left out), or by place on the axis.
 
     Parameters
     ----------
     figure
         The beginning of its name, such as `fig8`.
-    arm
-        As its table has it.
+    arm, against
+        As its table has them.
     over
         `cluster` or `x`.
     wanted
-        What else the rows have; see `values.pick`.
+        What else the rows have.
     """
-    names = {**dict.fromkeys(KEYS, ""), "cluster": ALL, **wanted, "arm": arm}
-    del names[over]
-    table = read(tables.path(figure))
-    rows = table[(table[list(names)] == list(names.values())).all(axis=1) & (table["value"] != "")]
-    keys = [key for key in dict.fromkeys(rows[over]) if key != ALL or over != "cluster"]
-    return {key: tables(figure, arm, **wanted, **{over: key}) for key in keys}
+    rows = effects.series(read(tables.path(figure)), arm, against=against)
+    for key, name in {"group": "", "x": "", "cluster": ALL, "dataset": "", **wanted}.items():
+        rows = rows if key == over else rows[rows[key] == name]
+    rows = rows[rows["value"].notna() & ((over != "cluster") | (rows["cluster"] != ALL))]
+    return {getattr(row, over): value_of(row) for row in rows.itertuples()}
 
 
 def highest(values: Mapping[str, Value]) -> str:
@@ -73,13 +75,14 @@ def highest(values: Mapping[str, Value]) -> str:
 
 def clusters(tables: Tables) -> str:
     """Figure 6: the score rises almost throughout with the number of tuning clusters."""
-    order = "paper's order, "
+    order = "paper's order"
+    every = {"against": order, "x": "all"}
     return answered(
         {
-            "from one cluster to all": tables("fig6", f"{order}all - 1", x="all"),
-            "from half of them to all": tables("fig6", f"{order}all - half", x="all"),
+            "from one cluster to all": tables("fig6", order, against_x="1", **every),
+            "from half of them to all": tables("fig6", order, against_x="half", **every),
             "the paper's three clusters, from four to seven": tables(
-                "fig6", f"{order}7 - 4", x="7", group=THREE
+                "fig6", order, against=order, x="7", against_x="4", group=THREE
             ),
         }
     )
@@ -87,7 +90,7 @@ def clusters(tables: Tables) -> str:
 
 def scale(tables: Tables) -> str:
     """Figure 7: small models are hurt, large ones gain."""
-    gains = list(each(tables, "fig7", "tuned - base", "x", group="held-out").values())
+    gains = list(each(tables, "fig7", "tuned", "x", "base", group="held-out").values())
     hurt = sum(gain.side == "lower" for gain in gains)
     said = f"{hurt or 'none'} of {len(gains)} sizes lose{'s' if hurt < 2 else ''}"
     large = ANSWERS[gains[-1].side]
@@ -98,9 +101,11 @@ def instructions(tables: Tables) -> str:
     """Figure 8: tuning with instructions wins over tuning without."""
     return answered(
         {
-            "over inputs alone": tables("fig8", f"{FULL}none > instruction"),
-            "over dataset names": tables("fig8", f"{FULL}dataset-name > instruction"),
-            "over names in evaluation too": tables("fig8", f"{FULL}dataset-name > dataset-name"),
+            "over inputs alone": tables("fig8", FULL, against="none > instruction"),
+            "over dataset names": tables("fig8", FULL, against="dataset-name > instruction"),
+            "over names in evaluation too": tables(
+                "fig8", FULL, against="dataset-name > dataset-name"
+            ),
         }
     )
 
@@ -108,19 +113,24 @@ def instructions(tables: Tables) -> str:
 def exemplars(tables: Tables) -> str:
     """Figure 9: exemplars in the prompt help everywhere."""
     models = {"the base": "base", "tuned": "tuned", "tuned with exemplars": "tuned with exemplars"}
-    return answered({k: tables("fig9", f"{arm}, 3 - 0", x="3") for k, arm in models.items()})
+    few = {"x": "3", "against_x": "0"}
+    return answered({k: tables("fig9", arm, against=arm, **few) for k, arm in models.items()})
 
 
 def soft_prompts(tables: Tables) -> str:
     """Figure 10: a soft prompt is better learned on the tuned model."""
     return answered(
-        {f"with {x} examples": tables("fig10", "on tuned - on base", x=x) for x in ("32", "all")}
+        {
+            f"with {x} examples": tables("fig10", "on tuned", against="on base", x=x)
+            for x in ("32", "all")
+        }
     )
 
 
 def templates(tables: Tables) -> str:
     """Figure 11: the number of templates per dataset has little effect."""
-    change, gain = tables("fig11", "tuned, 10 - 1", x="10"), tables("fig11", "tuned - base", x="1")
+    change = tables("fig11", "tuned", against="tuned", x="10", against_x="1")
+    gain = tables("fig11", "tuned", against="base", x="1")
     if change.side == "undecided":
         return "yes: no effect is shown"
     share = abs(change.value / gain.value) if gain.value else float("inf")

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from flanlib.core.errors import RunError
-from flanlib.results import estimates
+from flanlib.results import effects, estimates
 from flanlib.results.schema import Record
 
 ROUNDING = 0.01  # percent points by which untuned values may differ
@@ -48,7 +48,7 @@ def compare(
     pairs = [(r, again[r.key]) for r in recorded if r.key in again]
     known = list({r.key: r for r in (*recorded, *others)}.values())
     rows = []
-    parts = estimates.by(pairs, lambda p: (p[0].cluster, estimates.arm(p[0])))
+    parts = estimates.by(pairs, lambda p: (p[0].cluster, effects.arm(p[0])))
     n_tests = sum(arm == "tuned" for _, arm in parts)
     for (cluster, arm), members in sorted(parts.items(), key=lambda part: part[0][1] != "tuned"):
         old, new = (float(np.mean([pair[i].value for pair in members])) for i in (0, 1))
@@ -118,7 +118,7 @@ def seed_means(records: Sequence[Record]) -> dict[str, dict[int, float]]:
     records
         Of any arms; seeds that lack a task of their cluster are left out.
     """
-    tuned = [r for r in records if estimates.arm(r) == "tuned"]
+    tuned = [r for r in records if effects.arm(r) == "tuned"]
     return {
         cluster: {
             seed: float(np.mean([r.value for r in same]))
@@ -131,7 +131,7 @@ def seed_means(records: Sequence[Record]) -> dict[str, dict[int, float]]:
 def whole_seeds(records: Sequence[Record]) -> list[Record]:
     """Records without seeds that lack a task of their cluster and arm."""
     kept = []
-    for members in estimates.by(records, lambda r: (r.cluster, estimates.arm(r))).values():
+    for members in estimates.by(records, lambda r: (r.cluster, effects.arm(r))).values():
         tasks = {r.task for r in members}
         for same in estimates.by(members, lambda r: r.factors.seed).values():
             kept += same if {r.task for r in same} == tasks else []

@@ -1,27 +1,25 @@
-"""Means over datasets and clusters, and gains, with 95 % intervals.
+"""Means over datasets and clusters, and their differences, with 95 % intervals.
 
 One bootstrap for every figure: examples are resampled by their group (the
 passage or entity they share), the same draw for every arm, and tuning seeds
-are resampled too. Gains are therefore paired, and a cluster's interval holds
+are resampled too. Differences are therefore paired, and a cluster's interval holds
 what a new draw of entities and of seeds would change.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from flanlib.core.config import Factors, Scoring, digest
+from flanlib.core.config import digest
 from flanlib.core.errors import DataError, MissingResultError
+from flanlib.results.effects import ALL, COLUMNS, SCORE, Estimand
 from flanlib.results.schema import Record
 
 DRAWS = 2000
 ENDS = (2.5, 97.5)
-COLUMNS = ("cluster", "dataset", "arm", "value", "low", "high", "n", "seeds")
-ALL = "all"
 
 
 @dataclass(frozen=True)
@@ -67,58 +65,29 @@ class Estimate:
         return float(low), float(high)
 
 
-def arm(record: Record) -> str:
-    """The name a figure gives to a record's way of being made and asked.
-
-    `tuned`, `base`, `base-no-options`, `base-cloze`, `base-chat`; other settings are
-    spelled out behind, so that no two ways share a name.
-    """
-    factors, scoring = record.factors, record.scoring
-    name = factors.arm
-    if scoring.form != "instruction":
-        name += f"-{scoring.form}"
-    if not scoring.show_options and scoring.form != "cloze":
-        name += "-no-options"
-    if scoring.chat:
-        name += "-chat"
-    if factors.arm != "base" and factors.form != "instruction":
-        name += f" form={factors.form}"
-    plain: tuple[tuple[Any, Any, tuple[str, ...]], ...] = (
-        (factors, Factors(), ("clusters", "tasks", "n_templates", "n_examples", "under")),
-        (scoring, Scoring(), ("choice", "shots", "turned")),
-    )
-    for settings, usual, keys in plain:
-        for key in keys:
-            if (value := getattr(settings, key)) != getattr(usual, key):
-                shown = "+".join(value) if isinstance(value, tuple) else value
-                name += f" {key}={shown}"
-    return name
+Labelled = Sequence[tuple[Estimand, Record]]
+Groups = Mapping[str, Sequence[str]]
+Differences = Iterable[tuple[Estimand, Estimand]]
+Estimates = dict[Estimand, Estimate]
+Averages = dict[str, dict[str, Estimates]]
+Measure = Callable[[Labelled], Estimates]
 
 
-def table(
-    records: Iterable[Record],
-    groups: Mapping[str, Sequence[str]],
-    gains: Mapping[str, tuple[str, str]] = MappingProxyType({}),
-    naming: Callable[[Record], str] | None = None,
-) -> pd.DataFrame:
-    """Arms and gains per dataset, per cluster and over all clusters.
+def table(labelled: Labelled, groups: Groups, differences: Differences = ()) -> pd.DataFrame:
+    """Scores and differences per dataset, per cluster and over all clusters.
 
     Parameters
     ----------
-    records
-        Of one model and collection.
+    labelled
+        Records of one collection, each with the estimand that its score is of.
     groups
         Data digest -> group of each example, from `store.groups`.
-    gains
-        Name of a difference -> (arm, arm that is taken from it).
-    naming
-        Tells arms apart; `arm` where nothing else is given.
+    differences
+        Pairs of estimands; the second is taken from the first.
 
     Returns
     -------
-    Columns cluster, dataset, arm, value, low, high, n, seeds; dataset is
-    empty for a cluster's mean over its datasets, and cluster is `all` for
-    the mean over clusters. Percent, gains in percent points.
+    See `frame`. Percent, differences in percent points.
 
     Raises
     ------
@@ -127,59 +96,89 @@ def table(
     DataError
         If the arms of a task were scored on different examples.
     """
-    rows: list[dict] = []
-    whole: dict[str, list[Estimate]] = {}
-    for cluster, found in by_dataset(records, groups, gains, naming).items():
-        for dataset, arms in found.items():
-            rows += [_row(cluster, dataset, name, e) for name, e in arms.items()]
-        for name, estimate in found[""].items():
-            whole.setdefault(name, []).append(estimate)
-    n_clusters = max(map(len, whole.values()), default=0)
-    complete = {name: found for name, found in whole.items() if len(found) == n_clusters}
-    if n_clusters > 1:
-        rows += [_row(ALL, "", name, mean(found)) for name, found in complete.items()]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return frame(by_dataset(labelled, groups, differences))
 
 
-def by_dataset(
-    records: Iterable[Record],
-    groups: Mapping[str, Sequence[str]],
-    gains: Mapping[str, tuple[str, str]] = MappingProxyType({}),
-    naming: Callable[[Record], str] | None = None,
-) -> dict[str, dict[str, dict[str, Estimate]]]:
-    """What `table` is made of, with its draws: cluster -> dataset (empty: mean) -> arm.
+def by_dataset(labelled: Labelled, groups: Groups, differences: Differences = ()) -> Averages:
+    """What `table` is made of, with its draws; see `averages`.
 
     Parameters
     ----------
-    records, groups, gains, naming
+    labelled, groups, differences
         As `table` has them.
     """
-    every = {}
-    for cluster, members in by(records, lambda r: r.cluster).items():
-        every[cluster] = found = _cluster(cluster, members, groups, naming or arm)
-        for arms in found.values():
-            for name, (new, old) in gains.items():
-                if new in arms and old in arms:
-                    arms[name] = arms[new].minus(arms[old])
+    for cluster, members in by(labelled, lambda pair: pair[1].cluster).items():
+        _check_seeds(cluster, members)
+    return averages(labelled, lambda members: _scores(members, groups), differences)
+
+
+def averages(labelled: Labelled, measure: Measure, differences: Differences = ()) -> Averages:
+    """A measure of each task, averaged over the tasks of a dataset, then over datasets.
+
+    Parameters
+    ----------
+    labelled
+        Records, each with its estimand.
+    measure
+        Gives the estimates of one task.
+    differences
+        Pairs of estimands; the second is taken from the first where there are both.
+
+    Returns
+    -------
+    Cluster -> dataset (empty: their mean) -> estimand -> estimate.
+    """
+    every: Averages = {}
+    for cluster, members in by(labelled, lambda pair: pair[1].cluster).items():
+        found = {
+            dataset: _mean([measure(part) for part in by(mine, lambda p: p[1].task).values()])
+            for dataset, mine in by(members, lambda pair: pair[1].dataset).items()
+        }
+        every[cluster] = found = {**found, "": _mean(list(found.values()))}
+        for known in found.values():
+            for new, old in differences:
+                if new in known and old in known:
+                    known[new.minus(old)] = known[new].minus(known[old])
     return every
 
 
+def frame(every: Averages) -> pd.DataFrame:
+    """Estimates as rows, estimand by estimand, with their means over clusters.
+
+    Parameters
+    ----------
+    every
+        From `averages`.
+
+    Returns
+    -------
+    Columns of `effects` but for source; dataset is empty for a cluster's mean
+    over its datasets, and cluster is `all` for the mean over clusters, which
+    only an estimand has that every cluster has.
+    """
+    whole = _mean([found[""] for found in every.values()]) if len(every) > 1 else {}
+    rows: dict[Estimand, list[tuple]] = {}
+    for cluster, found in (*every.items(), (ALL, {"": whole})):
+        for dataset, known in found.items():
+            for name, estimate in known.items():
+                rows.setdefault(name, []).append(_row(cluster, dataset, name, estimate))
+    return pd.DataFrame([row for mine in rows.values() for row in mine], columns=COLUMNS[:-1])
+
+
 def chance(records: Iterable[Record]) -> pd.DataFrame:
-    """What guessing gets, in the columns of `table`; arm `chance`."""
-    rows = []
-    for cluster, members in by(records, lambda r: r.cluster).items():
-        found = {}
-        for dataset, parts in by(members, lambda r: r.dataset).items():
-            tasks = {r.task: r for r in parts}.values()
-            value = float(np.mean([r.chance for r in tasks]))
-            found[dataset] = _exact(value, sum(r.n for r in tasks))
-        rows += [_row(cluster, dataset, "chance", e) for dataset, e in found.items()]
-        rows.append(_row(cluster, "", "chance", mean(list(found.values()))))
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    """What guessing gets per dataset and cluster, in the columns of `frame`; arm `chance`."""
+    first = {record.task: (Estimand("chance"), record) for record in records}
+    table = frame(averages(list(first.values()), _guessing))
+    return table[table["cluster"] != ALL]
+
+
+def _guessing(members: Labelled) -> Estimates:
+    ((name, record),) = members
+    return {name: Estimate(record.chance, np.full(DRAWS, record.chance), record.n, 0)}
 
 
 def ordered(table: pd.DataFrame, clusters: Sequence[str], arms: Sequence[str]) -> pd.DataFrame:
-    """A table with its rows by cluster, dataset and arm, means last.
+    """A table with its rows by cluster, dataset and arm; means and differences last.
 
     Parameters
     ----------
@@ -193,9 +192,10 @@ def ordered(table: pd.DataFrame, clusters: Sequence[str], arms: Sequence[str]) -
     keyed = table.assign(
         _cluster=table["cluster"].map(rank),
         _whole=table["dataset"] == "",
-        _arm=table["arm"].map(places).fillna(len(places)),
+        _arm=table["arm"].map(places).where(table["statistic"] == SCORE).fillna(len(places)),
     )
-    found = keyed.sort_values(["_cluster", "_whole", "dataset", "_arm", "arm"], kind="stable")
+    names = ["_cluster", "_whole", "dataset", "_arm", "arm", "against"]
+    found = keyed.sort_values(names, kind="stable")
     return found.drop(columns=["_cluster", "_whole", "_arm"]).reset_index(drop=True)
 
 
@@ -209,26 +209,9 @@ def mean(parts: Sequence[Estimate]) -> Estimate:
     )
 
 
-def _cluster(
-    cluster: str, records: Sequence[Record], groups, naming
-) -> dict[str, dict[str, Estimate]]:
-    """Dataset (empty: the cluster) -> arm -> estimate, arms in all datasets."""
-    seeds = _seeds(cluster, records, naming)
-    chosen = {name: seed_draws(of_arm) for name, of_arm in seeds.items()}
-    tasks: dict[str, dict[str, Estimate]] = {}
-    dataset_of: dict[str, list[str]] = {}
-    for task, members in by(records, lambda r: r.task).items():
-        dataset_of.setdefault(members[0].dataset, []).append(task)
-        tasks[task] = _task(task, members, groups, chosen, naming)
-    found = {
-        dataset: _mean_arms([tasks[task] for task in parts])
-        for dataset, parts in dataset_of.items()
-    }
-    return {**found, "": _mean_arms(list(found.values()))}
-
-
-def _task(task: str, records: Sequence[Record], groups, chosen, naming) -> dict[str, Estimate]:
-    marks = {r.data for r in records}
+def _scores(members: Labelled, groups: Groups) -> Estimates:
+    """Scores of one task, all arms on the same draws of its examples."""
+    task, marks = members[0][1].task, {record.data for _, record in members}
     if len(marks) != 1:
         raise DataError(
             f"task {task}: arms were scored on different examples (digests {sorted(marks)});"
@@ -237,71 +220,91 @@ def _task(task: str, records: Sequence[Record], groups, chosen, naming) -> dict[
     (mark,) = marks
     if mark not in groups:
         raise MissingResultError(f"task {task}: examples.jsonl has no line for digest {mark}")
-    codes, names = pd.factorize(np.asarray(groups[mark], dtype=object))
-    weights = generator(task).multinomial(
-        len(names), np.full(len(names), 1 / len(names)), size=DRAWS
-    )
-    sizes = weights @ np.bincount(codes)
+    codes, weights = example_draws(task, groups[mark])
+    known = {record.key: _draws(record, codes, weights) for _, record in members}
     found = {}
-    for name, members in by(records, naming).items():
-        ordered = sorted(members, key=lambda r: r.factors.seed)
-        draws = np.stack([_draws(r, codes, weights, sizes) for r in ordered])
-        pick = chosen[name]
-        found[name] = Estimate(
-            float(np.mean([r.value for r in ordered])),
-            draws[pick, np.arange(DRAWS)[:, None]].mean(axis=1),
-            ordered[0].n,
-            len(ordered) if ordered[0].factors.arm != "base" else 0,
-        )
+    for name, pairs in by(members, lambda pair: pair[0]).items():
+        mine = sorted((record for _, record in pairs), key=lambda r: r.factors.seed)
+        draws = np.stack([known[record.key] for record in mine])
+        picks = seed_draws([record.factors.seed for record in mine])
+        drawn = draws[picks, np.arange(DRAWS)[:, None]].mean(axis=1)
+        found[name] = over_seeds(mine, [record.value for record in mine], drawn)
     return found
 
 
-def _draws(record: Record, codes, weights, sizes) -> np.ndarray:
+def over_seeds(records: Sequence[Record], values: Sequence[float], draws: np.ndarray) -> Estimate:
+    """The estimate that some values of one task and arm make, a value a seed.
+
+    Parameters
+    ----------
+    records
+        Whose values they are; an untuned model has no seed.
+    values
+        Percent.
+    draws
+        Of their mean.
+    """
+    n_seeds = 0 if records[0].factors.arm == "base" else len(records)
+    return Estimate(float(np.mean(values)), draws, records[0].n, n_seeds)
+
+
+def example_draws(task: str, groups: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """How often each draw takes each group of a task's examples.
+
+    Parameters
+    ----------
+    task
+        Its key; the same task has the same draws for all arms and measures.
+    groups
+        Group of each example.
+
+    Returns
+    -------
+    int64 array, shape (examples,): number of each one's group; int64 array,
+    shape (DRAWS, groups).
+    """
+    codes, names = pd.factorize(np.asarray(groups, dtype=object))
+    even = np.full(len(names), 1 / len(names))
+    return codes, generator(task).multinomial(len(names), even, size=DRAWS)
+
+
+def _draws(record: Record, codes: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Resampled values of one record, centred on the value recorded.
 
     Centring matters where the value is no mean over examples (BLEU).
     """
     scores = np.asarray(record.scores, dtype=float)
     sums = np.bincount(codes, weights=scores)
-    draws = (weights @ sums) / sizes
+    draws = (weights @ sums) / (weights @ np.bincount(codes))
     if len(sums) < 2:
         return np.full(DRAWS, np.nan)
     return draws - scores.mean() + record.value
 
 
-def _seeds(cluster: str, records: Sequence[Record], naming) -> dict[str, list[int]]:
-    """Arm -> its seeds, which every task scored with it must share."""
-    found: dict[str, list[int]] = {}
-    for name, members in by(records, naming).items():
-        tasks = {r.task for r in members}
-        seeds = sorted({r.factors.seed for r in members})
-        cells = {(r.task, r.factors.seed) for r in members}
-        absent = sorted({(t, s) for t in tasks for s in seeds} - cells)
-        if absent:
+def _check_seeds(cluster: str, members: Labelled) -> None:
+    """Raise unless every task scored for an estimand has its seeds, once each."""
+    for name, pairs in by(members, lambda pair: pair[0]).items():
+        told = f"{cluster}, arm {' '.join(filter(None, name[:2]))}"
+        cells = {(record.task, record.factors.seed) for _, record in pairs}
+        tasks, seeds = ({cell[n] for cell in cells} for n in (0, 1))
+        if absent := sorted({(t, s) for t in tasks for s in seeds} - cells):
             shown = ", ".join(f"{task} seed {seed}" for task, seed in absent)
-            raise MissingResultError(f"{cluster}, arm {name}: not recorded: {shown}")
-        if len(members) != len(cells):
+            raise MissingResultError(f"{told}: not recorded: {shown}")
+        if len(pairs) != len(cells):
             raise DataError(
-                f"{cluster}, arm {name}: several runs for one task and seed; give the records"
-                " of one recipe and one scoring"
+                f"{told}: several runs for one task and seed; give the records of one recipe and"
+                " one scoring"
             )
-        found[name] = seeds
-    return found
 
 
-def _mean_arms(parts: Sequence[dict[str, Estimate]]) -> dict[str, Estimate]:
-    shared = [name for name in parts[0] if all(name in p for p in parts)]
-    return {name: mean([p[name] for p in parts]) for name in shared}
+def _mean(parts: Sequence[Estimates]) -> Estimates:
+    shared = [name for name in parts[0] if all(name in part for part in parts)]
+    return {name: mean([part[name] for part in parts]) for name in shared}
 
 
-def _exact(value: float, n: int) -> Estimate:
-    return Estimate(value, np.full(DRAWS, value), n, 0)
-
-
-def _row(cluster: str, dataset: str, name: str, estimate: Estimate) -> dict:
-    low, high = estimate.interval
-    values = (cluster, dataset, name, estimate.value, low, high, estimate.n, estimate.seeds)
-    return dict(zip(COLUMNS, values, strict=True))
+def _row(cluster: str, dataset: str, name: Estimand, estimate: Estimate) -> tuple:
+    of = ("", name.statistic, name.arm, name.against, name.x, name.against_x, cluster, dataset)
+    return (*of, estimate.value, *estimate.interval, estimate.n, estimate.seeds)
 
 
 def by(items: Iterable, key: Callable) -> dict[Any, list]:

@@ -10,19 +10,16 @@ from flanlib.data import sources
 from flanlib.data.catalogue import Catalogue, Task
 from flanlib.evaluation import asking
 from flanlib.prompts import templates
+from flanlib.results.effects import Estimand
 from flanlib.studies.profiles import Settings
 
 ASKED = Scoring()
 BARE = Scoring(show_options=False)
 CLOZE = Scoring(form="cloze", show_options=False)
 CHAT = Scoring(chat=True)
-GAINS = {
-    "gain": ("tuned", "base"),
-    "gain over base-no-options": ("tuned", "base-no-options"),
-    "gain over base-cloze": ("tuned", "base-cloze"),
-    "gain over base-chat": ("tuned", "base-chat"),
-}
-ARMS = ("chance", "base", "base-no-options", "base-cloze", "base-chat", "tuned")
+CONTROLS = ("base", "base-no-options", "base-cloze", "base-chat")
+ARMS = ("chance", *CONTROLS, "tuned")
+GAINS = tuple((Estimand("tuned"), Estimand(control)) for control in CONTROLS)
 
 
 def controls(catalogue: Catalogue, task: Task, chat: bool) -> list[Scoring]:

@@ -17,6 +17,7 @@ from flanlib.core.config import Factors, Recipe, run_id
 from flanlib.core.errors import MissingResultError, ParameterError
 from flanlib.data.catalogue import Task
 from flanlib.results import schema, store, validity
+from flanlib.results.effects import COLUMNS
 from flanlib.results.estimates import by
 from flanlib.results.schema import Cell, Record
 from flanlib.studies import coverage, differences, profiles
@@ -34,7 +35,6 @@ ORDER = (
     "coreference",
     "misc",
 )
-COLUMNS = ["group", "arm", "x", "cluster", "dataset", "value", "low", "high", "n", "seeds"]
 
 
 @dataclass(frozen=True)
@@ -326,10 +326,8 @@ class Axis(Study):
 
         Returns
         -------
-        Columns group, arm, x, cluster, dataset, value, low, high, n, seeds,
-        source. The arm of a difference is `<arm> - <against>`, or `<arm>,
-        <x> - <other x>`; chance has rows of its own, with an empty x; arm
-        `<arm>, spread over templates` is a standard deviation.
+        Columns of `effects`. Chance has rows of its own, with an empty x; a
+        spread over templates is a standard deviation.
         """
         if not self.seeds:
             self.require(self.cells(), self.at)
@@ -340,7 +338,7 @@ class Axis(Study):
         groups = by(points, lambda labelled: labelled[0].group).items()
         parts = [differences.table(mine, marks).assign(group=group) for group, mine in groups]
         parts += coverage.points_lacking(self.points(), self.drawn_points)
-        return pd.concat(parts, ignore_index=True)[COLUMNS].assign(source="recorded")
+        return pd.concat(parts, ignore_index=True).assign(source="recorded")[COLUMNS]
 
 
 def open_axis(stem: str, **given: object) -> Axis:

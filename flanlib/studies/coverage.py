@@ -9,16 +9,17 @@ that is drawn in parts has the points of the places that are complete.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from math import nan
 
-import numpy as np
 import pandas as pd
 
 from flanlib.core.progress import say
 from flanlib.results import agreement, estimates, schema, validity
+from flanlib.results.effects import ALL, COLUMNS
 from flanlib.results.schema import Cell, Record
 from flanlib.studies.plans import Point
 
-LACKING = "not measured"  # arm of a row that stands for a cluster which is not complete
+LACKING = "not measured"  # statistic of a row for a cluster which is not complete
 
 
 def way(cell: Cell) -> tuple:
@@ -77,7 +78,7 @@ def whole(cells: Mapping[str, Sequence[Cell]], records: Sequence[Record]) -> lis
 
 
 def lacking(clusters: Iterable[str], records: Iterable[Record]) -> pd.DataFrame:
-    """A row for each cluster that has no record: arm `not measured`, no value.
+    """A row for each cluster that has no record: statistic `not measured`, no value.
 
     Parameters
     ----------
@@ -87,9 +88,10 @@ def lacking(clusters: Iterable[str], records: Iterable[Record]) -> pd.DataFrame:
         Those that are drawn.
     """
     there = {record.cluster for record in records}
-    rows = [(c, "", LACKING, *[float("nan")] * 3, 0, 0) for c in clusters if c not in there]
-    names = ["cluster", "dataset", "arm", "value", "low", "high", "n", "seeds"]
-    return pd.DataFrame(rows, columns=names)
+    rows = [
+        ("", LACKING, *[""] * 4, c, "", nan, nan, nan, 0, 0) for c in clusters if c not in there
+    ]
+    return pd.DataFrame(rows, columns=COLUMNS[:-1])
 
 
 def clusters_lacking(table: pd.DataFrame) -> list[str]:
@@ -100,7 +102,7 @@ def clusters_lacking(table: pd.DataFrame) -> list[str]:
     table
         Of the main result.
     """
-    return list(table.loc[table["arm"] == LACKING, "cluster"])
+    return list(table.loc[table["statistic"] == LACKING, "cluster"])
 
 
 def keys(points: Mapping[int, Sequence[Point]]) -> set[tuple]:
@@ -157,7 +159,7 @@ def points(
 def points_lacking(
     every: Sequence[Point], drawn: Mapping[int, Sequence[Point]]
 ) -> list[pd.DataFrame]:
-    """A row for each place that is not drawn: arm `not measured`, no value.
+    """A row for each place that is not drawn: statistic `not measured`, no value.
 
     Parameters
     ----------
@@ -172,9 +174,9 @@ def points_lacking(
     """
     there = {(point.group, point.x) for mine in drawn.values() for point in mine}
     places = dict.fromkeys((point.group, point.x) for point in every)
-    rows = [(g, LACKING, x, estimates.ALL, "") for g, x in places if (g, x) not in there]
-    frame = pd.DataFrame(rows, columns=["group", "arm", "x", "cluster", "dataset"])
-    return [frame.assign(value=np.nan, low=np.nan, high=np.nan, n=0, seeds=0)] if rows else []
+    absent = [(g, x) for g, x in places if (g, x) not in there]
+    rows = [(g, LACKING, "", "", x, "", ALL, "", nan, nan, nan, 0, 0) for g, x in absent]
+    return [pd.DataFrame(rows, columns=COLUMNS[:-1])] if rows else []
 
 
 def at_hand(cells: Sequence[Cell], left_out: Mapping[str, str]) -> list[Cell]:

@@ -1,20 +1,18 @@
 """Values and differences of the points of one figure."""
 
-import copy
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
-from flanlib.results import estimates
+from flanlib.results import effects, estimates
+from flanlib.results.effects import SPREAD, Estimand
 from flanlib.results.schema import Record
-from flanlib.studies.plans import Label, Point
+from flanlib.studies.plans import Point
 
 
 def table(points: Sequence[tuple[Point, list[Record]]], marks: dict) -> pd.DataFrame:
-    """Values and differences of the points of one group.
-
-    Points that are the same runs under two names are estimated once.
+    """Values, differences and spreads of the points of one group, and chance.
 
     Parameters
     ----------
@@ -23,36 +21,15 @@ def table(points: Sequence[tuple[Point, list[Record]]], marks: dict) -> pd.DataF
     marks
         Data digest -> group of each example, from `store.groups`.
     """
-    first: dict[tuple, str] = {}
-    names: dict[Label, str] = {}
-    naming: dict[int, str] = {}
-    copies: list[Record] = []  # a run may stand in several points
-    for point, mine in points:
-        name = "\t".join(point.label)
-        names[point.label] = first.setdefault(tuple(sorted(r.key for r in mine)), name)
-        if names[point.label] == name:
-            own = [copy.copy(record) for record in mine]
-            copies += own
-            naming |= {id(record): name for record in own}
-    pairs = {
-        (point.label, other): (names[point.label], names[other])
-        for point, _ in points
-        for other in point.against
-    }
-    gains = {f"{new}\t-\t{old}": (new, old) for new, old in pairs.values()}
-    found = estimates.table(copies, marks, gains, lambda record: naming[id(record)])
-    labels = list(names.items())
-    labels += [(_difference(new, old), f"{a}\t-\t{b}") for (new, old), (a, b) in pairs.items()]
-    rows = [found[found["arm"] == name].assign(arm=label[0], x=label[1]) for label, name in labels]
-    rows += [_spread(point, mine) for point, mine in points]
-    return pd.concat([*rows, estimates.chance(copies).assign(x="")], ignore_index=True)
-
-
-def _difference(new: Label, old: Label) -> Label:
-    """What a difference is called: two arms at one x, or two x of one arm."""
-    if new[0] == old[0]:
-        return f"{new[0]}, {new[1]} - {old[1]}", new[1]
-    return f"{new[0]} - {old[0]}", new[1]
+    labelled = [(Estimand(*point.label), record) for point, mine in points for record in mine]
+    pairs = [
+        (Estimand(*point.label), Estimand(*other)) for point, _ in points for other in point.against
+    ]
+    found = estimates.table(labelled, marks, pairs)
+    spreads = [_spread(point, mine) for point, mine in points]
+    return pd.concat(
+        [found, *spreads, estimates.chance(record for _, record in labelled)], ignore_index=True
+    )
 
 
 def _spread(point: Point, records: Sequence[Record]) -> pd.DataFrame:
@@ -68,7 +45,7 @@ def _spread(point: Point, records: Sequence[Record]) -> pd.DataFrame:
     )
     found["n"] //= found["seeds"]
     whole = {
-        "cluster": estimates.ALL,
+        "cluster": effects.ALL,
         "value": found["value"].mean(),
         "n": found["n"].sum(),
         "seeds": found["seeds"].min(),
@@ -76,9 +53,10 @@ def _spread(point: Point, records: Sequence[Record]) -> pd.DataFrame:
     if len(found) > 1:
         found = pd.concat([found, pd.DataFrame([whole])], ignore_index=True)
     return found.assign(
-        dataset="",
-        arm=f"{point.arm}, spread over templates",
+        statistic=SPREAD,
+        arm=point.arm,
         x=point.x,
+        **dict.fromkeys(("against", "against_x", "dataset"), ""),
         low=np.nan,
         high=np.nan,
         seeds=0 if point.arm == "base" else found["seeds"],

@@ -11,10 +11,10 @@ from flanlib.data.catalogue import Catalogue, Task
 from flanlib.data.source import Rows
 from flanlib.prompts import overlap
 from flanlib.prompts.mixture import mixture
-from flanlib.results.estimates import ALL
-from flanlib.results.scrutiny import COLUMNS
+from flanlib.results.effects import ALL, COLUMNS
 
 BARRED, KEPT = "not tuned on", "tuned on"
+SHARED, DROPPED = "rows that share text", "rows dropped for sharing text"
 
 
 def count(
@@ -41,14 +41,16 @@ def count(
     Returns
     -------
     Arms `BARRED` and `KEPT` per cluster evaluated, and of all together (rows
-    of several mixtures are counted once in each): `value` rows shared of `n` rows;
-    x `similar` counts rows that the mixtures dropped. Counts of all rows, so
-    there is no interval.
+    of several mixtures are counted once in each): `value` rows that share text of
+    `n` rows; statistic `DROPPED` counts those that the mixtures dropped. Counts of
+    all rows, so there is no interval.
     """
     found = [row for g in groups for row in _leaks_of(catalogue, g, seed, rows, limit)]
-    counted = pd.DataFrame(found).groupby(["arm", "x", "cluster"], sort=False, as_index=False)
-    empty = {"group": "leaks", "dataset": "", "low": np.nan, "high": np.nan, "seeds": 0}
-    return counted.sum().assign(**empty, source="counted")[COLUMNS]
+    names = ["statistic", "arm", "cluster"]
+    counted = pd.DataFrame(found).groupby(names, sort=False, as_index=False).sum()
+    empty = dict.fromkeys(("against", "x", "against_x", "dataset"), "")
+    about = {"group": "leaks", "low": np.nan, "high": np.nan, "seeds": 0, "source": "counted"}
+    return counted.assign(**empty, **about)[COLUMNS]
 
 
 def _leaks_of(
@@ -66,9 +68,9 @@ def _leaks_of(
     }
     for arm, (n, shared) in counts.items():
         for key, value in shared.items():
-            yield {"arm": arm, "x": "shared", "cluster": key, "value": value, "n": n}
+            yield {"arm": arm, "statistic": SHARED, "cluster": key, "value": value, "n": n}
     read, dropped = (sum(getattr(t, name) for t in mixed.tasks) for name in ("n_read", "n_similar"))
-    yield {"arm": KEPT, "x": "similar", "cluster": ALL, "value": dropped, "n": read}
+    yield {"arm": KEPT, "statistic": DROPPED, "cluster": ALL, "value": dropped, "n": read}
 
 
 def _texts(catalogue: Catalogue, cluster: str, rows: Rows) -> overlap.Texts:

@@ -15,7 +15,7 @@ from flanlib.core.config import Factors, Recipe, Scoring, run_id
 from flanlib.data import catalogue
 from flanlib.data.catalogue import Catalogue, Task
 from flanlib.evaluation import illustrations
-from flanlib.results import agreement, estimates, schema, store, validity
+from flanlib.results import agreement, effects, estimates, schema, store, validity
 from flanlib.results.schema import Cell, Record
 from flanlib.results.validity import Today
 from flanlib.studies import arms, coverage, ledger, profiles, runs
@@ -266,16 +266,12 @@ class Study:
         self.require(cells, at)
 
     def table(self, again: Sequence[str] = ()) -> pd.DataFrame:
-        """Chance, arms and gains of all recorded seeds, as `estimates.table`.
+        """Chance, arms and gains of all recorded seeds, in the columns of `effects`.
 
         Parameters
         ----------
         again
             Clusters whose recomputed records replace the recorded ones.
-
-        Returns
-        -------
-        Columns cluster, dataset, arm, value, low, high, n, seeds, source.
         """
         fresh = {r.key: r for r in self.records(self.again_at) if r.cluster in again}
         known = {r.key: r for r in self.records(self.at)} | fresh
@@ -283,7 +279,8 @@ class Study:
         groups = store.groups(self.at) | store.groups(self.again_at)
         store.matched(complete, groups, self.at / store.LISTED)
         validity.tell(complete, self.today)
-        parts = [estimates.chance(complete), estimates.table(complete, groups, GAINS)]
+        named = effects.named(complete)
+        parts = [estimates.chance(complete), estimates.table(named, groups, GAINS)]
         if self.settings.behind.what_there_is:
             parts.append(coverage.lacking(self.clusters, complete))
         table = pd.concat(parts, ignore_index=True)
@@ -311,7 +308,7 @@ class Study:
         return (found := self.current(at)) + [
             replace(record, scoring=self._scoring(BARE))
             for record in found
-            if record.kind == "generate" and estimates.arm(record) == "base"
+            if record.kind == "generate" and effects.arm(record) == "base"
         ]
 
     def agreement(self) -> pd.DataFrame:
