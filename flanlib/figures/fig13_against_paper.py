@@ -137,7 +137,7 @@ def draw_bases(table: pd.DataFrame, ax: Axes) -> Axes:
     ax.plot([0, 100], [0, 100], color=lines.GREY, ls=":", lw=1.1, zorder=1)
     ax.set(xlim=(-3, 103), ylim=(-3, 103))
     _scatter(table, ax, BASE, slope=1)
-    ax.set(xlabel="published: LaMDA-PT, percent, BLEU or Rouge", ylabel="here: base, the same")
+    ax.set(xlabel="published: LaMDA-PT, percent, BLEU or Rouge", ylabel="here: base, same metric")
     ax.set_title(f"Untuned: {_rho(table, BASE)}")
     return ax
 

@@ -57,7 +57,7 @@ def draw(table: pd.DataFrame) -> Figure:
         lowest = draw_pipeline(table, page)
         words = [x for t in notes(table) for x in boxes.wrap(t, style.WIDTH - 0.2, 7)]
         below = 0.2 + boxes.height_of(len(words), 7)
-        bars, top = 2.0, 30.0
+        bars, top = 1.75, 30.0
         bottom = lowest - 0.55 - bars - 0.35 - below
         height = top - bottom
         page.set_ylim(bottom, top)
