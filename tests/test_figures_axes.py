@@ -160,6 +160,7 @@ SHARED = {
     if len(names) == 2
 } | {
     less(("paper's order", "1"), ("base", "0")): 4.5,
+    less(("paper's order", "half"), ("base", "0")): 9.0,
     less(("paper's order", "all"), ("base", "0")): 7.0,
     less(("paper's order", "all"), ("paper's order", "half")): -2.0,
     less(("paper's order", "all"), ("paper's order", "1")): 5.0,

@@ -158,5 +158,11 @@ def count(table: pd.DataFrame, cluster: str, dataset: str = "") -> int:
 
 
 def leaked(table: pd.DataFrame, arm: str, cluster: str, statistic: str = leaks.SHARED):
-    """How many rows tuned on, or barred, share text with a cluster; see `leaks.count`."""
+    """How many rows tuned on, or barred, share text with a cluster.
+
+    Parameters
+    ----------
+    statistic
+        One of `leaks.count`.
+    """
     return effects.pick(table, arm, "", cluster, group="leaks", statistic=statistic)
