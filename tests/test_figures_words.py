@@ -102,6 +102,7 @@ def test_any_number_of_clusters_and_datasets_is_drawn(n, tmp_path):
     table = taxonomy(["A rather long title of a dataset " * 3] * n, n_clusters=n)
     assert fig3_taxonomy.draw(table).get_figheight() < 60
     found = [row.assign(cluster=f"own_cluster_{'x' * 40}_{k}") for k, row in chances(n)]
+    found += [row[row["dataset"] == ""].assign(cluster=effects.ALL) for row in found[: n > 1]]
     fig = fig5_zero_shot_gains.draw(pd.concat(found, ignore_index=True))
     assert len(fig.axes[0].get_yticklabels()) >= n
     fig.canvas.draw_idle()
