@@ -131,9 +131,11 @@ def test_a_part_of_the_main_result_says_that_it_is_one(figures):
     assert "one tuning seed, 3 of 10 clusters (all of group 1 of 3) so far" in text
     assert "| **−2.0 [−3.0, −1.0]** | **+" in text and "−5.0 [−6.0, −4.0]" in text
     assert "figures/small/fig5_zero_shot_gains.svg" in text and "not on record" not in text
-    assert "costs 2.0 [1.0, 3.0] points" in text and "here the mean falls, with a part" in text
+    assert "costs 2.0 [1.0, 3.0] points" in text and "with a part of the study" in text
+    assert "the mean falls in the same templates and falls against its own chat template" in text
+    assert "Up over every way of asking the untuned model: none." in text
     assert "its own chat template" in text, "the control that gains least"
-    assert "1 个微调种子，10 个任务簇中的 3 个（3 组中的第 1 组已全部完成），尚未完成" in block(
+    assert "1 个微调种子，10 个任务簇中的 3 个（3 组中的第 1 组已测），尚未完成" in block(
         "answers_zh"
     )
     assert "**mean of three**" in block("page") and "3 个簇的平均" in block("results_zh")
@@ -144,6 +146,7 @@ def test_one_cluster_stands_for_itself(figures):
     text = block("answers")
     assert "two tuning seeds, 1 of 10 clusters so far" in text
     assert "on one cluster never tuned on, tuning adds 5.0 [4.0, 6.0] points" in text
+    assert "Up over every way of asking the untuned model: sentiment." in text
     assert "**mean of" not in block("page").split("## A small")[0]
 
 
@@ -151,7 +154,8 @@ def test_the_whole_main_result_is_no_part(figures):
     small(figures, list(main_result.main_result("small").titles), seeds=3, gain=0.5)
     text = block("answers")
     assert "three tuning seeds, 10 of 10 clusters |" in text and "so far" not in text
-    assert "changes the score by +0.5 [−0.5, +1.5] points" in text and "undecided." in text
+    assert "changes the score by +0.5 [−0.5, +1.5] points" in text
+    assert "undecided in the same templates and falls against its own chat template." in text
 
 
 def test_a_number_that_is_not_there_is_an_error(figures):

@@ -182,3 +182,9 @@ class MainResult:
             if self.has(over, cluster):
                 found[self.gain(cluster, over).side].append(cluster)
         return found
+
+    @property
+    def over_all(self) -> Sequence[str]:
+        """Clusters that gain over every way of asking the untuned model on record."""
+        higher = [set(self.sides(arm)["higher"]) for arm in self.controls]
+        return [cluster for cluster in self.clusters if all(cluster in s for s in higher)]
