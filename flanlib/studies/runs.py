@@ -17,6 +17,7 @@ from typing import Any
 
 from flanlib.core import paths, provenance, storage, threads
 from flanlib.core.config import Factors, Recipe, Scoring, run_id
+from flanlib.core.errors import DataError
 from flanlib.core.progress import Board, say
 from flanlib.data import catalogue
 from flanlib.data.catalogue import Catalogue, Task
@@ -81,7 +82,10 @@ class Job:
         """First guess of its seconds: of a micro model, and longer as parameters are more."""
         tuning = self.recipe.steps * self.recipe.examples_per_step / 100
         work = 1.5 * len(self.asked) + (tuning if self.factors.arm != "base" else 0)
-        return 10 + work * max(1.0, weights.n_parameters(self.factors.model) / 2.5e6)
+        size = 1.0
+        with suppress(DataError):  # of unreadable weights the run itself tells
+            size = max(size, weights.n_parameters(self.factors.model) / 2.5e6)
+        return 10 + work * size
 
     def tell(self, line: str) -> None:
         """Say where this job is: a `line`, or the status file of a quiet job."""
