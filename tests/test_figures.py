@@ -351,7 +351,7 @@ def test_fig1_reads_its_gains_beside_the_published_ones(recorded):
     table = fig1_pipeline.collect(recorded, "nli")
     reading = fig1_pipeline.reading(table)
     gain = table[(table["panel"] == "gain") & (table["cluster"] == "nli")].iloc[0]
-    spelled = f"tuning +30.0 [{gain.low:+.1f}, {gain.high:+.1f}] percent points (helps)"
+    spelled = f"tuning +30.0 [{gain.low:+.1f}, {gain.high:+.1f}] percentage points (helps)"
     assert f"Natural language inference: {spelled}; published FLAN +13.3" in reading
     assert "Reading comprehension: not recorded." in reading
     assert "Same direction as published in 2 of 2 clusters" in reading
@@ -462,6 +462,15 @@ def test_fig2_words_and_summary_come_from_the_numbers():
         "-20.0 [-24.0, -16.0]",
         "",
     ]
+
+
+def test_a_correlation_below_zero_stands_within_its_panels(table):
+    table = table.copy()
+    mine = (table["arm"] == "tuned") & (table["statistic"] == "score") & (table["dataset"] != "")
+    table.loc[table[mine].index[0], ["value", "low", "high"]] = -9.0, -12.0, -6.0
+    small, large = fig5_zero_shot_gains.draw(table).axes[0], datasets.draw(table).axes[0]
+    assert small.get_xlim()[0] < -9.0, "the mark alone"
+    assert large.get_xlim()[0] < -12.0, "with its interval"
 
 
 def test_fig3_counts_62_datasets_in_12_clusters():

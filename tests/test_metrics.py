@@ -159,7 +159,9 @@ def test_pearson_equals_scipy():
 def test_constant_answers_correlate_with_nothing():
     table = ranked([("a", str(n), n % 2, [1.0, 0.0]) for n in range(6)])
     examples = [example(str(n), gold=n % 2) for n in range(6)]
-    assert metrics.evaluate(task("pearson"), table, examples=examples).value == 0.0
+    found = metrics.evaluate(task("pearson"), table, examples=examples)
+    assert found.value == 0.0 and found.chance == 0.0, "guesses correlate with nothing"
+    assert metrics.evaluate(task("accuracy"), table, examples=examples).chance == 50.0
 
 
 def test_multirc_counts_answers_and_questions():

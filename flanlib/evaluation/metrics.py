@@ -103,7 +103,7 @@ def evaluate(
     ids, names = _grid(task, table, known, in_turn)
     if "ll" in table:
         cells = counts.of_options(metric, task, table, known, compared(table, choice))
-        chance = _chance(table)
+        chance = 0.0 if metric == "pearson" else _chance(table)  # a correlation of guesses
     else:
         cells, chance = counts.of_texts(metric, task, table), 0.0
     blank = np.zeros_like(next(iter(cells.vectors.values())))

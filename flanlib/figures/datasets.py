@@ -61,8 +61,8 @@ def draw(table: pd.DataFrame) -> Figure:
             dots.draw(table, ax, _rows_of_datasets(table, marks), **more)
         for text, row in zip(panels[0].get_yticklabels(), rows, strict=True):
             text.set(weight="normal" if row.dataset else "bold", size=6.8)
-        panels[0].set(xlim=(-2.5, 102.5), xlabel="score, percent", title="Measured here")
-        panels[1].set(xlabel="tuned − base, percent points", title="Gain")
+        dots.scores(panels[0])
+        panels[1].set(xlabel="tuned − base, points", title="Gain")
         panels[2].set(xlim=(-5, 105), xlabel="percent, BLEU\nor Rouge-L", title="Published")
         dots.unnamed(panels[1:])
     return fig

@@ -142,6 +142,12 @@ def page(
     return fig, tops
 
 
+def scores(ax: Axes) -> None:
+    """Name a panel of measured scores: 0 to 100 percent, and below where a correlation is."""
+    left = min(-2.5, ax.dataLim.x0 - 2.5)
+    ax.set(xlim=(left, 102.5), xlabel="score, percent", title="Measured here")
+
+
 def unnamed(panels: Sequence[Axes]) -> None:
     """Leave the names of the rows to the panel on the left."""
     for ax in panels:

@@ -106,7 +106,7 @@ def draw_scores(table: pd.DataFrame, ax: Axes) -> Axes:
     """Figure 5, left: score of each arm, cluster means with intervals."""
     rows = dots.stacks(table, rows_of(table), datasets.present(table, SCORES), "tuned")
     dots.draw(table, ax, rows, datasets=True)
-    ax.set(xlim=(-2.5, 102.5), xlabel="score, percent", title="Measured here")
+    dots.scores(ax)
     return ax
 
 
@@ -114,7 +114,7 @@ def draw_gains(table: pd.DataFrame, ax: Axes) -> Axes:
     """Figure 5, middle: tuned less base, in points, with 95 % intervals."""
     marks = [*datasets.present(table, GAINS), None]
     dots.draw(table, ax, dots.stacks(table, rows_of(table), marks, "tuned"), signed=True)
-    ax.set(xlabel="tuned − base, percent points", title="Gain over each base")
+    ax.set(xlabel="tuned − base, points", title="Gain over each base")
     return ax
 
 

@@ -74,21 +74,21 @@ def draw(table: pd.DataFrame) -> Figure:
 def draw_scores(table: pd.DataFrame, ax: Axes) -> Axes:
     """Figure 8, left: score of each arm, cluster means with intervals."""
     dots.draw(table, ax, _rows(table, [_score(arm) for arm in WAYS]), datasets=True)
-    ax.set(xlim=(-2.5, 102.5), xlabel="score, percent", title="Measured here")
+    dots.scores(ax)
     return ax
 
 
 def draw_gains(table: pd.DataFrame, ax: Axes) -> Axes:
     """Figure 8, middle: each arm minus the untuned model."""
     dots.draw(table, ax, _rows(table, [None, *map(_gain, TUNED)]), signed=True)
-    ax.set(xlabel="percent points", title="Tuned − untuned")
+    ax.set(xlabel="percentage points", title="Tuned − untuned")
     return ax
 
 
 def draw_lost(table: pd.DataFrame, ax: Axes) -> Axes:
     """Figure 8, right: full instructions minus each other arm."""
     dots.draw(table, ax, _rows(table, [None, *map(_lost, LESS), None]), signed=True)
-    ax.set(xlabel="percent points", title="Full − ablated")
+    ax.set(xlabel="percentage points", title="Full − ablated")
     return ax
 
 
@@ -106,7 +106,7 @@ def draw_published(table: pd.DataFrame, ax: Axes, against: bool = False) -> Axes
         rows.append(Row(label=WAYS[arm], dots=every))
     dots.draw(table, ax, rows, signed=against)
     if against:
-        ax.set(xlabel="percent points", title="Full − ablated")
+        ax.set(xlabel="percentage points", title="Full − ablated")
     else:
         ax.set(xlim=(-2.5, 102.5), xlabel="percent or BLEU", title="Published")
     return ax

@@ -70,7 +70,7 @@ def draw(table: pd.DataFrame) -> Figure:
 def draw_scores(table: pd.DataFrame, ax: Axes) -> Axes:
     """Figure 9, left: zero- and few-shot scores of each arm."""
     dots.draw(table, ax, _rows(table, _scores(table)), datasets=True)
-    ax.set(xlim=(-2.5, 102.5), xlabel="score, percent", title="Measured here")
+    dots.scores(ax)
     return ax
 
 
