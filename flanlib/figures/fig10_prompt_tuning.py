@@ -78,7 +78,7 @@ def draw_scores(table: pd.DataFrame, ax: Axes, x: str) -> Axes:
 def draw_gains(table: pd.DataFrame, ax: Axes) -> Axes:
     """Figure 10, top right: on the tuned model minus on the base."""
     dots.draw(table, ax, _rows(table, [_gain(x) for x in GAINS]), signed=True)
-    ax.set(xlabel="percent points", title="tuned − base")
+    ax.set(xlabel="percentage points", title="tuned − base")
     return ax
 
 
@@ -97,7 +97,7 @@ def draw_published_gains(table: pd.DataFrame, ax: Axes) -> Axes:
     if not (rows := _published(table, [_published_gain(x) for x in GAINS])):
         return lines.empty(ax)
     dots.draw(table, ax, rows, signed=True)
-    ax.set(xlabel="percent points", title="FLAN − LaMDA-PT")
+    ax.set(xlabel="percentage points", title="FLAN − LaMDA-PT")
     return ax
 
 

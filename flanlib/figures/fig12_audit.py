@@ -234,7 +234,7 @@ def _on_order(table: pd.DataFrame) -> str:
         each = each[each["dataset"] != ""]
         moved = int(((each["low"] > 0) | (each["high"] < 0)).sum())
         words.append(
-            f"{dot.arm} {lines.spelled(row, True)} percent points, interval off 0 in {moved} of"
+            f"{dot.arm} {lines.spelled(row, True)} percentage points, interval off 0 in {moved} of"
             f" {len(each)} datasets"
         )
     return f"Option-order sensitivity, reversed minus given order: {'; '.join(words)}."

@@ -41,7 +41,7 @@ def draw(table: pd.DataFrame) -> Figure:
     """The first sheet: means over clusters, scores above and differences below."""
     groups = _groups(table)
     with style.look():
-        fig, top = lines.sheet(heading(table), lines.legend(SERIES), notes(table), 3.75)
+        fig, top = lines.sheet(heading(table), lines.legend(SERIES, False), notes(table), 3.75)
         spans = boxes.columns(2, gap=0.5)[: len(groups)]
         scores = boxes.panels(fig, top + 0.2, 1.6, spans, alike=True)
         gains = boxes.panels(fig, top + 1.95, 1.25, spans, alike=True)
@@ -126,8 +126,8 @@ def notes(table: pd.DataFrame) -> list[str]:
     names = [style.title(c, short=True) for c in lines.clusters_of(table, TUNED, "held-out")]
     found = [
         lines.note_on_seeds(table),
-        "Each number of steps is a run of its own, its learning rate falling to zero at the end; 0:"
-        " the untuned model in the same templates. Held in: a task of each cluster tuned on, on rows"
+        "Each number of steps is a run of its own, its learning rate falling to zero at the end;"
+        " base, and the line across: the untuned model in the same templates. Held in: a task of each cluster tuned on, on rows"
         f" that tuning did not use. Held out, one group: {', '.join(names)}.",
     ]
     if absent := _not_measured(table):

@@ -202,7 +202,7 @@ def reading(table: pd.DataFrame) -> Reading:
         )
         agreeing += (flan > zero) == (gain.value > 0)
         found.append(
-            f"{style.title(cluster)}: tuning {lines.spelled(gain, True)} percent points"
+            f"{style.title(cluster)}: tuning {lines.spelled(gain, True)} percentage points"
             f" ({said[lines.verdict(gain)]}); published FLAN {flan - zero:+.1f} over GPT-3"
             f" zero-shot, {flan - few:+.1f} over few-shot."
         )

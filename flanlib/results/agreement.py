@@ -18,7 +18,7 @@ from flanlib.core.errors import RunError
 from flanlib.results import effects, estimates
 from flanlib.results.schema import Record
 
-ROUNDING = 0.01  # percent points by which untuned values may differ
+ROUNDING = 0.01  # percentage points by which untuned values may differ
 NUMERICS = 2.0  # and tuned ones, where one seed is all that is on record
 LEVEL = 0.05  # chance that any of the clusters compared is accused wrongly, at most
 PRIOR = 8.0  # degrees of freedom that the other clusters' mean variance counts as, at most
@@ -39,7 +39,7 @@ def compare(
     Returns
     -------
     Columns cluster, arm, recorded, recomputed, difference, allowed, agrees;
-    percent and percent points, tuned models first. Allowed is `ROUNDING` for
+    percent and percentage points, tuned models first. Allowed is `ROUNDING` for
     untuned models, and for tuned ones the end of the two-sided t test, at
     `LEVEL` for all clusters compared together (Bonferroni). Values from other
     examples or templates never agree.
@@ -79,7 +79,7 @@ def require(verdict: pd.DataFrame) -> None:
 
 
 def allowed(records: Sequence[Record], cluster: str, compared: set[int], n_tests: int = 1) -> float:
-    """How far a cluster's tuned value may lie from the recorded one, percent points.
+    """How far a cluster's tuned value may lie from the recorded one, percentage points.
 
     Parameters
     ----------

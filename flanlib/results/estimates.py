@@ -44,7 +44,7 @@ class Estimate:
     seeds: int
 
     def minus(self, other: "Estimate") -> "Estimate":
-        """The paired difference, in percent points.
+        """The paired difference, in percentage points.
 
         Parameters
         ----------
@@ -87,7 +87,7 @@ def table(labelled: Labelled, groups: Groups, differences: Differences = ()) -> 
 
     Returns
     -------
-    See `frame`. Percent, differences in percent points.
+    See `frame`. Percent, differences in percentage points.
 
     Raises
     ------

@@ -15,7 +15,7 @@ from flanlib.data.adapters import Example
 from flanlib.prompts.template import Template
 
 Percent = Annotated[float, Field(ge=-100, le=100)]
-TOLERANCE = 0.02  # percent points between a value and the mean of its templates
+TOLERANCE = 0.02  # percentage points between a value and the mean of its templates
 
 
 # What a record was made from: where it differs, a value may differ by right.
