@@ -239,3 +239,12 @@ def test_the_means_count_published_values_without_those_of_datasets(table):
 def test_generated_datasets_have_no_sheet():
     frame = fig5.with_published(study.open_study().load())
     assert datasets.describe(frame) == ""
+
+
+@pytest.mark.parametrize(
+    ("stem", "told"),
+    [("fig3_taxonomy", False), ("fig4_templates", False), ("fig5_zero_shot_gains", True)],
+)
+def test_only_figures_with_scores_tell_of_samples_and_base(stem, told):
+    text = (paths.FIGURES / "small" / f"{stem}.svg").read_text(encoding="utf-8")
+    assert (profiles.PROFILES["small"].note in text) is told

@@ -48,7 +48,8 @@ STEMS = (
     "fig13_against_paper",
     "fig14_steps",
 )
-WITHOUT_MODEL = ("fig3_taxonomy", "fig4_templates", "fig7_scale")  # no one model
+WITHOUT_SCORES = ("fig3_taxonomy", "fig4_templates")
+WITHOUT_MODEL = (*WITHOUT_SCORES, "fig7_scale")  # no one model
 WITHOUT_RECORDS = ("fig3_taxonomy", "fig4_templates")
 USUAL: dict[str, dict[str, str]] = {  # settings that differ from the default
     "fig1_pipeline": {"profile": "small"},
@@ -145,15 +146,16 @@ def publish(stem: str, table: "pd.DataFrame", study: "Study", **own: Any) -> Sho
             (f"{stem}_{name}", *((draw(table), said) if (said := describe(table)) else (None, "")))
             for name, (draw, describe) in sheets_of(stem).items()
         ]
-    about = f"collection {study.catalogue.name}, model {study.settings.model}"
-    if stem in WITHOUT_MODEL:
-        about = f"collection {study.catalogue.name}"
+    about = f"collection {study.catalogue.name}"
+    if stem not in WITHOUT_MODEL:
+        about += f", model {study.settings.model}"
+    note = "" if stem in WITHOUT_SCORES else study.note
     at = folder(stem, study, **own)
 
     def put(name: str, fig: "Figure", words: str, rows: "pd.DataFrame | None") -> Shown:
         with style.look():
-            style.stamp(fig, about, study.note)
-        parts = (study.note and f"{study.note}.", words, f"({about})")
+            style.stamp(fig, about, note)
+        parts = (note and f"{note}.", words, f"({about})")
         alt = style.printable(" ".join(part for part in parts if part))
         return Shown(name, style.save(fig, name, rows, alt, at), alt)
 
