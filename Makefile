@@ -15,6 +15,7 @@
 #   RECOMPUTE=nli,sentiment  clusters tuned and scored again (all: every one); five are usual
 #   SHORT=1                  one cluster only, for a check in minutes
 #   SEEDS="1 2 3"            tuning seeds of `make study` and `make small`
+#   HELD_OUT=nli             clusters that `make small` holds out; without it, all, three or four at a time
 #   ROWS=FOLDER              local rows, in the hub's columns, for `make small` and `make rehearsal`
 
 SHELL := bash
@@ -26,6 +27,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SEED ?= 1
 SEEDS ?= 1 2 3
+HELD_OUT ?=
 SHORT ?=
 RECOMPUTE ?= $(if $(SHORT),sentiment,nli,sentiment,closed_book_qa,commonsense,translation)
 ROWS ?= ../shared/realdata
@@ -66,7 +68,8 @@ study: $(STAMP)
 # Stopped at any time, it goes on where it stopped: tuning after its last checkpoint, scoring after its last task.
 small: $(STAMP)
 	@$(BIN)/flanlib fetch --model smollm2-135m-instruct > /dev/null
-	@for seed in $(SEEDS); do $(BIN)/flanlib run --profile small --rows $(ROWS) --seed $$seed --only fig5; done
+	@settings="--profile small --rows $(ROWS) $(if $(HELD_OUT),--held-out $(HELD_OUT))"; \
+	for seed in $(SEEDS); do $(BIN)/flanlib run $$settings --seed $$seed --only fig5; done
 	@$(BIN)/flanlib calibrate --profile small --rows $(ROWS) > /dev/null
 	@$(BIN)/flanlib report --documents
 
