@@ -105,7 +105,7 @@ def test_an_untuned_model_is_scored_as_the_study_scores_it(tmp_path):
     verbs_study.score(model=MODEL, tasks=("rte",), shots=3, max_examples=1, out=tmp_path / "o")
     (record,), line = store.load(job.at), json.loads((tmp_path / "o/results.jsonl").read_text())
     assert line["value"] == record.value and line["templates"] == record.templates
-    assert line["answering"] == json.loads(json.dumps(record.answering))
+    assert line["responses"] == json.loads(json.dumps(record.responses))
     assert line["asked"]["quantization"] == "nf4" and line["asked"]["max_input_tokens"] == 400
 
 

@@ -1,6 +1,5 @@
 """Figure 12 and the measures in it: what is counted, plotted and said."""
 
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -18,7 +17,7 @@ from flanlib.data.catalogue import Catalogue
 from flanlib.evaluation import choices
 from flanlib.evaluation.choices import BINS, error_of
 from flanlib.figures import audits, fig12_audit, overlaps, style
-from flanlib.results import effects, scrutiny
+from flanlib.results import effects, scrutiny, store
 from flanlib.results.effects import ALL
 from flanlib.studies import leaks
 
@@ -28,18 +27,18 @@ GROUPS = {MARK: tuple(map(str, range(N)))}
 TASKS = {"rte": "nli", "snli": "nli", "creatures": "closed_book_qa"}
 
 
-def answering(arm):
+def responses(arm):
     """The base is surer than right and says the first option too often."""
     if arm == "base":
         return {
             "calibration_error": 30.0,
-            "sure": [[20, 70.0, 40.0], [60, 90.0, 60.0]],
+            "reliability": [[20, 70.0, 40.0], [60, 90.0, 60.0]],
             "chosen": [80.0, 20.0],
             "gold": [50.0, 50.0],
         }
     return {
         "calibration_error": 5.0,
-        "sure": [[40, 75.0, 70.0], [40, 95.0, 90.0]],
+        "reliability": [[40, 75.0, 70.0], [40, 95.0, 90.0]],
         "chosen": [55.0, 45.0],
         "gold": [50.0, 50.0],
     }
@@ -64,10 +63,10 @@ def made_up(tasks=TASKS, seeds=(1, 2)):
                     yield make_record(
                         task,
                         factors=Factors(collection="toy", held_out=cluster, arm=arm, seed=seed),
-                        scoring=Scoring(turned=turned),
+                        scoring=Scoring(reversed_options=turned),
                         scores=scores,
                         value=float(scores.mean()),
-                        answering=answering(arm),
+                        responses=responses(arm),
                     )
 
 
@@ -177,7 +176,7 @@ def test_calibration_and_label_bias_keep_the_recorded_values(table):
 
 def test_the_calibration_error_is_that_of_the_bins_its_interval_resamples():
     other = [
-        replace(r, answering={**r.answering, "calibration_error": 99.0})  # of other bins
+        replace(r, responses={**r.responses, "calibration_error": 99.0})  # of other bins
         for r in made_up({"rte": "nli"}, seeds=(1,))
     ]
     found = scrutiny.calibration(other)
@@ -187,25 +186,24 @@ def test_the_calibration_error_is_that_of_the_bins_its_interval_resamples():
 
 
 def test_records_and_figure_hold_one_calibration_error():
-    for path in sorted((paths.DATA / "results" / "micro").glob("*.jsonl")):
-        for line in path.read_text(encoding="utf-8").splitlines():
-            if found := json.loads(line).get("answering"):
-                assert found["calibration_error"] == pytest.approx(
-                    error_of(found["sure"]), abs=0.006
-                )
+    found = [r.responses for r in store.load(paths.DATA / "results" / "micro") if r.responses]
+    assert len(found) > 1000
+    for response in found:
+        bins = response["reliability"]
+        assert response["calibration_error"] == pytest.approx(error_of(bins), abs=0.006)
 
 
 def test_turned_records_enter_only_the_order(table):
-    turned = [r for r in made_up() if r.scoring.turned]
+    turned = [r for r in made_up() if r.scoring.reversed_options]
     for measure in (scrutiny.calibration, scrutiny.label_bias, scrutiny.reliability):
         assert measure(turned).empty
 
 
 def test_seeds_that_differ_widen_the_interval():
     alike = list(made_up({"rte": "nli"}, seeds=(1, 2, 3)))
-    worse = {"sure": [[40, 75.0, 50.0], [40, 95.0, 70.0]]}
+    worse = {"reliability": [[40, 75.0, 50.0], [40, 95.0, 70.0]]}
     apart = [
-        replace(r, answering={**r.answering, **(worse if r.factors.seed == 3 else {})})
+        replace(r, responses={**r.responses, **(worse if r.factors.seed == 3 else {})})
         for r in alike
     ]
     one, other = (
@@ -226,8 +224,8 @@ def test_reliability_pools_tasks_and_counts_examples_once(table):
 
 
 def test_a_bin_of_few_examples_is_left_out():
-    few = {**answering("tuned"), "sure": [[18, 45.0, 0.0], [80, 95.0, 90.0]]}
-    records = [replace(r, answering=few) for r in made_up({"rte": "nli"}, seeds=(1,))]
+    few = {**responses("tuned"), "reliability": [[18, 45.0, 0.0], [80, 95.0, 90.0]]}
+    records = [replace(r, responses=few) for r in made_up({"rte": "nli"}, seeds=(1,))]
     assert scrutiny.reliability(records)["x"].tolist() == ["95.00", "95.00"]
 
 
@@ -256,8 +254,8 @@ def test_equal_seeds_agree_fully():
 
 
 def test_a_record_that_says_not_how_it_answers_is_named():
-    silent = [replace(r, answering={}) if r.task == "rte" else r for r in made_up()]
-    with pytest.raises(MissingResultError, match=r"3 records have no `answering`.*toy/rte"):
+    silent = [replace(r, responses={}) if r.task == "rte" else r for r in made_up()]
+    with pytest.raises(MissingResultError, match=r"3 records have no `responses`.*toy/rte"):
         scrutiny.calibration(silent)
 
 
@@ -396,6 +394,6 @@ def test_a_curve_has_the_bins_of_the_error(sure):
         for option, share in enumerate((sure, 1 - sure))
     ]
     table = pd.DataFrame(rows, columns="template example option gold ll".split())
-    ((_, mean, _),) = choices.answering(table)["sure"]
+    ((_, mean, _),) = choices.responses(table)["reliability"]
     assert mean == pytest.approx(100 * sure, abs=0.01)
     assert min(int(mean * BINS // 100), BINS - 1) == min(int(sure * BINS), BINS - 1)

@@ -10,7 +10,7 @@ from flanlib.core.errors import DataError, ParameterError
 from flanlib.data.adapters import Example
 from flanlib.data.catalogue import Task
 from flanlib.evaluation import answers, metrics
-from flanlib.evaluation.choices import answering, choices
+from flanlib.evaluation.choices import choices, responses
 
 
 def task(metric="accuracy", kind="rank") -> Task:
@@ -279,14 +279,14 @@ def test_calibration_error_by_hand():
     sure, unsure = [0.0, np.log(1 / 9)], [0.0, np.log(2 / 3)]
     rows = [("a", str(n), 0 if n < 5 else 1, sure) for n in range(10)]
     rows += [("a", str(n), 0 if n < 16 else 1, unsure) for n in range(10, 20)]
-    found = answering(ranked(rows))["calibration_error"]
+    found = responses(ranked(rows))["calibration_error"]
     assert found == pytest.approx(100 * (0.5 * abs(0.5 - 0.9) + 0.5 * abs(0.6 - 0.6)))
 
 
 def test_close_calls_by_hand():
     table = ranked([("a", "1", 0, [0.0, -0.01]), ("a", "2", 0, [0.0, -0.5])])
-    assert answering(table, dtype="bfloat16")["close"] == 50.0
-    assert "close" not in answering(table, dtype="float32")
+    assert responses(table, dtype="bfloat16")["close"] == 50.0
+    assert "close" not in responses(table, dtype="float32")
 
 
 def test_of_equal_options_the_first_is_chosen():

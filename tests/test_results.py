@@ -185,6 +185,30 @@ def test_an_older_record_reads_and_says_nothing_of_what_it_does_not_know(tmp_pat
     assert store.append([make_record(base_digest="b" * 12)], tmp_path) == 0
 
 
+def test_a_line_of_the_first_schema_is_read_by_todays_names(tmp_path):
+    bins = [[2, 60.0, 50.0]]
+    record = make_record(scoring=Scoring(reversed_options=True), responses={"reliability": bins})
+    new = record.line()
+    scoring = {**new["scoring"]}
+    old = {k: v for k, v in new.items() if k not in ("schema", "responses")}
+    old["scoring"] = {"turned": scoring.pop("reversed_options"), **scoring}
+    old["answering"] = {"sure": bins}
+    file = tmp_path / "tuned.jsonl"
+    file.write_text(json.dumps(old) + "\n")
+    (found,) = store.load(tmp_path)
+    assert found == record and found.responses["reliability"] == bins
+    assert store.append([make_record("cb")], tmp_path) == 1
+    assert [json.loads(line)["schema"] for line in file.read_text().splitlines()] == [2, 2]
+    assert record in store.load(tmp_path)
+
+
+@pytest.mark.parametrize("number", [0, 3, "2", None])
+def test_a_line_of_another_schema_is_refused(tmp_path, number):
+    (tmp_path / "tuned.jsonl").write_text(json.dumps({**make_record().line(), "schema": number}))
+    with pytest.raises(DataError, match=rf"tuned.jsonl, line 1: .*schema {number!r} is not one of"):
+        store.load(tmp_path)
+
+
 WRITER = """
 import sys; from pathlib import Path
 sys.path.insert(0, sys.argv[1])

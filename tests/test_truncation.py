@@ -112,7 +112,7 @@ def test_tuning_and_scoring_cut_the_same():
 
 
 def test_reversed_options_and_cloze_are_phrased_again_as_they_were():
-    text, _ = read(rendered("p" * 300, turned=True), 80)
+    text, _ = read(rendered("p" * 300, reversed_options=True), 80)
     assert text.endswith("OPTIONS:\n- yes\n- no")
     cloze = rendered("p" * 300, separator=" ")
     assert read(cloze, 80)[0].endswith("So: is it?")

@@ -167,7 +167,7 @@ class Scoring:
     shots
         Solved train examples in front of each question, as many of them as
         fit.
-    turned
+    reversed_options
         Whether the OPTIONS block shows them in reverse.
     templates_per_example
         Templates that each example is asked in, taking turns, so that every
@@ -182,7 +182,7 @@ class Scoring:
     split: Literal["eval", "dev"] = "eval"
     max_examples: Count = 120
     shots: Shots = 0
-    turned: bool = False
+    reversed_options: bool = False
     templates_per_example: Count = 0
     chat: bool = False
 

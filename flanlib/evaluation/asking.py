@@ -135,7 +135,7 @@ def prompts_of(
                 example,
                 asked[(number * n + k) % len(asked)],
                 show_options=scoring.show_options,
-                turned=scoring.turned,
+                reversed_options=scoring.reversed_options,
                 separator=separator,
             )
             yield replace(prompt, chat=True) if scoring.chat else prompt

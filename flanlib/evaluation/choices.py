@@ -63,15 +63,15 @@ def choices(table: pd.DataFrame, choice: Choice = "sum") -> pd.DataFrame:
 
 
 def error_of(bins: Sequence[Sequence[float]]) -> float:
-    """Expected calibration error, percent, of bins as `answering` gives them.
+    """Expected calibration error, percent, of bins as `responses` gives them.
 
     Parameters
     ----------
     bins
         Per bin: prompts, mean confidence and accuracy, both in percent.
     """
-    prompts, sure, right = np.array(bins).T
-    return float((prompts * np.abs(right - sure)).sum() / prompts.sum())
+    prompts, confidence, right = np.array(bins).T
+    return float((prompts * np.abs(right - confidence)).sum() / prompts.sum())
 
 
 def _within(number: int, percent: float) -> float:
@@ -88,7 +88,7 @@ def n_cut(table: pd.DataFrame) -> int:
     return int((table.groupby(KEYS, sort=False)["n_cut"].first() > 0).sum())
 
 
-def answering(table: pd.DataFrame, choice: Choice = "sum", dtype: str = "") -> dict[str, Any]:
+def responses(table: pd.DataFrame, choice: Choice = "sum", dtype: str = "") -> dict[str, Any]:
     """How a model answers, over all templates of a rank table.
 
     Parameters
@@ -98,7 +98,7 @@ def answering(table: pd.DataFrame, choice: Choice = "sum", dtype: str = "") -> d
 
     Returns
     -------
-    `sure`, per bin (`BINS` of equal width over the confidence) `[prompts,
+    `reliability`, per bin (`BINS` of equal width over the confidence) `[prompts,
     mean confidence, accuracy]` in percent, empty bins left out;
     `calibration_error` of these bins, in percent; `chosen` and `gold`, percent
     of prompts per place of the option; `close`, percent of prompts whose best
@@ -106,7 +106,7 @@ def answering(table: pd.DataFrame, choice: Choice = "sum", dtype: str = "") -> d
     """
     best = choices(table, choice)
     right = best["option"] == best["gold"]
-    sure = [
+    reliability = [
         [
             len(part),
             _within(number, round(100 * part["confidence"].mean(), 2)),
@@ -119,8 +119,8 @@ def answering(table: pd.DataFrame, choice: Choice = "sum", dtype: str = "") -> d
     close = {"close": round(float(100 * (best["margin"] < within).mean()), 2)} if within else {}
     return {
         **close,
-        "calibration_error": round(error_of(sure), 2),
-        "sure": sure,
+        "calibration_error": round(error_of(reliability), 2),
+        "reliability": reliability,
         **{
             name: [round(100 * float((best[column] == place).mean()), 2) for place in places]
             for name, column in (("chosen", "option"), ("gold", "gold"))

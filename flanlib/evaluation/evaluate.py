@@ -141,14 +141,14 @@ class Scored:
         What the model was asked, examples outermost.
     table
         What it made of each prompt; see `Scorer.table`.
-    answering
-        How it answers, as `choices.answering` says; empty for written answers.
+    responses
+        How it answers, as `choices.responses` says; empty for written answers.
     """
 
     evaluation: Evaluation
     prompts: Sequence[Prompt]
     table: pd.DataFrame
-    answering: dict[str, Any]
+    responses: dict[str, Any]
 
     def line(self) -> dict[str, Any]:
         """What records and results keep of it: plain data, rounded so that lines stay short."""
@@ -163,7 +163,7 @@ class Scored:
             "templates": {key: round(value, 4) for key, value in found.templates.items()},
             "scores": tuple(round(value, 1) for value in found.scores),
             "signature": found.signature,
-            "answering": self.answering,
+            "responses": self.responses,
             "n_cut": choices.n_cut(self.table),
         }
 
@@ -243,5 +243,5 @@ def evaluate(
         in_turn=bool(scoring.templates_per_example),
     )
     ranked = task.kind == "rank"
-    answering = choices.answering(table, scoring.choice, scorer.dtype) if ranked else {}
-    return Scored(evaluation=measured, prompts=prompts, table=table, answering=answering)
+    responses = choices.responses(table, scoring.choice, scorer.dtype) if ranked else {}
+    return Scored(evaluation=measured, prompts=prompts, table=table, responses=responses)

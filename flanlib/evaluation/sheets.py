@@ -87,7 +87,7 @@ def score_tasks(
         )
         about_it = {"task": task.key, "dataset": task.dataset, "cluster": task.cluster}
         measured = {**about_it, **scored.line(), "asked": asked, "sheet": task.key}
-        measured["close"] = measured["answering"].get("close")
+        measured["close"] = measured["responses"].get("close")
         _write(out, measured)
         say(f"{head}: {measured['metric']} {measured['value']:.1f} (n {measured['n']})")
         yield measured

@@ -33,8 +33,8 @@ def _shown(group: str) -> tuple[Dot, Dot]:
     of = {"group": group, "optional": group == scrutiny.AGREEMENT}
     arms = ("chance", "tuned") if group == scrutiny.AGREEMENT else ("base", "tuned")
     if group == scrutiny.ORDER:
-        turned = {"x": scrutiny.REVERSED, "against_x": scrutiny.GIVEN}
-        return tuple(Dot(arm=arm, against=arm, **turned, **of) for arm in arms)
+        reverse = {"x": scrutiny.REVERSED, "against_x": scrutiny.GIVEN}
+        return tuple(Dot(arm=arm, against=arm, **reverse, **of) for arm in arms)
     return tuple(Dot(arm=arm, statistic=scrutiny.STATISTICS[group], **of) for arm in arms)
 
 

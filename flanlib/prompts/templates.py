@@ -181,7 +181,7 @@ def render(
     template: Template,
     *,
     show_options: bool = True,
-    turned: bool = False,
+    reversed_options: bool = False,
     separator: str = SEPARATOR,
 ) -> Prompt:
     """Phrase an example.
@@ -190,7 +190,7 @@ def render(
     ----------
     show_options
         False leaves the OPTIONS block out but still ranks (a base control).
-    turned
+    reversed_options
         Whether the OPTIONS block shows them in reverse; the prompt's own
         `options` and `gold` stay in their order.
 
@@ -207,7 +207,8 @@ def render(
     block = options if ranked and show_options and separator == SEPARATOR else ()
     try:
         write_input, write_target = template.renderers
-        wording = Wording(write_input, fields, block[::-1] if turned else block, template.shown)
+        shown = block[::-1] if reversed_options else block
+        wording = Wording(write_input, fields, shown, template.shown)
         text, target = wording.input(), write_target(fields).strip()
     except language.FAILURES as error:
         raise TemplateError(

@@ -72,7 +72,7 @@ def arm(record: Record) -> str:
         name += f" form={factors.form}"
     plain: tuple[tuple[Any, Any, tuple[str, ...]], ...] = (
         (factors, Factors(), ("clusters", "tasks", "n_templates", "n_examples", "under")),
-        (scoring, Scoring(), ("choice", "shots", "turned")),
+        (scoring, Scoring(), ("choice", "shots", "reversed_options")),
     )
     for settings, usual, keys in plain:
         for key in keys:

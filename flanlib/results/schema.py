@@ -7,13 +7,17 @@ from functools import cached_property
 from typing import Annotated, Any, Literal
 
 import pandas as pd
-from pydantic import Field, TypeAdapter
+from pydantic import BeforeValidator, Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from flanlib.core.config import STRICT, Factors, Recipe, Scoring, digest, run_id, told
 from flanlib.data.adapters import Example
 from flanlib.prompts.template import Template
 
+# Of a record's line. Lines without a number are of the first schema.
+SCHEMA = 2
+# Names that the first schema had.
+RENAMED = {"answering": "responses", "turned": "reversed_options", "sure": "reliability"}
 Percent = Annotated[float, Field(ge=-100, le=100)]
 TOLERANCE = 0.02  # percentage points between a value and the mean of its templates
 
@@ -62,9 +66,9 @@ class Record:
         templates, in percent. What paired intervals are made from.
     signature
         How the metric was computed, where a library says.
-    answering
+    responses
         Of a task that ranks: which options were chosen and how surely; see
-        `choices.answering`.
+        `choices.responses`.
     data, phrasing, mixture
         Digests of the examples, of the templates they were asked with, and
         of what the model was tuned on.
@@ -108,7 +112,7 @@ class Record:
     templates: Annotated[dict[str, Percent], Field(min_length=1)]
     scores: tuple[Percent, ...]
     signature: str = ""
-    answering: dict[str, Any] = Field(default_factory=dict)
+    responses: dict[str, Any] = Field(default_factory=dict)
     data: str
     phrasing: str
     mixture: str = ""
@@ -165,7 +169,7 @@ class Record:
 
     def line(self) -> dict[str, Any]:
         """What the line of a file holds: later fields only where they are not their defaults."""
-        found = asdict(self)
+        found = {"schema": SCHEMA, **asdict(self)}
         found |= {name: told(getattr(self, name)) for name in ("factors", "recipe", "scoring")}
         return {k: v for k, v in found.items() if k not in OPTIONAL or v not in ("", None)}
 
@@ -198,7 +202,38 @@ class Examples:
             raise ValueError(f"{len(self.ids)} ids but {len(self.groups)} groups")
 
 
-RECORD = TypeAdapter(Record)
+def migrated(line: object) -> object:
+    """A line of a file as today's schema has it.
+
+    Parameters
+    ----------
+    line
+        As JSON has it; what is not an object is left as it is, for the check that
+        follows.
+
+    Raises
+    ------
+    ValueError
+        If the line is of a later schema.
+    """
+    if not isinstance(line, dict):
+        return line
+    found = dict(line)
+    if (number := found.pop("schema", 1)) == SCHEMA:
+        return found
+    if number != 1:
+        raise ValueError(f"schema {number!r} is not one of 1 to {SCHEMA}; take a later flanlib")
+    return _renamed({key: _renamed(value) for key, value in found.items()})
+
+
+def _renamed(value: object) -> object:
+    """An object with today's names of its fields; anything else as it is."""
+    if not isinstance(value, dict):
+        return value
+    return {RENAMED.get(key, key): inner for key, inner in value.items()}
+
+
+RECORD = TypeAdapter(Annotated[Record, BeforeValidator(migrated)])
 EXAMPLES = TypeAdapter(Examples)
 Cell = tuple[Factors, Recipe, Scoring, str]  # what is scored how, and on which task
 

@@ -47,7 +47,8 @@ def order(records: Iterable[Record], groups: Groups) -> pd.DataFrame:
             " that have some with held_out"
         )
     labelled = [
-        (Estimand(r.factors.arm, REVERSED if r.scoring.turned else GIVEN), r) for r in plain
+        (Estimand(r.factors.arm, REVERSED if r.scoring.reversed_options else GIVEN), r)
+        for r in plain
     ]
     arms = dict.fromkeys(name.arm for name, _ in labelled)
     pairs = [(Estimand(arm, REVERSED), Estimand(arm, GIVEN)) for arm in arms]
@@ -63,7 +64,7 @@ def calibration(records: Iterable[Record]) -> pd.DataFrame:
     """
 
     def error(record: Record) -> float:
-        return error_of(record.answering["sure"])
+        return error_of(record.responses["reliability"])
 
     measure = _over_seeds(error, _error_draws)
     return _measured(CALIBRATION, _given(records), measure, "base")
@@ -77,7 +78,7 @@ def label_bias(records: Iterable[Record]) -> pd.DataFrame:
     """
 
     def distance(record: Record) -> float:
-        chosen, gold = (np.array(record.answering[name]) for name in ("chosen", "gold"))
+        chosen, gold = (np.array(record.responses[name]) for name in ("chosen", "gold"))
         return float(np.abs(chosen - gold).sum() / 2)
 
     return _measured(LABEL_BIAS, _given(records), _over_seeds(distance, _bias_draws), "base")
@@ -109,17 +110,17 @@ def reliability(records: Iterable[Record]) -> pd.DataFrame:
         bins: dict[int, list[tuple[int, float, float, float]]] = {}
         n_seeds = len({r.factors.seed for r in mine})
         for record in mine:
-            for n, sure, right in record.answering["sure"]:
+            for n, confidence, right in record.responses["reliability"]:
                 once = n / (len(record.templates) * n_seeds)
-                place = min(int(sure * BINS // 100), BINS - 1)
-                bins.setdefault(place, []).append((n, sure, right, once))
+                place = min(int(confidence * BINS // 100), BINS - 1)
+                bins.setdefault(place, []).append((n, confidence, right, once))
         for _, parts in sorted(bins.items()):
-            n, sure, right, once = np.array(parts).T
+            n, confidence, right, once = np.array(parts).T
             if once.sum() < FEWEST:
                 continue
             share = float(np.average(right, weights=n))
             low, high = wilson(share, float(once.sum()))
-            mean = f"{np.average(sure, weights=n):.2f}"
+            mean = f"{np.average(confidence, weights=n):.2f}"
             of = (RELIABILITY, STATISTICS[RELIABILITY], arm, "", mean, "", ALL, "")
             seeds = 0 if arm == "base" else n_seeds
             found.append((*of, share, low, high, int(n.sum()), seeds, "recorded"))
@@ -158,14 +159,14 @@ def _measured(
 
 
 def _error_draws(record: Record, rng: np.random.Generator) -> np.ndarray:
-    prompts, sure, right = np.array(record.answering["sure"]).T
+    prompts, confidence, right = np.array(record.responses["reliability"]).T
     drawn = rng.multinomial(record.n, prompts / prompts.sum(), size=DRAWS)
     hits = rng.binomial(drawn, right / 100)
-    return 100 * np.abs(hits - drawn * sure / 100).sum(axis=1) / record.n
+    return 100 * np.abs(hits - drawn * confidence / 100).sum(axis=1) / record.n
 
 
 def _bias_draws(record: Record, rng: np.random.Generator) -> np.ndarray:
-    chosen, gold = (np.array(record.answering[name]) for name in ("chosen", "gold"))
+    chosen, gold = (np.array(record.responses[name]) for name in ("chosen", "gold"))
     drawn = rng.multinomial(record.n, chosen / chosen.sum(), size=DRAWS)
     return np.abs(100 * drawn / record.n - gold).sum(axis=1) / 2
 
@@ -218,10 +219,10 @@ def _agreement(members: Labelled, groups: Groups) -> Estimates:
 
 def _given(records: Iterable[Record]) -> list[Record]:
     """Records whose options stood as given; `MissingResultError` if one says not how it answers."""
-    found = [r for r in records if not r.scoring.turned]
-    if silent := [r for r in found if not r.answering]:
+    found = [r for r in records if not r.scoring.reversed_options]
+    if silent := [r for r in found if not r.responses]:
         raise MissingResultError(
-            f"{len(silent)} records have no `answering`, the first being"
+            f"{len(silent)} records have no `responses`, the first being"
             f" {schema.describe(silent[0].cell)}; delete their lines and compute them again"
         )
     return found

@@ -199,9 +199,11 @@ def templates(axis: Any) -> Iterator[Point]:
 def audit(axis: Any) -> Iterator[Point]:
     """Options as given, and in reverse."""
     ranked = [task for task in axis.held_out_tasks if task.kind == "rank"]
-    for x, turned in (("given", False), ("reversed", True)):
-        yield Point(arm="base", x=x, cells=axis.base(ranked, turned=turned))
-        yield Point(arm="tuned", x=x, cells=axis.asked(axis.tuned(), tasks=ranked, turned=turned))
+    for x, reverse in (("given", False), ("reversed", True)):
+        yield Point(arm="base", x=x, cells=axis.base(ranked, reversed_options=reverse))
+        yield Point(
+            arm="tuned", x=x, cells=axis.asked(axis.tuned(), tasks=ranked, reversed_options=reverse)
+        )
 
 
 def steps(axis: Any) -> Iterator[Point]:
