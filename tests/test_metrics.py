@@ -164,6 +164,21 @@ def test_constant_answers_correlate_with_nothing():
     assert metrics.evaluate(task("accuracy"), table, examples=examples).chance == 50.0
 
 
+@pytest.mark.parametrize(
+    ("metric", "labels"),
+    [("f1", 2), ("f1", 3), ("macro_f1", 3), ("multirc_f1", 2), ("accuracy", 3)],
+)
+def test_chance_is_what_guesses_get(metric, labels):
+    n, rng = 4000, np.random.default_rng(0)
+    gold = np.minimum(rng.integers(0, labels + 2, n), labels - 1)  # labels unlike in number
+    rows = [("a", str(e), int(gold[e]), rng.normal(size=labels).tolist()) for e in range(n)]
+    examples = [example(str(e), options=tuple("abc"[:labels]), gold=int(gold[e])) for e in range(n)]
+    found = metrics.evaluate(task(metric), ranked(rows), examples=examples, draws=10)
+    assert found.value == pytest.approx(found.chance, abs=2.0)
+    if metric == "multirc_f1":
+        assert found.chance == pytest.approx(200 * (gold == 1).mean() * 0.5 / (gold.mean() + 0.5))
+
+
 def test_multirc_counts_answers_and_questions():
     rows = [("1", 1, [0, 1]), ("2", 0, [0, 1]), ("3", 0, [1, 0]), ("4", 1, [0, 1])]
     table = ranked([("a", key, gold, scores) for key, gold, scores in rows])

@@ -20,6 +20,7 @@ from flanlib.evaluation import counts
 from flanlib.evaluation.choices import Choice, compared
 
 DRAWS = 2000
+OF_LABELS = ("f1", "macro_f1", "multirc_f1")  # what F1 is of
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def evaluate(
     ids, names = _grid(task, table, known, in_turn)
     if "ll" in table:
         cells = counts.of_options(metric, task, table, known, compared(table, choice))
-        chance = 0.0 if metric == "pearson" else _chance(table)  # a correlation of guesses
+        chance = _chance(table, metric)
     else:
         cells, chance = counts.of_texts(metric, task, table), 0.0
     blank = np.zeros_like(next(iter(cells.vectors.values())))
@@ -173,9 +174,18 @@ def _grid(task: Task, table: pd.DataFrame, known: Mapping[str, Example], in_turn
     return ids, names
 
 
-def _chance(table: pd.DataFrame) -> float:
-    sizes = table.groupby(["template", "example"], sort=False).size()
-    return float((100 / sizes).mean())
+def _chance(table: pd.DataFrame, metric: str) -> float:
+    """Percent that options drawn evenly get: of a correlation 0, of F1 that of expected counts."""
+    asked = table.groupby(["template", "example"], sort=False)["gold"]
+    share = float((1 / asked.size()).mean())
+    if metric == "pearson":
+        return 0.0
+    if metric not in OF_LABELS:
+        return 100 * share
+    gold = asked.first().value_counts(normalize=True)
+    labels = [1] if metric != "macro_f1" else range(int(table["option"].max()) + 1)
+    true = gold.reindex(labels, fill_value=0.0)
+    return float((100 * 2 * true * share / (true + share)).mean())
 
 
 def bootstrap(
