@@ -48,7 +48,7 @@ class Argument:
 
     name: str
     type: Any
-    default: Any
+    default: object
     help: str
     part: str = ""
     several: bool = False
@@ -156,7 +156,7 @@ def _argument(parameter: inspect.Parameter, words: dict[str, str]) -> Argument:
     )
 
 
-def _shape(kind: Any) -> tuple[Any, bool]:
+def _shape(kind: object) -> tuple[object, bool]:
     """Type of one value, and whether there may be several."""
     if typing.get_origin(kind) in (typing.Union, UnionType):
         members = [t for t in typing.get_args(kind) if t is not NoneType]
@@ -166,13 +166,13 @@ def _shape(kind: Any) -> tuple[Any, bool]:
     return kind, False
 
 
-def _plain(kind: Any) -> Any:
+def _plain(kind: object) -> object:
     """A type without its annotations."""
     return typing.get_args(kind)[0] if hasattr(kind, "__metadata__") else kind
 
 
 @cache
-def documented(thing: Any) -> dict[str, str]:
+def documented(thing: Callable | type) -> dict[str, str]:
     """Parameter or attribute -> what its numpydoc says about it.
 
     Parameters
@@ -192,14 +192,14 @@ def documented(thing: Any) -> dict[str, str]:
     return found
 
 
-def summary(thing: Any) -> str:
+def summary(thing: Callable) -> str:
     """First line of the docstring of `thing`."""
     return (inspect.getdoc(thing) or "").split("\n", 1)[0]
 
 
 def fill(parser: argparse.ArgumentParser, found: Sequence[Argument]) -> None:
     """Add arguments to a `parser`; those of a dataclass form a group."""
-    groups: dict[str, Any] = {}
+    groups: dict[str, argparse._ActionsContainer] = {}
     for argument in found:
         title = argument.part or "options"
         if title not in groups:
@@ -207,7 +207,7 @@ def fill(parser: argparse.ArgumentParser, found: Sequence[Argument]) -> None:
         _add(groups[title], argument)
 
 
-def _add(group: Any, argument: Argument) -> None:
+def _add(group: argparse._ActionsContainer, argument: Argument) -> None:
     words = (argument.help + _shown(argument)).replace("%", "%%")
     if _plain(argument.type) is bool:
         action = argparse.BooleanOptionalAction if argument.default is True else "store_true"
@@ -298,11 +298,11 @@ def _metavar(argument: Argument) -> str:
     return names.get(kind, argument.name.upper().replace("_", "-"))
 
 
-def _reader(argument: Argument) -> Callable[[str], Any]:
+def _reader(argument: Argument) -> Callable[[str], object]:
     """Text to a checked value; argparse turns the error into a usage line."""
     kind = argument.type
 
-    def read(text: str) -> Any:
+    def read(text: str) -> object:
         from flanlib.core import bounds
 
         if "\0" in text:
@@ -319,7 +319,7 @@ def _reader(argument: Argument) -> Callable[[str], Any]:
     return read
 
 
-def call(verb: Callable, found: Sequence[Argument], space: argparse.Namespace) -> Any:
+def call(verb: Callable, found: Sequence[Argument], space: argparse.Namespace) -> int | None:
     """Call a verb with what was parsed.
 
     Parameters

@@ -7,13 +7,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from flanlib.commands.arguments import arguments, flags, like
 from flanlib.core import parts, storage
 from flanlib.core.bounds import Count, File, Seed
 from flanlib.core.errors import ParameterError
 from flanlib.core.progress import say
+
+if TYPE_CHECKING:
+    from flanlib.data.catalogue import Catalogue
+    from flanlib.prompts.rendering import Check
 
 Format = Literal["table", "json"]
 FORMS = "`instruction`, `dataset-name`, `none` or `cloze`."
@@ -189,7 +193,9 @@ def render(
     return 0 if any(task.n_rows for task in result.tasks) else 3
 
 
-def _check(found: Any, rows: Path | None, tasks: tuple[str, ...], limit: int | None) -> Any:
+def _check(
+    found: "Catalogue", rows: Path | None, tasks: tuple[str, ...], limit: int | None
+) -> "Check":
     """`rendering.check` task by task, with a line for each."""
     from flanlib.prompts import rendering
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from functools import cache, wraps
 from inspect import signature
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, ParamSpec, TypeVar
 
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
@@ -24,7 +24,8 @@ from flanlib.core.errors import ParameterError
 BILLION = 10**9  # more than this of anything is a slip of the hand
 TOKENS = 2**20
 
-Called = TypeVar("Called", bound=Callable)
+Value = TypeVar("Value")
+Taken = ParamSpec("Taken")
 Made = TypeVar("Made", bound=type)
 
 
@@ -64,7 +65,7 @@ def real(value: object) -> float:
         raise ValueError("not a number that a computer holds") from None
 
 
-def file(value: object) -> Any:
+def file(value: Value) -> Value:
     """A path, if it can be that of a file; `ValueError` if it ends as a folder's does.
 
     Parameters
@@ -105,7 +106,7 @@ RunId = Annotated[
 ]
 
 
-def wanted(kind: Any) -> str:
+def wanted(kind: object) -> str:
     """What values a type allows, in words.
 
     Parameters
@@ -136,7 +137,7 @@ _WORDS = {str: "text", bool: "true or false", int: "a whole number", float: "a n
 }
 
 
-def check(name: str, kind: Any, value: object, about: str = "") -> Any:
+def check(name: str, kind: object, value: object, about: str = "") -> Any:
     """A value as its type wants it.
 
     Parameters
@@ -164,7 +165,7 @@ def check(name: str, kind: Any, value: object, about: str = "") -> Any:
         ) from None
 
 
-def checked(function: Called) -> Called:
+def checked(function: Callable[Taken, Value]) -> Callable[Taken, Value]:
     """Let a function refuse arguments that its types do not allow, when it is called.
 
     Parameters with bounds or choices are checked; others are left alone. A
@@ -178,12 +179,12 @@ def checked(function: Called) -> Called:
     known = signature(function)
 
     @cache
-    def bounded() -> dict[str, Any]:
+    def bounded() -> dict[str, object]:
         hints = typing.get_type_hints(function, include_extras=True)
         return {name: kind for name, kind in hints.items() if _bounded(kind) and name != "return"}
 
     @wraps(function)
-    def call(*args: Any, **given: object) -> Any:
+    def call(*args: Taken.args, **given: Taken.kwargs) -> Value:
         bound = known.bind(*args, **given)
         for name in bound.arguments.keys() & bounded():
             bound.arguments[name] = check(name, bounded()[name], bound.arguments[name])
@@ -203,7 +204,7 @@ def refusing(kind: Made) -> Made:
     make = kind.__init__
 
     @wraps(make)
-    def made(self: Any, *args: Any, **given: object) -> None:
+    def made(self: object, *args: object, **given: object) -> None:
         try:
             make(self, *args, **given)
         except ValidationError as error:
@@ -213,7 +214,7 @@ def refusing(kind: Made) -> Made:
     return kind
 
 
-def _refusal(kind: Any, first: Mapping[str, Any]) -> str:
+def _refusal(kind: type, first: Mapping[str, Any]) -> str:
     """What does not fit a class, by field, in the words of `check`."""
     name, what = str(first["loc"][0]), first["type"]
     known = typing.get_type_hints(kind, include_extras=True)
@@ -226,11 +227,11 @@ def _refusal(kind: Any, first: Mapping[str, Any]) -> str:
 
 
 @cache
-def _adapter(kind: Any) -> TypeAdapter:
+def _adapter(kind: object) -> TypeAdapter:
     return TypeAdapter(kind)
 
 
-def _members(kind: Any) -> list[Any]:
+def _members(kind: object) -> list[object]:
     """The types that a union stands for, without None; else the type itself."""
     if hasattr(kind, "__metadata__") or typing.get_origin(kind) is Literal:
         return [kind]
@@ -239,13 +240,13 @@ def _members(kind: Any) -> list[Any]:
     return [kind]
 
 
-def _bounded(kind: Any) -> bool:
+def _bounded(kind: object) -> bool:
     return any(
         hasattr(t, "__metadata__") or typing.get_origin(t) is Literal for t in _members(kind)
     )
 
 
-def _field(kind: Any) -> FieldInfo | None:
+def _field(kind: object) -> FieldInfo | None:
     return next((m for m in getattr(kind, "__metadata__", ()) if isinstance(m, FieldInfo)), None)
 
 
@@ -261,7 +262,7 @@ def _range(about: FieldInfo) -> str:
     return f"from {limits['ge']} {high}"
 
 
-def _meant(kind: Any, value: object) -> str:
+def _meant(kind: object, value: object) -> str:
     """The choice that a mistyped word is nearest to."""
     choices = [
         c for t in _members(kind) if typing.get_origin(t) is Literal for c in typing.get_args(t)

@@ -7,7 +7,7 @@ their canonical JSON, so that equal settings are the same run everywhere.
 import hashlib
 import json
 from dataclasses import asdict, fields
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
@@ -193,7 +193,7 @@ def digest(value: object, n: int = 12) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:n]
 
 
-def told(settings: Any) -> dict[str, Any]:
+def told(settings: Factors | Recipe | Scoring) -> dict[str, object]:
     """The fields that identify settings; a later one only where it is not its default.
 
     Parameters

@@ -2,13 +2,16 @@
 
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import psutil
 
 from flanlib.core import machine
 from flanlib.core.bounds import Device, Dtype, check
 from flanlib.core.errors import ParameterError
+
+if TYPE_CHECKING:
+    import torch
 
 GIB = 2**30
 HALF = ("bfloat16", "float16")
@@ -21,7 +24,11 @@ def default() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def checked(device: Any = None, dtype: Any = None, stored: Any = None) -> tuple[Any, Any]:
+def checked(
+    device: "torch.device | str | None" = None,
+    dtype: "torch.dtype | str | None" = None,
+    stored: "torch.dtype | str | None" = None,
+) -> "tuple[torch.device, torch.dtype]":
     """The device and the numbers to compute in, or why they cannot be had.
 
     Parameters

@@ -5,13 +5,15 @@ import types
 from collections.abc import Iterable
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from flanlib.core import naming
 from flanlib.core.errors import FlanlibError
+
+Document = TypeVar("Document")
 
 DEEPEST = 50
 MOST_VALUES = 200_000
@@ -42,7 +44,7 @@ class _Loader(yaml.CSafeLoader):
             raise _Fault(f"{naming.shown(node.value)}: {error}", node.start_mark) from None
 
 
-def read(path: Path, schema: Any, error: type[FlanlibError]) -> Any:
+def read(path: Path, schema: type[Document], error: type[FlanlibError]) -> Document:
     """A document's content as the schema's type.
 
     Parameters
@@ -73,7 +75,7 @@ def read(path: Path, schema: Any, error: type[FlanlibError]) -> Any:
         raise error(f"{path}: {_explained(problem, content, schema)}") from None
 
 
-def _content(text: str) -> Any:
+def _content(text: str) -> object:
     """What one document says; its size is known before any of it is built."""
     _bound(yaml.parse(text, Loader=yaml.CSafeLoader))
     loader = _Loader(text)
@@ -143,7 +145,7 @@ def _check_keys(root: yaml.Node) -> None:
             seen.add(key.value)
 
 
-def _explained(problem: ValidationError, content: dict[str, Any], schema: Any) -> str:
+def _explained(problem: ValidationError, content: dict[str, Any], schema: type) -> str:
     """Entry, field and fault of the first thing that does not fit; misspelt fields go first."""
     errors = problem.errors()
     first = next((one for one in errors if one["type"] in _ADDED), errors[0])
@@ -174,7 +176,7 @@ def _place(loc: list[Any], content: dict[str, Any]) -> str:
     return ".".join(map(str, parts))
 
 
-def _names(schema: Any, loc: Iterable[Any]) -> list[str]:
+def _names(schema: object, loc: Iterable[object]) -> list[str]:
     """Fields that a part of a document may have."""
     for part in loc:
         if isinstance(part, int) or not is_dataclass(schema):

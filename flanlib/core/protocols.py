@@ -5,7 +5,11 @@ signatures of modules that work without torch.
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedConfig
 
 
 class LanguageModel(Protocol):
@@ -19,14 +23,14 @@ class LanguageModel(Protocol):
         Where its weights are.
     """
 
-    config: Any
-    device: Any
+    config: "PreTrainedConfig"
+    device: "torch.device"
     __call__: Callable[..., Any]
 
-    def parameters(self) -> Iterator[Any]:
+    def parameters(self) -> "Iterator[torch.nn.Parameter]":
         """Its weights."""
 
-    def get_input_embeddings(self) -> Any:
+    def get_input_embeddings(self) -> "torch.nn.Module":
         """The module with a vector for each token."""
 
 

@@ -5,7 +5,6 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from transformers.utils import logging as transformers_logging
 
@@ -63,7 +62,7 @@ class _Teller(logging.Handler):
         _pass_on(record.name.split(".")[0], record.getMessage())
 
 
-def _warned(message: Warning | str, category: type, *_: Any, **__: Any) -> None:
+def _warned(message: Warning | str, category: type, *_: object, **__: object) -> None:
     _pass_on(category.__name__, str(message))
 
 

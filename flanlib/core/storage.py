@@ -17,13 +17,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from textwrap import shorten
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 from filelock import FileLock
 from pydantic import TypeAdapter, ValidationError
 
 from flanlib.core import parts
 from flanlib.core.errors import DataError, ParameterError
+
+Content = TypeVar("Content")
 
 LOCK = ".lock"
 CONFLICT = (b"<<<<<<<", b"|||||||", b"=======", b">>>>>>>")
@@ -134,7 +136,7 @@ def locked(folder: str | Path) -> Iterator[None]:
         yield
 
 
-def read_json(path: str | Path, remedy: str, kind: type = dict) -> Any:
+def read_json(path: str | Path, remedy: str, kind: type[Content] = dict) -> Content:
     """The content of a JSON file that flanlib or a library wrote.
 
     Parameters

@@ -12,12 +12,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from reprlib import repr as shortened
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 from weakref import WeakKeyDictionary
 
 from flanlib.core.errors import TemplateError
 from flanlib.core.protocols import Tokenizer
+
+if TYPE_CHECKING:
+    import tokenizers
 
 _MARK = re.compile(r"[<>\[\]{}|\uff5c]")
 _HIDDEN = f"\uffff{uuid4().hex}"  # no text has it
@@ -52,8 +55,8 @@ class _Reader:
     control: frozenset[int]
     special: frozenset[int]
     unknown: int | None
-    backend: Any
-    telling: Any = None
+    backend: "tokenizers.Tokenizer | None"
+    telling: "tokenizers.Tokenizer | None" = None
     left_out: int = -1
 
 
@@ -178,7 +181,9 @@ def _made(tokenizer: Tokenizer, state: tuple) -> _Reader:
     return _Reader(state, *sets, unknown, backend, telling, left_out)
 
 
-def _hiding(content: dict[str, Any], control: set[int]) -> tuple[int | None, Any]:
+def _hiding(
+    content: dict[str, Any], control: set[int]
+) -> "tuple[int | None, tokenizers.Tokenizer]":
     """The id of unknown text, and a copy that finds no control token in any text.
 
     Asking a tokenizer to split special tokens is not enough: added tokens that
@@ -213,7 +218,7 @@ def _hiding(content: dict[str, Any], control: set[int]) -> tuple[int | None, Any
     return unknown, Tokenizer.from_str(json.dumps(content))
 
 
-def _telling(content: dict[str, Any]) -> tuple[Any, int]:
+def _telling(content: dict[str, Any]) -> "tuple[tokenizers.Tokenizer | None, int]":
     """A tokenizer that gives a token for what the hiding one leaves out, and its id.
 
     BPE without an unknown token leaves out characters that are not in its

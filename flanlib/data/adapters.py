@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, time, timedelta
 from hashlib import blake2b
-from typing import Any
 
 from flanlib.core import naming
 from flanlib.core.errors import DataError
@@ -141,7 +140,7 @@ def cut_key(example: Example) -> str:
     return example.group.partition("/")[0]
 
 
-def gold_index(label: Any, options: tuple[str, ...], task: Task, row_id: str) -> int:
+def gold_index(label: object, options: tuple[str, ...], task: Task, row_id: str) -> int:
     """Index of the right option from a label column's value.
 
     Parameters
@@ -252,7 +251,7 @@ def _choice(
 
 
 def _keyed(
-    label: Any, keys: list[Any], options: tuple[str, ...], task: Task, row_id: str
+    label: object, keys: list[object], options: tuple[str, ...], task: Task, row_id: str
 ) -> int | None:
     """Index of the option whose letter the label is; None for no label."""
     letters = [text_of(key) for key in keys]
@@ -268,7 +267,7 @@ def _keyed(
     return letters.index(letter) + task.columns.get("first", 0)
 
 
-def _mapped(label: Any, table: Mapping[str, Any], task: Task, row_id: str) -> Any:
+def _mapped(label: object, table: Mapping[str, object], task: Task, row_id: str) -> object:
     label = label_of(label)
     if label is None or (isinstance(label, str) and label in task.options):
         return label

@@ -14,7 +14,7 @@ import os
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
@@ -28,6 +28,7 @@ from flanlib.data.metric_names import wrong_metric, wrong_setting
 STRICT = ConfigDict(extra="forbid")
 
 Kind = Literal["rank", "generate"]
+Named = TypeVar("Named", "Cluster", "Task")
 TRAIN_CAP = 30_000
 DEV_ROWS = 200
 
@@ -305,8 +306,8 @@ def load(collection: str | Path) -> Catalogue:
     return Catalogue(name=name, title=content.title, root=root, clusters=clusters, tasks=tasks)
 
 
-def _unique(path: Path, what: str, items: Iterable[Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _unique(path: Path, what: str, items: Iterable[Named]) -> dict[str, Named]:
+    found: dict[str, Named] = {}
     for item in items:
         if item.key in found:
             raise DataError(f"{path}: {what} {item.key!r} stands twice")
@@ -330,14 +331,12 @@ def _problem(task: Task) -> str:
     )
 
 
-def _get(table: dict[str, Any], key: str, what: str, name: str) -> Any:
+def _get(table: dict[str, Named], key: str, what: str, name: str) -> Named:
     if key not in table:
         aliases = {key: _known_as(found) for key, found in table.items()}
         remedy = f"flanlib list --collection {name} --count code"
-        raise ParameterError(
-            f"{name}: no {what} {naming.shown(key)}"
-            + naming.alternatives(key, table, aliases, remedy)
-        )
+        others = naming.alternatives(key, table, aliases, remedy)
+        raise ParameterError(f"{name}: no {what} {naming.shown(key)}{others}")
     return table[key]
 
 

@@ -10,7 +10,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
 
 MOST = 10**18  # a label beyond is none
 KINDS = {
@@ -67,7 +66,7 @@ def kind_of(value: object) -> str:
     return KINDS.get(name, f"a {name}")
 
 
-def plain(value: object) -> Any:
+def plain(value: object) -> object:
     """A cell as Python's own type, where it is one of NumPy's scalars.
 
     Parameters
@@ -125,7 +124,7 @@ def _single(value: object, within: str = "") -> str:
     raise TypeError(f"{kind_of(value)}{names}{within} where text should be")
 
 
-def label_of(value: object) -> Any:
+def label_of(value: object) -> object:
     """A label as a whole number, a boolean or text; None where there is none.
 
     Parameters
@@ -192,7 +191,7 @@ def number(value: object) -> float:
     raise TypeError(f"{kind_of(value)} where a number should be")
 
 
-def listed(value: object) -> list[Any]:
+def listed(value: object) -> list[object]:
     """A cell that is a list.
 
     Parameters
@@ -210,7 +209,7 @@ def listed(value: object) -> list[Any]:
     raise TypeError(f"{kind_of(value)} where a list should be")
 
 
-def texts(values: Any) -> list[str]:
+def texts(values: object) -> list[str]:
     """Distinct non-empty texts, stripped, in order.
 
     Parameters

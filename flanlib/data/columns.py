@@ -116,8 +116,8 @@ def _getter(path: str | None) -> Getter | None:
         return lambda row: row[path]
     ways = [way.split(".") for way in path.split("|")]
 
-    def get(row: Row) -> Any:
-        found: Any = KeyError
+    def get(row: Row) -> object:
+        found: object = KeyError
         for way in ways:
             value: object = row
             for name in way:
@@ -132,7 +132,7 @@ def _getter(path: str | None) -> Getter | None:
     return get
 
 
-def _member(value: object, name: str) -> Any:
+def _member(value: object, name: str) -> object:
     """A record's member, or that of every record in a list; else KeyError."""
     if isinstance(value, Mapping):
         return value.get(name, KeyError)
@@ -153,7 +153,7 @@ def _optional(path: str | None) -> Getter | None:
         return None
     get = _getter(path)
 
-    def optional(row: Row) -> Any:
+    def optional(row: Row) -> object:
         try:
             return get(row)
         except KeyError:

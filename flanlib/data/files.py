@@ -8,11 +8,14 @@ import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flanlib.core import naming
 from flanlib.core.errors import DataError
 from flanlib.data.cells import Unreadable
+
+if TYPE_CHECKING:
+    import pyarrow
 
 SPLITS = ("train", "validation", "test", "dev", "eval")
 SUFFIXES = (".jsonl", ".jsonl.gz", ".parquet")
@@ -241,7 +244,7 @@ def _parquet(path: Path) -> Iterator[tuple[str, Found]]:
         raise DataError(f"{path}: not readable as Parquet after row {number}: {what}") from None
 
 
-def _rows(batch: Any) -> list[dict[str, Any]]:
+def _rows(batch: "pyarrow.RecordBatch") -> list[dict[str, Any]]:
     """A batch's rows; what Python cannot hold is `Unreadable`."""
     try:
         return batch.to_pylist()
@@ -250,7 +253,7 @@ def _rows(batch: Any) -> list[dict[str, Any]]:
         return [{name: cells[i] for name, cells in columns.items()} for i in range(len(batch))]
 
 
-def _cell(scalar: Any) -> Any:
+def _cell(scalar: "pyarrow.Scalar") -> object:
     try:
         return scalar.as_py()
     except Exception as error:  # as above

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flanlib.core import storage
 from flanlib.core.errors import DataError, FlanlibError
@@ -19,6 +19,9 @@ from flanlib.data.adapters import adapt_all
 from flanlib.data.catalogue import Catalogue, Task
 from flanlib.data.cuts import canonical
 from flanlib.data.source import cache_folder, remedy
+
+if TYPE_CHECKING:
+    import datasets
 
 POOL = 100_000
 SHUFFLE_SEED = 0
@@ -117,7 +120,7 @@ def _manifest(where: Path) -> dict[str, dict[str, Any]]:
     return {k: v for k, v in found.items() if isinstance(v, dict) and wanted <= set(v)}
 
 
-def _open(task: Task, name: str) -> Any:
+def _open(task: Task, name: str) -> "datasets.Dataset | datasets.IterableDataset":
     """A split as the `datasets` library gives it."""
     import datasets
 

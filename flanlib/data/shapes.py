@@ -136,7 +136,7 @@ def _drop_others(row: Row) -> list[tuple[str, ...]]:
     return [_drop_answer(other) for other in listed(others)]
 
 
-def _members(column: Any) -> list[Any]:
+def _members(column: object) -> list[Any]:
     """A list of records, also where it was stored as a record of lists."""
     if not isinstance(column, Mapping):
         return listed(column)

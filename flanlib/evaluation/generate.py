@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 import torch
@@ -65,7 +64,12 @@ def greedy(
 
 
 def _written(
-    model: Opened, prompts, stops: Stops, max_new_tokens: int, budget: int, progress: Any
+    model: Opened,
+    prompts: Sequence[list[int]],
+    stops: Stops,
+    max_new_tokens: int,
+    budget: int,
+    progress: Callable[[int, int], None] | None,
 ) -> list[list[int]]:
     """By a model whose layers are written out."""
     limits = [max_new_tokens] * len(prompts)
@@ -168,7 +172,7 @@ def _decode_whole(
     if limit < 1:
         return [[] for _ in prompts]
 
-    def over(ids: torch.Tensor, scores: Any, **given: object) -> torch.Tensor:
+    def over(ids: torch.Tensor, scores: torch.Tensor, **given: object) -> torch.Tensor:
         done = [ends(token) or last(token) for token in ids[:, -1].tolist()]
         return torch.tensor(done, device=ids.device)
 

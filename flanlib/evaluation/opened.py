@@ -19,6 +19,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from torch.nn import functional
+from transformers import PreTrainedConfig
 
 from flanlib.core.errors import RunError
 from flanlib.core.protocols import LanguageModel
@@ -76,7 +77,7 @@ class Opened:
         return self.model.get_input_embeddings()
 
     @cached_property
-    def config(self) -> Any:
+    def config(self) -> PreTrainedConfig:
         """Settings of the text part."""
         return self.model.config.get_text_config()
 
@@ -150,7 +151,7 @@ class Opened:
             return llama.body_of(self.model).logits(hidden)
         return hidden if self.way == "whole" else self.model.get_output_embeddings()(hidden)
 
-    def _body(self, **inputs: Any) -> torch.Tensor:
+    def _body(self, **inputs: object) -> torch.Tensor:
         return self.model.base_model(**inputs, use_cache=False)[0]
 
     def _read(self, tokens: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -313,7 +314,7 @@ def _check_causal(model: Opened, paths: list[np.ndarray], tolerance: float) -> N
         )
 
 
-def windows(config: Any) -> tuple:
+def windows(config: PreTrainedConfig) -> tuple:
     """Attention that does not reach all the way back, as a config tells it."""
     return tuple(value for name in WINDOWS if (value := getattr(config, name, None)))
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import cache, partial
-from typing import Any, Literal
+from typing import Literal
 
 import pandas as pd
 
@@ -84,7 +84,7 @@ def rank(
     return table
 
 
-def _option_rows(prompt: Prompt, item: Item, cut: int, values: Any) -> Iterable[tuple]:
+def _option_rows(prompt: Prompt, item: Item, cut: int, values: Sequence[float]) -> Iterable[tuple]:
     for option, ids, ll in zip(prompt.options, item.options, values, strict=True):
         yield float(ll), len(ids), len(option.encode()), len(item.prompt_ids), cut
 

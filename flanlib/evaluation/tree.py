@@ -11,7 +11,6 @@ stretch: a mask is as large as one stretch, never the square of the row.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +20,8 @@ from transformers import AttentionInterface
 from flanlib.core.errors import RunError
 from flanlib.models.heads import Heads
 from flanlib.models.llama import Attend
+
+Index = torch.Tensor | tuple[None, slice]
 
 ATTENTION = "flanlib_tree"
 RUN = 128  # places after which a long run may be split
@@ -130,8 +131,8 @@ class Call:
         Additive, shape (B, 1, Q, K); None for causal.
     """
 
-    queries: Any
-    keys: Any
+    queries: Index
+    keys: Index
     mask: torch.Tensor | None
 
 
@@ -168,7 +169,7 @@ def calls(
     together
         Whether stretches of like size share a call, as suits a GPU.
     """
-    groups: dict[Any, list] = {}
+    groups: dict[object, list] = {}
     stretches = tree.stretches(CALL_PAIRS_TOGETHER if together else CALL_PAIRS)
     for number, (first, last) in enumerate(stretches):
         queries, keys = np.arange(first, last), tree.keys(first, last)
@@ -205,7 +206,7 @@ def _additive(sees: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     return torch.where(sees, hidden.new_zeros(()), hidden)
 
 
-def _index(places: np.ndarray, device: torch.device) -> Any:
+def _index(places: np.ndarray, device: torch.device) -> Index:
     """Places (B, N) as an index; a slice, which copies nothing, where it can be."""
     first = int(places[0, 0])
     if len(places) == 1 and places[0, -1] - first == places.shape[1] - 1:
@@ -221,7 +222,7 @@ def tree_attention(
     attention_mask: torch.Tensor | None,
     scaling: float | None = None,
     tree_calls: Calls | None = None,
-    **kwargs: Any,
+    **kwargs: object,
 ) -> tuple[torch.Tensor, None]:
     """Attention of each token to its ancestors.
 

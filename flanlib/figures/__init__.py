@@ -118,7 +118,7 @@ def require(stem: str, collection: str) -> None:
         )
 
 
-def publish(stem: str, table: "pd.DataFrame", study: "Study", **own: Any) -> Shown:
+def publish(stem: str, table: "pd.DataFrame", study: "Study", **own: object) -> Shown:
     """Draw a table and write SVG, PNG and CSV where they belong, further sheets too.
 
     A collection that is not below data/ is not FLAN's: its clusters have their
@@ -184,7 +184,7 @@ def sheets_of(stem: str) -> dict[str, Any]:
     return getattr(module(stem), "SHEETS", {})
 
 
-def open_for(stem: str, **given: Any) -> "Study":
+def open_for(stem: str, **given: object) -> "Study":
     """The runs that a figure shows: its own axis, or the main study."""
     from flanlib.studies import axes, plans
     from flanlib.studies.study import open_study
@@ -194,7 +194,7 @@ def open_for(stem: str, **given: Any) -> "Study":
     return study
 
 
-def redraw(stem: str, study: "Study | None" = None, **given: Any) -> Shown:
+def redraw(stem: str, study: "Study | None" = None, **given: object) -> Shown:
     """Collect from records and publish; computes nothing.
 
     Parameters
@@ -209,7 +209,7 @@ def redraw(stem: str, study: "Study | None" = None, **given: Any) -> Shown:
     return publish(stem, module(stem).collect(study, **given), study, **given)
 
 
-def folder(stem: str, study: "Study", **own: Any) -> Path:
+def folder(stem: str, study: "Study", **own: object) -> Path:
     """figures/<profile>/ for a figure as its profile has it, else below build/figures/.
 
     As the profile has it: every setting is the profile's own, or the one that

@@ -8,7 +8,7 @@ from typing import Any
 
 import regex
 import torch
-from peft import LoraConfig, PromptTuningConfig
+from peft import LoraConfig, PeftConfig, PromptTuningConfig
 
 from flanlib.core import storage
 from flanlib.core.errors import DataError
@@ -79,7 +79,7 @@ def settings_of(folder: Path) -> dict[str, Any]:
 
 def peft_config(
     net: LanguageModel, settings: dict[str, Any], found: dict[str, torch.Tensor]
-) -> Any:
+) -> PeftConfig:
     """PEFT's configuration, patterns written out, numbers checked.
 
     Parameters
@@ -165,7 +165,7 @@ class Patterns:
     def __init__(self, names: Iterable[str]) -> None:
         self.names, self.until = list(names), time.monotonic() + PATIENCE_S
 
-    def names_of(self, given: Any) -> Any:
+    def names_of(self, given: list[str] | str | None) -> list[str] | str | None:
         """Names that a pattern matches; a list is left as it is, PEFT takes it for names.
 
         Parameters

@@ -11,6 +11,7 @@ from typing import Any, get_args
 
 import torch
 from peft import (
+    PeftConfig,
     PeftModel,
     get_peft_model,
     get_peft_model_state_dict,
@@ -131,7 +132,9 @@ def quantization_of(folder: Path) -> Quantization | None:
     return found
 
 
-def _check_base(folder: Path, settings: dict[str, Any], base: Any, below: Path | None) -> None:
+def _check_base(
+    folder: Path, settings: dict[str, Any], base: str | Path, below: Path | None
+) -> None:
     """Refuse a base other than the adapter was made on; say so where that is only likely."""
     if not (folder / RUN).is_file():
         name = settings.get("base_model_name_or_path")
@@ -201,7 +204,7 @@ def _like_hub(model: str) -> bool:
     return model.count("/") == 1 and not model.startswith(("/", ".", "~"))
 
 
-def _check_recipe(folder: Path, settings: dict[str, Any], recipe: Any) -> None:
+def _check_recipe(folder: Path, settings: dict[str, Any], recipe: object) -> None:
     """Refuse settings that contradict the recipe of run.json."""
     for key in ("use_rslora", "use_dora", "rank_pattern", "alpha_pattern"):
         if settings.get(key):
@@ -220,7 +223,7 @@ def _check_recipe(folder: Path, settings: dict[str, Any], recipe: Any) -> None:
             )
 
 
-def _laid(net: LanguageModel, config: Any, found: dict[str, torch.Tensor]) -> LanguageModel:
+def _laid(net: LanguageModel, config: PeftConfig, found: dict[str, torch.Tensor]) -> LanguageModel:
     """The model with an adapter, after holding the file against it and it against the file."""
     # PEFT's lean way gives an adapter the base's type, and one of 16 bits would round it.
     lean = not config.is_prompt_learning and net.dtype == torch.float32

@@ -4,7 +4,6 @@ import copy
 import io
 from contextlib import redirect_stderr
 from pathlib import Path
-from typing import Any
 
 import torch
 from gguf import GGUFReader
@@ -15,7 +14,7 @@ from flanlib.core.errors import DataError
 from flanlib.core.quiet import quiet
 
 
-def _bytes() -> Any:
+def _bytes() -> pre_tokenizers.ByteLevel:
     return pre_tokenizers.ByteLevel(add_prefix_space=False)
 
 
@@ -62,7 +61,7 @@ def convert(file: Path, out: Path) -> None:
         tokenizer.save_pretrained(out)
 
 
-def _parted(file: Path) -> Any:
+def _parted(file: Path) -> pre_tokenizers.PreTokenizer:
     field = GGUFReader(file).get_field("tokenizer.ggml.pre")
     name = field.contents() if field else None
     if name not in PARTED:

@@ -342,7 +342,7 @@ def _sha256(file: Path) -> str:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
-def _short(said: Any) -> str:
+def _short(said: object) -> str:
     if type(said).__name__ == "LocalEntryNotFoundError":  # the hub's, with a page of guesses
         return "cannot be reached"
     return textwrap.shorten(str(said).removeprefix("ERROR:"), 120)

@@ -6,9 +6,8 @@ the frozen weight, so no update is lost to its rounding.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from peft.tuners.lora import Linear as LoraLinear
@@ -20,9 +19,9 @@ class Buffers:
     """Tensors that are made once, as large as they are ever needed, and reused."""
 
     def __init__(self) -> None:
-        self.held: dict[Any, torch.Tensor] = {}
+        self.held: dict[Hashable, torch.Tensor] = {}
 
-    def take(self, name: Any, *shape: int, dtype: torch.dtype) -> torch.Tensor:
+    def take(self, name: Hashable, *shape: int, dtype: torch.dtype) -> torch.Tensor:
         """A contiguous tensor over the buffer of that name; its content is arbitrary.
 
         Parameters
@@ -41,7 +40,7 @@ class Buffers:
         return held[:size].view(shape)
 
 
-def base_of(layer: torch.nn.Module) -> Any:
+def base_of(layer: torch.nn.Module) -> torch.nn.Module:
     """The plain linear layer in a LoRA layer, or the layer itself.
 
     Parameters
@@ -100,7 +99,7 @@ class Joined:
         weights become views of `weight`, so that they are in memory once.
     """
 
-    def __init__(self, layers: Sequence[Any]) -> None:
+    def __init__(self, layers: Sequence[torch.nn.Module]) -> None:
         bases = [base_of(layer) for layer in layers]
         dtype, self.n_inputs = bases[0].weight.dtype, bases[0].in_features
         self.parts: list[_Part] = []

@@ -21,7 +21,7 @@ from peft import (
     PromptTuningInit,
     get_peft_model,
 )
-from transformers import BitsAndBytesConfig, PreTrainedModel, set_seed
+from transformers import BitsAndBytesConfig, PreTrainedConfig, PreTrainedModel, set_seed
 from transformers.utils import is_bitsandbytes_available
 
 from flanlib.core import devices
@@ -112,7 +112,7 @@ def load(
     return found.eval(), tokenizer
 
 
-def stored_type(config: Any) -> Any:
+def stored_type(config: PreTrainedConfig) -> torch.dtype | None:
     """Type of a checkpoint's weights; None where the model is too narrow for it to matter.
 
     In a narrow model it is calls and not products that take the time.

@@ -10,9 +10,9 @@ float32. How places attend to each other is the caller's affair.
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any
 
 import torch
+from transformers import PreTrainedConfig
 
 from flanlib.core.protocols import LanguageModel
 from flanlib.models.heads import Heads, rotate
@@ -40,7 +40,7 @@ def fits(core: LanguageModel) -> bool:
     return all(joinable(m) for layer in core.base_model.layers for m in linear_layers(layer))
 
 
-def suits(config: Any) -> bool:
+def suits(config: PreTrainedConfig) -> bool:
     """Whether a model of that configuration is Llama-like, and wide enough to gain by it.
 
     Parameters
@@ -49,12 +49,10 @@ def suits(config: Any) -> bool:
         Of a transformers model.
     """
     text = config.get_text_config()
-    if text.model_type not in TYPES or text.hidden_size < NARROWEST:
-        return False
-    return text.hidden_act == "silu"
+    return text.model_type in TYPES and text.hidden_size >= NARROWEST and text.hidden_act == "silu"
 
 
-def linear_layers(layer: torch.nn.Module) -> list[Any]:
+def linear_layers(layer: torch.nn.Module) -> list[torch.nn.Module]:
     """Query, key, value, output, gate, up and down projection.
 
     Parameters
@@ -98,7 +96,6 @@ class Layer:
         self.gate_up, self.down = Joined([gate, up]), Joined([down])
         norms = layer.input_layernorm, layer.post_attention_layernorm
         self.before, self.between = (norm.weight.detach().float() for norm in norms)
-
         self.made_of = linear_layers(layer)
 
     @property
@@ -229,7 +226,9 @@ class Body:
         with torch.inference_mode(False):
             return self.core.get_output_embeddings().weight.detach().float()
 
-    def take(self, name: str, number: int, rows: int, columns: int, dtype: Any = None) -> Any:
+    def take(
+        self, name: str, number: int, rows: int, columns: int, dtype: torch.dtype | None = None
+    ) -> torch.Tensor:
         """A buffer of a layer, or of all in turn where nothing is kept.
 
         Parameters

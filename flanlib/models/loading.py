@@ -5,11 +5,12 @@ that it does not know, and says so in a warning. Here both are errors, and so
 are settings of a config.json that would bring in code or other weights.
 """
 
+import copy
 import re
 import reprlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedConfig
@@ -18,6 +19,8 @@ from flanlib.core.errors import DataError, RunError
 from flanlib.core.protocols import LanguageModel, Tokenizer
 from flanlib.core.quiet import quiet
 from flanlib.models import manifest, tensors, weights
+
+Found = TypeVar("Found")
 
 # Settings of a config.json that bring in kernels, other weights or other numbers.
 FOREIGN = (
@@ -28,7 +31,7 @@ FOREIGN = (
 CONSTANTS = r"(^|\.)(masked_bias|rotary_emb\.inv_freq)$"
 
 
-def config_of(model: str | Path) -> Any:
+def config_of(model: str | Path) -> PreTrainedConfig:
     """A model's configuration, without its weights.
 
     Parameters
@@ -46,6 +49,24 @@ def config_of(model: str | Path) -> Any:
     _check_settings(name, raw)
     found = _read(AutoConfig.from_pretrained, name, revision, trust_remote_code=False)
     found._attn_implementation = found._experts_implementation = None
+    return found
+
+
+def of_layers(config: PreTrainedConfig, layers: int) -> PreTrainedConfig:
+    """A copy of a configuration that has its first layers alone.
+
+    Parameters
+    ----------
+    config
+        Of a transformers model.
+    layers
+        How many to keep.
+    """
+    found = copy.deepcopy(config)
+    text = found.get_text_config()
+    text.num_hidden_layers = layers
+    if getattr(text, "layer_types", None):
+        text.layer_types = text.layer_types[:layers]
     return found
 
 
@@ -135,7 +156,7 @@ def _check_folder(folder: Path) -> None:
     tensors.check_one(folder, weights.MODEL)
 
 
-def _check_settings(name: str, raw: Any) -> None:
+def _check_settings(name: str, raw: object) -> None:
     """Refuse a configuration that brings in kernels, or weights of another making."""
     for key, value in _settings(raw):
         kernel = key.endswith("_implementation") and re.search("[/:|]", str(value))
@@ -166,7 +187,7 @@ def _check_ties(name: str, net: LanguageModel) -> None:
         )
 
 
-def _read(reader: Any, name: str, revision: str | None, **given: object) -> Any:
+def _read(reader: Callable[..., Found], name: str, revision: str | None, **given: object) -> Found:
     """Load by transformers, quietly, its errors told in one line."""
     try:
         with quiet():

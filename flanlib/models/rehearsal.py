@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
@@ -62,7 +62,7 @@ def model_files(folder: Path) -> list[str]:
     return list(filter(MODEL_FILES.fullmatch, folders.files(folder)))
 
 
-def byte_tokenizer() -> Any:
+def byte_tokenizer() -> PreTrainedTokenizerFast:
     """A tokenizer of one token per byte, end token 0 and pad token 1."""
     specials = ("<|endoftext|>", "<|padding|>")
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())

@@ -233,5 +233,5 @@ def _mixture(catalogue: Catalogue, mixed: Mixture, shape: Format, out: Path, n: 
     )
 
 
-def _json(content: Any) -> str:
+def _json(content: object) -> str:
     return json.dumps(content, indent=2, sort_keys=True) + "\n"

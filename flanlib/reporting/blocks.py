@@ -8,12 +8,15 @@ marks, `<!-- results:start NAME -->` and `<!-- results:end -->`.
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from flanlib.core import naming, paths, storage
 from flanlib.core.errors import DataError
 from flanlib.reporting import values, verdicts
 from flanlib.reporting.main_result import MainResult, main_result
+
+if TYPE_CHECKING:
+    import jinja2
 
 TEMPLATE = "results.md"
 DOCUMENTS = ("README.md", "README.zh-CN.md", "docs/results.md")
@@ -102,7 +105,7 @@ def tidy(text: str) -> str:
     return re.sub(r"\n{3,}", "\n\n", lines).strip("\n") + "\n"
 
 
-def _words() -> Any:
+def _words() -> "jinja2.environment.TemplateModule":
     """The macros of the template, with what they pick numbers by."""
     import jinja2
 

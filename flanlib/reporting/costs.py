@@ -7,7 +7,6 @@ are counted, and their cost is not guessed.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -130,7 +129,7 @@ def benchmarks(folder: Path | None = None) -> list[Benchmark]:
     return found
 
 
-def leaves(content: Any, at: str = "") -> Iterable[tuple[str, str]]:
+def leaves(content: object, at: str = "") -> Iterable[tuple[str, str]]:
     """Every value of nested data with its place; a list of plain values is one.
 
     Parameters
@@ -145,7 +144,7 @@ def leaves(content: Any, at: str = "") -> Iterable[tuple[str, str]]:
     >>> list(leaves({"a": {"b": 1.5}, "c": [1, 2]}))
     [('a, b', '1.5'), ('c', '1, 2')]
     """
-    pairs: Iterable[tuple[Any, Any]]
+    pairs: Iterable[tuple[object, object]]
     if isinstance(content, dict):
         pairs = content.items()
     elif isinstance(content, list) and any(isinstance(one, dict | list) for one in content):

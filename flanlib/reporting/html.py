@@ -1,18 +1,21 @@
 """Templates of pages, and tables as their cells: numbers short, long text cut."""
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from flanlib.core import paths
+
+if TYPE_CHECKING:
+    import jinja2
 
 PAGES = paths.PACKAGE / "pages"
 LONGEST = 2_000  # rows of a table shown; the CSV holds all
 WIDEST = 400  # characters of a cell shown
 
 
-def environment() -> Any:
+def environment() -> "jinja2.Environment":
     """Jinja2 with the pages' templates, style and script."""
     import jinja2
 
@@ -53,7 +56,7 @@ def embedded(text: str) -> str:
     return json.dumps(text, ensure_ascii=False).replace("<", "\\u003c")
 
 
-def _cell(value: Any) -> str:
+def _cell(value: object) -> str:
     if isinstance(value, bool) or str(value) in ("True", "False"):
         return "yes" if str(value) == "True" else "no"
     if value is None:

@@ -44,7 +44,7 @@ class Parameter:
     meaning: str
 
     @property
-    def default_value(self) -> Any:
+    def default_value(self) -> str | int | float | bool | None:
         """The default itself; None where it is no literal."""
         try:
             return ast.literal_eval(self.default)
@@ -200,7 +200,7 @@ def run(
     return out
 
 
-def _read(stem: str, parameter: Parameter, value: object) -> Any:
+def _read(stem: str, parameter: Parameter, value: object) -> str | int | float | bool:
     kinds = {"str": str, "int": int, "float": (float, int), "bool": bool}
     right = isinstance(value, kinds[parameter.type])
     if right and not (isinstance(value, bool) and parameter.type in ("int", "float")):

@@ -13,10 +13,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from flanlib.core import paths, storage
 from flanlib.reporting.glossary import TERMS
+
+if TYPE_CHECKING:
+    import jinja2
 
 PACKAGE = paths.PACKAGE
 SECTIONS = "Parameters Attributes Returns Yields Raises Source Examples Notes".split()
@@ -294,7 +297,7 @@ def packages(found: Mapping[str, Module]) -> dict[str, list[str]]:
     return gathered
 
 
-def write(out: Path, environment: Any) -> Path:
+def write(out: Path, environment: "jinja2.Environment") -> Path:
     """Write one page per module, and an index of them.
 
     Parameters

@@ -205,7 +205,7 @@ def remedy(name: str, cluster: str, arm: str) -> Value:
         If it is not there.
     """
     path = paths.BENCHMARKS / "remedies.json"
-    content: Any = storage.read_json(path, "restore it with git")
+    content = storage.read_json(path, "restore it with git")
     try:
         row = content["remedies"][name]["scores"][cluster][arm]
     except KeyError as error:

@@ -143,7 +143,7 @@ class _Here:
     rows: Rows
     complete: bool = True
 
-    def digest(self, task: Task, split: Any, limit: int | None) -> str | None:
+    def digest(self, task: Task, split: sources.Split, limit: int | None) -> str | None:
         """Of a split; None where it is not here."""
 
         def make() -> str:

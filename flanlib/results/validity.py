@@ -10,7 +10,7 @@ once.
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from flanlib.core.errors import (
     FlanlibError,
@@ -37,6 +37,8 @@ MEANINGS = {
     "tokenizer": "the base model's tokenizer",
 }
 NAMED = 5  # tasks named in a message
+Digest = TypeVar("Digest")
+
 UNKNOWN = "?"  # today's digest where it cannot be found out
 _told: set[tuple[str, ...]] = set()
 
@@ -162,7 +164,7 @@ class Today:
     def _differs(then: str, now: str) -> bool:
         return UNKNOWN not in (then or UNKNOWN, now) and then != now
 
-    def _once(self, key: tuple, make: Callable[[], Any]) -> Any:
+    def _once(self, key: tuple, make: Callable[[], Digest]) -> Digest | str:
         """Make a digest once; `UNKNOWN` where what it is of is not here."""
         if key not in self._known:
             try:

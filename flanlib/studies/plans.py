@@ -3,8 +3,8 @@
 Ablations hold several clusters out together, as Figure 6 of the paper does,
 group after group until each cluster was held out. All start from the same
 tuned models, so that a run which several figures need is made once. Each plan
-takes an `axes.Axis` with one group at hand, whose `asked` and `base` make
-cells, and yields the points of its seed.
+takes an axis with one group at hand, whose `asked` and `base` make cells, and
+yields the points of its seed.
 
 Source
 ------
@@ -12,14 +12,14 @@ Wei et al. 2022, sections 4.1 to 4.5 and appendix: order of the clusters,
 forms of instructions, exemplars, soft prompts of length 10.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 
 from flanlib.core.config import Factors, Recipe, run_id
-from flanlib.data.catalogue import Task
+from flanlib.data.catalogue import Catalogue, Task
 from flanlib.results.estimates import by
 from flanlib.results.schema import Cell
 from flanlib.studies.profiles import Settings
@@ -77,7 +77,44 @@ def base_run(collection: str, settings: Settings, cluster: str) -> tuple[Factors
     )
 
 
-def paradigms(axis: Any) -> Iterator[Point]:
+class Axis(Protocol):
+    """What plans ask of an `axes.Axis`, which says what each is.
+
+    Attributes
+    ----------
+    each_group
+        The same axis, with one group after the other at hand.
+    """
+
+    settings: Settings
+    catalogue: Catalogue
+    recipe: Recipe
+    held_out: str
+    ladder: tuple[str, ...]
+    tuning_clusters: tuple[str, ...]
+    held_out_tasks: list[Task]
+    held_in_tasks: list[Task]
+    each_group: list["Axis"]
+
+    def tuned(self, **changed: object) -> Factors:
+        """Factors of the tuned model that all figures share, with some `changed`."""
+
+    def asked(
+        self,
+        factors: Factors,
+        recipe: Recipe | None = None,
+        tasks: Iterable[Task] | None = None,
+        **scoring: object,
+    ) -> tuple[Cell, ...]:
+        """A run asked some tasks, by default every held-out one."""
+
+    def base(
+        self, tasks: Iterable[Task] | None = None, model: str = "", **scoring: object
+    ) -> tuple[Cell, ...]:
+        """The untuned model asked some tasks; each cluster is a run."""
+
+
+def paradigms(axis: Axis) -> Iterator[Point]:
     """Tasks alone, with ever more examples; the base with exemplars; tuned on others."""
     tasks, goal = _firsts(axis), ("instruction-tuned", "0")
     for n in ALONE:
@@ -93,7 +130,7 @@ def paradigms(axis: Any) -> Iterator[Point]:
     yield Point(arm=goal[0], x=goal[1], cells=axis.asked(axis.tuned(), tasks=tasks))
 
 
-def clusters(axis: Any) -> Iterator[Point]:
+def clusters(axis: Axis) -> Iterator[Point]:
     """Ever more tuning clusters: in the paper's order, and in one drawn by the seed.
 
     Each group held out leaves clusters of its own to tune on, and so has
@@ -126,7 +163,7 @@ def clusters(axis: Any) -> Iterator[Point]:
                 )
 
 
-def scale(axis: Any) -> Iterator[Point]:
+def scale(axis: Axis) -> Iterator[Point]:
     """Base and tuned over the ladder, on unseen clusters and on those tuned on."""
     for group, tasks in (("held-out", axis.held_out_tasks), ("held-in", axis.held_in_tasks)):
         for name in axis.ladder:
@@ -135,7 +172,7 @@ def scale(axis: Any) -> Iterator[Point]:
             yield Point(group=group, arm="tuned", x=name, cells=tuned, against=(("base", name),))
 
 
-def instructions(axis: Any) -> Iterator[Point]:
+def instructions(axis: Axis) -> Iterator[Point]:
     """Instructions, the dataset's name, or nothing: in tuning and in asking."""
     yield Point(arm="base", x="", cells=axis.base())
     ways = [
@@ -155,7 +192,7 @@ def instructions(axis: Any) -> Iterator[Point]:
         )
 
 
-def few_shot(axis: Any) -> Iterator[Point]:
+def few_shot(axis: Axis) -> Iterator[Point]:
     """Without and with exemplars; the last arm has seen exemplars in tuning."""
     few = axis.settings.behind.shots
     taught = replace(axis.recipe, exemplar_share=0.5, max_exemplars=min(few, 3))
@@ -169,7 +206,7 @@ def few_shot(axis: Any) -> Iterator[Point]:
             yield Point(arm=arm, x=x, cells=cells, against=tuple(against))
 
 
-def prompt_tuning(axis: Any) -> Iterator[Point]:
+def prompt_tuning(axis: Axis) -> Iterator[Point]:
     """A soft prompt for one task per cluster, on the base and on the tuned model."""
     tasks = _firsts(axis)
     yield Point(arm="base", x="none", cells=axis.base(tasks))
@@ -187,7 +224,7 @@ def prompt_tuning(axis: Any) -> Iterator[Point]:
             yield Point(arm=arm, x=x, cells=cells, against=against)
 
 
-def templates(axis: Any) -> Iterator[Point]:
+def templates(axis: Axis) -> Iterator[Point]:
     """Ever more templates per dataset."""
     yield Point(arm="base", x="0", cells=axis.base())
     for n in (1, 4, 10):
@@ -196,7 +233,7 @@ def templates(axis: Any) -> Iterator[Point]:
         yield Point(arm="tuned", x=str(n), cells=cells, against=(("base", "0"), *fewer))
 
 
-def audit(axis: Any) -> Iterator[Point]:
+def audit(axis: Axis) -> Iterator[Point]:
     """Options as given, and in reverse."""
     ranked = [task for task in axis.held_out_tasks if task.kind == "rank"]
     for x, reverse in (("given", False), ("reversed", True)):
@@ -206,7 +243,7 @@ def audit(axis: Any) -> Iterator[Point]:
         )
 
 
-def steps(axis: Any) -> Iterator[Point]:
+def steps(axis: Axis) -> Iterator[Point]:
     """A quarter, a half, all and twice the steps, each a run with a schedule of its own.
 
     Held-in are the tasks of figure 7: the first that can be scored of each cluster
@@ -227,20 +264,20 @@ def steps(axis: Any) -> Iterator[Point]:
             yield Point(group=group, arm="tuned", x=str(n), cells=cells, against=against)
 
 
-def _firsts(axis: Any) -> list[Task]:
+def _firsts(axis: Axis) -> list[Task]:
     """One task per cluster: its first."""
     return [mine[0] for mine in by(axis.held_out_tasks, lambda task: task.cluster).values()]
 
 
 def _each_its_own(
-    axis: Any, runs: Sequence[Factors], recipe: Recipe, tasks: Sequence[Task], **scoring: object
+    axis: Axis, runs: Sequence[Factors], recipe: Recipe, tasks: Sequence[Task], **scoring: object
 ) -> tuple[Cell, ...]:
     """Each task asked of the run that is its own."""
     pairs = zip(runs, tasks, strict=True)
     return tuple(cell for run, task in pairs for cell in axis.asked(run, recipe, [task], **scoring))
 
 
-PLANS: dict[str, Callable[[Any], Iterator[Point]]] = {
+PLANS: dict[str, Callable[[Axis], Iterator[Point]]] = {
     "fig2_paradigms": paradigms,
     "fig6_clusters": clusters,
     "fig7_scale": scale,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flanlib.core import paths, provenance, storage, threads
 from flanlib.core.config import Factors, Recipe, Scoring, run_id
@@ -28,6 +28,9 @@ from flanlib.models import weights
 from flanlib.results import contents, store
 from flanlib.results.schema import Record
 from flanlib.studies import profiles
+
+if TYPE_CHECKING:
+    from flanlib.training.result import TuneResult
 
 TICK_S = 30.0
 
@@ -243,7 +246,7 @@ def scorer_of(job: Job) -> tuple[Scorer, dict[str, Any]]:
     return scorer, about | {"dtype": scorer.dtype}
 
 
-def _tuned(job: Job, factors: Factors, recipe: Recipe, adapter: Path | None = None) -> Any:
+def _tuned(job: Job, factors: Factors, recipe: Recipe, adapter: Path | None = None) -> "TuneResult":
     """The finished run of those settings, tuned now if it is not there."""
     from flanlib.prompts import mixture as mixtures
     from flanlib.training import tune

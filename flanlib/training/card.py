@@ -2,7 +2,10 @@
 
 from dataclasses import asdict
 from importlib import metadata
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flanlib.training.result import TuneResult
 
 LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes", "accelerate", "tokenizers")
 
@@ -12,7 +15,7 @@ def versions() -> dict[str, str]:
     return {name: metadata.version(name) for name in LIBRARIES}
 
 
-def text(run: Any) -> str:
+def text(run: "TuneResult") -> str:
     """The model card of a finished run, Markdown with a YAML head.
 
     Parameters

@@ -9,7 +9,6 @@ processor. Time is told twice: as it would be if nothing else ran, and by the
 clock beside what runs now.
 """
 
-import copy
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -17,14 +16,20 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, TrainerCallback
+from transformers import (
+    AutoModelForCausalLM,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 
 from flanlib.core import devices, machine
 from flanlib.core.config import Factors, Recipe
 from flanlib.core.progress import span
+from flanlib.core.protocols import LanguageModel
 from flanlib.core.quiet import quiet
 from flanlib.models import encode, language_model, llama, loading
 from flanlib.models.encode import Encoded
@@ -124,7 +129,7 @@ def forecast(
     recipe: Recipe,
     prompts: Iterable[Prompt],
     *,
-    dtype: Any = None,
+    dtype: torch.dtype | str | None = None,
     trial: Trial | None = None,
 ) -> Forecast:
     """Predict the seconds of tuning on this CPU.
@@ -161,7 +166,7 @@ def of_examples(
     examples: Sequence[Encoded],
     drawing: Spent = NOTHING,
     *,
-    dtype: Any = None,
+    dtype: torch.dtype | str | None = None,
     trial: Trial | None = None,
 ) -> Forecast:
     """Predict the seconds of tuning on examples like these.
@@ -233,7 +238,9 @@ class Trials:
         Of computing; by default the one that `tune` would use.
     """
 
-    def __init__(self, factors: Factors, recipe: Recipe, folder: Path, dtype: Any) -> None:
+    def __init__(
+        self, factors: Factors, recipe: Recipe, folder: Path, dtype: torch.dtype | str | None
+    ) -> None:
         self.factors, self.recipe, self.folder = factors, recipe, folder
         self.config = loading.config_of(factors.model)
         stored = language_model.stored_type(self.config)
@@ -294,12 +301,8 @@ class Trials:
         cpu, wall = ([getattr(spent, name) for spent in watch.spent] for name in ("cpu", "wall"))
         return Spent(min(cpu), median(wall))  # more of the processor than the least is disturbance
 
-    def _built(self, layers: int) -> Any:
-        config = copy.deepcopy(self.config)
-        text = config.get_text_config()
-        text.num_hidden_layers = layers
-        if getattr(text, "layer_types", None):
-            text.layer_types = text.layer_types[:layers]
+    def _built(self, layers: int) -> LanguageModel:
+        config = loading.of_layers(self.config, layers)
         net = AutoModelForCausalLM.from_config(config, dtype=self.dtype)
         if self.factors.arm != "finetuned":
             net.requires_grad_(False)
@@ -314,7 +317,13 @@ class _Watch(TrainerCallback):
         self.at: Spent | None = None
         self.spent: list[Spent] = []
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+    def on_step_end(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        **given: object,
+    ) -> None:
         now = Spent.now()
         if self.at is not None:
             self.spent.append(now - self.at)

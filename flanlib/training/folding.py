@@ -10,7 +10,6 @@ touched. Values agree with PEFT's to the rounding of float32.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import MethodType
-from typing import Any
 
 import torch
 from peft.tuners.lora import Linear as LoraLinear
@@ -72,7 +71,7 @@ def _plain(layer: torch.nn.Module) -> bool:
     )
 
 
-def _forward(layer: torch.nn.Module, x: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
+def _forward(layer: torch.nn.Module, x: torch.Tensor, *_: object, **__: object) -> torch.Tensor:
     base, name = layer.get_base_layer(), layer.active_adapters[0]
     return Folded.apply(
         x,

@@ -13,9 +13,8 @@ Values agree with transformers' and PEFT's to the rounding of the type; the
 tests hold loss and every gradient equal in float32.
 """
 
-from typing import Any
-
 import torch
+from transformers import PreTrainedConfig
 
 from flanlib.core.config import Arm, Recipe
 from flanlib.core.errors import RunError
@@ -44,7 +43,7 @@ def fits(model: LanguageModel) -> bool:
     return trained == 2 * adapted == 2 * 7 * len(core.base_model.layers)
 
 
-def applies(config: Any, arm: Arm, recipe: Recipe) -> bool:
+def applies(config: PreTrainedConfig, arm: Arm, recipe: Recipe) -> bool:
     """Whether a run on a CPU would be written out, told before anything is loaded.
 
     Parameters
@@ -57,7 +56,9 @@ def applies(config: Any, arm: Arm, recipe: Recipe) -> bool:
     return arm in ("tuned", "single-task") and not recipe.dropout and llama.suits(config)
 
 
-def buffer_bytes(config: Any, recipe: Recipe, tokens: int, targets: int, item: int) -> float:
+def buffer_bytes(
+    config: PreTrainedConfig, recipe: Recipe, tokens: int, targets: int, item: int
+) -> float:
     """Bytes of the buffers of a run that is written out.
 
     Parameters
@@ -142,7 +143,13 @@ class Step:
                 grad = self._backward(number, grad, packed, turn)
         return loss
 
-    def _backward(self, number: int, grad: torch.Tensor, packed: Pack, turn: Any) -> torch.Tensor:
+    def _backward(
+        self,
+        number: int,
+        grad: torch.Tensor,
+        packed: Pack,
+        turn: tuple[torch.Tensor, torch.Tensor],
+    ) -> torch.Tensor:
         """Gradient of the stream before a layer; `grad`, of that after it, is used up."""
         body, layer, take = self.body, self.body.layers[number], self.body.take
         n, last = len(grad), number == len(body.layers) - 1

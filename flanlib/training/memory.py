@@ -5,19 +5,19 @@ content, with one layer and with two; a packed step is run forward there, and
 what autograd keeps is added up. The difference is one layer's share.
 """
 
-import copy
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
-from typing import Any
 
 import torch
-from transformers import AttentionInterface, AutoModelForCausalLM
+from transformers import AttentionInterface, AutoModelForCausalLM, PreTrainedConfig
 
 from flanlib.core import devices
 from flanlib.core.bounds import Device, Dtype, PositiveFloat, checked
 from flanlib.core.config import Factors, Recipe
 from flanlib.core.errors import RunError
+from flanlib.core.protocols import LanguageModel
 from flanlib.models import encode, language_model, loading
 from flanlib.prompts.prompt import Prompt
 from flanlib.training import fused, packing
@@ -134,20 +134,21 @@ def plan(
     packing.check_type(config.model_type)
     stored = language_model.stored_type(config)
     half = kind == "cuda" or devices.checked("cpu", dtype, stored)[1] != torch.float32
-    found = _count(config, factors, recipe, kind, half)
+    count = partial(_count, config, kind, half)
+    found = count(factors, recipe)
     peak = sum(found.parts.values())
     return Plan(
         device=kind,
         n_parameters=found.n_parameters,
         n_trainable=found.n_trainable,
-        tokens_per_step=_tokens(factors, recipe, config, prompts),
+        tokens_per_step=_tokens(factors, recipe, language_model.context(config), prompts),
         n_steps=recipe.steps,
         flop_per_token=found.flop_per_token,
         checkpointing=kind == "cuda",
         parts={name: round(gib, 3) for name, gib in found.parts.items()},
         peak_gib=round(peak, 3),
         available_gib=round(room, 2),
-        advice="" if peak <= room else _advice(config, factors, recipe, kind, half, room),
+        advice="" if peak <= room else _advice(count, factors, recipe, room),
     )
 
 
@@ -175,6 +176,10 @@ class _Counts:
     parts: dict[str, float]
 
 
+Count = Callable[[Factors, Recipe], _Counts]
+Keep = Callable[[torch.Tensor], torch.Tensor]
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Size:
     """Of a model with so many layers: parameters by kind, bytes kept by autograd."""
@@ -186,7 +191,9 @@ class _Size:
     largest: int
 
 
-def _count(config: Any, factors: Factors, recipe: Recipe, kind: str, half: bool) -> _Counts:
+def _count(
+    config: PreTrainedConfig, kind: str, half: bool, factors: Factors, recipe: Recipe
+) -> _Counts:
     layers = config.get_text_config().num_hidden_layers
     width, vocabulary = config.get_text_config().hidden_size, config.get_text_config().vocab_size
     full, cuda = factors.arm == "finetuned", kind == "cuda"
@@ -223,13 +230,11 @@ def _count(config: Any, factors: Factors, recipe: Recipe, kind: str, half: bool)
     )
 
 
-def _size(config: Any, layers: int, factors: Factors, recipe: Recipe, half: bool) -> _Size:
+def _size(
+    config: PreTrainedConfig, layers: int, factors: Factors, recipe: Recipe, half: bool
+) -> _Size:
     """Build a model of so many layers on the meta device, and step once."""
-    config = copy.deepcopy(config)
-    text = config.get_text_config()
-    text.num_hidden_layers = layers
-    if getattr(text, "layer_types", None):
-        text.layer_types = text.layer_types[:layers]
+    config = loading.of_layers(config, layers)
     dtype = torch.bfloat16 if half and factors.arm != "finetuned" else torch.float32
     with torch.device("meta"):
         net = AutoModelForCausalLM.from_config(config, dtype=dtype)
@@ -238,19 +243,18 @@ def _size(config: Any, layers: int, factors: Factors, recipe: Recipe, half: bool
         linear = sum(m.weight.numel() for m in linears)
         largest = max((m.weight.numel() for m in linears), default=0)
         every = sum(p.numel() for p in net.parameters())
-        if factors.arm == "prompt-tuned":
+        if factors.arm != "finetuned":
             net.requires_grad_(False)
-            trained = recipe.prompt_tokens * text.hidden_size
+        if factors.arm == "prompt-tuned":
+            trained = recipe.prompt_tokens * config.get_text_config().hidden_size
         else:
-            if factors.arm != "finetuned":
-                net.requires_grad_(False)
             net = language_model.adapt(net, recipe, factors.arm).to(dtype)
             trained = sum(p.numel() for p in net.parameters() if p.requires_grad)
         kept = _kept(net, *longest_pack(recipe))
     return _Size(linear=linear, other=every - linear, trained=trained, kept=kept, largest=largest)
 
 
-def _kept(net: Any, tokens: int, targets: int) -> int:
+def _kept(net: LanguageModel, tokens: int, targets: int) -> int:
     """Bytes that autograd keeps of one forward pass over a pack."""
     core = packing.bare(net)
     own = {p.untyped_storage()._cdata for p in core.parameters()}
@@ -281,11 +285,10 @@ def _kept(net: Any, tokens: int, targets: int) -> int:
 
 
 def _counted_attention(
-    module: Any, query: Any, key: Any, value: Any, mask: Any, counting: Any = None, **_: Any
+    module: torch.nn.Module, *given: torch.Tensor | None, counting: Keep, **_: object
 ) -> tuple[torch.Tensor, None]:
     """What a fused attention keeps: its inputs and its output."""
-    for tensor in (query, key, value):
-        counting(tensor)
+    query, key, value = (counting(tensor) for tensor in given[:3])  # the mask is the fourth
     groups = query.shape[1] // key.shape[1]
     mixed = query + key.repeat_interleave(groups, 1) + value.repeat_interleave(groups, 1)
     return counting(mixed.transpose(1, 2).contiguous()), None
@@ -302,7 +305,7 @@ def longest_pack(recipe: Recipe) -> tuple[int, int]:
 
 
 def _tokens(
-    factors: Factors, recipe: Recipe, config: Any, prompts: Iterable[Prompt] | None
+    factors: Factors, recipe: Recipe, context: int | None, prompts: Iterable[Prompt] | None
 ) -> float | None:
     if prompts is None:
         return None
@@ -311,15 +314,13 @@ def _tokens(
         islice(prompts, SAMPLE),
         max_input_tokens=recipe.max_input_tokens,
         max_target_tokens=recipe.max_target_tokens,
-        context=language_model.context(config),
+        context=context,
     )
     used = sum(len(e.prompt_ids) + len(packing.trained(e, 0)) for e in found)
     return used / len(found) * recipe.examples_per_step
 
 
-def _advice(
-    config: Any, factors: Factors, recipe: Recipe, kind: str, half: bool, room: float
-) -> str:
+def _advice(count: Count, factors: Factors, recipe: Recipe, room: float) -> str:
     """The first of a few changes that makes it fit."""
     tries = []
     if factors.arm == "finetuned":
@@ -343,7 +344,7 @@ def _advice(
             )
         )
     for what, others, less in tries:
-        needed = sum(_count(config, others, less, kind, half).parts.values())
+        needed = sum(count(others, less).parts.values())
         if needed <= room:
             return f"{what} would need {needed:.2f} GiB"
     return "use a smaller model, or a device with more memory"

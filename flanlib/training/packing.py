@@ -118,7 +118,7 @@ def isolated_attention(
     dropout: float = 0.0,
     example_lengths: Sequence[int] | None = None,
     sliding_window: int | None = None,
-    **kwargs: Any,
+    **kwargs: object,
 ) -> tuple[torch.Tensor, None]:
     """Causal attention inside each example of a pack.
 

@@ -16,7 +16,13 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import Trainer, TrainerCallback, TrainerState, TrainingArguments
+from transformers import (
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import PrinterCallback
 
@@ -148,13 +154,15 @@ class PackedTrainer(Trainer):
         self.began, self.before = time.monotonic(), progress.wall_s
         self.tasks: list[str] = []
 
-    def get_train_dataloader(self) -> Any:
+    def get_train_dataloader(self) -> Steps:
         return self.steps
 
-    def floating_point_ops(self, inputs: Any) -> int:
+    def floating_point_ops(self, inputs: object) -> int:
         return 0
 
-    def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None):
+    def training_step(
+        self, model: torch.nn.Module, inputs: dict[str, Any], num_items_in_batch: object = None
+    ) -> torch.Tensor:
         model.train()
         self.tasks = inputs["tasks"]
         total = sum(len(p.targets) for p in inputs["packs"])
@@ -182,7 +190,7 @@ class PackedTrainer(Trainer):
         progress.n_dropped += sum(e.n_dropped for e in examples)
         progress.n_unknown += sum(e.n_unknown for e in examples)
 
-    def _clip_grad_norm(self, model: Any) -> Any:
+    def _clip_grad_norm(self, model: torch.nn.Module) -> torch.Tensor:
         norm = super()._clip_grad_norm(model)
         self._finite("gradient", norm)
         return norm
@@ -197,7 +205,7 @@ class PackedTrainer(Trainer):
             f" or compute in float32; the last good checkpoint is kept in {self.folder}"
         )
 
-    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+    def _save_checkpoint(self, model: torch.nn.Module, trial: object) -> None:
         self.progress.wall_s = self.before + time.monotonic() - self.began
         checkpoint.save(self.folder, self.state.global_step, self._write)
 
@@ -208,7 +216,9 @@ class PackedTrainer(Trainer):
         self.state.save_to_json(str(staging / "trainer_state.json"))
         storage.write(staging / STATE, json.dumps(asdict(self.progress)))
 
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+    def _load_from_checkpoint(
+        self, resume_from_checkpoint: str, model: torch.nn.Module | None = None
+    ) -> None:
         with checkpoint.reading(resume_from_checkpoint), torch.no_grad():
             found, own = load_file(Path(resume_from_checkpoint) / TRAINABLE), trainable(self.model)
             if found.keys() != own.keys():
@@ -225,7 +235,7 @@ class PackedTrainer(Trainer):
             super()._load_rng_state(folder)
 
 
-def trainable(model: Any) -> dict[str, torch.Tensor]:
+def trainable(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     """Name -> value of every parameter that is trained."""
     return {n: p.detach().contiguous() for n, p in model.named_parameters() if p.requires_grad}
 
@@ -245,7 +255,13 @@ class Watch(TrainerCallback):
         self.trainer, self.every, self.tell = trainer, every, tell
         self.first, self.told = len(trainer.progress.losses), 0.0
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **given: object) -> None:
+    def on_step_end(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        **given: object,
+    ) -> None:
         step, last = state.global_step, state.max_steps
         control.should_save = step % self.every == 0 and step < last
         now = time.monotonic()

@@ -9,7 +9,7 @@ and weights differ by rounding from run to run.
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import cycle, islice
@@ -32,6 +32,8 @@ from flanlib.training import card, checkpoint, folding, fused, memory, packing
 from flanlib.training.result import RUN, TuneResult
 from flanlib.training.trainer import PackedTrainer, Progress, Steps, Watch, arguments, progress_at
 
+Source = mixtures.Mixture | Sequence[Prompt]
+
 
 @checked
 def tune(
@@ -41,7 +43,7 @@ def tune(
     out: str | Path,
     rows: Rows = None,
     collection: Catalogue | None = None,
-    mixture: Any = None,
+    mixture: Source | None = None,
     adapter: str | Path | None = None,
     device: Device | None = None,
     dtype: Dtype | None = None,
@@ -112,7 +114,7 @@ def tune(
         return done
 
 
-def described(source: Any) -> dict[str, Any]:
+def described(source: Source) -> dict[str, Any]:
     """Digest of what is tuned on, and the settings it came from.
 
     Raises
@@ -127,7 +129,7 @@ def described(source: Any) -> dict[str, Any]:
     return {"digest": digest([[p.input, p.separator, p.target] for p in source]), "settings": {}}
 
 
-def prompts_from(source: Any, start: int) -> Iterator[Prompt]:
+def prompts_from(source: Source, start: int) -> Iterator[Prompt]:
     """The prompts of a mixture or a list, endless, after the first `start`."""
     if hasattr(source, "stream"):
         return source.stream(start)
@@ -170,7 +172,7 @@ class Run:
 
     def go(
         self,
-        source: Any,
+        source: Source,
         data: dict[str, Any],
         identity: dict[str, str],
         device: str | None,
