@@ -20,9 +20,18 @@ def toys(tmp_path, monkeypatch):
     for name in ("BUILD", "RUNS", "CACHE"):
         monkeypatch.setattr(paths, name, tmp_path / name.lower())
     profile = Profile(
-        collection=str(folder), model="tiny", recipe=RECIPE, alone=RECIPE, soft=RECIPE,
-        max_examples=3, ladder=("tiny",), shots=2, together=(("weather",),), n_groups=1, results=tmp_path / "results",
-    )  # fmt: skip
+        collection=str(folder),
+        model="tiny",
+        recipe=RECIPE,
+        alone=RECIPE,
+        soft=RECIPE,
+        max_examples=3,
+        ladder=("tiny",),
+        shots=2,
+        together=(("weather",),),
+        n_groups=1,
+        results=tmp_path / "results",
+    )
     monkeypatch.setitem(profiles.PROFILES, "micro", profile)
     return study.open_study(held_out="food, weather")
 

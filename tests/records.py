@@ -58,12 +58,19 @@ def scored(job, value=50.0):
         task = found.task(key)
         examples = asking.examples_of(found, task, scoring, job.rows)
         record = make_record(
-            key, factors=job.factors, recipe=job.recipe, scoring=scoring, value=value,
-            run_id=run_id(job.factors, job.recipe), scores=(value,) * len(examples),
+            key,
+            factors=job.factors,
+            recipe=job.recipe,
+            scoring=scoring,
+            value=value,
+            run_id=run_id(job.factors, job.recipe),
+            scores=(value,) * len(examples),
             **{name: getattr(task, name) for name in ("dataset", "cluster", "kind", "metric")},
-            data=store.note_examples(examples, job.at), base_digest=base,
-            phrasing=contents.phrasing(found, task, scoring), mixture="m" * 12,
+            data=store.note_examples(examples, job.at),
+            base_digest=base,
+            phrasing=contents.phrasing(found, task, scoring),
+            mixture="m" * 12,
             training_data=contents.training(found, job.chain, scoring, task, job.rows)[0],
-        )  # fmt: skip
+        )
         store.append([record], job.at, stale=lambda old: True)
     return 0.1

@@ -162,12 +162,21 @@ def test_points_that_share_one_seed_of_two_keep_all_of_theirs():
     axis.ensure(jobs=1)
     axis.with_seed(2).ensure(jobs=1)
     both = axes.open_axis("fig6_clusters")
-    (record,) = [r for p, mine in both.labelled() if p.label == ("paper's order", "1") and p.group
-                 for r in mine if r.factors.seed == 1]  # fmt: skip
+    (record,) = [
+        r
+        for p, mine in both.labelled()
+        if p.label == ("paper's order", "1") and p.group
+        for r in mine
+        if r.factors.seed == 1
+    ]
     first, second = (plans.Point(arm=arm, x="1", cells=()) for arm in "ab")
-    other = replace(record, factors=replace(record.factors, seed=2), value=0.0,
-                    run_id=run_id(replace(record.factors, seed=2), record.recipe),
-                    templates=dict.fromkeys(record.templates, 0.0))  # fmt: skip
+    other = replace(
+        record,
+        factors=replace(record.factors, seed=2),
+        value=0.0,
+        run_id=run_id(replace(record.factors, seed=2), record.recipe),
+        templates=dict.fromkeys(record.templates, 0.0),
+    )
     points = [(first, [record, other]), (second, [record])]
     table = differences.table(points, store.groups(axis.at))
     a, b = (effects.pick(table, arm, "1", record.cluster) for arm in "ab")

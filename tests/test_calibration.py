@@ -23,9 +23,13 @@ def scored(task, dataset, right, scoring=CLOZE):
     factors = Factors(collection="flan", model=MODEL, held_out="commonsense", arm="base", seed=0)
     scores = tuple(100.0 * (i < right) for i in range(40))
     return make_record(
-        task, factors=factors, scoring=scoring, scores=scores, value=sum(scores) / 40,
+        task,
+        factors=factors,
+        scoring=scoring,
+        scores=scores,
+        value=sum(scores) / 40,
         dataset=dataset,
-    )  # fmt: skip
+    )
 
 
 def test_the_card_is_the_makers():

@@ -28,11 +28,13 @@ from flanlib.prompts import templates
 from flanlib.studies import runs
 
 FLAN = catalogue.load("flan")
+# fmt: off
 PIECES = [
     "the", "The", "a", "An", "cat", "Smith", "Jones", "Jr.", "D.C.", "Spider-Man", "O'Brien", "‘n’",
     "3", "3.0", "$3", "1,500", "1500", "0", "-1", "1e3", "nan", "5-yard", "January", "1999", "½",
     "café", "cafe\u0301", "ＡＢ", "３", "東京", "_x_", "ß", "İ", "ΑΣ", "!", "", ",", ";", "-", "\u00a0", "\n", "`",
-]  # fmt: skip
+]
+# fmt: on
 TEXT = st.lists(st.sampled_from(PIECES), max_size=5).flatmap(
     lambda parts: st.sampled_from([" ".join(parts), ", ".join(parts), "; ".join(parts)])
 )
@@ -252,8 +254,14 @@ def quac(said, refs):
 
 
 @tried
-@given(st.lists(st.sampled_from(["red fox", "fox", "a dog", "the red hen", CANNOT_ANSWER]), min_size=1, max_size=5),
-       st.sampled_from(["red fox", "fox", "", "the", "I don't know."]))  # fmt: skip
+@given(
+    st.lists(
+        st.sampled_from(["red fox", "fox", "a dog", "the red hen", CANNOT_ANSWER]),
+        min_size=1,
+        max_size=5,
+    ),
+    st.sampled_from(["red fox", "fox", "", "the", "I don't know."]),
+)
 def test_quac_equals_the_official_script(references, said):
     found, wanted = answers.quac_f1(said, references), quac(said, references)
     assert (found is None) == (wanted is None)
@@ -319,19 +327,21 @@ def test_exact_match_compares_what_normalisation_would_throw_away():
 # Numbers
 
 
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ("1,200", 1200), ("12,345.67", 12345.67), ("1,200,000", 1_200_000), ("1,200.", 1200),
-        ("4,5", 4.5), ("0,125", 0.125), ("1234,567", 1234.567), ("1.200,5", 1200.5),
-        ("1.200.000", 1_200_000), ("1.200", 1.2), ("1\u00a0200", 1200), ("1\u202f200,5", 1200.5),
-        ("1'200.5", 1200.5), (".5", 0.5), ("-.5", -0.5), ("1e3", 1000), ("2.5E-2", 0.025), ("1e3x", 1),
-        ("−3", -3), ("–3", -3), ("－3", -3), ("-3", -3), ("3-5", 3), ("3–5", 3), ("F-16", 16), ("no.5", 5),
-        ("-$1,500", -1500), ("$-5", -5), ("€2,50", 2.5), ("３", 3), ("٣٫٥", 3.5), ("50%", 50),
-        ("1,2,3", 1), ("1,200,5", 1), ("about 2.5 of 5", 2.5), ("(3)", 3), ("10 - 3", 10), ("2020-05-01", 2020),
-        ("none", None), ("", None), ("nan", None), ("inf", None), ("1e999", None), ("9" * 400, None), ("²", None),
-    ],
-)  # fmt: skip
+# fmt: off
+NUMBERS = [
+    ("1,200", 1200), ("12,345.67", 12345.67), ("1,200,000", 1_200_000), ("1,200.", 1200),
+    ("4,5", 4.5), ("0,125", 0.125), ("1234,567", 1234.567), ("1.200,5", 1200.5),
+    ("1.200.000", 1_200_000), ("1.200", 1.2), ("1\u00a0200", 1200), ("1\u202f200,5", 1200.5),
+    ("1'200.5", 1200.5), (".5", 0.5), ("-.5", -0.5), ("1e3", 1000), ("2.5E-2", 0.025), ("1e3x", 1),
+    ("−3", -3), ("–3", -3), ("－3", -3), ("-3", -3), ("3-5", 3), ("3–5", 3), ("F-16", 16), ("no.5", 5),
+    ("-$1,500", -1500), ("$-5", -5), ("€2,50", 2.5), ("３", 3), ("٣٫٥", 3.5), ("50%", 50),
+    ("1,2,3", 1), ("1,200,5", 1), ("about 2.5 of 5", 2.5), ("(3)", 3), ("10 - 3", 10), ("2020-05-01", 2020),
+    ("none", None), ("", None), ("nan", None), ("inf", None), ("1e999", None), ("9" * 400, None), ("²", None),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(("text", "value"), NUMBERS)
 def test_numbers_are_read_as_written(text, value):
     assert number(text) == (None if value is None else pytest.approx(value))
 

@@ -36,18 +36,32 @@ def written(cells, at, value=level):
     for factors, recipe, scoring, key in cells:
         task = FLAN.task(key)
         examples = [
-            Example(task=key, id=f"validation-{i}", fields={"answer": ""}, options=(), gold=None,
-                    answers=("",)) for i in range(N)
-        ]  # fmt: skip
+            Example(
+                task=key,
+                id=f"validation-{i}",
+                fields={"answer": ""},
+                options=(),
+                gold=None,
+                answers=("",),
+            )
+            for i in range(N)
+        ]
         kept = {name: getattr(task, name) for name in ("dataset", "cluster", "kind", "metric")}
         if factors.arm != "base":
             kept |= {"training_data": "t" * 12, "mixture": "m" * 12}
         record = make_record(
-            key, factors=factors, recipe=recipe, scoring=scoring, **kept, scores=(0.0,) * N,
+            key,
+            factors=factors,
+            recipe=recipe,
+            scoring=scoring,
+            **kept,
+            scores=(0.0,) * N,
             run_id=run_id(factors, recipe),
-            phrasing=contents.phrasing(FLAN, task, scoring), base_digest="b" * 12,
-            data=store.note_examples(examples, at), chance=50.0,
-        )  # fmt: skip
+            phrasing=contents.phrasing(FLAN, task, scoring),
+            base_digest="b" * 12,
+            data=store.note_examples(examples, at),
+            chance=50.0,
+        )
         percent = value(record)
         scores = percent + 10 * np.random.default_rng(factors.seed).permutation([1, -1] * (N // 2))
         changes = {"value": percent, "scores": tuple(scores), "templates": {"a": percent}}

@@ -54,9 +54,14 @@ def made_up(clusters=("nli", "closed_book_qa"), seeds=(1, 2)):
                     scores = level + noise - noise.mean()
                     sample = {"example": "1", "input": "so?\nOPTIONS:\n- ja\n- nein"}
                     yield make_record(
-                        task, factors=factors, scoring=scoring, scores=scores, value=float(level),
-                        cluster=cluster, sample={**sample, "answer": name, "target": "ja"},
-                    )  # fmt: skip
+                        task,
+                        factors=factors,
+                        scoring=scoring,
+                        scores=scores,
+                        value=float(level),
+                        cluster=cluster,
+                        sample={**sample, "answer": name, "target": "ja"},
+                    )
 
 
 @pytest.fixture(scope="module")
@@ -268,8 +273,12 @@ def test_fig5_draws_each_published_mean_and_hollow_what_is_recalled(table):
 
 def test_fig5_without_its_gains_is_refused(table):
     lacking = table[(table["statistic"] != effects.DIFFERENCE) | (table["against"] != "base")]
-    for function in (fig5_zero_shot_gains.draw_gains, fig5_zero_shot_gains.describe,
-                     fig5_zero_shot_gains.summary, fig5_zero_shot_gains.reading):  # fmt: skip
+    for function in (
+        fig5_zero_shot_gains.draw_gains,
+        fig5_zero_shot_gains.describe,
+        fig5_zero_shot_gains.summary,
+        fig5_zero_shot_gains.reading,
+    ):
         with pytest.raises(MissingResultError, match="no value of statistic 'difference'"):
             function(lacking, *([boxes.page(1, 1)[1]] if "draw" in function.__name__ else []))
 

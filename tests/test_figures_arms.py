@@ -43,9 +43,13 @@ def plans():
     gains += [((arm, "3"), (arm, "0")) for arm in fig9_few_shot.ARMS]
     yield "fig9", second, gains
     third = {
-        ("base", "none"): 41, ("tuned", "none"): 62, ("on base", "32"): 44,
-        ("on tuned", "32"): 57, ("on base", "all"): 69, ("on tuned", "all"): 66,
-    }  # fmt: skip
+        ("base", "none"): 41,
+        ("tuned", "none"): 62,
+        ("on base", "32"): 44,
+        ("on tuned", "32"): 57,
+        ("on base", "all"): 69,
+        ("on tuned", "all"): 66,
+    }
     yield "fig10", third, [(("on tuned", x), ("on base", x)) for x in ("32", "all")]
 
 

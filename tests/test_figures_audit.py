@@ -309,8 +309,11 @@ def test_every_number_of_the_table_is_drawn(table):
 
 
 def test_pages_are_no_taller_than_a_page_and_hold_all_that_is_written():
-    table = pd.read_csv(paths.FIGURES / "micro" / "fig12_audit.csv", keep_default_na=False,
-                        na_values={k: "" for k in ("value", "low", "high")})  # fmt: skip
+    table = pd.read_csv(
+        paths.FIGURES / "micro" / "fig12_audit.csv",
+        keep_default_na=False,
+        na_values={k: "" for k in ("value", "low", "high")},
+    )
     table["n"] = pd.to_numeric(table["n"])
     for draw in (fig12_audit.draw, fig12_audit.draw_datasets):
         with style.look():

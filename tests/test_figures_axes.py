@@ -93,10 +93,13 @@ def test_what_is_not_in_the_table_is_not_drawn():
 def test_published_values_are_hollow_unless_verified():
     points = pd.DataFrame(
         {
-            "series": ["a", "a", "b"], "x": ["1", "2", "1"], "y": [30, 31, 1],
-            "status": ["verified", "recalled", "verified"], "cluster": "",
+            "series": ["a", "a", "b"],
+            "x": ["1", "2", "1"],
+            "y": [30, 31, 1],
+            "status": ["verified", "recalled", "verified"],
+            "cluster": "",
         }
-    )  # fmt: skip
+    )
     rows = lines.published_rows(points, {"a": Estimand("FLAN")})
     table = lines.together(made_up(SMALL), rows)
     ax = lines.draw_published(table, axis(), [Series(arm="FLAN", name="FLAN")], PLACES)

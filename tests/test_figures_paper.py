@@ -48,10 +48,17 @@ def made_up(gain, seeds=(1, 2), wide=0.0):
                 factors = Factors(collection="flan", held_out=task.cluster, arm=arm, seed=seed)
                 noise = np.random.default_rng([n, seed]).normal(0, wide, N) if wide else np.zeros(N)
                 yield make_record(
-                    task.key, factors=factors, scoring=scoring, cluster=task.cluster,
-                    scores=level + noise, value=float((level + noise).mean()), kind=task.kind,
-                    dataset=task.dataset, metric=task.metric, chance=0.0,
-                )  # fmt: skip
+                    task.key,
+                    factors=factors,
+                    scoring=scoring,
+                    cluster=task.cluster,
+                    scores=level + noise,
+                    value=float((level + noise).mean()),
+                    kind=task.kind,
+                    dataset=task.dataset,
+                    metric=task.metric,
+                    chance=0.0,
+                )
 
 
 def table_of(gain, **more):

@@ -83,8 +83,10 @@ def test_figure_1_has_written_questions_of_the_group_and_their_answers(small):
     answered(small)
     table = fig1_pipeline.pd.DataFrame(questions.collect(small, "nli"))
     assert questions.answers(table, "closed_book_qa") == {
-        "Base": "left", "Instruction-tuned": "right", "Right answer": "sunlight",
-    }  # fmt: skip
+        "Base": "left",
+        "Instruction-tuned": "right",
+        "Right answer": "sunlight",
+    }
     assert questions.note(table).endswith("written for illustration, of no dataset.")
 
 

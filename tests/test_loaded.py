@@ -105,8 +105,10 @@ def test_any_one_tensor_of_a_checkpoint_matters(saved, tmp_path_factory, family)
 @pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "model.language_model."])
 def test_prefixes_are_recognised(llama, prefix, quantization):
     def change(found):
-        return {prefix + n.removeprefix("model." * prefix.count("language")): t
-                for n, t in found.items()}  # fmt: skip
+        return {
+            prefix + n.removeprefix("model." * prefix.count("language")): t
+            for n, t in found.items()
+        }
 
     rewrite(llama, change)
     said = refused(llama, "20 missing", "20 unexpected", quantization=quantization)
@@ -173,8 +175,10 @@ def test_shards(saved, tmp_path):
     byte_tokenizer().save_pretrained(folder)
     shards = sorted(folder.glob("model-*.safetensors"))
     assert len(shards) > 2 and weights.files(folder) == shards
-    assert torch.equal(language_model.load(folder, quantization="none")[0](input_ids=IDS).logits,
-                       lm(input_ids=IDS).logits)  # fmt: skip
+    assert torch.equal(
+        language_model.load(folder, quantization="none")[0](input_ids=IDS).logits,
+        lm(input_ids=IDS).logits,
+    )
     before = weights.fingerprint(folder)
     name = next(iter(load_file(shards[1])))
     rewrite(folder, lambda found: found.pop(name) is None, shards[1].name)
@@ -276,8 +280,11 @@ def test_settings_that_bring_in_other_code_or_weights(llama, changes, said):
 
 
 def test_attention_is_ours_whatever_the_configuration_says(llama):
-    edit(llama / "config.json", _attn_implementation="flash_attention_2", auto_map={
-        "AutoConfig": "evil.Config", "AutoModelForCausalLM": "evil.Model"})  # fmt: skip
+    edit(
+        llama / "config.json",
+        _attn_implementation="flash_attention_2",
+        auto_map={"AutoConfig": "evil.Config", "AutoModelForCausalLM": "evil.Model"},
+    )
     (llama / "evil.py").write_text("raise SystemExit('ran')")
     assert language_model.load(llama, quantization="none")[0].config._attn_implementation == "sdpa"
     assert loading.config_of(llama)._attn_implementation is None
@@ -375,16 +382,22 @@ def test_any_one_tensor_of_an_adapter_matters(saved, kept, tmp_path_factory):
         found = dict(whole)
         DAMAGES[kind](found, name)
         save_file({n: t.contiguous() for n, t in found.items()}, folder / ADAPTER)
-        refused(saved["llama"], "cannot be laid over llama", name,
-                f"1 {'missing' if kind == 'unexpected' else kind} (", adapter=folder)  # fmt: skip
+        refused(
+            saved["llama"],
+            "cannot be laid over llama",
+            name,
+            f"1 {'missing' if kind == 'unexpected' else kind} (",
+            adapter=folder,
+        )
 
     sweep()
 
 
 def test_adapters_that_do_not_fit(saved, lora, tmp_path):
     def fits_nothing(found):
-        return {n.replace("model.layers", "model.language_model.layers"): t
-                for n, t in found.items()}  # fmt: skip
+        return {
+            n.replace("model.layers", "model.language_model.layers"): t for n, t in found.items()
+        }
 
     rewrite(lora, fits_nothing, ADAPTER)
     refused(saved["llama"], "28 missing", "28 unexpected", "'language_model.'", adapter=lora)
@@ -497,11 +510,17 @@ def test_patterns_mean_what_peft_means_by_them(saved, tmp_path):
     from peft import PeftModel
 
     config = LoraConfig(
-        task_type="CAUSAL_LM", r=4, lora_alpha=6, init_lora_weights=False, use_rslora=True,
-        target_modules=r".*\.(q_proj|up_proj)", rank_pattern={"layers.1.self_attn.q_proj": 2},
-        alpha_pattern={r"up_pro.": 3}, exclude_modules=["model.layers.0.mlp.up_proj"],
+        task_type="CAUSAL_LM",
+        r=4,
+        lora_alpha=6,
+        init_lora_weights=False,
+        use_rslora=True,
+        target_modules=r".*\.(q_proj|up_proj)",
+        rank_pattern={"layers.1.self_attn.q_proj": 2},
+        alpha_pattern={r"up_pro.": 3},
+        exclude_modules=["model.layers.0.mlp.up_proj"],
         modules_to_save=["norm"],
-    )  # fmt: skip
+    )
     net = get_peft_model(language_model.load(saved["llama"], quantization="none")[0], config)
     net.save_pretrained(tmp_path)
     base = language_model.load(saved["llama"], quantization="none")[0]
@@ -708,11 +727,23 @@ def test_usual_loading_says_nothing(saved, lora, soft, capsys):
 
 def test_a_run_is_read_with_its_types(tmp_path):
     made = result.TuneResult(
-        out=tmp_path, run_id="0" * 12, factors=Factors(), recipe=RECIPE, base="micro-2m",
-        base_digest="0" * 12, quantization="nf4", adapters=[], mixture={"digest": "0"},
-        n_trainable=1, progress={"losses": [1.0], "wall_s": 2.5}, peak_memory_gib=0.5,
-        device="cpu", dtype="float32", versions={}, started="2026-01-01T00:00:00+00:00",
-    )  # fmt: skip
+        out=tmp_path,
+        run_id="0" * 12,
+        factors=Factors(),
+        recipe=RECIPE,
+        base="micro-2m",
+        base_digest="0" * 12,
+        quantization="nf4",
+        adapters=[],
+        mixture={"digest": "0"},
+        n_trainable=1,
+        progress={"losses": [1.0], "wall_s": 2.5},
+        peak_memory_gib=0.5,
+        device="cpu",
+        dtype="float32",
+        versions={},
+        started="2026-01-01T00:00:00+00:00",
+    )
     made.write(tmp_path)
     assert result.TuneResult.read(tmp_path) == made
     assert "2.5" not in (tmp_path / "run.json").read_text()

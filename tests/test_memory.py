@@ -16,9 +16,13 @@ from flanlib.models.encode import Encoded
 from flanlib.training import memory, packing, tune
 
 SMALL = {
-    "vocab_size": 500, "hidden_size": 64, "num_hidden_layers": 5, "num_attention_heads": 4,
-    "intermediate_size": 160, "max_position_embeddings": 512,
-}  # fmt: skip
+    "vocab_size": 500,
+    "hidden_size": 64,
+    "num_hidden_layers": 5,
+    "num_attention_heads": 4,
+    "intermediate_size": 160,
+    "max_position_embeddings": 512,
+}
 CONFIGS = {
     "gpt_neox": GPTNeoXConfig(**SMALL, hidden_dropout=0.0),
     "llama": LlamaConfig(**SMALL, num_key_value_heads=2, tie_word_embeddings=True),
@@ -35,10 +39,13 @@ def shapes(tmp_path_factory):
     for size in ("1.4b", "6.9b"):
         shape = rehearsal.SHAPES[size]
         GPTNeoXConfig(
-            vocab_size=shape.vocabulary, hidden_size=shape.width, intermediate_size=shape.inner,
-            num_hidden_layers=shape.layers, num_attention_heads=shape.heads,
+            vocab_size=shape.vocabulary,
+            hidden_size=shape.width,
+            intermediate_size=shape.inner,
+            num_hidden_layers=shape.layers,
+            num_attention_heads=shape.heads,
             max_position_embeddings=2048,
-        ).save_pretrained(folder / size)  # fmt: skip
+        ).save_pretrained(folder / size)
     return folder
 
 
@@ -113,9 +120,12 @@ def test_arithmetic_is_that_of_the_linear_layers(shapes, name):
         body(torch.zeros(1, 40, dtype=torch.long))
     counts = counter.get_flop_counts()["Global"]
     products = sum(n for op, n in counts.items() if str(op).endswith(("mm",)))
-    ways = {(a, d): memory.plan(Factors(model=str(shapes / name), arm=a), RECIPE, device=d)
-            for a in ("tuned", "finetuned") for d in ("cpu", "cuda")
-            if d == "cpu" or torch.cuda.is_available()}  # fmt: skip
+    ways = {
+        (a, d): memory.plan(Factors(model=str(shapes / name), arm=a), RECIPE, device=d)
+        for a in ("tuned", "finetuned")
+        for d in ("cpu", "cuda")
+        if d == "cpu" or torch.cuda.is_available()
+    }
     assert ways["tuned", "cpu"].flop_per_token == 2 * products / 40
     assert ways["finetuned", "cpu"].flop_per_token == 3 * products / 40
 

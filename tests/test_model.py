@@ -103,8 +103,11 @@ def test_head_and_embeddings_are_neither_quantised_nor_adapted(base):
     assert trained and all(".layers." in n and "lora_" in n for n in trained)
     per_layer = {n.split(".layers.0.")[1].split(".lora_")[0] for n in trained if ".layers.0." in n}
     assert per_layer == {
-        "attention.query_key_value", "attention.dense", "mlp.dense_h_to_4h", "mlp.dense_4h_to_h",
-    }  # fmt: skip
+        "attention.query_key_value",
+        "attention.dense",
+        "mlp.dense_h_to_4h",
+        "mlp.dense_4h_to_h",
+    }
     on_disk = load_file(base / "model.safetensors")
     assert torch.equal(
         net.get_base_model().get_input_embeddings().weight, on_disk["gpt_neox.embed_in.weight"]

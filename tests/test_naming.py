@@ -53,9 +53,16 @@ def test_a_cluster_is_found_by_its_title(word, meant):
 
 @pytest.mark.parametrize(
     ("word", "meant"),
-    [("boolq", "bool_q"), ("mrpc", "glue_mrpc"), ("sst-2", "sst2"), ("squad", "squad_v1"),
-     ("hella-swag", "hellaswag"), ("WinoGrande", "winogrande"), ("WSC", "wsc")],
-)  # fmt: skip
+    [
+        ("boolq", "bool_q"),
+        ("mrpc", "glue_mrpc"),
+        ("sst-2", "sst2"),
+        ("squad", "squad_v1"),
+        ("hella-swag", "hellaswag"),
+        ("WinoGrande", "winogrande"),
+        ("WSC", "wsc"),
+    ],
+)
 def test_names_from_the_hub_come_first_and_the_long_list_stays_behind_a_command(word, meant):
     with pytest.raises(ParameterError) as told:
         FLAN.task(word)

@@ -27,8 +27,17 @@ def own(toys, monkeypatch):
     return {"held_out": "sentiment"}
 
 
-@pytest.mark.parametrize("stem", ["fig5_zero_shot_gains", "fig6_clusters", "fig8_instructions",
-                                  "fig9_few_shot", "fig10_prompt_tuning", "fig11_templates"])  # fmt: skip
+@pytest.mark.parametrize(
+    "stem",
+    [
+        "fig5_zero_shot_gains",
+        "fig6_clusters",
+        "fig8_instructions",
+        "fig9_few_shot",
+        "fig10_prompt_tuning",
+        "fig11_templates",
+    ],
+)
 def test_its_clusters_have_their_titles_and_no_published_numbers(stem, own):
     given = {} if stem == "fig5_zero_shot_gains" else own
     figures.open_for(stem, **given).ensure(jobs=1)

@@ -60,8 +60,11 @@ def test_templates_take_turns_so_that_each_is_asked_equally_often():
 
 def test_a_task_asked_in_turn_is_the_mean_of_its_templates_means():
     right = {("a", "1"): 1, ("b", "2"): 0, ("a", "3"): 0, ("b", "3"): 0, ("b", "1"): 1}
-    rows = [(t, e, k, 0, float(hit if k == 0 else 1 - hit), 0) for (t, e), hit in right.items()
-            for k in (0, 1)]  # fmt: skip
+    rows = [
+        (t, e, k, 0, float(hit if k == 0 else 1 - hit), 0)
+        for (t, e), hit in right.items()
+        for k in (0, 1)
+    ]
     names = ["template", "example", "option", "gold", "ll", "n_cut"]
     table = pd.DataFrame(rows, columns=names)
     found = metrics.evaluate(RTE, table, in_turn=True)

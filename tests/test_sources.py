@@ -189,8 +189,10 @@ def test_evaluation_is_not_made_of_tuning_rows_unless_the_catalogue_says_so(tmp_
 
 
 def test_the_only_file_serves_all_three_splits(tmp_path):
-    rows = [{"_movie_name": f"m_{i}", "_critic_consensus": "c", "_critics": {"1": f"r {i}"}}
-            for i in range(400)]  # fmt: skip
+    rows = [
+        {"_movie_name": f"m_{i}", "_critic_consensus": "c", "_critics": {"1": f"r {i}"}}
+        for i in range(400)
+    ]
     key = "opinion_abstracts_rotten_tomatoes"
     write(tmp_path / key, "train", rows)
     parts = [take(tmp_path, key, split) for split in ("train", "dev", "eval")]

@@ -111,11 +111,15 @@ def test_jobs_that_die_keep_what_was_recorded(toys, monkeypatch):
 def test_jobs_run_in_processes_of_their_own(tmp_path, capfd):
     jobs = [
         runs.Job(
-            factors=Factors(held_out=name), recipe=Recipe(), collection="toys", asked=(),
-            at=tmp_path, runs=tmp_path / "runs",
+            factors=Factors(held_out=name),
+            recipe=Recipe(),
+            collection="toys",
+            asked=(),
+            at=tmp_path,
+            runs=tmp_path / "runs",
         )
         for name in ("nli", "sentiment", "misc")
-    ]  # fmt: skip
+    ]
     runs.run(jobs, 2, pretend)
     assert sorted(p.name for p in tmp_path.iterdir() if p.is_file()) == ["misc", "nli", "sentiment"]
     lines = capfd.readouterr().err.splitlines()
@@ -172,9 +176,12 @@ def test_the_first_guess_of_time_grows_with_the_model(monkeypatch, tmp_path):
     def guess(n, arm="tuned"):
         monkeypatch.setattr(weights, "n_parameters", lambda model: n)
         return runs.Job(
-            factors=Factors(arm=arm), recipe=Recipe(steps=300, examples_per_step=16),
-            collection="micro", asked=((Scoring(), "rte"),) * 17, at=tmp_path,
-        ).expected_s  # fmt: skip
+            factors=Factors(arm=arm),
+            recipe=Recipe(steps=300, examples_per_step=16),
+            collection="micro",
+            asked=((Scoring(), "rte"),) * 17,
+            at=tmp_path,
+        ).expected_s
 
     assert guess(0) == guess(300_000) == guess(2_500_000) < 120
     assert 40 * 60 < guess(135_000_000) < 120 * 60, "tuning and scoring took 60 to 75 minutes"

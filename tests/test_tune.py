@@ -301,8 +301,11 @@ def test_killed_at_random_moments_ends_in_the_same_weights(base, tmp_path, seed)
     environment = {**os.environ, "PYTHONPATH": search, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, "-c", KILLED, str(base), str(tmp_path), str(seed)],
-        env=environment, capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert done.stdout.count("killed") >= 2 and "step-" in done.stdout, done.stdout
     assert same(tmp_path / "whole", tmp_path / "broken")
     whole, broken = (result.TuneResult.read(tmp_path / name) for name in ("whole", "broken"))

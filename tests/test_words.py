@@ -232,9 +232,12 @@ def test_a_wrong_metric_is_said_when_the_catalogue_is_read(tmp_path, capsys, old
     root = pets(tmp_path, old, new)
     with pytest.raises(DataError, match=rf"catalogue\.yaml: {said}"):
         catalogue.load(root)
-    verbs = (["render", "--check"], ["score", "--model", "micro-300k", "--out", str(tmp_path / "o")],
-             ["tune", "--held-out", "habits", "--model", "micro-300k", "--out", str(tmp_path / "a")],
-             ["run", "--only", "fig5"])  # fmt: skip
+    verbs = (
+        ["render", "--check"],
+        ["score", "--model", "micro-300k", "--out", str(tmp_path / "o")],
+        ["tune", "--held-out", "habits", "--model", "micro-300k", "--out", str(tmp_path / "a")],
+        ["run", "--only", "fig5"],
+    )
     for verb in verbs:
         assert cli.main([*verb, "--collection", str(root)]) != 0
         assert "catalogue.yaml" in capsys.readouterr().err

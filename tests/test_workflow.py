@@ -58,8 +58,11 @@ def sweep(at, where, *words, **config):
     command = [SNAKEMAKE, "--snakefile", WORKFLOW / "Snakefile", "--config", *given, "--profile"]
     done = subprocess.run(
         [*map(str, command), str(WORKFLOW / "profiles" / where), *words],
-        cwd=at, env=environment, capture_output=True, text=True,
-    )  # fmt: skip
+        cwd=at,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
     return done.returncode, done.stdout + done.stderr
 
 

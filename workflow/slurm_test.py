@@ -89,8 +89,10 @@ def main() -> int:
     began = time.monotonic()
     subprocess.run(
         [sys.executable, "-c", PLAIN.format(**SWEEP)],
-        cwd=clones["plain"], env=_environment(clones["plain"]), check=True,
-    )  # fmt: skip
+        cwd=clones["plain"],
+        env=_environment(clones["plain"]),
+        check=True,
+    )
     plain_s = round(time.monotonic() - began)
     differences, n = _compare(*clones.values())
     record = {

@@ -8,15 +8,13 @@ from collections.abc import Collection
 from difflib import get_close_matches
 
 METRICS = {
-    "rank": (
-        "accuracy f1 macro_f1 pearson multirc_f1 multirc_em record_em record_f1".split()
-    ),
+    "rank": "accuracy f1 macro_f1 pearson multirc_f1 multirc_em record_em record_f1".split(),
     "generate": (
         "exact_match exact_text squad_em squad_f1 trivia_qa_em trivia_qa_f1 nq_open_em"
         " drop_em drop_f1 coqa_em coqa_f1 quac_f1 record_em record_f1 edit_similarity"
         " rouge1 rouge2 rouge_l rouge_lsum bleu pearson".split()
     ),
-}  # fmt: skip
+}
 KINDS = {"rank": "ranked options", "generate": "written answers"}
 QUESTION = ("paragraph", "question")  # fields that make a question of MultiRC
 

@@ -209,7 +209,7 @@ SIGNATURES = {
     "record_em": "ReCoRD",
     "record_f1": "ReCoRD",
     "edit_similarity": "1 - Levenshtein distance in characters / longer length",
-}  # fmt: skip
+}
 
 _MINUS = str.maketrans(dict.fromkeys("−－﹣–‐‑", "-") | {"٫": ".", "٬": ","})
 _PARTS = {"comma": ",", "apart": "\u00a0\u2009\u202f'’", "point": "."}

@@ -113,8 +113,11 @@ class Rows:
 
     def _pass(self, paths: list[Path], first: int) -> list[int]:
         tree = Tree.of([path.ids for path in paths], [path.shared for path in paths])
-        uses = [(first + i, at[: n + 1]) for path, at in zip(paths, tree.nodes, strict=True)
-                for i, _, n in path.uses]  # fmt: skip
+        uses = [
+            (first + i, at[: n + 1])
+            for path, at in zip(paths, tree.nodes, strict=True)
+            for i, _, n in path.uses
+        ]
         ends = np.array([at[-1] for _, at in uses])
         places, inverse = np.unique(ends, return_inverse=True)
         of = torch.from_numpy(np.concatenate([at for _, at in uses]))

@@ -99,8 +99,7 @@ def draw_seeds(table: pd.DataFrame, ax: Axes, rows: Sequence[Pair]) -> Axes:
     """Figure 12 g: agreement between seeds, and that of independent seeds."""
     _dots(ax, table, rows, scrutiny.AGREEMENT)
     if part(table, scrutiny.AGREEMENT).empty:
-        ax.text(0.5, 0.5, "one seed", transform=ax.transAxes, ha="center", va="center",
-                size=7, color=style.QUIET)  # fmt: skip
+        style.centred(ax, 0.5, 0.5, "one seed", transform=ax.transAxes)
     ax.set(
         xlabel="same outcome,\npercent of examples",
         title="g  Agreement\nbetween seeds",

@@ -222,9 +222,12 @@ def arrow(
 
 
 def panels(
-    fig: Figure, top: float, height: float, spans: Sequence[tuple[float, float]],
+    fig: Figure,
+    top: float,
+    height: float,
+    spans: Sequence[tuple[float, float]],
     alike: bool = False,
-) -> list[Axes]:  # fmt: skip
+) -> list[Axes]:
     """A row of panels.
 
     Parameters
@@ -264,9 +267,13 @@ def height_of_rows(n_rows: int, height: float, step: float) -> float:
 
 
 def multiples(
-    fig: Figure, top: float, rows: Sequence[tuple[str, Sequence[str]]], height: float, step: float,
+    fig: Figure,
+    top: float,
+    rows: Sequence[tuple[str, Sequence[str]]],
+    height: float,
+    step: float,
     draw: Callable[[Axes, int, str], object],
-) -> None:  # fmt: skip
+) -> None:
     """Small multiples: rows of panels, one cluster each, with one scale of y in a row.
 
     Parameters

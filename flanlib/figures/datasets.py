@@ -24,12 +24,15 @@ PUBLISHED = {
 GAIN = Dot(arm="tuned", against="base", name="gain", marker="D")
 SCORES = tuple(
     Dot(
-        arm=arm, name=mark.name, marker=mark.marker, fill=mark.fill,
+        arm=arm,
+        name=mark.name,
+        marker=mark.marker,
+        fill=mark.fill,
         optional=arm not in (GAIN.arm, GAIN.against),
     )
     for arm, mark in style.ARMS.items()
     if arm != "chance"
-)  # fmt: skip
+)
 EACH = (
     Dot(arm="base", name="base, same templates", marker="o", fill="#333333", shift=-PAIR),
     Dot(arm="tuned", name="instruction-tuned", marker="D", shift=PAIR),

@@ -92,11 +92,10 @@ def find(table: pd.DataFrame, dot: Dot, row: Row):
     """The value that a dot stands for in a row; None where an optional one is absent."""
 
     def value(arm: str, x: str):
-        return effects.pick(
-            table, arm, x, dot.cluster or row.cluster, row.dataset, dot.group,
-            statistic=dot.statistic, against=dot.against, against_x=dot.against_x,
-            optional=dot.optional,
-        )  # fmt: skip
+        of = {
+            name: getattr(dot, name) for name in ("statistic", "against", "against_x", "optional")
+        }
+        return effects.pick(table, arm, x, dot.cluster or row.cluster, row.dataset, dot.group, **of)
 
     new = value(dot.arm, dot.x)
     if new is None or dot.less == ("", ""):

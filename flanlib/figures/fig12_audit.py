@@ -102,10 +102,7 @@ def draw_leaks(table: pd.DataFrame, ax: Axes) -> Axes:
             row, at = audits.leaked(table, arm, cluster), y - 0.19 + 0.38 * n
             ax.barh(at, row.value, 0.34, color=fill, edgecolor=style.INK, lw=0.7)
             words = f"{row.value:,.0f} of {row.n:,.0f} {arm}"
-            ax.annotate(
-                words, (row.value, at), xytext=(4, 0), textcoords="offset points",
-                va="center", size=6.5,
-            )  # fmt: skip
+            style.beside(ax, words, (row.value, at), (4, 0), va="center")
     ax.set_xscale("symlog", linthresh=1)
     ax.set(xlim=(0, 400 * most), ylim=(len(clusters) - 0.5, -0.5), xlabel="train rows (log scale)")
     ax.set_xticks([0, *(10**k for k in range(int(np.log10(most)) + 1))])
@@ -122,10 +119,17 @@ def draw_reliability(table: pd.DataFrame, ax: Axes) -> Axes:
     mine = part(table, scrutiny.RELIABILITY)
     ax.plot([0, 100], [0, 100], color=lines.GREY, ls=":", lw=1.1)
     series = [
-        marks.Series(arm=arm, name=arm, statistic=scrutiny.STATISTICS[scrutiny.RELIABILITY],
-                     marker=marker, fill=fill or "#888888", size=4.6, line="--" if fill else "-")
+        marks.Series(
+            arm=arm,
+            name=arm,
+            statistic=scrutiny.STATISTICS[scrutiny.RELIABILITY],
+            marker=marker,
+            fill=fill or "#888888",
+            size=4.6,
+            line="--" if fill else "-",
+        )
         for arm, (marker, fill) in MARKS.items()
-    ]  # fmt: skip
+    ]
     places = {x: float(x) for x in mine["x"]}
     lines.draw(table, ax, series, places, group=scrutiny.RELIABILITY, chance=False)
     n = mine.groupby("arm")["n"].sum()
@@ -276,10 +280,9 @@ def _seeds(table: pd.DataFrame) -> str:
 
 def _legend() -> list[Line2D]:
     arms = [
-        Line2D([], [], color=style.INK, lw=1.1, marker=marker, ms=4.6, mec=style.INK, mew=0.8,
-               mfc=fill or "#888888", label=name)
+        lines.handle(name, marker, fill, ms=4.6, color=style.INK)
         for (marker, fill), name in zip(MARKS.values(), ("base", TUNED_NAME), strict=True)
-    ]  # fmt: skip
+    ]
     dotted = Line2D(
         [], [], color=lines.GREY, ls=":", lw=1.3, label="perfect calibration (b), chance (g)"
     )

@@ -242,11 +242,9 @@ def _scatter(table: pd.DataFrame, ax: Axes, of: Estimand, slope: float) -> None:
         at = ax.transData.transform((x, y)) * 72 / ax.figure.dpi  # points
         if len(named) < NAMED and all(np.any(np.abs(at - p) > (75, 9)) for p in named):
             named.append(at)
-            place = {"ha": "right", "xytext": (-5, 3)} if x > middle else {"xytext": (5, 3)}
-            ax.annotate(
-                name, (x, y), textcoords="offset points", size=lines.SMALL, zorder=5,
-                path_effects=around, **place,
-            )  # fmt: skip
+            by, side = ((-5, 3), "right") if x > middle else ((5, 3), "left")
+            look = {"size": lines.SMALL, "zorder": 5, "path_effects": around}
+            style.beside(ax, name, (x, y), by, ha=side, **look)
     ax.grid(axis="both")
 
 
@@ -298,6 +296,5 @@ def _left_out(table: pd.DataFrame) -> str:
 
 def _row(of: Estimand, cluster: str, dataset: str, value: float = np.nan, **more) -> dict:
     about = {"low": np.nan, "high": np.nan, "n": np.nan, "seeds": 0, "source": LEFT_OUT, **more}
-    return {
-        "group": "", **of._asdict(), "cluster": cluster, "dataset": dataset, "value": value, **about
-    }  # fmt: skip
+    place = {"cluster": cluster, "dataset": dataset, "value": value}
+    return {"group": "", **of._asdict(), **place, **about}

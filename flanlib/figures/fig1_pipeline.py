@@ -109,14 +109,8 @@ def draw_pipeline(table: pd.DataFrame, ax: Axes) -> float:
     middle = start - 0.62
     boxes.arrow(ax, (left + wide + 0.06, middle), (right - 0.06, middle))
     for n, line in enumerate(("tuned with", "these clusters", "held out")):
-        ax.text(
-            (left + wide + right) / 2,
-            middle + 0.42 - 0.12 * n,
-            line,
-            size=6.8,
-            ha="center",
-            va="top",
-        )
+        at = (left + wide + right) / 2, middle + 0.42 - 0.12 * n
+        ax.text(*at, line, size=6.8, ha="center", va="top")
     return min(lowest, end)
 
 

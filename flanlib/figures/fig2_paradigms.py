@@ -37,12 +37,15 @@ WAYS = {
     ),
     TUNED: (
         "Instruction tuning",
-        ("Pretrained model", "Tuned on many tasks B, C, D, … phrased as instructions",
-         "Evaluated on task A, which tuning never saw"),
+        (
+            "Pretrained model",
+            "Tuned on many tasks B, C, D, … phrased as instructions",
+            "Evaluated on task A, which tuning never saw",
+        ),
         "needs no example of the task",
         "exemplars in the prompt",
     ),
-}  # fmt: skip
+}
 PANEL, LEFT, GAP = 1.45, 0.5, 0.12  # inches
 TASK, ROW = 0.95, 1.9  # a task's panel, and its row with all that is written
 
@@ -112,8 +115,7 @@ def draw_way(way: str, ax: Axes, x: float, y: float, width: float) -> float:
             fill = ("#E4E4E4", "#F7F0DC", "white")[n]
             boxes.box(ax, x, y, width, "", step, edge=style.INK, size=7.2, fill=fill, height=height)
         else:
-            ax.text(middle, y - height / 2, "no tuning", size=7, ha="center", va="center",
-                    color=style.QUIET)  # fmt: skip
+            style.centred(ax, middle, y - height / 2, "no tuning")
         if n < 2:
             boxes.arrow(ax, (middle, y - height), (middle, y - height - 0.2))
         y -= height + 0.2
@@ -330,10 +332,11 @@ def _each(table: pd.DataFrame, clusters: list[str]) -> str:
 
 def _trend(single: list) -> str:
     first, last = single[0], single[-1]
-    grown = "more examples raise it, intervals apart" if last.low > first.high else (
-        "more examples lower it, intervals apart" if last.high < first.low
-        else "the intervals of the fewest and the most examples overlap"
-    )  # fmt: skip
+    grown = "the intervals of the fewest and the most examples overlap"
+    if last.low > first.high:
+        grown = "more examples raise it, intervals apart"
+    elif last.high < first.low:
+        grown = "more examples lower it, intervals apart"
     return (
         f"Examples needed: from {first.x} to {last.x} examples fine-tuning goes from"
         f" {first.value:.1f} to {last.value:.1f} percent; {grown}."

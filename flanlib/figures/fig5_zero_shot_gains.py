@@ -31,10 +31,11 @@ OLD = (
 )
 CHAT = next(dot for dot in SCORES if dot.arm == "base-chat")
 GAINS = tuple(
-    replace(GAIN, marker=dot.marker) if dot.arm == GAIN.against
+    replace(GAIN, marker=dot.marker)
+    if dot.arm == GAIN.against
     else Dot(arm=GAIN.arm, against=dot.arm, marker=dot.marker, fill=dot.fill, optional=True)
     for dot in SCORES[:-1]
-)  # fmt: skip
+)
 
 
 class Reading(str):
@@ -122,15 +123,14 @@ def draw_published(table: pd.DataFrame, ax: Axes) -> Axes:
     """Figure 5, right: published base and FLAN; hollow where not verified."""
     rows = [Row(cluster=cluster, dots=OLD) for cluster in rows_of(table)]
     dots.draw(table, ax, rows, joined=True)
-    centred = {"ha": "center", "va": "center", "size": 7, "color": style.QUIET}
     for y, row in enumerate(rows):
         old, new = (dots.find(table, dot, row) for dot in OLD[:2])
         if old and new:
             many = "s" if new.n > 1 else ""
             words = f"{new.value - old.value:+.1f}, {int(new.n)} dataset{many}"
-            ax.text(50, y + 0.36, words, **centred)
+            style.centred(ax, 50, y + 0.36, words)
         elif row.cluster != effects.ALL:
-            ax.text(50, y, "not found", **centred)
+            style.centred(ax, 50, y, "not found")
     ax.set(xlim=(-5, 105), xlabel="percent, BLEU\nor Rouge")
     ax.set_title("Published:\n● LaMDA-PT ◆ FLAN", size=7.5)
     return ax

@@ -25,9 +25,10 @@ STEM = "fig6_clusters"
 SERIES = (
     Series(arm=BASE, name="base, not tuned", marker="o", fill="#333333"),
     Series(arm=PAPER, name="tuned, paper's order", marker="D", written=".1f"),
-    Series(arm=SHUFFLED, name="tuned, random orders", marker="s", line="--",
-           fill="white", shift=0.16),
-)  # fmt: skip
+    Series(
+        arm=SHUFFLED, name="tuned, random orders", marker="s", line="--", fill="white", shift=0.16
+    ),
+)
 ARMS = tuple(one.arm for one in SERIES)
 PANEL, ROW = 1.1, 2.15  # inches of a cluster's panel, and of a row of them with its words
 
@@ -303,12 +304,12 @@ def _later(table: pd.DataFrame, cluster: str) -> list[str]:
     last = orders.steps(table)[-1]
     told = []
     for arm in (PAPER, SHUFFLED):
-        words = [
-            f"against {orders.number(x)} {spelled(r, signed=True)} points: {lines.verdict(r)}"
-            for x in ("1", "half")  # of two clusters, half is one
-            if (r := effects.pick(table, arm, last, cluster, against=arm, against_x=x,
-                                  optional=x == "half")) is not None
-        ]  # fmt: skip
+        words = []
+        for x in ("1", "half"):  # of two clusters, half is one
+            of = {"against": arm, "against_x": x, "optional": x == "half"}
+            if (r := effects.pick(table, arm, last, cluster, **of)) is not None:
+                gain = f"{spelled(r, signed=True)} points: {lines.verdict(r)}"
+                words.append(f"against {orders.number(x)} {gain}")
         told.append(f"- **More clusters**, {arm}: all {'; '.join(words)}.")
     return told
 

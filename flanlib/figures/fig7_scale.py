@@ -62,9 +62,11 @@ def with_published(table: pd.DataFrame) -> pd.DataFrame:
     rows = lines.published_rows(points, OLD, "held-out")
     base, tuned = (rows[rows["arm"] == arm].set_index("x") for arm in (OLD_BASE, OLD_TUNED))
     gains = tuned.assign(
-        statistic=effects.DIFFERENCE, against=OLD_BASE, against_x=tuned.index,
+        statistic=effects.DIFFERENCE,
+        against=OLD_BASE,
+        against_x=tuned.index,
         value=tuned["value"] - base["value"],
-    ).reset_index()  # fmt: skip
+    ).reset_index()
     counts = [
         _row(OLD_BASE, x, int(float(x[:-1]) * UNITS[x[-1]]), "published, read-off")
         for x in base.index
@@ -209,15 +211,14 @@ def describe_clusters(table: pd.DataFrame) -> str:
 def summary(table: pd.DataFrame) -> pd.DataFrame:
     """One row per group and model: means and difference with intervals."""
     known, rows = _sizes(table, BASE), []
+    asked = ((BASE, BASE, ""), (TUNED, TUNED, ""), ("difference", TUNED, BASE))
     for group in GROUPS:
         large, _ = lines.panels_of(table, TUNED, group)
         for model in _models(table, TUNED):
             found = {
                 name: effects.pick(table, arm, model, large, group=group, against=against)
-                for name, arm, against in (
-                    (BASE, BASE, ""), (TUNED, TUNED, ""), ("difference", TUNED, BASE),
-                )
-            }  # fmt: skip
+                for name, arm, against in asked
+            }
             rows.append(
                 {
                     "evaluated on": group,

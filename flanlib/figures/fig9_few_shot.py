@@ -52,10 +52,8 @@ def with_published(table: pd.DataFrame) -> pd.DataFrame:
 
 def draw(table: pd.DataFrame) -> Figure:
     """The whole figure: scores, what exemplars and tuning add, spread, published."""
-    parts = (
-        draw_scores, draw_exemplars, draw_tuning, draw_spread, draw_published_spread,
-        draw_published,
-    )  # fmt: skip
+    measured = (draw_scores, draw_exemplars, draw_tuning, draw_spread)
+    parts = (*measured, draw_published_spread, draw_published)
     with style.look():
         height = dots.stack_height(len(dots.shown(table, TUNED)), 2 * len(ARMS))
         fig, tops = dots.page(heading(table), _legend(table), notes(table), [height])
@@ -117,10 +115,7 @@ def draw_published(table: pd.DataFrame, ax: Axes) -> Axes:
     dots.draw(table, ax, rows)
     for y, row in enumerate(rows):
         if (old := dots.find(table, _published_added(), row)) is not None:
-            ax.text(
-                50, y + 0.4, f"{old.value:+.1f}", ha="center", va="center",
-                size=lines.SMALL, color=style.QUIET,
-            )  # fmt: skip
+            style.centred(ax, 50, y + 0.4, f"{old.value:+.1f}")
     ax.set(xlim=(-5, 105), xlabel="percent, BLEU\nor Rouge", title="FLAN,\nscore")
     return ax
 
@@ -230,11 +225,11 @@ def _published_rows(table: pd.DataFrame, marks: Sequence[Dot]) -> list[Row]:
 
 
 def _published_pair(statistic: str = SCORE) -> list[Dot]:
-    zero = Dot(
-        arm=FLAN, statistic=statistic, x="0", name="zero-shot", marker=MARKERS[FLAN], fill=PALE,
-        shift=-0.2, optional=True,
-    )  # fmt: skip
-    return [zero, replace(zero, x="few", name="few-shot", fill="", shift=0.1)]
+    pair = Dot(arm=FLAN, statistic=statistic, marker=MARKERS[FLAN], optional=True)
+    return [
+        replace(pair, x="0", name="zero-shot", fill=PALE, shift=-0.2),
+        replace(pair, x="few", name="few-shot", shift=0.1),
+    ]
 
 
 def _published_added() -> Dot:

@@ -97,9 +97,16 @@ def together(table: pd.DataFrame, *more: pd.DataFrame) -> pd.DataFrame:
 
 
 def draw(
-    table: pd.DataFrame, ax: Axes, series: Sequence[Series], places: Mapping[str, float],
-    cluster: str = effects.ALL, group: str = "", *, labelled: bool = False, chance: bool = True,
-) -> Axes:  # fmt: skip
+    table: pd.DataFrame,
+    ax: Axes,
+    series: Sequence[Series],
+    places: Mapping[str, float],
+    cluster: str = effects.ALL,
+    group: str = "",
+    *,
+    labelled: bool = False,
+    chance: bool = True,
+) -> Axes:
     """One panel: each series of a cluster, with 95 % intervals.
 
     Parameters
@@ -118,10 +125,18 @@ def draw(
     ]
     if drawn:
         sns.lineplot(
-            pd.DataFrame(drawn), x="place", y="value", ax=ax, legend=False, estimator=None,
-            color=GREY, lw=1.1, zorder=2,
-            style="arm", dashes={one.arm: (3.7, 1.6) if one.line == "--" else "" for one in series},
-        )  # fmt: skip
+            pd.DataFrame(drawn),
+            x="place",
+            y="value",
+            ax=ax,
+            legend=False,
+            estimator=None,
+            color=GREY,
+            lw=1.1,
+            zorder=2,
+            style="arm",
+            dashes={one.arm: (3.7, 1.6) if one.line == "--" else "" for one in series},
+        )
         ax.set(xlabel="", ylabel="")
     marks.points(ax, drawn)
     for m in drawn if labelled else ():
@@ -138,9 +153,13 @@ def draw(
 
 
 def draw_published(
-    table: pd.DataFrame, ax: Axes, series: Sequence[Series], places: Mapping[str, float],
-    cluster: str = effects.ALL, group: str = "",
-) -> Axes:  # fmt: skip
+    table: pd.DataFrame,
+    ax: Axes,
+    series: Sequence[Series],
+    places: Mapping[str, float],
+    cluster: str = effects.ALL,
+    group: str = "",
+) -> Axes:
     """A panel of published values: hollow where they are not verified."""
     series = [replace(one, optional=True) for one in series]
     draw(table, ax, series, places, cluster, group, labelled=True, chance=False)
@@ -198,10 +217,14 @@ def sheet(
 
 
 def multiples(
-    words: str, handles: Sequence[Line2D], notes: Sequence[str],
-    rows: Sequence[tuple[str, Sequence[str]]], height: float, step: float,
+    words: str,
+    handles: Sequence[Line2D],
+    notes: Sequence[str],
+    rows: Sequence[tuple[str, Sequence[str]]],
+    height: float,
+    step: float,
     draw: Callable[[Axes, int, str], object],
-) -> Figure:  # fmt: skip
+) -> Figure:
     """A page of small panels of one kind, in the look that is set; see `sheet`.
 
     Parameters
@@ -220,12 +243,14 @@ def legend(series: Sequence[Series], chance: bool = True) -> list[Line2D]:
     """One handle per series; with `chance`, a dotted line for it."""
     found = [Line2D([], [], color=GREY, ls=":", lw=1.1, label="chance")] if chance else []
     return found + [
-        Line2D(
-            [], [], color=GREY, ls=one.line, lw=1.1, marker=one.marker, ms=5.2,
-            mfc=one.fill or "#888888", mec=style.INK, mew=0.8, label=one.name,
-        )
-        for one in series
-    ]  # fmt: skip
+        handle(one.name, one.marker, one.fill, ms=5.2, color=GREY, ls=one.line) for one in series
+    ]
+
+
+def handle(name: str, marker: str, fill: str, **given: object) -> Line2D:
+    """What a legend shows of a `marker` with its `fill` and `name`; `given` is matplotlib's."""
+    edge = {"lw": 1.1, "mec": style.INK, "mew": 0.8}
+    return Line2D([], [], marker=marker, mfc=fill or "#888888", label=name, **edge, **given)
 
 
 def title(table: pd.DataFrame, cluster: str, arm: str, group: str = "") -> str:
@@ -290,8 +315,7 @@ def _found(table: pd.DataFrame, one: Series, places, cluster: str, group: str) -
 
 
 def _say(ax: Axes, text: str) -> None:
-    middle = {"transform": ax.transAxes, "ha": "center", "va": "center"}
-    ax.text(0.5, 0.5, text, **middle, size=SMALL, color=style.QUIET)
+    style.centred(ax, 0.5, 0.5, text, transform=ax.transAxes)
 
 
 def _write(ax: Axes, x: float, y: float, text: str) -> None:

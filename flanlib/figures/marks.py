@@ -104,18 +104,30 @@ def points(ax: Axes, marks: Sequence[dict], upright: bool = True) -> None:
     each = {name: list(dict.fromkeys(table[name])) for name in ("fill", "marker", "size")}
     words = ax.get_xlabel(), ax.get_ylabel()
     sns.scatterplot(
-        table, **names, ax=ax, legend=False, zorder=4, edgecolor=style.INK, linewidth=table["edge"],
-        hue="fill", palette={fill: fill for fill in each["fill"]},
-        style="marker", markers={m: TICK if m == "|" else m for m in each["marker"]},
-        size="size", sizes={size: size**2 for size in each["size"]},
-    )  # fmt: skip
+        table,
+        **names,
+        ax=ax,
+        legend=False,
+        zorder=4,
+        edgecolor=style.INK,
+        linewidth=table["edge"],
+        hue="fill",
+        palette={fill: fill for fill in each["fill"]},
+        style="marker",
+        markers={m: TICK if m == "|" else m for m in each["marker"]},
+        size="size",
+        sizes={size: size**2 for size in each["size"]},
+    )
     ax.set(xlabel=words[0], ylabel=words[1])
 
 
 def heatmap(
-    ax: Axes, cells: Sequence[Sequence], rows: Sequence[str], columns: Sequence[str],
+    ax: Axes,
+    cells: Sequence[Sequence],
+    rows: Sequence[str],
+    columns: Sequence[str],
     parts: Sequence[int] = (),
-) -> None:  # fmt: skip
+) -> None:
     """Differences as a table of colours, each written in its cell; bold where decided.
 
     Parameters
@@ -131,9 +143,16 @@ def heatmap(
     values = [[np.nan if r is None else r.value for r in line] for line in cells]
     words = [["" if r is None else f"{round(r.value):+d}" for r in line] for line in cells]
     sns.heatmap(
-        pd.DataFrame(values, list(rows), list(columns)), ax=ax, cmap="vlag_r", center=0,
-        cbar=False, linewidths=0.8, annot=np.array(words), fmt="", annot_kws={"size": 7},
-    )  # fmt: skip
+        pd.DataFrame(values, list(rows), list(columns)),
+        ax=ax,
+        cmap="vlag_r",
+        center=0,
+        cbar=False,
+        linewidths=0.8,
+        annot=np.array(words),
+        fmt="",
+        annot_kws={"size": 7},
+    )
     for text, value in zip(ax.texts, found, strict=True):
         text.set_weight("bold" if value.low > 0 or value.high < 0 else "normal")
     for n in parts:

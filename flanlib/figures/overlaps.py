@@ -44,10 +44,8 @@ def draw(table: pd.DataFrame, ax: Axes) -> Axes:
     look = {"marker": "o", "ls": "", "ms": 4.6, "mfc": style.INK, "mec": "white", "mew": 0.5}
     ax.plot(share["value"], change["value"], **look)
     for name, row in change[change["value"].abs() > NAMED].iterrows():
-        ax.annotate(
-            f"{name}, n = {row['n']:.0f}", (share.loc[name, "value"], row["value"]),
-            xytext=(-5, 0), textcoords="offset points", ha="right", va="center", size=6.5,
-        )  # fmt: skip
+        at, words = (share.loc[name, "value"], row["value"]), f"{name}, n = {row['n']:.0f}"
+        style.beside(ax, words, at, (-5, 0), ha="right", va="center")
     ax.set(xlim=(-3, 103), xticks=range(0, 101, 25), ylabel="score, clean − all, points")
     ax.set_xlabel("evaluation examples that\noverlap, percent")
     ax.grid(axis="both")

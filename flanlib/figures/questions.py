@@ -80,10 +80,10 @@ def draw(table: pd.DataFrame, ax: Axes, x: float, y: float, width: float) -> flo
         y = boxes.box(ax, x, y, width, head, row.text, edge=edge, size=6.8, max_lines=LINES)
         found = answers(table, row.cluster)
         body = "\n".join(f"{name}: {text}" for name, text in found.items())
-        y = boxes.box(
-            ax, x + 0.12, y - 0.03, width - 0.12, "", body or "Answers: not recorded yet",
-            edge=style.QUIET, size=6.8, fill="#F4F4F4", max_lines=6, dashed=not found,
-        ) - 0.1  # fmt: skip
+        place = (x + 0.12, y - 0.03, width - 0.12)
+        look = {"edge": style.QUIET, "size": 6.8, "fill": "#F4F4F4", "dashed": not found}
+        y = boxes.box(ax, *place, "", body or "Answers: not recorded yet", max_lines=6, **look)
+        y -= 0.1
     return y + 0.1
 
 

@@ -235,10 +235,20 @@ def stamp(fig: Figure, about: str, note: str = "") -> None:
     colour = "#B00000" if warning else QUIET
     fig.text(0.992, 0.04 / fig.get_figheight(), line, size=6.5, color=colour, ha="right")
     if warning:
-        fig.text(
-            0.5, 0.5, word, size=54, color="#B00000", alpha=0.16, rotation=35,
-            ha="center", va="center", weight="bold",
-        )  # fmt: skip
+        look = {"size": 54, "weight": "bold", "color": colour, "alpha": 0.16, "rotation": 35}
+        fig.text(0.5, 0.5, word, ha="center", va="center", **look)
+
+
+def centred(ax: Axes, x: float, y: float, words: str, **given: object) -> None:
+    """Write grey `words` with their middle at `x` and `y`; `given` is matplotlib's."""
+    ax.text(x, y, words, ha="center", va="center", **{"size": 7, "color": QUIET, **given})
+
+
+def beside(
+    ax: Axes, words: str, at: tuple[float, float], by: tuple[float, float], **given: object
+) -> None:
+    """Write `words` so many points (`by`) beside the place `at`; `given` is matplotlib's."""
+    ax.annotate(words, at, xytext=by, textcoords="offset points", **{"size": 6.5, **given})
 
 
 def save(

@@ -36,13 +36,16 @@ class Phase:
     rows: int = 2
 
 
+# fmt: off
 READING = {
-    "several": 0.08, "truth": 0.09, "unknown": 0.07, "same": 0.09, "retrieve": 0.07,
-    "either": 0.09, "right_sentence": 0.04, "towns": 0.07, "creatures": 0.07, "reviews": 0.06,
-    "causes": 0.05, "tools": 0.03, "routines": 0.03, "who": 0.05, "bilingual": 0.07,
-    "dictionary": 0.02, "records": 0.05, "news": 0.04, "grammar": 0.03, "asks_for": 0.02,
-    "chat": 0.03, "glossary": 0.02, "compose": 0.03,
-}  # fmt: skip
+    "several": 0.08,     "truth": 0.09,    "unknown": 0.07,         "same": 0.09,
+    "retrieve": 0.07,    "either": 0.09,   "right_sentence": 0.04,  "towns": 0.07,
+    "creatures": 0.07,   "reviews": 0.06,  "causes": 0.05,          "tools": 0.03,
+    "routines": 0.03,    "who": 0.05,      "bilingual": 0.07,       "dictionary": 0.02,
+    "records": 0.05,     "news": 0.04,     "grammar": 0.03,         "asks_for": 0.02,
+    "chat": 0.03,        "glossary": 0.02, "compose": 0.03,
+}
+# fmt: on
 PHASES = (
     Phase(100_000, 16, {"ticks": 1}),
     Phase(600_000, 16, {"single": 0.75, "ticks": 0.25}),

@@ -12,10 +12,15 @@ from flanlib.micro.lexicon import KINDS
 def bilingual(rng, here):
     facts = facts_of(rng, rng.randint(1, 4), rng.randint(1, 2))
     left, right = rng.choice((("english", "blik"), ("blik", "english")))
-    form = rng.choice((
-        "{l}: {a}. {r}:{b}.", "{a} is in {r}{b}.", "in {l} {a}, in {r}{b}.",
-        "how do they say {a} in {r}?{b}.", "{l} says {a}\n{r} says{b}",
-    ))  # fmt: skip
+    form = rng.choice(
+        (
+            "{l}: {a}. {r}:{b}.",
+            "{a} is in {r}{b}.",
+            "in {l} {a}, in {r}{b}.",
+            "how do they say {a} in {r}?{b}.",
+            "{l} says {a}\n{r} says{b}",
+        )
+    )
     out = []
     for fact in facts:
         a, b = fact.say(), here.to_blik(fact)
@@ -139,28 +144,62 @@ def asks_for(rng, here):
 
 # Words that people use about language; each in several sentences.
 MEANINGS = (
-    "a sentence is a line of words", "a statement tells us something", "a question wants an answer",
-    "to answer is to say what was asked", "to translate is to say it in another language",
-    "to translate into blik is to write it in blik", "to translate into english is to write it in english",
-    "a review tells if something was good or bad", "a positive review says good things",
-    "a negative review says bad things", "happy people write positive reviews",
-    "the opposite of true is false", "the opposite of yes is no", "the opposite of same is different",
-    "two sentences mean the same if both are true together", "if it follows, it must be true",
-    "if it can not be true, say no", "maybe means that we do not know", "unknown means nobody told us",
-    "the cause comes before the effect", "the effect is the result of the cause",
-    "the reason tells why", "an ending is the last part of a story", "what happens next comes later",
-    "a pronoun like he or she stands for a name", "a title is a short name for a text",
-    "to summarize is to say it in few words", "a summary is short", "a headline is the title of the news",
-    "to describe is to tell how something is", "a passage is a part of a text", "a paragraph is a part of a text",
-    "to choose is to pick one of many", "to pick is to choose", "a list names many things",
-    "to complete is to write the rest", "to read is to look at words", "to decide is to choose",
-    "an option is something you may choose", "the options are what you may choose from",
-    "correct means right", "wrong means not right", "acceptable means good enough",
-    "unacceptable means not good enough", "grammar is how words go together",
-    "a goal is what you want to do", "a tool helps to reach a goal", "a table has rows of data",
-    "data can be told in a sentence", "a dialogue is people talking", "an opinion is what someone thinks",
-    "an object is a thing", "a feeling is a mood", "a language has many words", "meaning is what words say",
-)  # fmt: skip
+    "a sentence is a line of words",
+    "a statement tells us something",
+    "a question wants an answer",
+    "to answer is to say what was asked",
+    "to translate is to say it in another language",
+    "to translate into blik is to write it in blik",
+    "to translate into english is to write it in english",
+    "a review tells if something was good or bad",
+    "a positive review says good things",
+    "a negative review says bad things",
+    "happy people write positive reviews",
+    "the opposite of true is false",
+    "the opposite of yes is no",
+    "the opposite of same is different",
+    "two sentences mean the same if both are true together",
+    "if it follows, it must be true",
+    "if it can not be true, say no",
+    "maybe means that we do not know",
+    "unknown means nobody told us",
+    "the cause comes before the effect",
+    "the effect is the result of the cause",
+    "the reason tells why",
+    "an ending is the last part of a story",
+    "what happens next comes later",
+    "a pronoun like he or she stands for a name",
+    "a title is a short name for a text",
+    "to summarize is to say it in few words",
+    "a summary is short",
+    "a headline is the title of the news",
+    "to describe is to tell how something is",
+    "a passage is a part of a text",
+    "a paragraph is a part of a text",
+    "to choose is to pick one of many",
+    "to pick is to choose",
+    "a list names many things",
+    "to complete is to write the rest",
+    "to read is to look at words",
+    "to decide is to choose",
+    "an option is something you may choose",
+    "the options are what you may choose from",
+    "correct means right",
+    "wrong means not right",
+    "acceptable means good enough",
+    "unacceptable means not good enough",
+    "grammar is how words go together",
+    "a goal is what you want to do",
+    "a tool helps to reach a goal",
+    "a table has rows of data",
+    "data can be told in a sentence",
+    "a dialogue is people talking",
+    "an opinion is what someone thinks",
+    "an object is a thing",
+    "a feeling is a mood",
+    "a language has many words",
+    "meaning is what words say",
+)
 
 
 @page

@@ -210,18 +210,28 @@ def pretrain(
             mean = []
             speed = state["tokens"] / state["seconds"]
             left = (sum(p.n_tokens for p in phases) - state["tokens"]) / speed
-            say(f"{name}: step {step + 1}/{total} loss {state['curve'][-1][1]:.3f}"
-                f" {speed:.0f} tokens/s, {left / 60:.1f} min left")  # fmt: skip
+            say(
+                f"{name}: step {step + 1}/{total} loss {state['curve'][-1][1]:.3f}"
+                f" {speed:.0f} tokens/s, {left / 60:.1f} min left"
+            )
         if state["step"] % CHECKPOINT_STEPS == 0:
             _checkpoint(checkpoint, model, opts, state)
     model.eval()
     record = {
-        "name": name, "n_parameters": model.num_parameters(), "world_seed": world_seed, "seed": seed,
-        "tokens": state["tokens"], "steps": state["step"], "seconds": round(state["seconds"], 1),
-        "muon_rate": MUON_RATE, "adam_rate": ADAM_RATE, "row_tokens": ROW_TOKENS,
-        "torch": torch.__version__, "probes": probes.probe(model, tokenizer, world_seed),
+        "name": name,
+        "n_parameters": model.num_parameters(),
+        "world_seed": world_seed,
+        "seed": seed,
+        "tokens": state["tokens"],
+        "steps": state["step"],
+        "seconds": round(state["seconds"], 1),
+        "muon_rate": MUON_RATE,
+        "adam_rate": ADAM_RATE,
+        "row_tokens": ROW_TOKENS,
+        "torch": torch.__version__,
+        "probes": probes.probe(model, tokenizer, world_seed),
         "curve": state["curve"],
-    }  # fmt: skip
+    }
     with folders.filling(out, _pretrained) as part:
         model.to(torch.bfloat16).save_pretrained(part)
         tokenizer.save_pretrained(part)

@@ -171,9 +171,14 @@ def review(rng: random.Random, good: bool, n: int, words=None, people=PEOPLE) ->
     thing = rng.choice(THINGS)
     words = words or (GOOD if good else BAD)
     forms = (
-        "the {t} was {w}", "what a {w} {t}", "i found the {t} {w}", "a {w} {t} from start to end",
-        "it was a {w} {t}", "the whole {t} felt {w}", "{p} called the {t} {w}",
-    )  # fmt: skip
+        "the {t} was {w}",
+        "what a {w} {t}",
+        "i found the {t} {w}",
+        "a {w} {t} from start to end",
+        "it was a {w} {t}",
+        "the whole {t} felt {w}",
+        "{p} called the {t} {w}",
+    )
     return [
         f.format(t=thing, w=w, p=rng.choice(people))
         for f, w in zip(rng.sample(forms, n), rng.sample(words, n), strict=True)

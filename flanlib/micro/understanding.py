@@ -228,9 +228,11 @@ def multirc(draw: Draw) -> Row:
     fact = draw.rng.choice(facts)
     response = fact.value if holds else other_value(draw.rng, fact, facts)
     return {
-        "passage": draw.text(facts), "question": fact.wh(draw.rng.randrange(2)),
-        "response": response, "label": int(holds),
-    }  # fmt: skip
+        "passage": draw.text(facts),
+        "question": fact.wh(draw.rng.randrange(2)),
+        "response": response,
+        "label": int(holds),
+    }
 
 
 @task
@@ -273,9 +275,11 @@ def cosmos(draw: Draw) -> Row:
     ]
     draw.rng.shuffle(sentences)
     return {
-        "passage": " ".join(f"{s}." for s in sentences), "question": "what followed",
-        "group": cause, **shuffled(draw, effect.format(p=p), wrong),
-    }  # fmt: skip
+        "passage": " ".join(f"{s}." for s in sentences),
+        "question": "what followed",
+        "group": cause,
+        **shuffled(draw, effect.format(p=p), wrong),
+    }
 
 
 @task

@@ -88,9 +88,13 @@ def named(records: Iterable[Record]) -> list[tuple[Estimand, Record]]:
 
 
 def series(
-    table: pd.DataFrame, arm: str, group: str | None = None, *, statistic: str = "",
+    table: pd.DataFrame,
+    arm: str,
+    group: str | None = None,
+    *,
+    statistic: str = "",
     against: str = "",
-) -> pd.DataFrame:  # fmt: skip
+) -> pd.DataFrame:
     """The rows of one arm's scores, or of another statistic or a difference of it.
 
     Parameters
@@ -110,10 +114,19 @@ def series(
 
 
 def pick(
-    table: pd.DataFrame, arm: str, x: str = "", cluster: str = ALL, dataset: str = "",
-    group: str = "", *, statistic: str = "", against: str = "", against_x: str | None = None,
-    optional: bool = False, where: str = "this table",
-) -> Any:  # fmt: skip
+    table: pd.DataFrame,
+    arm: str,
+    x: str = "",
+    cluster: str = ALL,
+    dataset: str = "",
+    group: str = "",
+    *,
+    statistic: str = "",
+    against: str = "",
+    against_x: str | None = None,
+    optional: bool = False,
+    where: str = "this table",
+) -> Any:
     """The one row of a table that holds a number, as a named tuple.
 
     Parameters

@@ -42,7 +42,7 @@ LATER = ("training_data", "base_digest", "tokenizer_digest", "dtype")
 # What two makings of one value may differ in.
 CIRCUMSTANCES = frozenset(
     {"tuning", "sample", "n_cut", "commit", "versions", "device", "started", "wall_s"}
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT | {"allow_inf_nan": False})
