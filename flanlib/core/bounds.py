@@ -109,11 +109,6 @@ RunId = Annotated[
 def wanted(kind: object) -> str:
     """What values a type allows, in words.
 
-    Parameters
-    ----------
-    kind
-        A type, with its bounds.
-
     Examples
     --------
     >>> wanted(Share), wanted(Dtype), wanted(Seed)
@@ -142,12 +137,6 @@ def check(name: str, kind: object, value: object, about: str = "") -> Any:
 
     Parameters
     ----------
-    name
-        Of the parameter, as messages call it.
-    kind
-        A type, with its bounds.
-    value
-        What was given.
     about
         What the parameter is, for the message; may be empty.
 

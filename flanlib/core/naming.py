@@ -119,10 +119,6 @@ def few(items: Iterable[str], n: int = 3, between: str = "; ") -> str:
 
     Parameters
     ----------
-    items
-        Texts, each shown whole.
-    n
-        How many are shown.
     between
         Stands between two of them.
 

@@ -141,12 +141,8 @@ def read_json(path: str | Path, remedy: str, kind: type[Content] = dict) -> Cont
 
     Parameters
     ----------
-    path
-        File to read.
     remedy
         What to do about a damaged file; ends the message of the error.
-    kind
-        Type that the content has to have.
 
     Raises
     ------
@@ -216,10 +212,6 @@ def read_lines(path: str | Path, kind: TypeAdapter, remedy: str) -> Iterator[tup
 
     Parameters
     ----------
-    path
-        File to read.
-    kind
-        What each line has to be.
     remedy
         What to do about a damaged line; ends the message of the error.
 

@@ -50,11 +50,6 @@ class Unreadable:
 def kind_of(value: object) -> str:
     """What a cell holds, in words.
 
-    Parameters
-    ----------
-    value
-        Any cell.
-
     Examples
     --------
     >>> kind_of(b"abc"), kind_of(None)
@@ -67,13 +62,7 @@ def kind_of(value: object) -> str:
 
 
 def plain(value: object) -> object:
-    """A cell as Python's own type, where it is one of NumPy's scalars.
-
-    Parameters
-    ----------
-    value
-        Any cell.
-    """
+    """A cell as Python's own type, where it is one of NumPy's scalars."""
     if type(value).__module__ == "numpy" and hasattr(value, "item"):
         return value.item()
     return value

@@ -77,8 +77,6 @@ def of_file(task: Task, path: Path) -> Classes:
     ----------
     task
         Its `names`, options and columns with options say which words are known.
-    path
-        A file of rows; only Parquet has class names.
 
     Raises
     ------
@@ -97,11 +95,6 @@ def of_file(task: Task, path: Path) -> Classes:
 
 def class_names(path: Path) -> dict[str, list[str]]:
     """Class names of a Parquet file's label columns, and of those within records.
-
-    Parameters
-    ----------
-    path
-        A Parquet file.
 
     Raises
     ------

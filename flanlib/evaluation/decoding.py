@@ -100,8 +100,6 @@ class Rows:
         ----------
         prompts
             No more than there are rows free.
-        token_budget
-            Tokens in one pass.
         """
         first, found = len(self.lengths), np.zeros(len(prompts), dtype=np.int64)
         items = [Item(prompt, [[0]], "") for prompt in prompts]

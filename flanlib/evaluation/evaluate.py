@@ -71,8 +71,6 @@ class Scorer:
 
         Parameters
         ----------
-        model
-            Name of a model, folder, or hub id.
         recipe
             Whose limits hold; None takes the default.
         """
@@ -200,10 +198,6 @@ def evaluate(
 
     Parameters
     ----------
-    scorer
-        The model, with its limits.
-    task
-        Task of the collection, or its key.
     examples
         Those that are asked; None reads those that the scoring names.
     scoring

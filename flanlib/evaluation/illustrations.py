@@ -39,13 +39,6 @@ _LINE = TypeAdapter(Line)
 def of_task(catalogue: Catalogue, task: Task) -> list[Example]:
     """Examples written for a task, in file order; none is an empty list.
 
-    Parameters
-    ----------
-    catalogue
-        Of the collection.
-    task
-        One of its tasks.
-
     Raises
     ------
     DataError
@@ -65,8 +58,6 @@ def asked(catalogue: Catalogue, task: Task) -> Prompt:
 
     Parameters
     ----------
-    catalogue
-        Of the collection.
     task
         One that examples were written for.
     """
@@ -79,10 +70,6 @@ def prompt(catalogue: Catalogue, task: Task, rows: str) -> str:
 
     Parameters
     ----------
-    catalogue
-        Of the collection.
-    task
-        That is asked.
     rows
         Folder of local rows; empty lets the source decide.
 

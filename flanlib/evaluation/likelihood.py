@@ -100,8 +100,6 @@ def likelihoods(
         Tokens (with padding) in one forward pass; None fits the device.
     progress
         Called with tokens done and tokens in all.
-    work
-        Filled with counts.
 
     Returns
     -------

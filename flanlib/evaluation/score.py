@@ -43,8 +43,6 @@ def rank(
     ----------
     calibrate
         Also weigh the options after "Answer:" alone, for the PMI choice.
-    token_budget
-        Tokens in one forward pass; None fits the device.
     progress
         Called with tokens done and tokens in all.
 

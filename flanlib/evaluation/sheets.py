@@ -43,8 +43,6 @@ def score_tasks(
 
     Parameters
     ----------
-    scorer
-        The model, with its limits.
     scoring
         How all of them are asked.
     seed
@@ -164,11 +162,6 @@ def score_file(
 
 def ready_made(path: Path) -> list[dict[str, Any]]:
     """Lines of a file of ready-made prompts.
-
-    Parameters
-    ----------
-    path
-        See `score_file`.
 
     Raises
     ------

@@ -275,8 +275,6 @@ def along(
     ----------
     heads
         How queries, keys and values stand in a row.
-    tree
-        Whose branches are read.
     places
         Where the last layer is wanted, sorted.
     like

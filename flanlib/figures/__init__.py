@@ -95,15 +95,7 @@ def module(stem: str) -> ModuleType:
 
 
 def applies(stem: str, collection: str) -> bool:
-    """Whether a figure can be drawn for a collection.
-
-    Parameters
-    ----------
-    stem
-        The figure's.
-    collection
-        Name below data/, or a folder.
-    """
+    """Whether a figure can be drawn for a collection."""
     return stem not in OF_THE_PAPER or paths.label(collection) == published.COMPARED
 
 
@@ -126,12 +118,6 @@ def publish(stem: str, table: "pd.DataFrame", study: "Study", **own: object) -> 
 
     Parameters
     ----------
-    stem
-        The figure's.
-    table
-        What its `collect` gave.
-    study
-        What the figure is of.
     own
         What else `collect` was given, such as the dataset shown.
     """
@@ -174,13 +160,7 @@ def publish(stem: str, table: "pd.DataFrame", study: "Study", **own: object) -> 
 
 
 def sheets_of(stem: str) -> dict[str, Any]:
-    """Further sheets of a figure: name -> (draws it, describes it).
-
-    Parameters
-    ----------
-    stem
-        The figure's.
-    """
+    """Further sheets of a figure: name -> (draws it, describes it)."""
     return getattr(module(stem), "SHEETS", {})
 
 
@@ -201,8 +181,6 @@ def redraw(stem: str, study: "Study | None" = None, **given: object) -> Shown:
     ----------
     study
         The figure's usual one, if none is given.
-    given
-        Passed to the figure's `collect`.
     """
     if study is None:
         study = open_for(stem, **USUAL.get(stem, {}))
@@ -222,10 +200,6 @@ def folder(stem: str, study: "Study", **own: object) -> Path:
 
     Parameters
     ----------
-    stem
-        The figure's.
-    study
-        What the figure is of.
     own
         What else `collect` was given.
     """

@@ -38,13 +38,6 @@ def collect(study: Study, cluster: str = "nli") -> pd.DataFrame:
 
     Nothing is computed: what is not on record is left out, and the figure
     says so.
-
-    Parameters
-    ----------
-    study
-        What is shown.
-    cluster
-        Cluster held out in the diagram.
     """
     rows = [*_diagram(study, cluster), *_published(), *_measured(study)]
     return pd.DataFrame(rows, columns=COLUMNS)

@@ -141,23 +141,12 @@ def printable(text: str) -> str:
 
     Control characters and half characters, which no XML may hold, are shown as
     `\ufffd`; characters that turn the direction of writing are left out.
-
-    Parameters
-    ----------
-    text
-        Any text.
     """
     return _TURNS.sub("", _UNSHOWN.sub("\ufffd", text.replace("\r\n", "\n").replace("\r", "\n")))
 
 
 def shown(table: pd.DataFrame) -> pd.DataFrame:
-    """A table whose words are all printable; the same where they are.
-
-    Parameters
-    ----------
-    table
-        What is drawn.
-    """
+    """A table whose words are all printable; the same where they are."""
     for name in table.columns:
         column = table[name]
         clean = [printable(value) if isinstance(value, str) else value for value in column]

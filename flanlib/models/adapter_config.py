@@ -88,8 +88,6 @@ def peft_config(
         Model that the adapter is laid over.
     settings
         As `settings_of` gives them.
-    found
-        The adapter's tensors.
 
     Raises
     ------

@@ -41,8 +41,6 @@ def lay(
     ----------
     net
         Model, or model with an adapter over which a soft prompt is laid.
-    folder
-        Of the adapter, as `tune` or PEFT wrote it.
     base
         Model as the user named it, held against what the adapter was made on.
     below
@@ -91,8 +89,6 @@ def save(net: LanguageModel, folder: Path, base: str) -> None:
     ----------
     net
         PEFT model with one adapter.
-    folder
-        Where it goes.
     base
         Name of the base as the user gave it; what PEFT would write is a path of this machine.
     """
@@ -112,11 +108,6 @@ def save(net: LanguageModel, folder: Path, base: str) -> None:
 
 def quantization_of(folder: Path) -> Quantization | None:
     """How the base was loaded that an adapter was tuned on, None where nothing says so.
-
-    Parameters
-    ----------
-    folder
-        Of the adapter.
 
     Raises
     ------

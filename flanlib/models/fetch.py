@@ -99,11 +99,6 @@ def cache_folder(model: Model) -> Path:
 def steps(model: Model) -> Iterator[str]:
     """Fetch one model.
 
-    Parameters
-    ----------
-    model
-        Of the registry, or made on the spot.
-
     Yields
     ------
     A line for each step.

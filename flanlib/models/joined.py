@@ -30,8 +30,6 @@ class Buffers:
             What tells it from the others of its type.
         shape
             Of the tensor.
-        dtype
-            Type of its numbers.
         """
         size, key = math.prod(shape), (name, dtype)
         held = self.held.get(key)

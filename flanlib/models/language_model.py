@@ -48,14 +48,8 @@ def load(
 
     Parameters
     ----------
-    model
-        Name of a model, folder, or hub id.
-    quantization
-        `nf4` for 4-bit weights, `none` for plain ones.
     dtype
         Of computing, a name of `bounds.Dtype`; for the default see `devices.checked`.
-    device
-        By default the first CUDA device, or else the CPU.
     adapter
         PEFT folder, or several to lay one over the other: a soft prompt
         over a tuned model. Adapters are never merged into the base.
@@ -116,11 +110,6 @@ def stored_type(config: PreTrainedConfig) -> torch.dtype | None:
     """Type of a checkpoint's weights; None where the model is too narrow for it to matter.
 
     In a narrow model it is calls and not products that take the time.
-
-    Parameters
-    ----------
-    config
-        Of a transformers model.
     """
     text = config.get_text_config()
     return config.dtype if text.hidden_size >= llama.NARROWEST else None
@@ -131,11 +120,6 @@ def load_tokenizer(model: str | Path) -> Tokenizer:
 
     Where it has no token to spare, it has no pad token: nothing here is padded
     by it, and a word made into one would be left out of what is written.
-
-    Parameters
-    ----------
-    model
-        Name of a model, folder, or hub id.
 
     Raises
     ------

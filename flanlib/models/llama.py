@@ -41,13 +41,7 @@ def fits(core: LanguageModel) -> bool:
 
 
 def suits(config: PreTrainedConfig) -> bool:
-    """Whether a model of that configuration is Llama-like, and wide enough to gain by it.
-
-    Parameters
-    ----------
-    config
-        Of a transformers model.
-    """
+    """Whether a model of that configuration is Llama-like, and wide enough to gain by it."""
     text = config.get_text_config()
     return text.model_type in TYPES and text.hidden_size >= NARROWEST and text.hidden_act == "silu"
 
@@ -74,8 +68,6 @@ def filled(n: int, dtype: torch.dtype) -> int:
     ----------
     n
         At least one.
-    dtype
-        Type of computing.
     """
     step = 1 if dtype == torch.float32 else COARSE if n > COARSE else FINE
     return n + -n % step

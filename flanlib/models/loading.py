@@ -34,11 +34,6 @@ CONSTANTS = r"(^|\.)(masked_bias|rotary_emb\.inv_freq)$"
 def config_of(model: str | Path) -> PreTrainedConfig:
     """A model's configuration, without its weights.
 
-    Parameters
-    ----------
-    model
-        Name of a model, folder, or hub id.
-
     Raises
     ------
     DataError
@@ -57,8 +52,6 @@ def of_layers(config: PreTrainedConfig, layers: int) -> PreTrainedConfig:
 
     Parameters
     ----------
-    config
-        Of a transformers model.
     layers
         How many to keep.
     """
@@ -75,8 +68,6 @@ def causal_lm(model: str | Path, **given: object) -> LanguageModel:
 
     Parameters
     ----------
-    model
-        Name of a model, folder, or hub id.
     given
         What `from_pretrained` takes: numbers, device, quantisation.
 
@@ -124,11 +115,6 @@ def causal_lm(model: str | Path, **given: object) -> LanguageModel:
 
 def tokenizer_of(model: str | Path) -> Tokenizer:
     """A model's tokenizer as it was saved.
-
-    Parameters
-    ----------
-    model
-        Name of a model, folder, or hub id.
 
     Raises
     ------

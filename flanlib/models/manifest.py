@@ -30,8 +30,6 @@ def verify(path: Path, advice: str, loaded: Collection[str] = ()) -> None:
 
     Parameters
     ----------
-    path
-        Folder with a manifest.
     advice
         What to do about it; ends the message of the error.
     loaded

@@ -162,11 +162,6 @@ def _load(path: Path) -> dict[str, Model]:
 def find(name: str) -> Model:
     """A registered model.
 
-    Parameters
-    ----------
-    name
-        Its key.
-
     Raises
     ------
     ParameterError

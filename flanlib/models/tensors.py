@@ -182,8 +182,6 @@ def check_one(folder: Path, names: tuple[str, ...]) -> None:
 
     Parameters
     ----------
-    folder
-        Of a model or an adapter.
     names
         As `weights.files` takes them; the first is what is loaded.
 

@@ -72,10 +72,6 @@ def fingerprint(
 
     Parameters
     ----------
-    model
-        Name of a model, folder, or hub id.
-    adapter
-        Folder of an adapter over the model.
     offline
         Whether a hub model's commit is taken from what was downloaded, without
         asking the hub.
@@ -135,8 +131,6 @@ def files(folder: Path, names: tuple[str, ...] = MODEL) -> list[Path]:
 
     Parameters
     ----------
-    folder
-        Of a model or an adapter.
     names
         Files looked for, the first that is there being loaded; each may be an
         index with shards instead.

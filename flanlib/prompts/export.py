@@ -204,10 +204,6 @@ def write_mixture(mixed: Mixture, n: int, out: Path, tokenizer: Tokenizer | None
     ----------
     mixed
         What the examples are drawn from.
-    out
-        See `mix`.
-    n
-        Examples.
     tokenizer
         Counts tokens for the audit; None counts none.
     """

@@ -46,8 +46,6 @@ def write(
 
     Parameters
     ----------
-    out
-        Folder that is being filled.
     tasks
         Task keys; empty means all whose rows are there.
     limit

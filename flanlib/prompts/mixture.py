@@ -177,13 +177,6 @@ def of_run(
 def split_of(factors: Factors, catalogue: Catalogue) -> Split:
     """The tasks that an arm is tuned on, and those that are kept away from it.
 
-    Parameters
-    ----------
-    factors
-        Of the run.
-    catalogue
-        Of the collection.
-
     Raises
     ------
     LeakageError

@@ -108,11 +108,6 @@ def grams(value: str) -> Iterator[int]:
 
     Hashes hold within one process only. Words are letters, their marks and
     digits: punctuation and capitals do not hide a copy.
-
-    Parameters
-    ----------
-    value
-        A text.
     """
     said = normalise(value)
     if said.isascii():

@@ -90,11 +90,6 @@ class TemplateSet:
     def form(self, form: str) -> tuple[Template, ...]:
         """Templates of one form of asking.
 
-        Parameters
-        ----------
-        form
-            One of `FORMS`.
-
         Raises
         ------
         ParameterError
@@ -111,11 +106,6 @@ class TemplateSet:
 
 def check_form(form: str) -> None:
     """Refuse a form of asking that does not exist.
-
-    Parameters
-    ----------
-    form
-        What was asked for.
 
     Raises
     ------

@@ -119,27 +119,13 @@ def given(settings: Settings, more: Sequence[str] = ()) -> dict[str, Any]:
 
 
 def own(stem: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters that a notebook has, of those given.
-
-    Parameters
-    ----------
-    stem
-        The notebook's.
-    given
-        Parameter -> value, for all notebooks.
-    """
+    """The parameters that a notebook has, of those given."""
     known = notebook.parameters(stem)
     return {name: value for name, value in given.items() if name in known}
 
 
 def parted(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Parameters in two parts: settings of a study, and those of single notebooks.
-
-    Parameters
-    ----------
-    given
-        Parameter -> value.
-    """
+    """Parameters in two parts: settings of a study, and those of single notebooks."""
     shared = {field.name for field in fields(Settings)}
     parts = ({}, {})
     for name, value in given.items():
@@ -148,13 +134,7 @@ def parted(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def label(given: Mapping[str, Any]) -> str:
-    """What a folder of executed notebooks is called: the parameters, in words.
-
-    Parameters
-    ----------
-    given
-        Parameter -> value, for all notebooks.
-    """
+    """What a folder of executed notebooks is called: the parameters, in words."""
     shared, own = parted(given)
     return profiles.label(profiles.settings(**shared), **own)
 

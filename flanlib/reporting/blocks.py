@@ -57,13 +57,6 @@ def write(documents: Sequence[str] = DOCUMENTS) -> list[Path]:
 def filled(text: str, name: str) -> str:
     """A document with each of its blocks as records have it today.
 
-    Parameters
-    ----------
-    text
-        Of the document.
-    name
-        What it is called in messages.
-
     Raises
     ------
     DataError
@@ -90,11 +83,6 @@ def filled(text: str, name: str) -> str:
 
 def tidy(text: str) -> str:
     """Text without spaces at the ends of lines, and with one line break at its end.
-
-    Parameters
-    ----------
-    text
-        As a macro gives it.
 
     Examples
     --------

@@ -54,8 +54,6 @@ def ensure(study: Study, jobs: int = 0) -> pd.DataFrame:
     ----------
     study
         Whose model, rows and records are used.
-    jobs
-        Runs at a time; 0 is as many as the machine has room for.
     """
     missing = store.missing(_per_byte(study), cells(study))
     study.compute(coverage.at_hand(missing, study.left_out), study.at, jobs)
@@ -82,15 +80,6 @@ def compare(
     model: str, records: Sequence[Record], groups: Mapping[str, Sequence[str]]
 ) -> pd.DataFrame:
     """Recorded cloze scores beside those of the model card, dataset by dataset.
-
-    Parameters
-    ----------
-    model
-        As settings name it.
-    records
-        Of that model.
-    groups
-        Data digest -> group of each example, from `store.groups`.
 
     Returns
     -------

@@ -139,10 +139,6 @@ def chapters(settings: Settings, out: Path, more: Sequence[str] = ()) -> list[Ch
 
     Parameters
     ----------
-    settings
-        Those the notebooks were run with.
-    out
-        The report's folder.
     more
         Parameters of single notebooks, as NAME=VALUE.
     """
@@ -159,13 +155,7 @@ def chapters(settings: Settings, out: Path, more: Sequence[str] = ()) -> list[Ch
 
 
 def is_usual(settings: Settings) -> bool:
-    """Whether a study is tracked, with its profile's own collection and model.
-
-    Parameters
-    ----------
-    settings
-        Checked settings.
-    """
+    """Whether a study is tracked, with its profile's own collection and model."""
     usual = settings.behind
     own = settings.collection or usual.collection, settings.model or usual.model
     return settings.profile in TRACKED and own == (usual.collection, usual.model)
@@ -176,10 +166,6 @@ def chapter(settings: Settings, out: Path, more: Sequence[str] = ()) -> Chapter:
 
     Parameters
     ----------
-    settings
-        Those the notebooks were run with.
-    out
-        The report's folder.
     more
         Parameters of single notebooks, as NAME=VALUE.
     """

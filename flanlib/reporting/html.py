@@ -46,13 +46,7 @@ def cells(frame: pd.DataFrame) -> list[list[str]]:
 
 
 def embedded(text: str) -> str:
-    """Text as a JSON string that a script element can hold, whatever tags are in it.
-
-    Parameters
-    ----------
-    text
-        Anything.
-    """
+    """Text as a JSON string that a script element can hold, whatever tags are in it."""
     return json.dumps(text, ensure_ascii=False).replace("<", "\\u003c")
 
 

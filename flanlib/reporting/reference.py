@@ -146,11 +146,6 @@ def modules() -> dict[str, Module]:
 def read(source: str, name: str) -> Module:
     """What a module's source offers: names without a leading underscore.
 
-    Parameters
-    ----------
-    source
-        Python source.
-
     Examples
     --------
     >>> module = read("def half(x: float) -> float:\\n    '''Half of `x`.'''", "maths")
@@ -302,8 +297,6 @@ def write(out: Path, environment: "jinja2.Environment") -> Path:
 
     Parameters
     ----------
-    out
-        Folder of the pages.
     environment
         Jinja2 environment that has `api.html` and `module.html`.
 

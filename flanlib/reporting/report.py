@@ -54,8 +54,6 @@ def write(settings: Settings, out: Path | None = None, more: Sequence[str] = ())
 
     Parameters
     ----------
-    settings
-        Those the notebooks were run with.
     out
         Folder; `build/report` if None.
     more

@@ -85,13 +85,7 @@ def signed(found: Value, digits: int = 1) -> str:
 
 
 def value_of(row: Any) -> Value:
-    """The number of a table's row.
-
-    Parameters
-    ----------
-    row
-        From `effects.pick`.
-    """
+    """The number of a table's row."""
     n, seeds = (0 if math.isnan(count) else int(count) for count in (row.n, row.seeds))
     return Value(value=row.value, low=row.low, high=row.high, n=n, seeds=seeds)
 
@@ -166,11 +160,6 @@ def _table(path: Path, changed: int) -> pd.DataFrame:
 
 def read(path: Path) -> pd.DataFrame:
     """A figure's CSV: names as text, numbers as numbers, NaN where there is none.
-
-    Parameters
-    ----------
-    path
-        The file.
 
     Raises
     ------

@@ -85,8 +85,6 @@ def allowed(records: Sequence[Record], cluster: str, compared: set[int], n_tests
     ----------
     records
         Of all clusters and seeds.
-    cluster
-        The one compared.
     compared
         Seeds that are compared, and have no part in the spread.
     n_tests

@@ -31,10 +31,6 @@ def examples(catalogue: Catalogue, task: Task, scoring: Scoring, rows: Rows = No
 
     Parameters
     ----------
-    catalogue
-        Of the collection.
-    task
-        Task of the collection.
     scoring
         Names the split, and how many examples.
     rows
@@ -58,10 +54,6 @@ def phrasing(catalogue: Catalogue, task: Task, scoring: Scoring) -> str:
 
     Parameters
     ----------
-    catalogue
-        Of the collection.
-    task
-        Task of the collection.
     scoring
         Names the form.
     """
@@ -81,8 +73,6 @@ def training(
 
     Parameters
     ----------
-    catalogue
-        Of the collection.
     runs
         The run, and the tuned one under its soft prompt.
     scoring, task
@@ -114,10 +104,6 @@ def mixed(
 
     Parameters
     ----------
-    catalogue
-        Of the collection.
-    factors, recipe
-        Of the run.
     rows
         A source of rows, or a folder; None lets the collection decide.
     limit

@@ -80,8 +80,6 @@ def table(labelled: Labelled, groups: Groups, differences: Differences = ()) -> 
     ----------
     labelled
         Records of one collection, each with the estimand that its score is of.
-    groups
-        Data digest -> group of each example, from `store.groups`.
     differences
         Pairs of estimands; the second is taken from the first.
 
@@ -255,8 +253,6 @@ def example_draws(task: str, groups: Sequence[str]) -> tuple[np.ndarray, np.ndar
     ----------
     task
         Its key; the same task has the same draws for all arms and measures.
-    groups
-        Group of each example.
 
     Returns
     -------

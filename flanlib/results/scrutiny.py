@@ -134,8 +134,6 @@ def wilson(percent: float, n: float) -> tuple[float, float]:
     ----------
     percent
         The share, from 0 to 100.
-    n
-        Trials.
 
     Returns
     -------

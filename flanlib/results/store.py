@@ -46,8 +46,6 @@ def folder(collection: str | Path, root: Path | None = None) -> Path:
 
     Parameters
     ----------
-    collection
-        Name below data/, or a folder.
     root
         Folder of the records of all collections.
     """
@@ -64,10 +62,6 @@ def append(
 
     Parameters
     ----------
-    records
-        Of any arms.
-    at
-        Folder of the records.
     stale
         Whether a record that is there, made from something else than the new
         one, gives way to it.
@@ -114,8 +108,6 @@ def take(
 
     Parameters
     ----------
-    records
-        Those to be added.
     sources
         Folders that have the examples of the records.
     at, stale
@@ -251,8 +243,6 @@ def matched(records: Iterable[Record], known: Mapping[str, Any], where: object) 
 
     Parameters
     ----------
-    records
-        Those to be looked at.
     known
         Data digest -> examples, as `groups` gives them.
     where

@@ -259,13 +259,7 @@ def described(changed: Sequence[tuple[Record, Sequence[str]]]) -> str:
 
 
 def listed(tasks: Iterable[str]) -> str:
-    """Tasks by name, the first few of them.
-
-    Parameters
-    ----------
-    tasks
-        Their keys.
-    """
+    """Tasks by name, the first few of them."""
     names = list(tasks)
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     plural = "tasks" if len(names) > 1 else "task"
@@ -277,8 +271,6 @@ def tell(records: Iterable[Record], today: Today) -> None:
 
     Parameters
     ----------
-    records
-        Those that are used.
     today
         What they are held against.
     """

@@ -27,8 +27,6 @@ def controls(catalogue: Catalogue, task: Task, chat: bool) -> list[Scoring]:
 
     Parameters
     ----------
-    catalogue
-        Of the collection.
     task
         A task without options has none to leave out, and one without cloze
         templates is not asked by cloze.
@@ -48,8 +46,6 @@ def left_out(catalogue: Catalogue, settings: Settings) -> dict[str, str]:
 
     Parameters
     ----------
-    catalogue
-        Of the collection.
     settings
         Of the study, with the rows and the profile.
     """

@@ -217,13 +217,7 @@ class Axis(Study):
         return sorted(found, key=lambda cell: cell[0].arm == "base")
 
     def ensure(self, jobs: int = 0) -> pd.DataFrame:
-        """Everything the figure draws: load it, compute what is missing.
-
-        Parameters
-        ----------
-        jobs
-            Runs at a time; 0 is as many as the machine has room for.
-        """
+        """Everything the figure draws: load it, compute what is missing."""
         self.compute(store.missing(self.current(self.at), self.cells()), self.at, jobs)
         self.__dict__.pop("drawn_points", None)  # more than before is on record
         return self.table()
@@ -280,13 +274,7 @@ class Axis(Study):
         return {seed: self.points(seed) for seed in self.tried}
 
     def current(self, at: Path) -> list[Record]:
-        """Records of a folder that belong to this figure and to today; every seed.
-
-        Parameters
-        ----------
-        at
-            Folder of records.
-        """
+        """Records of a folder that belong to this figure and to today; every seed."""
         keys = coverage.keys(self.every_point)
         found = [record for record in store.load(at) if record.key in keys]
         return validity.current(found, self.today)

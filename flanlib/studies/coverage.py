@@ -78,15 +78,7 @@ def whole(cells: Mapping[str, Sequence[Cell]], records: Sequence[Record]) -> lis
 
 
 def lacking(clusters: Iterable[str], records: Iterable[Record]) -> pd.DataFrame:
-    """A row for each cluster that has no record: statistic `not measured`, no value.
-
-    Parameters
-    ----------
-    clusters
-        Those of the study.
-    records
-        Those that are drawn.
-    """
+    """A row for each cluster that has no record: statistic `not measured`, no value."""
     there = {record.cluster for record in records}
     rows = [
         ("", LACKING, *[""] * 4, c, "", nan, nan, nan, 0, 0) for c in clusters if c not in there
@@ -197,13 +189,7 @@ def at_hand(cells: Sequence[Cell], left_out: Mapping[str, str]) -> list[Cell]:
 
 
 def provenance(records: Iterable[Record]) -> pd.DataFrame:
-    """Columns arm, model, commit, device, versions, records (how many), hours.
-
-    Parameters
-    ----------
-    records
-        Those that are shown.
-    """
+    """Columns arm, model, commit, device, versions, records (how many), hours."""
     frame = schema.frame(records)
     if frame.empty:
         return frame

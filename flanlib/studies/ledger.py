@@ -121,8 +121,6 @@ def ledger(
         Clusters to hold out; empty means every one that can be.
     texts
         Whether rows are read and their texts compared.
-    say
-        Takes lines of progress.
 
     Raises
     ------
@@ -193,8 +191,6 @@ def roles(catalogue: Catalogue, cluster: str) -> pd.DataFrame:
 
     Parameters
     ----------
-    catalogue
-        Of the collection.
     cluster
         Its key; several with `+` between.
     """

@@ -82,8 +82,8 @@ class Axis(Protocol):
 
     Attributes
     ----------
-    each_group
-        The same axis, with one group after the other at hand.
+    ladder, tuning_clusters, held_out_tasks, held_in_tasks, each_group
+        As `axes.Axis` gives them for the group at hand.
     """
 
     settings: Settings

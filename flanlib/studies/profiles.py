@@ -263,8 +263,6 @@ def recipe_of(collection: str | Path, model: str) -> Recipe | None:
 
     Parameters
     ----------
-    collection
-        Name below data/, or a folder.
     model
         Of the profile or its ladder; where a collection has one profile only,
         any other as well.
@@ -284,8 +282,6 @@ def label(settings: Settings, **more: object) -> str:
 
     Parameters
     ----------
-    settings
-        Checked settings.
     more
         Parameters that a single figure has.
 

@@ -322,8 +322,6 @@ def recipe_of(
 
     Parameters
     ----------
-    model
-        Name of a model, folder, or hub id.
     adapters
         Folders of PEFT adapters, the one tuned last at the end.
     collection

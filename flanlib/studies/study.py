@@ -186,11 +186,6 @@ class Study:
     def ensure(self, jobs: int = 0) -> pd.DataFrame:
         """Everything the figure draws: load it, compute what is missing.
 
-        Parameters
-        ----------
-        jobs
-            Runs at a time; 0 is as many as the machine has room for.
-
         Returns
         -------
         See `table`. Clusters named in `recompute` are tuned and scored again
@@ -236,8 +231,6 @@ class Study:
         ----------
         cells
             Those that are asked for.
-        at
-            Folder of records.
         some
             Whether stale records alone are refused.
         """
@@ -245,13 +238,7 @@ class Study:
         check(cells, store.load(at), self.today, self.command)
 
     def current(self, at: Path) -> list[Record]:
-        """Records of a folder that belong to this study and to today; every seed.
-
-        Parameters
-        ----------
-        at
-            Folder of records.
-        """
+        """Records of a folder that belong to this study and to today; every seed."""
         ways = {coverage.way(cell) for cell in self.cells()}
         found = [record for record in store.load(at) if coverage.way(record.cell) in ways]
         return validity.current(found, self.today)

@@ -85,11 +85,6 @@ def _lock(path: Path) -> FileLock:
 def save(path: Path, step: int, write: Callable[[Path], None]) -> Path:
     """Write one checkpoint; older ones but the last go when it is safe.
 
-    Parameters
-    ----------
-    path
-        Folder of the run's checkpoints.
-
     Returns
     -------
     Folder of the new checkpoint, `step-` and seven digits.
@@ -113,8 +108,6 @@ def whole(final: Path, write: Callable[[Path], None]) -> None:
     ----------
     final
         Where it stands in the end; it must not be there, or be empty.
-    write
-        Fills the folder that it is given.
 
     Raises
     ------
@@ -135,11 +128,6 @@ def whole(final: Path, write: Callable[[Path], None]) -> None:
 @contextmanager
 def reading(path: str | Path) -> Iterator[None]:
     """Tell in one line of a checkpoint that cannot be read.
-
-    Parameters
-    ----------
-    path
-        Its folder.
 
     Raises
     ------
@@ -175,8 +163,6 @@ def claim(path: Path, identity: dict[str, str]) -> None:
 
     Parameters
     ----------
-    path
-        Folder of the run's checkpoints.
     identity
         What tells the run from others.
 

@@ -136,8 +136,6 @@ def forecast(
 
     Parameters
     ----------
-    factors, recipe
-        Of the run.
     prompts
         Of the mixture; a sample of them is drawn and tokenised.
     dtype
@@ -173,10 +171,6 @@ def of_examples(
 
     Parameters
     ----------
-    factors, recipe
-        Of the run.
-    examples
-        A sample of the mixture.
     drawing
         What drawing and tokenising one takes.
     dtype, trial
@@ -201,13 +195,7 @@ def of_examples(
 
 
 def n_tokens(example: Encoded) -> int:
-    """Tokens of an example that a run counts, prompt and target, end token included.
-
-    Parameters
-    ----------
-    example
-        One of a mixture.
-    """
+    """Tokens of an example that a run counts, prompt and target, end token included."""
     return len(example.prompt_ids) + len(packing.trained(example, 0))
 
 
@@ -216,8 +204,6 @@ def spread(examples: Sequence[Encoded], n: int) -> list[Encoded]:
 
     Parameters
     ----------
-    examples
-        At least one.
     n
         How many to take; an example is taken again where there are fewer.
     """
@@ -230,8 +216,6 @@ class Trials:
 
     Parameters
     ----------
-    factors, recipe
-        Of the run.
     folder
         Where the trainer may write.
     dtype
@@ -249,13 +233,7 @@ class Trials:
         self.eos = language_model.load_tokenizer(factors.model).eos_token_id
 
     def n_examples(self, examples: Sequence[Encoded]) -> int:
-        """Examples of a step that keep both trials within about `TRIAL_S`, at least one.
-
-        Parameters
-        ----------
-        examples
-            Of the mixture.
-        """
+        """Examples of a step that keep both trials within about `TRIAL_S`, at least one."""
         text = self.config.get_text_config()
         layer = 4 * text.hidden_size**2 + 3 * text.hidden_size * text.intermediate_size
         steps = (FEW + MORE) * (N_TIMED + 1)
@@ -266,13 +244,7 @@ class Trials:
         return min(self.recipe.examples_per_step, max(1, int(tokens / mean)))
 
     def rows(self, examples: Sequence[Encoded]) -> int:
-        """Places that layers compute for these examples, those that only fill up included.
-
-        Parameters
-        ----------
-        examples
-            Of a step.
-        """
+        """Places that layers compute for these examples, those that only fill up included."""
         found = [one.input_ids.shape[1] for one in self._packed(examples)]
         written = fused.applies(self.config, self.factors.arm, self.recipe)
         return sum(llama.filled(n, self.dtype) if written else n for n in found)

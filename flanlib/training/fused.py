@@ -44,15 +44,7 @@ def fits(model: LanguageModel) -> bool:
 
 
 def applies(config: PreTrainedConfig, arm: Arm, recipe: Recipe) -> bool:
-    """Whether a run on a CPU would be written out, told before anything is loaded.
-
-    Parameters
-    ----------
-    config
-        Of the base model.
-    arm, recipe
-        Of the run.
-    """
+    """Whether a run on a CPU would be written out, told before anything is loaded."""
     return arm in ("tuned", "single-task") and not recipe.dropout and llama.suits(config)
 
 
@@ -63,10 +55,6 @@ def buffer_bytes(
 
     Parameters
     ----------
-    config
-        Of the base model.
-    recipe
-        Of the run.
     tokens, targets
         Of the fullest pack.
     item

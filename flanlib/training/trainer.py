@@ -70,11 +70,6 @@ class Progress:
 def progress_at(step: int, folder: Path) -> Progress:
     """What was counted until a checkpoint.
 
-    Parameters
-    ----------
-    folder
-        Of the checkpoint.
-
     Raises
     ------
     RunError
