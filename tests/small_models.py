@@ -1,11 +1,14 @@
 """Models and a tokenizer small enough to check by hand."""
 
+from dataclasses import replace
+
 import torch
 import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from flanlib.core.tokens import token_ids
-from flanlib.prompts.prompt import Prompt
+from flanlib.models import encode
+from flanlib.prompts.prompt import SEPARATOR, Prompt
 
 PAD, EOS = "<pad>", "<eos>"
 CONTEXT = 160
@@ -96,3 +99,13 @@ def one_by_one(lm, tokenizer, text: str, option: str, soft: int = 0) -> float:
         logits = lm(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False).logits
     log_p = logits[0, soft:].double().log_softmax(-1)
     return sum(log_p[len(before) - 1 + n, token].item() for n, token in enumerate(after))
+
+
+def encoded(tokenizer, asked, target="", separator=SEPARATOR, **limits) -> encode.Encoded:
+    """A prompt, or a text, as token ids; a `target` takes the place of its own."""
+    if not isinstance(asked, Prompt):
+        asked = encode.ready_made(asked, target, separator)
+    (found,) = encode.encode_many(
+        tokenizer, [replace(asked, target=target or asked.target)], **limits
+    )
+    return found

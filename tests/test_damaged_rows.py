@@ -17,10 +17,9 @@ from pets import collection, lines
 
 from flanlib.core.errors import DataError
 from flanlib.data import files, sources
-from flanlib.data.adapters import adapt
+from flanlib.data.adapters import adapt_all
 from flanlib.data.catalogue import Source, Task
 from flanlib.data.columns import plan_of
-from flanlib.data.shapes import SkipRow
 from flanlib.evaluation import sheets
 from flanlib.prompts import rendering
 
@@ -255,9 +254,9 @@ def test_numpy_labels_are_what_they_hold():
     numpy = pytest.importorskip("numpy")
     task = make_task(options=("no", "yes"))
     for label in (numpy.bool_(True), numpy.int8(1), numpy.float32(1)):
-        assert adapt({"text": "a", "label": label}, task, "r").gold == 1
+        assert adapt_all({"text": "a", "label": label}, task, "r")[0].gold == 1
     with pytest.raises(DataError, match="label -3 is none"):
-        adapt({"text": "a", "label": numpy.int64(-3)}, task, "r")
+        adapt_all({"text": "a", "label": numpy.int64(-3)}, task, "r")
 
 
 def make_task(**changes):
@@ -302,21 +301,22 @@ def test_a_layout_never_takes_a_text_for_a_list_or_bytes_for_text(adapter, row, 
         options = tuple("012345") if adapter == "stsb" else ("a", "b")
         task = make_task(adapter=adapter, options=options, columns={**fields, "label": "label"})
     with pytest.raises(DataError, match="task t, row r") as caught:
-        adapt({"title": "t", **row}, task, "r")
+        adapt_all({"title": "t", **row}, task, "r")
     assert said in str(caught.value)
 
 
 def test_options_and_keys_of_a_row_are_lists():
     settings = {"fields": ["text"], "label": "label", "options": "options"}
     task = make_task(columns=settings)
-    assert adapt({"text": "a", "label": 1, "options": ["x", "y"]}, task, "r").answers == ("y",)
+    (found,) = adapt_all({"text": "a", "label": 1, "options": ["x", "y"]}, task, "r")
+    assert found.answers == ("y",)
     with pytest.raises(DataError, match=r"options \(column options\): text where a list"):
-        adapt({"text": "a", "label": 1, "options": "xy"}, task, "r")
+        adapt_all({"text": "a", "label": 1, "options": "xy"}, task, "r")
     task = make_task(columns={**settings, "keys": "keys"})
     row = {"text": "a", "label": "B", "options": ["x", "y"]}
-    assert adapt({**row, "keys": ["A", "B"]}, task, "r").gold == 1
+    assert adapt_all({**row, "keys": ["A", "B"]}, task, "r")[0].gold == 1
     with pytest.raises(DataError, match="1 answer keys for 2 options"):
-        adapt({**row, "keys": ["B"]}, task, "r")
+        adapt_all({**row, "keys": ["B"]}, task, "r")
 
 
 # Parquet
@@ -402,17 +402,16 @@ CELLS = st.recursive(
 def test_any_cell_is_read_or_refused_by_row(text, label):
     task = make_task(options=("bad", "good"))
     try:
-        found = adapt({"text": text, "label": label}, task, "r")
-    except SkipRow:
-        return
+        examples = adapt_all({"text": text, "label": label}, task, "r")
     except DataError as error:
         said = str(error)
         assert said.startswith("task t, row r: ") and "\n" not in said and len(said) < 1_300
         assert "text" in said or "label" in said
         return
-    assert isinstance(text, str | int | float | decimal.Decimal | list)
-    assert not isinstance(text, bool) and isinstance(found.fields["text"], str)
-    assert isinstance(label, int | float | str | decimal.Decimal) and found.gold in (0, 1)
+    for found in examples:  # none of a row that is no example
+        assert isinstance(text, str | int | float | decimal.Decimal | list)
+        assert not isinstance(text, bool) and isinstance(found.fields["text"], str)
+        assert isinstance(label, int | float | str | decimal.Decimal) and found.gold in (0, 1)
 
 
 JSON = st.recursive(

@@ -10,7 +10,7 @@ from toy_collection import toy_catalogue, toy_rows, write_rows
 
 from flanlib.core.errors import DataError, MissingResultError, ParameterError
 from flanlib.prompts import rendering
-from flanlib.prompts.export import FORMATS, export, mix
+from flanlib.prompts.export import FORMATS, export, write_mixture
 from flanlib.prompts.mixture import mixture
 
 
@@ -90,10 +90,10 @@ def test_settings_name_the_columns_that_were_written(toys, tmp_path):
 
 
 def test_mix_writes_lines_and_the_audit_beside_them(toys, tmp_path, model):
-    model[1].save_pretrained(tmp_path / "bytes")
     out = tmp_path / "deep" / "mixture.jsonl"
-    audit = mix(toys, "weather", out, seed=4, n=30, tokenizer=str(tmp_path / "bytes"))
-    prompts = mixture(toys, "weather", seed=4).take(30)
+    mixed = mixture(toys, "weather", seed=4)
+    audit = write_mixture(mixed, 30, out, model[1])
+    prompts = mixed.take(30)
     assert [(r["input"], r["target"]) for r in read(out)] == [(p.input, p.target) for p in prompts]
     content = json.loads((out.parent / "mixture.audit.json").read_text())
     assert content == json.loads(json.dumps(audit.to_dict()))
@@ -215,9 +215,10 @@ def test_parts_of_an_export_that_would_share_a_file_are_refused(toys, tmp_path):
 
 def test_a_mixture_and_its_audit_come_together(toys, tmp_path, monkeypatch):
     out = tmp_path / "m.jsonl"
-    mix(toys, "weather", out, seed=0, n=5)
+    mixed = mixture(toys, "weather", seed=0)
+    write_mixture(mixed, 5, out)
     before = [out.read_text(), (tmp_path / "m.audit.json").read_text()]
     monkeypatch.setattr("flanlib.prompts.stream.Mixture.audit", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        mix(toys, "weather", out, seed=0, n=9)
+        write_mixture(mixed, 9, out)
     assert [out.read_text(), (tmp_path / "m.audit.json").read_text()] == before

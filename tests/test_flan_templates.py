@@ -10,7 +10,7 @@ from flanlib.core.paths import DATA
 from flanlib.data import catalogue
 from flanlib.data.adapters import Example
 from flanlib.data.catalogue import Task
-from flanlib.prompts import templates
+from flanlib.prompts import language, templates
 from flanlib.prompts.prompt import options_block
 from flanlib.prompts.template import Template, TemplateSet
 
@@ -65,7 +65,8 @@ def test_no_options_block_is_written_by_hand(stem):
 @pytest.mark.parametrize("stem", STEMS)
 def test_every_field_is_used(stem):
     content = templates.load(ROOT, stem)
-    used = set().union(*map(templates.fields_used, _all_ways(content)))
+    texts = [text for way in _all_ways(content) for text in (way.input, way.target)]
+    used = set().union(*map(language.fields, texts))
     assert set(content.fields) <= used
 
 

@@ -9,7 +9,7 @@ import torch
 
 from flanlib.core.errors import ParameterError
 from flanlib.data import catalogue
-from flanlib.data.adapters import adapt
+from flanlib.data.adapters import adapt_all
 from flanlib.micro import (
     asking,
     batches,
@@ -79,7 +79,7 @@ def test_evaluation_rows_share_no_people_and_no_text_with_tuning(key):
 @pytest.mark.parametrize("key", tasks.TASKS)
 def test_labels_are_balanced_and_rows_unique(key):
     task = catalogue.load("micro").task(key)
-    found = [adapt(row, task, row["id"]) for row in tasks.rows(key, "eval")]
+    found = [adapt_all(row, task, row["id"])[0] for row in tasks.rows(key, "eval")]
     assert len({(tuple(e.fields.items()), e.options) for e in found}) == len(found)
     if task.options:
         counts = [sum(e.gold == i for e in found) for i in range(len(task.options))]
@@ -98,7 +98,7 @@ def test_no_evaluation_example_is_in_the_corpus(pages):
         content = templates.load(catalogue.load("micro").root, task.template_set)
         plain = content.form("none")[0]
         for row in tasks.rows(key, "eval"):
-            example = adapt(row, task, row["id"])
+            example = adapt_all(row, task, row["id"])[0]
             shown = templates.render(example, plain, show_options=False)
             for between in ("\n", " ", " answer: ", " a: "):
                 assert f"{shown.input}{between}{shown.target}" not in text

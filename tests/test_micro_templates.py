@@ -7,14 +7,15 @@ from itertools import combinations, islice
 import pytest
 
 from flanlib.core.paths import DATA
-from flanlib.data.adapters import adapt
+from flanlib.data.adapters import adapt_all
 from flanlib.data.catalogue import load as load_catalogue
 from flanlib.micro.asking import plain
 from flanlib.micro.corpus import PHASES, documents
 from flanlib.micro.tasks import TASKS, rows
 from flanlib.micro.tokenizer import vocabulary
 from flanlib.micro.world import REPORTED
-from flanlib.prompts.templates import fields_used, load, render
+from flanlib.prompts import language
+from flanlib.prompts.templates import load, render
 
 ROOT = DATA / "micro"
 N_DOCUMENTS = 4_000  # per phase; the check was run once with 30 000
@@ -125,7 +126,7 @@ def test_templates_render(key):
     content = load(ROOT, key)
     assert set(content.fields) == set(task.columns["fields"])
     for row in rows(key, "eval", n=12):
-        example = adapt(row, task, row["id"])
+        example = adapt_all(row, task, row["id"])[0]
         prompts = [render(example, template) for template in content.templates]
         assert len({prompt.input for prompt in prompts}) == len(prompts)
         for prompt, template in zip(prompts, content.templates, strict=True):
@@ -134,7 +135,7 @@ def test_templates_render(key):
             )
             assert not re.search(r"\n\n|  |[.?]\s*[.?]", prompt.input), template.id
             assert template.inverted or not forgotten(example, template)
-            assert not (template.inverted and "answer" in fields_used(template, "target"))
+            assert not (template.inverted and "answer" in language.fields(template.target))
         for template in content.cloze:
             prompt = render(example, template, separator=" ")
             assert prompt.options == (template.answers or example.options)
@@ -145,4 +146,4 @@ def test_templates_render(key):
 
 def forgotten(example, template) -> set[str]:
     """Fields an ordinary template must show and does not."""
-    return {*example.fields} - {"answer", *UNSAID} - fields_used(template, "input")
+    return {*example.fields} - {"answer", *UNSAID} - language.fields(template.input)

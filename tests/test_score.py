@@ -9,12 +9,19 @@ import pytest
 import torch
 import transformers
 from peft import LoraConfig, PromptTuningConfig, get_peft_model
-from small_models import CONTEXT, bigram_model, byte_tokenizer, one_by_one, prompt, random_model
+from small_models import (
+    CONTEXT,
+    bigram_model,
+    byte_tokenizer,
+    encoded,
+    one_by_one,
+    prompt,
+    random_model,
+)
 from tokenizers import Tokenizer
 
 from flanlib.core.errors import TemplateError
 from flanlib.evaluation import opened, score
-from flanlib.models import encode
 
 WORDS = byte_tokenizer()
 ID = {c: WORDS(c, add_special_tokens=False)["input_ids"][0] for c in "abcdynoe sAnswer:.\n"}
@@ -78,7 +85,7 @@ def test_generation_equals_transformers(family, budget):
     asked = [prompt("word " * n + "end", example=str(n)) for n in (1, 7, 2, 5)]
     found = score.generate(lm, WORDS, asked, max_new_tokens=20, token_budget=budget)
     for p, prediction in zip(asked, found["prediction"], strict=True):
-        ids = torch.tensor([encode.encode(WORDS, p).prompt_ids])
+        ids = torch.tensor([encoded(WORDS, p).prompt_ids])
         whole = lm.generate(
             ids, attention_mask=torch.ones_like(ids), max_new_tokens=20, do_sample=False
         )
@@ -93,7 +100,7 @@ def test_generation_with_soft_prompt_does_not_depend_on_batch():
     together = score.generate(lm, WORDS, asked, max_new_tokens=12)
     alone = [score.generate(lm, WORDS, [p], max_new_tokens=12) for p in asked]
     assert together["prediction"].tolist() == [t["prediction"][0] for t in alone]
-    ids = torch.tensor([encode.encode(WORDS, asked[1]).prompt_ids])
+    ids = torch.tensor([encoded(WORDS, asked[1]).prompt_ids])
     first = lm(input_ids=ids, attention_mask=torch.ones_like(ids)).logits[0, -1].argmax()
     assert alone[1]["prediction"][0].startswith(WORDS.decode([first]).strip())
 
@@ -103,7 +110,7 @@ def test_generation_of_a_model_that_cannot_be_opened():
     opened.WAYS[type(lm), (), "eager", torch.float32, False, True] = ("whole", False)
     asked = [prompt("word " * n + "end", example=str(n)) for n in (1, 7)]
     together = score.generate(lm, WORDS, asked, max_new_tokens=8)
-    ids = torch.tensor([encode.encode(WORDS, asked[0]).prompt_ids])
+    ids = torch.tensor([encoded(WORDS, asked[0]).prompt_ids])
     whole = lm.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=8, do_sample=False)
     written = WORDS.decode(whole[0, ids.shape[1] :], skip_special_tokens=True).strip()
     assert together["prediction"][0] == written
@@ -224,9 +231,9 @@ def test_generation_stops_where_the_context_is_full():
 def test_encoding_is_the_one_of_tuning():
     asked = [prompt("a question, long enough", ("yes indeed", "no"), gold=1)]
     items, _ = score.items_of(WORDS, asked, None)
-    encoded = encode.encode(WORDS, asked[0])
-    assert items[0].prompt_ids == list(encoded.prompt_ids)
-    assert items[0].options[1] == list(encoded.target_ids)
+    tuned = encoded(WORDS, asked[0])
+    assert items[0].prompt_ids == list(tuned.prompt_ids)
+    assert items[0].options[1] == list(tuned.target_ids)
 
 
 def test_long_ready_made_prompts_lose_their_beginning_and_it_is_told(caplog):

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from records import make_record
-from small_models import EOS, byte_tokenizer, prompt, random_model
+from small_models import EOS, byte_tokenizer, encoded, prompt, random_model
 
 from flanlib.core.config import ADDED, Factors, Recipe, Scoring, digest, told
 from flanlib.core.errors import ParameterError
@@ -17,7 +17,7 @@ from flanlib.core.paths import RESULTS
 from flanlib.data import catalogue
 from flanlib.data.adapters import Example
 from flanlib.evaluation import asking, metrics, score
-from flanlib.models import adapters, encode, language_model, weights
+from flanlib.models import adapters, language_model, weights
 from flanlib.results import schema, validity
 from flanlib.studies import arms, profiles, study
 
@@ -79,11 +79,11 @@ def test_a_chat_is_the_models_own_template_around_the_same_request():
     words = byte_tokenizer()
     words.chat_template = TEMPLATE
     asked = replace(prompt(f"Is it {EOS} raining?"), chat=True)
-    found = encode.encode(words, asked, "yes")
+    found = encoded(words, asked, "yes")
     assert found.prompt_ids.count(words.eos_token_id) == 1, "the template's own, not the request's"
     shown = words.decode(found.prompt_ids)
     assert shown == f"<|user|>\n{asked.input}{EOS}\n<|assistant|>\n"
-    plain = encode.encode(words, replace(asked, chat=False), "yes")
+    plain = encoded(words, replace(asked, chat=False), "yes")
     assert words.eos_token_id not in plain.prompt_ids
     assert words.decode(plain.prompt_ids) == asked.input + "\n"
     assert found.target_ids == plain.target_ids
@@ -94,7 +94,7 @@ def test_a_chat_is_the_models_own_template_around_the_same_request():
 
 def test_without_a_chat_template_a_chat_is_refused():
     with pytest.raises(ParameterError, match="no chat template"):
-        encode.encode(byte_tokenizer(), replace(prompt("Is it?"), chat=True), "yes")
+        encoded(byte_tokenizer(), replace(prompt("Is it?"), chat=True), "yes")
 
 
 def test_a_later_field_with_its_default_changes_no_identity():

@@ -6,6 +6,7 @@ from types import MappingProxyType
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_models import encoded
 from tokenizers import (
     AddedToken,
     Tokenizer,
@@ -20,7 +21,7 @@ from transformers import PreTrainedTokenizerFast
 from flanlib.core import tokens
 from flanlib.core.errors import TemplateError
 from flanlib.data import catalogue
-from flanlib.data.adapters import adapt
+from flanlib.data.adapters import adapt_all
 from flanlib.evaluation import score
 from flanlib.models import encode, language_model, rehearsal
 from flanlib.prompts.prompt import Prompt
@@ -121,7 +122,7 @@ def test_tuning_adds_the_one_end_token_and_scoring_none(kind):
 
     tokenizer, text = KINDS[kind], "use " + " ".join(MARKS) + " here"
     asked = Prompt(text, text, (), None, (text,), "t", "a", "0")
-    found = encode.encode(tokenizer, asked)
+    found = encoded(tokenizer, asked)
     end = tokenizer.eos_token_id
     assert trained(found, end).count(end) == 1 and trained(found, end)[-1] == end
     assert end not in found.prompt_ids
@@ -208,7 +209,7 @@ def test_what_is_not_seen_reaches_the_tokenizer_as_documented(tmp_path):
     task = catalogue.load(tmp_path).task("t")
     kept = "a\u00adb\u200dc\u200ed\u202ee\x00f\r\ng\u2028h\u200ci"
     row = {"text": f" \r\n{kept}\u200b\u2060\ufeff", "answer": "x"}
-    text = adapt(row, task, "0").fields["text"]
+    text = adapt_all(row, task, "0")[0].fields["text"]
     assert text == kept
     (ids,) = tokens.token_ids(KINDS["micro"], [text])
     assert tokens.text_of(KINDS["micro"], ids) == kept
@@ -238,7 +239,7 @@ def bpe(*pieces, **given) -> PreTrainedTokenizerFast:
     ],
 )
 def test_what_bpe_leaves_out_is_counted(tokenizer, n):
-    assert encode.encode(tokenizer, ASKED).n_unknown == n
+    assert encoded(tokenizer, ASKED).n_unknown == n
     options = ("yes", "yes ?\u00e9")
     _, (found,) = score.items_of(tokenizer, [replace(ASKED, options=options, gold=1)], None)
     assert found.n_unknown == n

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_models import byte_tokenizer, random_model
+from small_models import byte_tokenizer, encoded, random_model
 
 from flanlib.core.errors import TemplateError
 from flanlib.data.adapters import Example
@@ -24,7 +24,7 @@ def rendered(passage: str, question: str = "is it?", template: Template = READ, 
 
 
 def read(prompt, room: int, **given) -> tuple[str, encode.Encoded]:
-    found = encode.encode(WORDS, prompt, max_input_tokens=room, **given)
+    found = encoded(WORDS, prompt, max_input_tokens=room, **given)
     return WORDS.decode(found.prompt_ids).removesuffix("\n"), found
 
 
@@ -103,7 +103,7 @@ def test_a_ready_made_prompt_loses_its_beginning():
 
 def test_tuning_and_scoring_cut_the_same():
     lm, prompt = random_model("llama"), rendered("0123456789" * 50)
-    tuned = encode.encode(WORDS, prompt, max_input_tokens=90)
+    tuned = encoded(WORDS, prompt, max_input_tokens=90)
     (item,), (one,) = score.items_of(WORDS, [prompt], None, 90)
     assert item.prompt_ids == tuned.prompt_ids and one.n_cut == tuned.n_cut > 400
     assert set(score.rank(lm, WORDS, [prompt], max_input_tokens=90)["n_cut"]) == {tuned.n_cut}

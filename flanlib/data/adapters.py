@@ -26,7 +26,6 @@ __all__ = [
     "Example",
     "Row",
     "SkipRow",
-    "adapt",
     "adapt_all",
     "answer_text",
     "cut_key",
@@ -116,23 +115,6 @@ def adapt_all(
         except MALFORMED as error:
             raise _malformed(error, row, task, row_id) from None
     return examples
-
-
-def adapt(row: Row, task: Task, row_id: str) -> Example:
-    """The first example in a source row.
-
-    Raises
-    ------
-    SkipRow
-        If the row holds no example.
-    DataError
-        Naming task, row and column when the row is malformed.
-    """
-    skipped: Counter[str] = Counter()
-    examples = adapt_all(row, task, row_id, skipped)
-    if not examples:
-        raise SkipRow(next(iter(skipped), "empty"))
-    return examples[0]
 
 
 def cut_key(example: Example) -> str:

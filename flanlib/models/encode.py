@@ -8,7 +8,7 @@ its end.
 
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from reprlib import repr as shortened
 from weakref import WeakKeyDictionary
 
@@ -100,22 +100,18 @@ def chat_frame(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
     return before, after
 
 
-def encode(
+def encode_many(
     tokenizer: Tokenizer,
-    prompt: Prompt | str,
-    target: str | None = None,
+    prompts: Iterable[Prompt],
     *,
-    separator: str = SEPARATOR,
     max_input_tokens: int = MAX_INPUT_TOKENS,
     max_target_tokens: int = MAX_TARGET_TOKENS,
     context: int | None = None,
-) -> Encoded:
-    """Token ids of a prompt and a target, tokenised apart.
+) -> list[Encoded]:
+    """Token ids of each prompt and its target, tokenised apart.
 
     Parameters
     ----------
-    target
-        Replaces the prompt's own; None keeps that, and means none after a text.
     max_input_tokens, max_target_tokens
         Each side is cut to these; the input further where the model's
         context asks for it. Where the template's own words and the options
@@ -129,29 +125,6 @@ def encode(
         If input or target become no tokens, the target leaves no room for an
         input, or the instruction alone is too long.
     """
-    if not isinstance(prompt, Prompt):
-        prompt = ready_made(prompt, target or "", separator)
-    elif target is not None:
-        prompt = replace(prompt, target=target)
-    (found,) = encode_many(
-        tokenizer,
-        [prompt],
-        max_input_tokens=max_input_tokens,
-        max_target_tokens=max_target_tokens,
-        context=context,
-    )
-    return found
-
-
-def encode_many(
-    tokenizer: Tokenizer,
-    prompts: Iterable[Prompt],
-    *,
-    max_input_tokens: int = MAX_INPUT_TOKENS,
-    max_target_tokens: int = MAX_TARGET_TOKENS,
-    context: int | None = None,
-) -> list[Encoded]:
-    """What `encode` gives for each prompt, in one go."""
     prompts = list(prompts)
     leads = {s: border(tokenizer, s)[1] for s in {p.separator for p in prompts}}
     answers = token_ids(tokenizer, [leads[p.separator] + p.target for p in prompts])

@@ -163,40 +163,6 @@ def _exported(out: Path) -> set[str]:
     return {str(name) for name in files} if isinstance(files, list) else set()
 
 
-def mix(
-    collection: str | Path | Catalogue,
-    held_out: str,
-    out: str | Path,
-    *,
-    n: int = 10_000,
-    tokenizer: str = "",
-    **settings: Any,
-) -> Audit:
-    """Write a mixture as JSON lines, and its audit beside it.
-
-    Parameters
-    ----------
-    held_out
-        Cluster left out with its neighbours; "" leaves nothing out.
-    out
-        File of JSON lines; the audit goes to the same name with
-        `.audit.json`.
-    n
-        Examples.
-    tokenizer
-        Folder or hub id; adds token counts to the audit.
-    settings
-        What `mixture` takes: `seed`, `rows`, `form`, `clusters` and so on.
-    """
-    found = collection if isinstance(collection, Catalogue) else catalogues.load(collection)
-    mixed, out, measure = mixture(found, held_out, **settings), Path(out), None
-    if tokenizer:
-        from transformers import AutoTokenizer
-
-        measure = AutoTokenizer.from_pretrained(tokenizer)
-    return write_mixture(mixed, n, out, measure)
-
-
 def write_mixture(mixed: Mixture, n: int, out: Path, tokenizer: Tokenizer | None = None) -> Audit:
     """Write examples and, beside them, their audit: both or neither.
 
@@ -204,6 +170,9 @@ def write_mixture(mixed: Mixture, n: int, out: Path, tokenizer: Tokenizer | None
     ----------
     mixed
         What the examples are drawn from.
+    out
+        File of JSON lines; the audit goes to the same name with
+        `.audit.json`.
     tokenizer
         Counts tokens for the audit; None counts none.
     """

@@ -17,7 +17,6 @@ Wei et al. 2022, section 2.1 and 2.3 ("classification with options").
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import Literal
 
 from flanlib.core import documents, naming
 from flanlib.core.errors import TemplateError
@@ -41,7 +40,6 @@ __all__ = [
     "Template",
     "TemplateSet",
     "check_form",
-    "fields_used",
     "load",
     "of_task",
     "options_block",
@@ -235,15 +233,3 @@ def render(
         separator=separator,
         wording=wording,
     )
-
-
-def fields_used(template: Template, part: Literal["input", "target", ""] = "") -> frozenset[str]:
-    """Names a template's input, its target, or both refer to.
-
-    Parameters
-    ----------
-    part
-        Empty for both.
-    """
-    texts = (getattr(template, part),) if part else (template.input, template.target)
-    return frozenset().union(*map(language.fields, texts))

@@ -138,11 +138,6 @@ def tasks() -> pd.DataFrame:
     return _read("flan_clusters.csv")
 
 
-def training() -> pd.DataFrame:
-    """Settings of the paper's tuning and evaluation."""
-    return _read("flan_training.csv")
-
-
 def cluster_means(columns: Sequence[str]) -> pd.DataFrame:
     """Mean over a cluster's datasets, per column, where all columns have a value.
 
