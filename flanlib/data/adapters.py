@@ -84,11 +84,6 @@ def adapt_all(
 ) -> list[Example]:
     """The examples in a source row: mostly one, a dialogue has several.
 
-    Parameters
-    ----------
-    skipped
-        Counts the examples left out, by reason.
-
     Raises
     ------
     DataError

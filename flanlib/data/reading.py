@@ -49,8 +49,6 @@ def adapted(
     ----------
     place
         Where the row stands.
-    skipped
-        Counts the examples left out, by reason.
 
     Raises
     ------

@@ -68,11 +68,6 @@ def asked(catalogue: Catalogue, task: Task) -> Prompt:
 def prompt(catalogue: Catalogue, task: Task, rows: str) -> str:
     """A question as a model reads it, and the answer; a written one where rows are missing.
 
-    Parameters
-    ----------
-    rows
-        Folder of local rows; empty lets the source decide.
-
     Raises
     ------
     MissingResultError

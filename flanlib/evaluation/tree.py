@@ -164,8 +164,6 @@ def calls(
     ----------
     places
         Where attention is wanted, sorted; None for everywhere.
-    like
-        Gives device and number type.
     together
         Whether stretches of like size share a call, as suits a GPU.
     """
@@ -273,12 +271,8 @@ def along(
 
     Parameters
     ----------
-    heads
-        How queries, keys and values stand in a row.
     places
         Where the last layer is wanted, sorted.
-    like
-        Gives device and number type.
     n_layers
         Of the model.
     """

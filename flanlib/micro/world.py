@@ -49,33 +49,15 @@ class Fact:
     value: str
 
     def say(self, form: int = 0) -> str:
-        """A statement; `form` picks among wordings of the same meaning.
-
-        Parameters
-        ----------
-        form
-            Number of the wording, from 0; all mean the same.
-        """
+        """A statement; `form` counts wordings of the same meaning from 0."""
         return KINDS[self.kind].say[form].format(p=self.who, v=self.value)
 
     def wh(self, form: int = 0) -> str:
-        """The open question whose answer is the value.
-
-        Parameters
-        ----------
-        form
-            Number of the wording, from 0; all mean the same.
-        """
+        """The open question whose answer is the value, in the wording `form`."""
         return KINDS[self.kind].wh[form].format(p=self.who)
 
     def yn(self, form: int = 0) -> str:
-        """The yes/no question whether this fact holds.
-
-        Parameters
-        ----------
-        form
-            Number of the wording, from 0; all mean the same.
-        """
+        """The yes/no question whether this fact holds, in the wording `form`."""
         return KINDS[self.kind].yn[form].format(p=self.who, v=self.value)
 
     def but(self, value: str) -> "Fact":

@@ -39,24 +39,12 @@ class Buffers:
 
 
 def base_of(layer: torch.nn.Module) -> torch.nn.Module:
-    """The plain linear layer in a LoRA layer, or the layer itself.
-
-    Parameters
-    ----------
-    layer
-        A module of a model, under PEFT or not.
-    """
+    """The plain linear layer in a LoRA layer, or the layer itself."""
     return layer.get_base_layer() if isinstance(layer, LoraLinear) else layer
 
 
 def joinable(layer: torch.nn.Module) -> bool:
-    """Whether it is a plain linear layer, or LoRA over one without dropout or extras.
-
-    Parameters
-    ----------
-    layer
-        A module of a model, under PEFT or not.
-    """
+    """Whether it is a plain linear layer, or LoRA over one without dropout or extras."""
     base = base_of(layer)
     kinds = (torch.float32, torch.bfloat16)
     if type(base) is not torch.nn.Linear or base.weight.dtype not in kinds:

@@ -103,11 +103,6 @@ def not_finite(tensors: Iterable[tuple[str, torch.Tensor]]) -> list[str]:
 def tensors_of(files: Sequence[Path]) -> dict[str, torch.Tensor]:
     """Name -> tensor of files with weights; pickles without running what is in them.
 
-    Parameters
-    ----------
-    files
-        As `weights.files` gives them.
-
     Raises
     ------
     DataError
@@ -133,11 +128,6 @@ def check_floating(files: Sequence[Path]) -> None:
 
     They mean something only with scales and a way of loading of their own;
     transformers would take them for the weights themselves.
-
-    Parameters
-    ----------
-    files
-        As `weights.files` gives them.
 
     Raises
     ------

@@ -46,8 +46,6 @@ def write(
 
     Parameters
     ----------
-    tasks
-        Task keys; empty means all whose rows are there.
     limit
         Rows read per task; None reads all.
 

@@ -149,8 +149,6 @@ def of_run(
     ----------
     collection
         The collection or its folder, where its name alone does not say it.
-    limit
-        Most train rows read per task; 0 is the cap.
 
     Raises
     ------

@@ -136,11 +136,6 @@ def chapters(settings: Settings, out: Path, more: Sequence[str] = ()) -> list[Ch
 
     A study that is not the repository's own, such as a rehearsal or one of
     another collection or model, stands alone.
-
-    Parameters
-    ----------
-    more
-        Parameters of single notebooks, as NAME=VALUE.
     """
     found = {settings.profile: chapter(settings, out, more)}
     if is_usual(settings):
@@ -162,13 +157,7 @@ def is_usual(settings: Settings) -> bool:
 
 
 def chapter(settings: Settings, out: Path, more: Sequence[str] = ()) -> Chapter:
-    """One study as the report shows it; without sections if nothing of it is drawn.
-
-    Parameters
-    ----------
-    more
-        Parameters of single notebooks, as NAME=VALUE.
-    """
+    """One study as the report shows it; without sections if nothing of it is drawn."""
     given = batch.given(settings, more)
     study = open_study(**batch.parted(given)[0])
     every = (_section(stem, given, out) for stem in batch.stems((), settings))

@@ -19,13 +19,7 @@ WHOLE_SEEDS = 3  # tuning seeds of a main result that is not a part
 
 
 def main_result(profile: str) -> "MainResult":
-    """The main result of a profile, as far as it is on record.
-
-    Parameters
-    ----------
-    profile
-        Such as `small`.
-    """
+    """The main result of a profile, as far as it is on record."""
     path = Tables(profile).folder / f"{MAIN}.csv"
     known = titles_of(catalogue.load(profiles.PROFILES[profile].collection))
     return MainResult(profile, read(path) if path.is_file() else None, known)
@@ -131,8 +125,6 @@ class MainResult:
         ----------
         arm
             Such as `base-cloze`.
-        cluster
-            Its key, or `all`.
         """
         return self.table is not None and bool(
             effects.pick(self.table, arm, cluster=cluster, optional=True)
@@ -143,8 +135,6 @@ class MainResult:
 
         Parameters
         ----------
-        cluster
-            Its key, or `all`.
         arm
             `chance`, one of `CONTROLS`, or `tuned`.
         """
@@ -155,8 +145,6 @@ class MainResult:
 
         Parameters
         ----------
-        cluster
-            Its key, or `all`.
         over
             The control that is taken away.
         """

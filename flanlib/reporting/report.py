@@ -56,8 +56,6 @@ def write(settings: Settings, out: Path | None = None, more: Sequence[str] = ())
     ----------
     out
         Folder; `build/report` if None.
-    more
-        Parameters of single notebooks, as NAME=VALUE.
 
     Raises
     ------

@@ -53,11 +53,6 @@ class Value:
 def plain(found: Value) -> str:
     """A value with its interval.
 
-    Parameters
-    ----------
-    found
-        From `Tables`.
-
     Examples
     --------
     >>> plain(Value(value=63.61, low=61.58, high=65.62)), plain(Value(value=44.0))
@@ -71,8 +66,6 @@ def signed(found: Value, digits: int = 1) -> str:
 
     Parameters
     ----------
-    found
-        From `Tables`.
     digits
         Behind the point.
 
@@ -112,8 +105,6 @@ class Tables:
 
         Parameters
         ----------
-        figure
-            The beginning of its name.
         arm
             As its table has it.
         wanted
@@ -124,13 +115,7 @@ class Tables:
         return value_of(effects.pick(read(path), arm, where=where, **wanted))
 
     def path(self, figure: str) -> Path:
-        """The CSV of a figure; `MissingResultError` if it is not there.
-
-        Parameters
-        ----------
-        figure
-            The beginning of its name, such as `fig8`.
-        """
+        """The CSV of a figure; `MissingResultError` if it is not there."""
         found = sorted(self.folder.glob(f"{figure}_*.csv"))
         if len(found) != 1:
             raise MissingResultError(
@@ -140,13 +125,7 @@ class Tables:
         return found[0]
 
     def has(self, figure: str) -> bool:
-        """Whether a figure is on record.
-
-        Parameters
-        ----------
-        figure
-            The beginning of its name, such as `fig8`.
-        """
+        """Whether a figure is on record."""
         return any(self.folder.glob(f"{figure}_*.csv"))
 
 
@@ -183,8 +162,6 @@ def remedy(name: str, cluster: str, arm: str) -> Value:
     ----------
     name
         What was changed, such as `writing alone`.
-    cluster
-        Its key, or `all`.
     arm
         Such as `remedy - usual`.
 

@@ -46,8 +46,6 @@ def each(
 
     Parameters
     ----------
-    figure
-        The beginning of its name, such as `fig8`.
     arm, against
         As its table has them.
     over

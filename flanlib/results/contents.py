@@ -33,8 +33,6 @@ def examples(catalogue: Catalogue, task: Task, scoring: Scoring, rows: Rows = No
     ----------
     scoring
         Names the split, and how many examples.
-    rows
-        A source of rows, or a folder; None lets the collection decide.
 
     Raises
     ------
@@ -77,10 +75,6 @@ def training(
         The run, and the tuned one under its soft prompt.
     scoring, task
         What is asked; exemplars are train rows of the task.
-    rows
-        A source of rows, or a folder; None lets the collection decide.
-    limit
-        Most train rows read per task; 0 is the cap.
 
     Returns
     -------
@@ -100,15 +94,7 @@ def training(
 def mixed(
     catalogue: Catalogue, factors: Factors, recipe: Recipe, rows: Rows = None, limit: int = 0
 ) -> str:
-    """Digest of the mixture that a run is tuned on, as records have it in `mixture`.
-
-    Parameters
-    ----------
-    rows
-        A source of rows, or a folder; None lets the collection decide.
-    limit
-        Most train rows read per task; 0 is the cap.
-    """
+    """Digest of the mixture that a run is tuned on, as records have it in `mixture`."""
 
     def make() -> str:
         root = str(catalogue.root.absolute())

@@ -103,8 +103,6 @@ def series(
         With the columns `KEYS`.
     group
         None takes every group.
-    statistic
-        Empty is a difference where `against` is given, and else a score.
     """
     statistic = statistic or (DIFFERENCE if against else SCORE)
     names = {"arm": arm, "statistic": statistic, "against": against, "group": group}
@@ -133,8 +131,6 @@ def pick(
     ----------
     table
         With the columns `KEYS` and a `value`.
-    statistic
-        Empty is a difference where `against` is given, and else a score.
     against_x
         Where two differences have all else in common; None takes any.
     optional

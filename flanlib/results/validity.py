@@ -187,8 +187,6 @@ def current(records: Iterable[Record], today: Today) -> list[Record]:
     ----------
     records
         Of one collection.
-    today
-        What they are held against.
     """
     return [record for record in records if not today.changed(record)]
 
@@ -202,8 +200,6 @@ def require(cells: Sequence[Cell], records: Sequence[Record], today: Today, comm
         What has to be there.
     records
         All there are, stale ones too.
-    today
-        What they are held against.
     command
         Computes what is missing.
 
@@ -267,13 +263,7 @@ def listed(tasks: Iterable[str]) -> str:
 
 
 def tell(records: Iterable[Record], today: Today) -> None:
-    """Say, once in a process, of which records something could not be checked.
-
-    Parameters
-    ----------
-    today
-        What they are held against.
-    """
+    """Say, once in a process, of which records something could not be checked."""
     tasks: dict[str, dict[str, None]] = defaultdict(dict)
     for record in records:
         for name in today.unchecked(record):

@@ -29,8 +29,6 @@ def forward(
 
     Parameters
     ----------
-    heads
-        How the columns of `qkv` are laid out.
     qkv
         Shape (T, (queries + 2 keys) x width).
     lengths
@@ -68,8 +66,6 @@ def backward(
 
     Parameters
     ----------
-    heads
-        How the columns of `qkv` are laid out.
     grad
         Of the attention's output, shape (T, at least queries x width).
     qkv, lengths

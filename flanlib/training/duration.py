@@ -138,8 +138,6 @@ def forecast(
     ----------
     prompts
         Of the mixture; a sample of them is drawn and tokenised.
-    dtype
-        Of computing; by default the one that `tune` would use.
     trial
         Given a number of layers and the examples of a step, returns what
         the step takes; None is `Trials` of that model.
@@ -218,8 +216,6 @@ class Trials:
     ----------
     folder
         Where the trainer may write.
-    dtype
-        Of computing; by default the one that `tune` would use.
     """
 
     def __init__(

@@ -114,8 +114,6 @@ def plan(
     ----------
     device
         `cpu` or `cuda`; by default the one that `tune` would use.
-    dtype
-        Of computing; by default the one that `tune` would use.
     available_gib
         Memory to plan for; by default what the device has left.
     prompts
