@@ -80,7 +80,7 @@ def prompts(task_key: str, folder: Path, n_rows: int) -> list[prompt.Prompt]:
     found = []
     with gzip.open(folder / task_key / "validation.jsonl.gz", "rt", encoding="utf-8") as lines:
         for n, line in enumerate(islice(lines, n_rows)):
-            example = adapters.adapt(json.loads(line), task, str(n))
+            example = adapters.adapt_all(json.loads(line), task, str(n))[0]
             found += [templates.render(example, way) for way in ways[:10]]
     return found
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from flanlib.core.errors import DataError
 from flanlib.core.paths import ROOT
 from flanlib.data import catalogue, cleaners, sources
-from flanlib.data.adapters import adapt, adapt_all, cut_key
+from flanlib.data.adapters import adapt_all, cut_key
 from flanlib.data.cleaners import CLEANERS, stripped_lines, visible
 from flanlib.data.shapes import SkipRow
 from flanlib.prompts import templates
@@ -22,6 +22,14 @@ from flanlib.prompts import templates
 FLAN = catalogue.load("flan")
 ROWS = json.loads((Path(__file__).parent / "fixtures" / "rows.json").read_text(encoding="utf-8"))
 REAL = ROOT.parent / "shared" / "realdata"
+
+
+def adapt(row, task, row_id):
+    """The first example in a row; `SkipRow` says why there is none."""
+    skipped = Counter()
+    if found := adapt_all(row, task, row_id, skipped):
+        return found[0]
+    raise SkipRow(next(iter(skipped), "empty"))
 
 
 def example(key, **changes):

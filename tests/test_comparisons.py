@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from flanlib.core.config import Factors, Recipe, Scoring
 from flanlib.core.errors import DataError, FlanlibError
 from flanlib.data import catalogue
-from flanlib.data.adapters import Example, adapt, adapt_all
+from flanlib.data.adapters import Example, adapt_all
 from flanlib.data.catalogue import Task
 from flanlib.data.metric_names import METRICS
 from flanlib.data.shapes import CANNOT_ANSWER
@@ -187,7 +187,7 @@ def test_each_annotators_spans_reach_the_metric_and_a_file(tmp_path):
         "validated_answers": others,
     }
     task = FLAN.task("drop")
-    example = adapt(row, task, "0")
+    example = adapt_all(row, task, "0")[0]
     assert example.answers == (("Ada", "Bo, Esq."), "Smith, Jr.", ("Ada", "Bo"))
     assert example.fields["answer"] == "Ada, Bo, Esq."
     template = next(t for t in templates.of_task(FLAN, task) if not t.inverted)
@@ -221,7 +221,7 @@ def test_annotators_who_agree_count_as_often_as_they_are():
         "additional_answers": {"0": {"input_text": ["fox"]}, "1": {"input_text": ["a red fox"]}},
     }
     task = FLAN.task("coqa")
-    assert adapt(row, task, "r").answers == ("a red fox", "fox", "a red fox")
+    assert adapt_all(row, task, "r")[0].answers == ("a red fox", "fox", "a red fox")
     assert task.metric == "coqa_f1"
     assert COMPARISONS["coqa_em"]("red fox", ["a red fox", "fox", "a red fox"]) == 1
     assert COMPARISONS["coqa_em"]("red fox", ["a red fox", "fox"]) == 0.5
@@ -388,7 +388,7 @@ def test_stsb_is_correlated_with_the_scores_as_given():
     rows = [
         {"sentence1": "a", "sentence2": "b", "label": v, "idx": i} for i, v in enumerate(given_)
     ]
-    known = [adapt(row, task, str(row["idx"])) for row in rows]
+    known = [adapt_all(row, task, str(row["idx"]))[0] for row in rows]
     assert [e.gold for e in known] == [0, 3, 3, 5, 5]
     cells = [
         ("t", e.id, k, e.gold, -float(k != chosen[i]))

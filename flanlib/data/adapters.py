@@ -22,16 +22,6 @@ from flanlib.data.shapes import SHAPES, Row, SkipRow
 MALFORMED = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)
 """What a row may raise whose cells are not what a shape or a setting takes them for."""
 
-__all__ = [
-    "Example",
-    "Row",
-    "SkipRow",
-    "adapt_all",
-    "answer_text",
-    "cut_key",
-    "gold_index",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class Example:

@@ -8,8 +8,6 @@ import html
 import re
 from collections.abc import Callable, Iterable
 
-__all__ = ["CLEANERS", "entities", "stripped_lines", "visible"]
-
 # No pattern begins with `\s*`: every place of a run of white space would be tried,
 # which costs the square of its length. Text is split at what is sure, and the
 # parts are stripped.

@@ -23,30 +23,8 @@ from flanlib.core.errors import TemplateError
 from flanlib.data.adapters import Example
 from flanlib.data.catalogue import Catalogue, Task
 from flanlib.prompts import language
-from flanlib.prompts.prompt import OPTIONS_HEAD, SEPARATOR, Prompt, Wording, options_block
-from flanlib.prompts.template import (
-    FORMS,
-    Template,
-    TemplateSet,
-    check_form,
-    separator_of,
-)
-
-__all__ = [
-    "FORMS",
-    "OPTIONS_HEAD",
-    "SEPARATOR",
-    "Prompt",
-    "Template",
-    "TemplateSet",
-    "check_form",
-    "load",
-    "of_task",
-    "options_block",
-    "rankable",
-    "render",
-    "separator_of",
-]
+from flanlib.prompts.prompt import OPTIONS_HEAD, SEPARATOR, Prompt, Wording
+from flanlib.prompts.template import Template, TemplateSet, check_form
 
 
 @cache

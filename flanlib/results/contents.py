@@ -6,10 +6,10 @@ on (code, task, files) is looked up first: in memory, then in build/cache.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 from flanlib.core import paths, storage
@@ -168,16 +168,10 @@ def _kept(key: str, make: Callable[[], str]) -> str:
             text = ""
         if len(text) != 12:
             text = make()
-            _keep(path, text)
+            with suppress(OSError):  # a full or read-only disk: it is made again next time
+                storage.write(path, text)
         _known[key] = text
     return _known[key]
-
-
-def _keep(path: Path, text: str) -> None:
-    try:
-        storage.write(path, text)
-    except OSError:  # a full or read-only disk: it is made again next time
-        return
 
 
 def _state(catalogue: Catalogue, task: Task, rows: Rows) -> list[Any] | None:
