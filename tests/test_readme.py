@@ -9,7 +9,7 @@ from flanlib import figures as figures_of
 from flanlib.commands import cli
 from flanlib.core import paths
 from flanlib.core.errors import DataError, MissingResultError
-from flanlib.reporting import blocks, main_result, values
+from flanlib.reporting import blocks, html, main_result, values
 from flanlib.reporting.values import Tables, Value
 from flanlib.results import effects
 from flanlib.studies import arms
@@ -45,7 +45,7 @@ def test_no_interval_is_typed(path):
 
 
 def test_the_template_of_blocks_types_no_interval():
-    text = (blocks.PAGES / blocks.TEMPLATE).read_text(encoding="utf-8")
+    text = (html.PAGES / blocks.TEMPLATE).read_text(encoding="utf-8")
     assert INTERVAL.findall(re.sub(r"\{#.*?#\}", "", text, flags=re.S)) == []
 
 

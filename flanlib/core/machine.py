@@ -39,7 +39,8 @@ def rates() -> dict[str, float]:
     with suppress(DataError):  # absent or damaged: it is only a note
         known = storage.read_json(book, "it is made anew")
     found = known.get(name)
-    if not isinstance(found, dict) or not all(_is_rate(found.get(kind)) for kind in TYPES):
+    rates = [found.get(kind) for kind in TYPES] if isinstance(found, dict) else [None]
+    if not all(isinstance(rate, float) and rate > 0 for rate in rates):
         found = {kind: round(_rate(kind), 1) for kind in TYPES}
         with suppress(OSError, ParameterError):
             storage.write(book, json.dumps({**known, name: found}, indent=1) + "\n")
@@ -56,10 +57,6 @@ def processor() -> str:
         if names:
             return " ".join([names[0], *units])
     return platform.processor() or platform.machine()
-
-
-def _is_rate(value: object) -> bool:
-    return isinstance(value, float) and value > 0
 
 
 def _rate(kind: str) -> float:

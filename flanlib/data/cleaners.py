@@ -81,10 +81,6 @@ def _quoted(text: str) -> str:
     return text.replace('""', '"')
 
 
-def _quotes(text: str) -> str:
-    return text.replace("``", '"').replace("''", '"')
-
-
 _HOW = re.compile(r"\[(?:header|title|step|substeps)\]")
 
 
@@ -101,10 +97,6 @@ def _parts(found: Iterable[str]) -> list[str]:
 
 
 _BREAK = re.compile(r"<br ?/?>")
-
-
-def _breaks(text: str) -> str:
-    return "\n".join(_parts(_BREAK.split(text)))
 
 
 def stripped_lines(text: str) -> str:
@@ -139,7 +131,7 @@ _NOTICE = re.compile(
 
 
 CLEANERS: dict[str, Callable[[str], str]] = {
-    "breaks": _breaks,
+    "breaks": lambda text: "\n".join(_parts(_BREAK.split(text))),
     "bytes": _bytes,
     "chat": _chat,
     "dateline": _dateline,
@@ -149,7 +141,7 @@ CLEANERS: dict[str, Callable[[str], str]] = {
     ),
     "notices": lambda text: _NOTICE.sub("", text).strip(),
     "quoted": _quoted,
-    "quotes": _quotes,
+    "quotes": lambda text: text.replace("``", '"').replace("''", '"'),
     "unescape": html.unescape,
     "spaces": lambda text: re.sub(r" {2,}", " ", text),
     "underscores": lambda text: text.replace("_", " "),

@@ -79,10 +79,6 @@ def _within(number: int, percent: float) -> float:
     return min(percent, 100.0 if number == BINS - 1 else round(100 * (number + 1) / BINS - 0.01, 2))
 
 
-def _bins(best: pd.DataFrame) -> pd.Series:
-    return np.minimum((best["confidence"] * BINS).astype(int), BINS - 1)
-
-
 def n_cut(table: pd.DataFrame) -> int:
     """How many prompts of a score table were shortened to fit."""
     return int((table.groupby(KEYS, sort=False)["n_cut"].first() > 0).sum())
@@ -106,13 +102,14 @@ def responses(table: pd.DataFrame, choice: Choice = "sum", dtype: str = "") -> d
     """
     best = choices(table, choice)
     right = best["option"] == best["gold"]
+    bins = np.minimum((best["confidence"] * BINS).astype(int), BINS - 1)
     reliability = [
         [
             len(part),
             _within(number, round(100 * part["confidence"].mean(), 2)),
             round(100 * right[part.index].mean(), 2),
         ]
-        for number, part in best.groupby(_bins(best))
+        for number, part in best.groupby(bins)
     ]
     places = range(int(table["option"].max()) + 1)
     within = ROUNDING.get(dtype)

@@ -103,16 +103,12 @@ def render(
         raise absent[0]
     if not found:
         known = [t.id for task in chosen for t in templates.of_task(catalogue, task, form)]
+        files = dict.fromkeys(f"{task.template_set}.yaml" for task in chosen)
         raise TemplateError(
-            f"{catalogue.root / 'templates'}: {_files(chosen)}: no template"
+            f"{catalogue.root / 'templates'}: {naming.few(files, between=', ')}: no template"
             + (f" {naming.shown(template)}" if template else "")
             + f" of form {form}{naming.alternatives(template, dict.fromkeys(known))}"
         )
-
-
-def _files(tasks: Sequence[Task]) -> str:
-    """The template files of tasks; the first of many."""
-    return naming.few(dict.fromkeys(f"{task.template_set}.yaml" for task in tasks), between=", ")
 
 
 def phrase(example: Example, template: Template, form: str) -> Prompt:

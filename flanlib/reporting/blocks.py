@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from flanlib.core import naming, paths, storage
 from flanlib.core.errors import DataError
-from flanlib.reporting import values, verdicts
+from flanlib.reporting import html, values, verdicts
 from flanlib.reporting.main_result import MainResult, main_result
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ TEMPLATE = "results.md"
 DOCUMENTS = ("README.md", "README.zh-CN.md", "docs/results.md")
 BLOCK = re.compile(r"(<!-- results:start (\w+) -->\n)(.*?)(<!-- results:end -->)", re.S)
 MARK = re.compile(r"<!-- results:(start|end)")
-PAGES = paths.PACKAGE / "pages"
 WAYS = {  # of asking the untuned model
     "base": "the same templates",
     "base-no-options": "the same templates without the OPTIONS block",
@@ -95,14 +94,7 @@ def tidy(text: str) -> str:
 
 def _words() -> "jinja2.environment.TemplateModule":
     """The macros of the template, with what they pick numbers by."""
-    import jinja2
-
-    made = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(PAGES),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    made = html.environment(autoescape=False)
     made.filters |= {"plain": values.plain, "signed": values.signed, "bare": bare, "less": less}
     made.globals |= {
         "micro": values.Tables("micro"),

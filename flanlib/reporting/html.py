@@ -15,13 +15,13 @@ LONGEST = 2_000  # rows of a table shown; the CSV holds all
 WIDEST = 400  # characters of a cell shown
 
 
-def environment() -> "jinja2.Environment":
-    """Jinja2 with the pages' templates, style and script."""
+def environment(*, autoescape: bool = True) -> "jinja2.Environment":
+    """Jinja2 with the pages' templates, style and script; for Markdown without `autoescape`."""
     import jinja2
 
     made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(PAGES),
-        autoescape=True,
+        autoescape=autoescape,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

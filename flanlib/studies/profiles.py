@@ -195,7 +195,8 @@ class Settings:
     @property
     def options(self) -> list[str]:
         """Those that differ from the profile's, as words of a command line."""
-        return [word for name, value in self.own.items() for word in (_option(name), str(value))]
+        pairs = ((f"--{name.replace('_', '-')}", str(value)) for name, value in self.own.items())
+        return [word for pair in pairs for word in pair]
 
     @property
     def own(self) -> dict[str, Any]:
@@ -310,10 +311,6 @@ def _plain(value: str) -> str:
 
 def _hex(text: str) -> str:
     return sha256(text.encode(errors="surrogatepass")).hexdigest()[:8]
-
-
-def _option(name: str) -> str:
-    return "--" + name.replace("_", "-")
 
 
 def settings(**given: object) -> Settings:

@@ -194,7 +194,8 @@ def _steps(path: Path) -> list[Path]:
 
 
 def _untaken(final: Path, error: Exception) -> str:
-    free = shutil.disk_usage(_existing(final)).free
+    there = next(path for path in (final, *final.parents) if path.exists())
+    free = shutil.disk_usage(there).free
     full = getattr(error, "errno", None) in parts.FULL or free < 1 << 22
     why = " ".join(f"{type(error).__name__}: {error}".split())[:200]
     what = "the disk is full" if full else why
@@ -202,7 +203,3 @@ def _untaken(final: Path, error: Exception) -> str:
         f"{final}: cannot be written ({what}; {free / 2**20:.0f} MiB free); make room, then give"
         " the same command: it goes on from the last checkpoint, which is kept"
     )
-
-
-def _existing(path: Path) -> Path:
-    return next(p for p in (path, *path.parents) if p.exists())
