@@ -42,11 +42,7 @@ def grid(settings: Settings, *, only: tuple[str, ...] = (), format: Format = "ta
 
 
 def work(
-    run_id: RunId,
-    settings: Settings,
-    *,
-    only: tuple[str, ...] = (),
-    records: Path | None = None,
+    run_id: RunId, settings: Settings, *, only: tuple[str, ...] = (), records: Path | None = None
 ) -> None:
     """Tune and score one run; done at once if it is on record.
 

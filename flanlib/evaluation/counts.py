@@ -292,11 +292,7 @@ def _bleu_of_sums(sums: np.ndarray) -> np.ndarray:
     flat = np.rint(sums.reshape(-1, 10)).astype(int).tolist()
     values = [
         sacrebleu.BLEU.compute_bleu(
-            correct=row[:4],
-            total=row[4:8],
-            sys_len=row[8],
-            ref_len=row[9],
-            smooth_method="exp",
+            correct=row[:4], total=row[4:8], sys_len=row[8], ref_len=row[9], smooth_method="exp"
         ).score
         for row in flat
     ]

@@ -56,10 +56,7 @@ def draw(table: pd.DataFrame) -> Figure:
         fig, tops = dots.page(heading(table), marks, about, [height])
         panels = boxes.panels(fig, tops[0], height, SPANS)
         for ax, marks, more in zip(
-            panels,
-            (EACH, [GAIN], EACH_OLD),
-            ({}, {"signed": True}, {"joined": True}),
-            strict=True,
+            panels, (EACH, [GAIN], EACH_OLD), ({}, {"signed": True}, {"joined": True}), strict=True
         ):
             dots.draw(table, ax, _rows_of_datasets(table, marks), **more)
         for text, row in zip(panels[0].get_yticklabels(), rows, strict=True):

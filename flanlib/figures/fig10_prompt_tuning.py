@@ -45,8 +45,7 @@ def with_published(table: pd.DataFrame) -> pd.DataFrame:
     points = published.points("fig10")
     points = points[points["series"].isin(list(PUBLISHED))]
     rows = lines.published_rows(points, PUBLISHED).assign(
-        dataset=points["x"].where(points["x"] != AVERAGE, ""),
-        cluster=effects.ALL,
+        dataset=points["x"].where(points["x"] != AVERAGE, ""), cluster=effects.ALL
     )
     return lines.together(table[table["statistic"] != effects.SPREAD], rows)
 

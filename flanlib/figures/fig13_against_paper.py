@@ -55,10 +55,7 @@ def collect(study: Study) -> pd.DataFrame:
 
 
 def compare(
-    measured: pd.DataFrame,
-    found: Averages,
-    scored: Sequence[Task],
-    every: Sequence[Task],
+    measured: pd.DataFrame, found: Averages, scored: Sequence[Task], every: Sequence[Task]
 ) -> pd.DataFrame:
     """Measured and published values of the same datasets, and their rank correlations.
 

@@ -27,10 +27,7 @@ GROUPS = ("held-out", "held-in")
 BASE, TUNED = "base", "tuned"
 OLD_BASE, OLD_TUNED = "published LaMDA-PT", "published FLAN"
 SIZE = "parameters"  # a statistic
-OLD = {
-    "untuned held-out": Estimand(OLD_BASE),
-    "instruction-tuned held-out": Estimand(OLD_TUNED),
-}
+OLD = {"untuned held-out": Estimand(OLD_BASE), "instruction-tuned held-out": Estimand(OLD_TUNED)}
 SERIES = (
     Series(arm=BASE, name="base", marker="o", line="--", fill="#333333"),
     Series(arm=TUNED, name="instruction-tuned", marker="D", shift=0.03),

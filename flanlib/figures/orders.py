@@ -149,13 +149,7 @@ def _rank(x: str) -> tuple[int, int]:
 
 
 def _row(
-    group: str,
-    statistic: str,
-    arm: str,
-    x: object,
-    cluster: str,
-    n: int,
-    source: str = "catalogue",
+    group: str, statistic: str, arm: str, x: object, cluster: str, n: int, source: str = "catalogue"
 ) -> dict:
     of = (group, statistic, arm, "", str(x), "", cluster, "")
     return dict(zip(COLUMNS, (*of, np.nan, np.nan, np.nan, n, 0, source), strict=True))

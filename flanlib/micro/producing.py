@@ -68,12 +68,7 @@ def dictionary(draw: Draw) -> Row:
             "group": word,
             **shuffled(draw, blik[word], [blik[w] for w in wrong]),
         }
-    return {
-        "word": blik[word],
-        "language": "english",
-        "group": word,
-        **shuffled(draw, word, wrong),
-    }
+    return {"word": blik[word], "language": "english", "group": word, **shuffled(draw, word, wrong)}
 
 
 # --- miscellaneous -------------------------------------------------------------

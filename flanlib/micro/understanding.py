@@ -86,11 +86,7 @@ def hellaswag(draw: Draw) -> Row:
     others = draw.rng.sample([s for s in scripts if s is not script], 2)
     wrong = [draw.rng.choice(s[1:]).format(p=p) for s in others]
     context = " ".join(s.format(p=p) + "." for s in script[:at])
-    return {
-        "context": context,
-        "group": script[0],
-        **shuffled(draw, script[at].format(p=p), wrong),
-    }
+    return {"context": context, "group": script[0], **shuffled(draw, script[at].format(p=p), wrong)}
 
 
 # --- sentiment -----------------------------------------------------------------

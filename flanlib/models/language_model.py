@@ -14,13 +14,7 @@ from typing import Any
 
 import psutil
 import torch
-from peft import (
-    LoraConfig,
-    PeftModel,
-    PromptTuningConfig,
-    PromptTuningInit,
-    get_peft_model,
-)
+from peft import LoraConfig, PeftModel, PromptTuningConfig, PromptTuningInit, get_peft_model
 from transformers import BitsAndBytesConfig, PreTrainedConfig, PreTrainedModel, set_seed
 from transformers.utils import is_bitsandbytes_available
 

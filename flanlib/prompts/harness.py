@@ -35,12 +35,7 @@ def load(file, **_):
 
 
 def write(
-    catalogue: Catalogue,
-    out: Path,
-    rows: Rows,
-    tasks: Sequence[str],
-    form: str,
-    limit: int | None,
+    catalogue: Catalogue, out: Path, rows: Rows, tasks: Sequence[str], form: str, limit: int | None
 ) -> None:
     """Write task files of lm-evaluation-harness, their rows, and their groups.
 

@@ -253,10 +253,7 @@ def _problem(node: nodes.Node, parent: nodes.Node | None) -> str:
     kind = type(node).__name__.lower()
     if not isinstance(node, _SAID):
         return f"{kind!r} has no place in a template, which has fields, conditions and filters only"
-    for one, name, allowed in (
-        (nodes.Filter, "name", FILTERS),
-        (nodes.Getattr, "attr", METHODS),
-    ):
+    for one, name, allowed in ((nodes.Filter, "name", FILTERS), (nodes.Getattr, "attr", METHODS)):
         if isinstance(node, one) and getattr(node, name) not in allowed:
             said = shown(getattr(node, name))
             return f"{said} has no place in a template; there are {', '.join(allowed)}"

@@ -179,10 +179,7 @@ def folder(name: str) -> Path:
     return paths.BUILD / "notebooks" / name
 
 
-def run(
-    parameters: Mapping[str, Mapping[str, Any]],
-    out: Path,
-) -> dict[str, str]:
+def run(parameters: Mapping[str, Mapping[str, Any]], out: Path) -> dict[str, str]:
     """Execute notebooks; a failure does not stop the others.
 
     Parameters

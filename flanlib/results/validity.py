@@ -49,8 +49,6 @@ class Today:
 
     Attributes
     ----------
-    catalogue
-        Of the collection.
     rows
         A source of rows, or a folder; None lets the collection decide.
     train_limit

@@ -198,12 +198,7 @@ def roles(catalogue: Catalogue, cluster: str) -> pd.DataFrame:
     roles = {task.key: "tuning" for task in split.tuning}
     roles |= {task.key: "evaluation" for task in split.evaluation}
     rows = [
-        (
-            task.cluster,
-            roles.get(task.key, "removed"),
-            split.removed.get(task.key, ""),
-            task.key,
-        )
+        (task.cluster, roles.get(task.key, "removed"), split.removed.get(task.key, ""), task.key)
         for task in catalogue.tasks.values()
     ]
     table = pd.DataFrame(rows, columns=["cluster", "role", "why", "tasks"])

@@ -28,12 +28,7 @@ Name = Literal["micro", "small", "gpu", "rehearsal"]
 # Clusters held out together; why these: LOG.md, entry 18.
 GROUPS = (
     ("nli", "closed_book_qa", "commonsense"),
-    (
-        "struct_to_text",
-        "reading_comprehension",
-        "reading_comprehension_commonsense",
-        "coreference",
-    ),
+    ("struct_to_text", "reading_comprehension", "reading_comprehension_commonsense", "coreference"),
     ("sentiment", "paraphrase", "translation"),
 )
 

@@ -286,11 +286,7 @@ class _Watch(TrainerCallback):
         self.spent: list[Spent] = []
 
     def on_step_end(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        **given: object,
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **given: object
     ) -> None:
         now = Spent.now()
         if self.at is not None:

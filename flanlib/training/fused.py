@@ -132,11 +132,7 @@ class Step:
         return loss
 
     def _backward(
-        self,
-        number: int,
-        grad: torch.Tensor,
-        packed: Pack,
-        turn: tuple[torch.Tensor, torch.Tensor],
+        self, number: int, grad: torch.Tensor, packed: Pack, turn: tuple[torch.Tensor, torch.Tensor]
     ) -> torch.Tensor:
         """Gradient of the stream before a layer; `grad`, of that after it, is used up."""
         body, layer, take = self.body, self.body.layers[number], self.body.take

@@ -16,13 +16,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import (
-    Trainer,
-    TrainerCallback,
-    TrainerControl,
-    TrainerState,
-    TrainingArguments,
-)
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import PrinterCallback
 
@@ -251,11 +245,7 @@ class Watch(TrainerCallback):
         self.first, self.told = len(trainer.progress.losses), 0.0
 
     def on_step_end(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        **given: object,
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **given: object
     ) -> None:
         step, last = state.global_step, state.max_steps
         control.should_save = step % self.every == 0 and step < last

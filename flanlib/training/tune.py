@@ -142,11 +142,7 @@ def _finished(out: Path, identity: dict[str, str]) -> TuneResult | None:
         folders.vacant(out)
         return None
     found = TuneResult.read(out)
-    there = {
-        "run_id": found.run_id,
-        "mixture": found.mixture["digest"],
-        "base": found.base_digest,
-    }
+    there = {"run_id": found.run_id, "mixture": found.mixture["digest"], "base": found.base_digest}
     if there != identity:
         raise RunError(f"{out}: holds another run ({there}, not {identity}); give another folder")
     manifest.verify(out, "delete the folder and tune again")
