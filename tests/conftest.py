@@ -18,7 +18,7 @@ def toys(tmp_path, monkeypatch):
     folder.mkdir()
     toy_catalogue(folder)
     for name in ("BUILD", "RUNS", "CACHE"):
-        monkeypatch.setattr(paths, name, tmp_path / name.lower())
+        monkeypatch.setenv(f"FLANLIB_{name}", str(tmp_path / name.lower()))
     profile = Profile(
         collection=str(folder),
         model="tiny",

@@ -34,8 +34,8 @@ def tiny(tmp_path_factory):
     return rehearsal.random_neox(tmp_path_factory.mktemp("models") / "tiny", seed=2)
 
 
-def run(capsys, *words):
-    status = cli.main([str(word) for word in words])
+def run(capsys, *words, **given):
+    status = cli.main([str(word) for word in words], **given)
     out, err = capsys.readouterr()
     return status, out, err
 
@@ -85,15 +85,15 @@ def test_every_option_says_what_it_means(verb):
     ("error", "status"),
     [(ParameterError, 2), (MissingResultError, 3), (DataError, 1), (LeakageError, 1)],
 )
-def test_errors_have_their_exit_status_and_one_line(error, status, monkeypatch, capsys):
-    def fail(*_, **__):
+def test_errors_have_their_exit_status_and_one_line(error, status, capsys):
+    def fail(words):
+        assert words == ["list"]
         raise error("task rte: what was found; what to do")
 
-    monkeypatch.setattr("flanlib.commands.listing.overview", fail)
-    found, out, err = run(capsys, "list")
+    found, out, err = run(capsys, "list", act=fail)
     assert (found, out, err) == (status, "", "flanlib: task rte: what was found; what to do\n")
     with pytest.raises(error):
-        cli.main(["list", "--debug"])
+        cli.main(["list", "--debug"], fail)
 
 
 @pytest.mark.parametrize(
@@ -180,13 +180,12 @@ def test_mix_writes_a_mixture_and_its_audit(toys, tmp_path, capsys):
     assert [json.loads(line) for line in shown.splitlines()] == found and "weather" in err
 
 
-def test_a_failed_mix_leaves_no_file(toys, tmp_path, capsys, monkeypatch):
-    def fail(*_):
-        raise DataError("no")
-
-    monkeypatch.setattr("flanlib.prompts.rendering.write", fail)
-    status, _, _ = run(capsys, "mix", "--collection", toys, "--out", tmp_path / "m.jsonl")
-    assert status == 1 and not list(tmp_path.glob("*m.jsonl*"))
+def test_a_failed_mix_leaves_no_file(toys, tmp_path, capsys):
+    path = Path(toys) / "templates" / "bread.yaml"
+    path.write_text(path.read_text().replace("Way 7: {{ text }}?", "{{ text.split('-')[1] }}?"))
+    status, _, err = run(capsys, "mix", "--collection", toys, "--out", tmp_path / "m.jsonl")
+    assert status == 1 and "writing" in err and "ask-7" in err
+    assert not list(tmp_path.glob("*m.*"))
 
 
 def test_audit_names_substitutions_and_what_is_missing(toys, capsys):
@@ -242,7 +241,7 @@ def test_dry_run_predicts_and_refuses_what_will_not_fit(toys, tiny, capsys):
     assert status == 2 and "--out" in err
 
 
-def test_scoring_again_reads_what_is_there(toys, tiny, tmp_path, capsys, monkeypatch):
+def test_scoring_again_reads_what_is_there(toys, tiny, tmp_path, capsys):
     words = [
         "score",
         "--model",
@@ -255,9 +254,12 @@ def test_scoring_again_reads_what_is_there(toys, tiny, tmp_path, capsys, monkeyp
         2,
     ]
     _, first, _ = run(capsys, *words, "--out", tmp_path / "s")
-    monkeypatch.setattr("flanlib.evaluation.score.rank", None)
+    (shard,) = (tmp_path / "s").glob("*/*.parquet")
+    before = shard.stat()
     status, second, _ = run(capsys, *words, "--out", tmp_path / "s")
+    after = shard.stat()
     assert status == 0 and first == second
+    assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
 
 
 def test_score_ready_made_prompts_equals_a_plain_forward_pass(tiny, tmp_path, capsys):
@@ -325,61 +327,52 @@ def test_a_wrong_prompt_names_file_and_line(line, message, tiny, tmp_path, capsy
         ["--profile", "rehearsal"],
     ],
 )
-def test_run_refuses_before_a_kernel_starts(words, capsys, monkeypatch):
-    def start(*_, **__):
-        raise AssertionError("a kernel was started")
-
-    monkeypatch.setattr("papermill.execute_notebook", start)
+def test_run_refuses_before_a_kernel_starts(words, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("FLANLIB_BUILD", str(tmp_path))
     status, _, err = run(capsys, "run", *words)
     assert status == 2 and err
+    assert not (tmp_path / "notebooks").exists()  # it is made for the copy that a kernel fills
 
 
-@pytest.fixture
-def offline(monkeypatch):
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-
-
-def test_doctor_reports_and_advises(capsys, offline):
-    _, out, _ = run(capsys, "doctor")
+def test_doctor_reports_and_advises():
+    out = command("doctor", HF_HUB_OFFLINE="1").stdout.decode()
     for name in ("python", "libraries", "device", "nf4", "hub", "cache", "disk", "models"):
         assert name in out
     assert "offline" in out and out.splitlines()[-1].startswith("Next: ")
 
 
-def test_a_hub_problem_is_never_needed(monkeypatch):
+def test_a_hub_problem_is_never_needed():
     from flanlib.commands import doctor
 
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     for url in ("mirror.example", "file:///etc/hosts", "http://a b"):
-        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", url)
-        ok, text = doctor._hub()
+        ok, text = doctor._answers(url)
         assert not ok and f"HF_ENDPOINT is {url!r}" in text
     assert not doctor.LOOKS[doctor._hub] and not doctor.LOOKS[doctor._cache]
 
 
 def test_doctor_counts_tasks_that_have_rows(tmp_path, monkeypatch):
     from flanlib.commands import doctor
-    from flanlib.core import paths
 
-    monkeypatch.setattr(paths, "CACHE", tmp_path)
+    monkeypatch.setenv("FLANLIB_CACHE", str(tmp_path))
     (tmp_path / "rows" / "flan" / "rte").mkdir(parents=True)
     assert not doctor._cache()[0] and "0 tasks fetched" in doctor._cache()[1]
     (tmp_path / "rows" / "flan" / "rte" / "train.jsonl").write_text("{}\n")
     assert doctor._cache()[0] and "1 tasks fetched" in doctor._cache()[1]
 
 
-def test_devices_are_told_without_linux(monkeypatch):
+def test_devices_are_told_without_linux(tmp_path):
     """As on macOS, which has no /proc and no affinity."""
     from types import SimpleNamespace
 
     from flanlib.core import devices, threads
 
-    here = SimpleNamespace(memory_info=lambda: SimpleNamespace(rss=2**30, peak_wset=2**31))
-    monkeypatch.setattr(devices.psutil, "Process", lambda: here)
-    monkeypatch.setattr(devices, "Path", lambda name: Path("/none") / name.strip("/"))
-    devices.forget_peak("cpu")
-    assert threads.cores() >= 1 and devices.resident_gib() == 1
-    assert devices.available_gib("cpu") > 1 and devices.peak_memory_gib("cpu") > 0
+    nowhere = tmp_path / "proc"
+    devices.forget_peak("cpu", nowhere)
+    assert threads.cores(SimpleNamespace()) >= 1
+    assert devices.peak_memory_gib("cpu", nowhere) == round(
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**30, 3
+    )
+    assert devices.available_gib("cpu") > devices.resident_gib()
 
 
 def command(*words, **environment):
@@ -436,6 +429,7 @@ def test_an_output_that_takes_nothing_is_told_in_one_line(words, status):
     [
         ({"FLANLIB_ROOT": "/no/such"}, "FLANLIB_ROOT: /no/such has no folder data/"),
         ({"FLANLIB_BUILD": __file__}, "is no folder"),
+        ({"FLANLIB_CACHE": __file__ + "/x"}, f"FLANLIB_CACHE: {__file__} is no folder"),
         ({"HF_HUB_DOWNLOAD_TIMEOUT": "abc"}, "HF_"),
     ],
 )
@@ -457,16 +451,15 @@ def test_surroundings_that_cannot_be_are_told_in_one_line(environment, message):
         (DataError("\n".join("abcdefghijkl")), "more lines"),
     ],
 )
-def test_whatever_happens_is_told_in_a_few_lines(error, message, monkeypatch, capsys):
-    def fail(*_, **__):
+def test_whatever_happens_is_told_in_a_few_lines(error, message, capsys):
+    def fail(words):
         raise error
 
-    monkeypatch.setattr("flanlib.commands.listing.overview", fail)
-    status, out, err = run(capsys, "list")
+    status, out, err = run(capsys, "list", act=fail)
     assert status == 1 and not out and message in err
     assert len(err) < 700 and err.count("\n") <= 10
     with pytest.raises(type(error)):
-        cli.main(["list", "--debug"])
+        cli.main(["list", "--debug"], fail)
 
 
 def test_a_mixture_has_as_many_examples_as_it_draws_from(toys, capsys):
@@ -476,11 +469,20 @@ def test_a_mixture_has_as_many_examples_as_it_draws_from(toys, capsys):
     assert status == 0 and f"{n} examples of {n // 2} tasks; writing {n}" in err
 
 
-def test_names_are_checked_before_a_model_is_loaded(toys, capsys, monkeypatch):
-    monkeypatch.setattr("flanlib.models.language_model.load", None)
-    words = ["score", "--model", "micro-2m", "--collection", toys, "--out", "x", "--tasks", "rainn"]
-    status, _, err = run(capsys, *words)
+@pytest.fixture
+def unreadable(tmp_path):
+    """A folder that goes for a model until one tries to load it."""
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text("{")
+    return tmp_path / "model"
+
+
+def test_names_are_checked_before_a_model_is_loaded(toys, unreadable, tmp_path, capsys):
+    words = ["score", "--model", unreadable, "--collection", toys, "--out", tmp_path / "x"]
+    status, _, err = run(capsys, *words, "--tasks", "rainn")
     assert status == 2 and "did you mean 'rain'" in err
+    status, _, err = run(capsys, *words, "--tasks", "rain")
+    assert status == 1 and str(unreadable) in err
 
 
 @pytest.mark.parametrize(
@@ -496,12 +498,11 @@ def test_names_are_checked_before_a_model_is_loaded(toys, capsys, monkeypatch):
     ],
 )
 def test_what_cannot_be_scored_is_told_before_a_model_is_loaded(
-    words, status, said, tmp_path, monkeypatch, capsys
+    words, status, said, unreadable, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr("flanlib.models.language_model.load", None)
     monkeypatch.chdir(tmp_path)
     pets = ["--collection", str(collection(tmp_path / "pets").root)] * ("--prompts" not in words)
-    found, _, err = run(capsys, "score", "--model", "micro-2m", *pets, "--out", "o", *words)
+    found, _, err = run(capsys, "score", "--model", unreadable, *pets, "--out", "o", *words)
     assert found == status and err.count("\n") == 1 and said in err
 
 
@@ -575,16 +576,18 @@ def test_without_any_rows_the_reason_is_told(words, manual, tmp_path, capsys):
     assert "no rows in" in err and len(err) < 1_300 and "unexpected" not in err
 
 
-def test_an_unknown_model_is_told_before_rows_are_read_or_a_kernel_starts(capsys, monkeypatch):
-    monkeypatch.setattr("flanlib.data.sources.examples", None)
-    monkeypatch.setattr("papermill.execute_notebook", None)
+def test_an_unknown_model_is_told_before_rows_are_read_or_a_kernel_starts(
+    tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setenv("FLANLIB_BUILD", str(tmp_path / "build"))
     for words in (
-        ["mix", "--model", "micro2m"],
-        ["tune", "--model", "micro2m", "--out", "x"],
+        ["mix", "--model", "micro2m", "--rows", tmp_path / "none"],
+        ["tune", "--model", "micro2m", "--rows", tmp_path / "none", "--out", "x"],
         ["run", "--model", "micro2m"],
     ):
         status, _, err = run(capsys, *words)
         assert status == 1 and "did you mean 'micro-2m'" in err, err
+    assert not (tmp_path / "build" / "notebooks").exists()
 
 
 def test_a_root_without_collections_is_told(tmp_path):

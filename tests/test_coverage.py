@@ -72,7 +72,7 @@ def written(cells, at, value=level):
 def small(tmp_path, monkeypatch):
     """The study `small` on a machine that has neither rows nor model, and no record yet."""
     for name in ("BUILD", "CACHE"):
-        monkeypatch.setattr(paths, name, tmp_path / name.lower())
+        monkeypatch.setenv(f"FLANLIB_{name}", str(tmp_path / name.lower()))
     profile = replace(profiles.PROFILES["small"], results=tmp_path / "results")
     monkeypatch.setitem(profiles.PROFILES, "small", profile)
     return lambda **given: study.open_study(profile="small", **given)

@@ -102,7 +102,7 @@ def test_a_collection_of_ones_own_runs_to_scores(tmp_path, monkeypatch, capsys):
         for split, part in (("train", every[:15]), ("test", every[15:])):
             (folder / f"{split}.jsonl").write_text("".join(json.dumps(r) + "\n" for r in part))
     rehearsal.random_neox(tmp_path / "micro-2m")
-    monkeypatch.setattr(paths, "MODELS", tmp_path)
+    monkeypatch.setenv("FLANLIB_MODELS", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     typed = [words for words in commands() if "./pets" in words]
     assert [words[0] for words in typed] == ["render", "mix", "tune", "score"]

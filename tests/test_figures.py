@@ -148,7 +148,7 @@ def test_only_a_profiles_own_study_writes_to_figures(micro, tmp_path):
 
 
 def test_further_sheets_are_written_beside_the_figure(micro, table, tmp_path, monkeypatch):
-    monkeypatch.setattr(paths, "FIGURES", tmp_path)
+    monkeypatch.setenv("FLANLIB_FIGURES", str(tmp_path))
     stem, words = "fig5_zero_shot_gains", {"text": "More of it."}
     sheets = {"more": (fig5_zero_shot_gains.draw, lambda table: words["text"])}
     monkeypatch.setattr(fig5_zero_shot_gains, "SHEETS", sheets, raising=False)
@@ -553,7 +553,7 @@ def test_a_published_mean_is_as_weak_as_its_weakest_part(tmp_path, monkeypatch):
     (place,) = [n for n, line in enumerate(text) if line.startswith("nlu,RTE,NLI,acc,gpt3_zero,")]
     text[place] = text[place].replace("verified", "recalled")
     (tmp_path / "flan_cells.csv").write_text("".join(text))
-    monkeypatch.setattr(paths, "PUBLISHED", tmp_path)
+    monkeypatch.setenv("FLANLIB_PUBLISHED", str(tmp_path))
     published._read.cache_clear()
     means = published.cluster_means(("flan_zero_avg", "gpt3_zero")).set_index("cluster")
     published._read.cache_clear()

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from flanlib.core import paths
 from flanlib.core.config import digest
 from flanlib.core.errors import DataError, MissingResultError
 from flanlib.data import catalogue
@@ -21,7 +20,7 @@ GROUP = ("nli", "closed_book_qa", "commonsense")
 @pytest.fixture
 def small(tmp_path, monkeypatch):
     for name in ("BUILD", "CACHE", "RUNS"):
-        monkeypatch.setattr(paths, name, tmp_path / name.lower())
+        monkeypatch.setenv(f"FLANLIB_{name}", str(tmp_path / name.lower()))
     profile = replace(profiles.PROFILES["small"], results=tmp_path / "results")
     monkeypatch.setitem(profiles.PROFILES, "small", profile)
     return study.open_study(profile="small")

@@ -8,9 +8,8 @@ from peft import LoraConfig, PrefixTuningConfig, PromptTuningConfig, get_peft_mo
 from small_models import byte_tokenizer, one_by_one, prompt, random_model
 
 from flanlib.core.errors import RunError
-from flanlib.evaluation import likelihood, opened, score
+from flanlib.evaluation import opened, score
 from flanlib.evaluation.likelihood import Item, Work, common_prefix, likelihoods
-from flanlib.evaluation.opened import Opened
 
 WORDS = byte_tokenizer()
 PASSAGE = "Ada met Bo at the old mill."
@@ -81,9 +80,23 @@ def test_an_attention_window_is_never_run_as_a_tree():
     assert np.allclose(table["ll"], expected(lm, PROMPTS), atol=2e-4, rtol=0)
 
 
-def test_a_body_that_cannot_be_opened_runs_whole(monkeypatch):
+class Closed(transformers.GPT2LMHeadModel):
+    """A model that says of itself that it has no body apart from its head."""
+
+    @property
+    def base_model(self):
+        return self
+
+
+def closed_model():
     lm = random_model("gpt2")
-    monkeypatch.setattr(Opened, "_body", lambda self, **inputs: torch.zeros(1))
+    found = Closed(lm.config).eval()
+    found.load_state_dict(lm.state_dict())
+    return found
+
+
+def test_a_body_that_cannot_be_opened_runs_whole():
+    lm = closed_model()
     table = score.rank(lm, WORDS, PROMPTS)
     assert next(iter(opened.WAYS.values())) == ("whole", False)
     assert np.allclose(table["ll"], expected(lm, PROMPTS), atol=2e-4, rtol=0)
@@ -118,11 +131,11 @@ def test_soft_prompt_counts(family):
     assert opened.context_of(lm) == 155
 
 
-def test_soft_prompt_over_a_model_run_whole(monkeypatch):
+def test_soft_prompt_over_a_model_run_whole():
     config = PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=5)
-    lm = get_peft_model(random_model("gpt2"), config).eval()
-    monkeypatch.setattr(Opened, "_body", lambda self, **inputs: torch.zeros(1))
+    lm = get_peft_model(closed_model(), config).eval()
     table = score.rank(lm, WORDS, PROMPTS)
+    assert next(iter(opened.WAYS.values())) == ("whole", False)
     assert np.allclose(table["ll"], expected(lm, PROMPTS, soft=5), atol=2e-4, rtol=0)
 
 
@@ -179,29 +192,31 @@ def test_work_is_counted_by_hand():
     assert (work.separate, work.distinct, work.computed) == (17, 6, 6)
 
 
-def test_memory_trouble_halves_the_batch(monkeypatch):
+def short_of_memory(lm, longest):
+    """Let a model fail as a GPU does, in passes of more tokens than that."""
+
+    def check(module, given, named):
+        if named["input_ids"].numel() > longest:
+            raise torch.cuda.OutOfMemoryError("no room")
+
+    opened.opened(lm)  # the trial of ways is over
+    lm.base_model.register_forward_pre_hook(check, with_kwargs=True)
+
+
+def test_memory_trouble_halves_the_batch():
     lm, work = random_model("llama"), Work()
     first = score.rank(lm, WORDS, PROMPTS)
-    forward = likelihood._forward
-
-    def short_of_memory(model, batch, items):
-        if len(batch) > 1:
-            raise torch.cuda.OutOfMemoryError("no room")
-        return forward(model, batch, items)
-
-    monkeypatch.setattr(likelihood, "_forward", short_of_memory)
+    short_of_memory(lm, 90)
     found = score.rank(lm, WORDS, PROMPTS, work=work)
     assert work.halvings > 2
     assert np.abs(found["ll"] - first["ll"]).max() < 1e-5
 
 
-def test_memory_too_small_for_one_row_says_so(monkeypatch):
-    def full(*given):
-        raise torch.cuda.OutOfMemoryError("no room")
-
-    monkeypatch.setattr(likelihood, "_forward", full)
+def test_memory_too_small_for_one_row_says_so():
+    lm = random_model("llama")
+    short_of_memory(lm, 0)
     with pytest.raises(RunError, match=r"task t, template 't.', example .*one row of .* tokens"):
-        score.rank(random_model("llama"), WORDS, PROMPTS)
+        score.rank(lm, WORDS, PROMPTS)
 
 
 def test_a_logit_that_is_no_number_is_named():

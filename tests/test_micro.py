@@ -179,7 +179,7 @@ def test_pretraining_resumes_to_the_same_weights(tmp_path, monkeypatch):
     monkeypatch.setattr(
         pretrain.probes, "probe", lambda lm, tokenizer, world_seed: {"one_fact": 50.0}
     )
-    monkeypatch.setattr(pretrain.paths, "RUNS", tmp_path / "runs")
+    monkeypatch.setenv("FLANLIB_RUNS", str(tmp_path / "runs"))
     settings = {"compiled": False, "phases": phases, "say": lambda line: None}
     pretrain.pretrain("tiny", out=tmp_path / "whole", **settings)
 

@@ -9,7 +9,6 @@ import torch
 from peft import AutoPeftModelForCausalLM, PeftModel
 from safetensors.torch import load_file, save_file
 
-from flanlib.core import paths
 from flanlib.core.config import Recipe
 from flanlib.core.errors import DataError, ParameterError
 from flanlib.models import language_model, rehearsal, weights
@@ -181,7 +180,7 @@ def test_pad_is_never_the_end_token(base, tmp_path):
 
 
 def test_names_below_models_come_first(base, monkeypatch, tmp_path):
-    monkeypatch.setattr(paths, "MODELS", base.parent)
+    monkeypatch.setenv("FLANLIB_MODELS", str(base.parent))
     assert weights.locate("tiny") == (str(base), None)
     assert weights.locate("EleutherAI/pythia-70m@step1000") == ("EleutherAI/pythia-70m", "step1000")
     with pytest.raises(DataError, match="'small': no such folder; there are tiny, smollm2-135m"):

@@ -27,8 +27,8 @@ from flanlib.studies import profiles
 @pytest.fixture
 def build(tmp_path, monkeypatch):
     """A build folder of its own, and a package index that is a folder."""
-    monkeypatch.setattr(paths, "BUILD", tmp_path / "build")
-    monkeypatch.setattr(paths, "CACHE", tmp_path / "build" / "cache")
+    monkeypatch.setenv("FLANLIB_BUILD", str(tmp_path / "build"))
+    monkeypatch.setenv("FLANLIB_CACHE", str(tmp_path / "build" / "cache"))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "index"))
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)

@@ -21,7 +21,7 @@ def own(toys, monkeypatch):
     text = CATALOGUE.replace("key: food, title: Food", "key: sentiment, title: Kitchen talk")
     path.write_text(text.replace("cluster: food", "cluster: sentiment"))
     catalogue.load.cache_clear()
-    monkeypatch.setattr(paths, "FIGURES", toys.catalogue.root.parent / "figures")
+    monkeypatch.setenv("FLANLIB_FIGURES", str(toys.catalogue.root.parent / "figures"))
     monkeypatch.setattr(runs, "compute", scored)
     monkeypatch.setattr(validity, "_told", set())
     return {"held_out": "sentiment"}

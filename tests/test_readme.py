@@ -95,7 +95,7 @@ def figures(tmp_path, monkeypatch):
     folder = tmp_path / "figures"
     folder.mkdir()
     (folder / "micro").symlink_to(paths.FIGURES / "micro")
-    monkeypatch.setattr(paths, "FIGURES", folder)
+    monkeypatch.setenv("FLANLIB_FIGURES", str(folder))
     return folder
 
 
@@ -199,7 +199,9 @@ def test_marks_without_counterpart_and_unknown_blocks_are_named():
 
 
 def test_the_command_writes_documents(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(paths, "ROOT", tmp_path)
+    for name in ("DATA", "FIGURES"):
+        monkeypatch.setenv(f"FLANLIB_{name}", str(paths.folder(name)))
+    monkeypatch.setenv("FLANLIB_ROOT", str(tmp_path))
     (tmp_path / "docs").mkdir()
     for name in blocks.DOCUMENTS:
         (tmp_path / name).write_text("# A\n<!-- results:start answers -->\n<!-- results:end -->\n")

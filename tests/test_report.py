@@ -51,7 +51,7 @@ class Page(HTMLParser):
 def drawn(tmp_path, monkeypatch):
     """Two figures that need no records, and one executed notebook."""
     for name in ("BUILD", "FIGURES", "REPORT"):
-        monkeypatch.setattr(paths, name, tmp_path / name.lower())
+        monkeypatch.setenv(f"FLANLIB_{name}", str(tmp_path / name.lower()))
     monkeypatch.setattr(batch, "stems", lambda *_: STEMS)
     for stem in STEMS:
         figures.redraw(stem)

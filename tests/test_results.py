@@ -229,7 +229,7 @@ def test_processes_with_build_folders_of_their_own_lose_nothing(tmp_path):
 
 
 def test_a_folder_elsewhere_has_records_of_its_own(tmp_path, monkeypatch):
-    monkeypatch.setattr(paths, "DATA", tmp_path / "data")
+    monkeypatch.setenv("FLANLIB_DATA", str(tmp_path / "data"))
     own, other, spaced = (tmp_path / p for p in ("data/micro", "else/micro", "else/my  pets"))
     for one in (own, other, spaced):
         one.mkdir(parents=True)
@@ -303,5 +303,5 @@ def test_frame_is_flat():
 def test_provenance_names_versions_and_commit(tmp_path, monkeypatch):
     found = provenance.stamp()
     assert found["versions"]["python"].startswith("3.") and found["commit"]
-    monkeypatch.setattr(provenance.paths, "ROOT", tmp_path)
+    monkeypatch.setenv("FLANLIB_ROOT", str(tmp_path))
     assert provenance.stamp()["commit"] == "unknown"

@@ -9,7 +9,6 @@ from itertools import islice, pairwise
 
 import pytest
 
-from flanlib.core import paths
 from flanlib.core.errors import DataError, MissingResultError, ParameterError
 from flanlib.data import catalogue, cuts, files, hub, sources
 from flanlib.data.catalogue import Source
@@ -364,7 +363,7 @@ def test_no_catalogue_cut_lets_a_row_serve_twice(tmp_path):
 def stand_in(tmp_path, monkeypatch):
     """A repository with Parquet files as the `datasets` library writes them."""
     datasets = pytest.importorskip("datasets")
-    monkeypatch.setattr(paths, "CACHE", tmp_path / "cache")
+    monkeypatch.setenv("FLANLIB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "hf")
 
@@ -478,7 +477,7 @@ def test_streams_are_sampled_too(stand_in, monkeypatch):
 
 
 def test_manual_tasks_are_skipped_with_one_line(tmp_path, monkeypatch):
-    monkeypatch.setattr(paths, "CACHE", tmp_path)
+    monkeypatch.setenv("FLANLIB_CACHE", str(tmp_path))
     lines = []
     found = hub.fetch(FLAN, ["newsroom"], progress=lines.append)
     assert found["newsroom"].startswith("not on the hub: accept the agreement")

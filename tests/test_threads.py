@@ -9,21 +9,6 @@ import torch
 from flanlib.core import devices, threads
 
 
-@pytest.fixture
-def machine(monkeypatch):
-    """A CPU of so many cores, of which others use some."""
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr(devices, "default", lambda: "cpu")
-
-    def of(cores, busy, asked=""):
-        monkeypatch.setattr(threads, "cores", lambda: cores)
-        monkeypatch.setattr(threads, "others", lambda: busy)
-        if asked:
-            monkeypatch.setenv("OMP_NUM_THREADS", asked)
-
-    return of
-
-
 @pytest.mark.parametrize(
     ("cores", "busy", "asked", "jobs", "at_a_time", "runs", "each"),
     [
@@ -45,17 +30,28 @@ def machine(monkeypatch):
         (8, 0.0, "2,1", 1, 0, 1, 2),
     ],
 )
-def test_what_is_free_goes_to_runs_first(machine, cores, busy, asked, jobs, at_a_time, runs, each):
-    machine(cores, busy, asked)
-    found = threads.share(jobs, at_a_time)
+def test_what_is_free_goes_to_runs_first(
+    monkeypatch, cores, busy, asked, jobs, at_a_time, runs, each
+):
+    monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    machine = threads.Machine(cores=cores, busy=busy, device="cpu")
+    found = threads.share(jobs, at_a_time, machine)
     assert (found.runs, found.threads) == (runs, each)
     assert ("OMP_NUM_THREADS" in found.why) == asked.replace(",", "").isdecimal()
 
 
-def test_a_gpu_has_one_run_at_a_time(machine, monkeypatch):
-    machine(16, 0.0)
-    monkeypatch.setattr(devices, "default", lambda: "cuda")
-    assert threads.share(9).runs == 1
+def test_a_gpu_has_one_run_at_a_time(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    found = {
+        device: threads.share(9, machine=threads.Machine(cores=16, busy=0.0, device=device)).runs
+        for device in ("cpu", "cuda")
+    }
+    assert found == {"cpu": 4, "cuda": 1}
+
+
+def test_this_machine_is_what_is_measured_here():
+    here = threads.this_machine()
+    assert here.cores == threads.cores() and here.device == devices.default() and here.busy >= 0
 
 
 @pytest.mark.parametrize(
@@ -99,13 +95,12 @@ def turn(seconds):
         pass
 
 
-def test_what_another_process_uses_is_seen(monkeypatch):
-    monkeypatch.setattr(threads, "LOOK_S", 1.0)
+def test_what_another_process_uses_is_seen():
     process = multiprocessing.get_context("spawn").Process(target=turn, args=(30,))
     process.start()
     try:
         time.sleep(2)  # until it has started
-        assert threads.others() > 0.3
+        assert threads.others(look_s=1.0) > 0.3
     finally:
         process.kill()
         process.join()

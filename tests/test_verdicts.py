@@ -21,7 +21,7 @@ def tables(tmp_path, monkeypatch):
     for path in (paths.FIGURES / "micro").glob("*.csv"):
         shutil.copy(path, tmp_path / "micro")
     (tmp_path / "small").symlink_to(paths.FIGURES / "small")
-    monkeypatch.setattr(paths, "FIGURES", tmp_path)
+    monkeypatch.setenv("FLANLIB_FIGURES", str(tmp_path))
     return Tables("micro")
 
 

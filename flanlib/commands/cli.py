@@ -8,7 +8,7 @@ import argparse
 import ast
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from importlib import import_module
 from typing import NoReturn
@@ -55,8 +55,16 @@ def verbs() -> dict[str, tuple[str, str]]:
     return {name: found[name] for name in ORDER}
 
 
-def main(words: Sequence[str] | None = None) -> int:
-    """Run one command; its exit status."""
+def main(words: Sequence[str] | None = None, act: Callable[[list[str]], int] | None = None) -> int:
+    """Run one command, and tell what goes wrong in a few lines; its exit status.
+
+    Parameters
+    ----------
+    words
+        Of the command line; None takes those of this process.
+    act
+        Does what the words say and gives the status; None runs the verb.
+    """
     words = list(sys.argv[1:] if words is None else words)
     debug = "--debug" in words
     if sys.stderr is None:  # closed; what is printed there would go to standard output
@@ -65,7 +73,7 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         if sys.stdout is None:
             raise ParameterError("standard output is closed; send it to a file, or to /dev/null")
-        status = _main([word for word in words if word != "--debug"])
+        status = (act or _main)([word for word in words if word != "--debug"])
         sys.stdout.flush()
         return status
     except KeyboardInterrupt:

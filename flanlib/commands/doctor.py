@@ -151,15 +151,19 @@ def _nf4() -> tuple[bool, str]:
 
 def _hub() -> tuple[bool, str]:
     """Whether the hub answers, by the settings that its own library has read."""
-    import http.client
-    import urllib.error
-    import urllib.request
-
     from huggingface_hub import constants
 
     if constants.HF_HUB_OFFLINE:
         return False, "offline, as HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE asks"
-    url = constants.ENDPOINT
+    return _answers(constants.ENDPOINT)
+
+
+def _answers(url: str) -> tuple[bool, str]:
+    """Whether a hub at that address answers."""
+    import http.client
+    import urllib.error
+    import urllib.request
+
     wrong = f"HF_ENDPOINT is {url[:80]!r}, no address such as https://huggingface.co"
     if not url.startswith(("http://", "https://")):
         return False, wrong

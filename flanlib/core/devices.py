@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 GIB = 2**30
 HALF = ("bfloat16", "float16")
+PROCESS = Path("/proc/self")
 
 
 def default() -> str:
@@ -68,30 +69,42 @@ def checked(
     return torch.device(name), getattr(torch, numbers)
 
 
-def forget_peak(kind: str) -> None:
-    """Let `peak_memory_gib` count from here; where that cannot be, it counts from the start."""
+def forget_peak(kind: str, process: Path = PROCESS) -> None:
+    """Let `peak_memory_gib` count from here; where that cannot be, it counts from the start.
+
+    Parameters
+    ----------
+    process
+        Folder in which Linux tells of a process.
+    """
     if kind == "cuda":
         import torch
 
         torch.cuda.reset_peak_memory_stats()
         return
     with suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
+        (process / "clear_refs").write_text("5")
 
 
-def peak_memory_gib(kind: str) -> float:
-    """Most memory held since `forget_peak`, GiB: of the CUDA device, else of the process."""
+def peak_memory_gib(kind: str, process: Path = PROCESS) -> float:
+    """Most memory held since `forget_peak`, GiB: of the CUDA device, else of the process.
+
+    Parameters
+    ----------
+    process
+        See `forget_peak`.
+    """
     if kind == "cuda":
         import torch
 
         return round(torch.cuda.max_memory_allocated() / GIB, 3)
-    return round(_peak_bytes() / GIB, 3)
+    return round(_peak_bytes(process) / GIB, 3)
 
 
-def _peak_bytes() -> int:
+def _peak_bytes(process: Path) -> int:
     """Most memory this process held: since `forget_peak` on Linux, since its start elsewhere."""
     with suppress(OSError):
-        lines = Path("/proc/self/status").read_text().splitlines()
+        lines = (process / "status").read_text().splitlines()
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
     with suppress(ImportError):  # macOS counts bytes there
         import resource

@@ -43,7 +43,31 @@ class Share:
     why: str
 
 
-def share(jobs: int = MOST, at_a_time: int = 0) -> Share:
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """What the policy goes by, apart from `OMP_NUM_THREADS`.
+
+    Attributes
+    ----------
+    cores
+        That this process may use.
+    busy
+        Cores that other processes use of them.
+    device
+        `cpu` or `cuda`.
+    """
+
+    cores: float
+    busy: float
+    device: str
+
+
+def this_machine() -> Machine:
+    """The machine as it is at the moment."""
+    return Machine(cores=cores(), busy=others(), device=devices.default())
+
+
+def share(jobs: int = MOST, at_a_time: int = 0, machine: Machine | None = None) -> Share:
     """How many runs at a time, with how many threads each.
 
     Parameters
@@ -53,12 +77,14 @@ def share(jobs: int = MOST, at_a_time: int = 0) -> Share:
     at_a_time
         How many of them to run at a time, as the user asks; 0 leaves it to
         the policy.
+    machine
+        That the runs are for; None is this one.
     """
-    usable, busy = cores(), others()
-    free, asked = max(1, round(usable - busy)), threads_asked()
-    why = f"{usable:g} cores, of which other processes use {busy:.1f}"
+    here = machine or this_machine()
+    free, asked = max(1, round(here.cores - here.busy)), threads_asked()
+    why = f"{here.cores:g} cores, of which other processes use {here.busy:.1f}"
     why += f"; OMP_NUM_THREADS is {asked}" if asked else ""
-    runs = 1 if devices.default() == "cuda" else min(MOST, max(1, free // (asked or 1)))
+    runs = 1 if here.device == "cuda" else min(MOST, max(1, free // (asked or 1)))
     runs = min(jobs, at_a_time or runs)
     return Share(runs=runs, threads=asked or max(1, free // runs), why=why)
 
@@ -69,9 +95,15 @@ def threads_asked() -> int:
     return int(first) if first.isdecimal() else 0
 
 
-def cores() -> float:
-    """Cores that this process may use, by its affinity and its cgroup."""
-    here = psutil.Process()
+def cores(process: psutil.Process | None = None) -> float:
+    """Cores that a process may use, by its affinity and this one's cgroup.
+
+    Parameters
+    ----------
+    process
+        None is this one; on some systems it has no affinity.
+    """
+    here = process or psutil.Process()
     allowed = here.cpu_affinity() if hasattr(here, "cpu_affinity") else None
     found = len(allowed) if allowed else psutil.cpu_count() or 1
     return min(found, quota() or found)
@@ -116,15 +148,21 @@ def _limit(folder: Path) -> list[float]:
     return []
 
 
-def others() -> float:
-    """Cores that other processes keep busy at the moment, of those this one may use."""
+def others(look_s: float = LOOK_S) -> float:
+    """Cores that other processes keep busy at the moment, of those this one may use.
+
+    Parameters
+    ----------
+    look_s
+        Seconds that they are watched.
+    """
     here = psutil.Process()
     allowed = here.cpu_affinity() if hasattr(here, "cpu_affinity") else None
     before = here.cpu_times()
-    each = psutil.cpu_percent(interval=LOOK_S, percpu=True)
+    each = psutil.cpu_percent(interval=look_s, percpu=True)
     after = here.cpu_times()
     used = sum(each[n] for n in allowed or range(len(each)) if n < len(each)) / 100
-    own = (after.user + after.system - before.user - before.system) / LOOK_S
+    own = (after.user + after.system - before.user - before.system) / look_s
     return max(0.0, used - own)
 
 

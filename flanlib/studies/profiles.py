@@ -68,7 +68,7 @@ class Profile:
     chat
         Whether the base is asked through its own chat template as well.
     results
-        Folder below which records are kept.
+        Folder below which records are kept; None is data/results/.
     note
         Printed on every figure of this profile; empty prints nothing.
     """
@@ -89,13 +89,13 @@ class Profile:
     fewest: int = 1
     what_there_is: bool = False
     chat: bool = False
-    results: Path = paths.RESULTS
+    results: Path | None = None
     note: str = ""
 
     @property
     def tracked(self) -> bool:
         """Whether its records, and the figures drawn of them, belong to the repository."""
-        return self.results == paths.RESULTS
+        return self.results is None
 
 
 MICRO = Recipe(steps=800, examples_per_step=16, max_input_tokens=400, max_target_tokens=48)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from multiprocessing import get_context
 from pathlib import Path
@@ -64,7 +64,7 @@ class Job:
     collection: str
     asked: tuple[tuple[Scoring, str], ...]
     at: Path
-    runs: Path = paths.RUNS
+    runs: Path = field(default_factory=lambda: paths.RUNS)
     under: tuple[Factors, Recipe] | None = None
     rows: Rows = None
     train_limit: int = 0
