@@ -6,7 +6,7 @@ import pytest
 
 from flanlib.commands import cli
 from flanlib.core.errors import ParameterError, RunError
-from flanlib.reporting import batch, notebook
+from flanlib.reporting import batch
 from flanlib.studies.profiles import Settings
 
 
@@ -61,7 +61,7 @@ def test_a_recomputation_that_no_figure_named_has_is_refused(capsys):
     assert "no parameter 'recompute'" in capsys.readouterr().err
 
 
-def test_a_failure_does_not_stop_the_rest(tmp_path, monkeypatch, capsys):
+def test_a_failure_does_not_stop_the_rest(tmp_path, capsys):
     done = []
 
     def run(stem, out, given):
@@ -69,13 +69,12 @@ def test_a_failure_does_not_stop_the_rest(tmp_path, monkeypatch, capsys):
         if stem == "a":
             raise RunError("a: cell 3 failed with ValueError: no")
 
-    monkeypatch.setattr(notebook, "run", run)
-    failed = batch.run({"a": {}, "b": {"seed": 2}}, tmp_path)
+    failed = batch.run({"a": {}, "b": {"seed": 2}}, tmp_path, run)
     assert failed == {"a": "a: cell 3 failed with ValueError: no"}
     assert done[1] == ("b", tmp_path / "b.ipynb", {"seed": 2})
     err = capsys.readouterr().err
     assert "[1/2] a: about 40 s left, and what has to be computed" in err and "cell 3" in err
     times = json.loads((tmp_path / "times.json").read_text())
     assert list(times) == ['b {"seed": 2}']
-    batch.run({"b": {"seed": 2}}, tmp_path)
+    batch.run({"b": {"seed": 2}}, tmp_path, run)
     assert "and what has" not in capsys.readouterr().err

@@ -17,7 +17,6 @@ from flanlib.data.adapters import Example
 from flanlib.figures import datasets
 from flanlib.figures import fig5_zero_shot_gains as fig5
 from flanlib.figures import fig13_against_paper as fig13
-from flanlib.reporting import batch
 from flanlib.results import contents, effects, published, store
 from flanlib.studies import axes, coverage, profiles, study
 
@@ -177,8 +176,13 @@ def test_a_prompt_without_rows_and_illustration_is_missing(small):
         small().prompt("commonsense")
 
 
-def test_figures_that_are_not_on_record_are_left_out_unless_named(small, monkeypatch, capsys):
-    monkeypatch.setattr(batch, "stems", lambda *_: ["fig5_zero_shot_gains", "fig8_instructions"])
+def test_figures_that_are_not_on_record_are_left_out_unless_named(
+    small, tmp_path, monkeypatch, capsys
+):
+    (tmp_path / "notebooks").mkdir()
+    for stem in ("fig5_zero_shot_gains", "fig8_instructions"):
+        (tmp_path / "notebooks" / f"{stem}.ipynb").symlink_to(paths.NOTEBOOKS / f"{stem}.ipynb")
+    monkeypatch.setenv("FLANLIB_NOTEBOOKS", str(tmp_path / "notebooks"))
     written(cells(small(), ["rte"]), small().at)
     verbs_pages.figures(small().settings)
     told = capsys.readouterr()

@@ -151,8 +151,7 @@ def test_further_sheets_are_written_beside_the_figure(micro, table, tmp_path, mo
     monkeypatch.setenv("FLANLIB_FIGURES", str(tmp_path))
     stem, words = "fig5_zero_shot_gains", {"text": "More of it."}
     sheets = {"more": (fig5_zero_shot_gains.draw, lambda table: words["text"])}
-    monkeypatch.setattr(fig5_zero_shot_gains, "SHEETS", sheets, raising=False)
-    shown = figures.publish(stem, table, micro)
+    shown = figures.publish(stem, table, micro, sheets=sheets)
     names = {path.name for path in (tmp_path / "micro").iterdir()}
     assert names == {f"{stem}.{s}" for s in ("svg", "png", "csv")} | {
         f"{stem}_more.svg",
@@ -163,7 +162,7 @@ def test_further_sheets_are_written_beside_the_figure(micro, table, tmp_path, mo
     assert "More of it. (collection micro" in shown.files["more.svg"].read_text()
     assert shown._repr_html_().count("<img") == 2
     words["text"] = ""
-    assert figures.publish(stem, table, micro).sheets == ()
+    assert figures.publish(stem, table, micro, sheets=sheets).sheets == ()
     assert len(list((tmp_path / "micro").iterdir())) == 3, "what is not drawn does not stay"
 
 
@@ -327,12 +326,18 @@ def test_fig5_words_and_reading_come_from_the_numbers(table):
 
 
 @pytest.fixture
-def recorded(micro, table, monkeypatch):
+def recorded(micro, table):
     """The micro study, with made-up records in place of the tracked ones."""
     measured = table[~table["source"].str.startswith("published")]
-    monkeypatch.setattr(study.Study, "records", lambda self, at: list(made_up()))
-    monkeypatch.setattr(study.Study, "table", lambda self, again=(): measured)
-    return micro
+
+    class Recorded(study.Study):
+        def records(self, at):
+            return list(made_up())
+
+        def table(self, again=()):
+            return measured
+
+    return Recorded(micro.settings)
 
 
 def test_fig1_shows_recorded_answers_and_bars(recorded):
@@ -367,11 +372,15 @@ def test_fig1_reads_its_gains_beside_the_published_ones(recorded):
     assert "2 tuning seeds" in " ".join(fig1_pipeline.notes(table))
 
 
-def test_fig1_says_what_is_not_recorded(micro, monkeypatch):
-    empty = pd.DataFrame(columns=effects.COLUMNS)
-    monkeypatch.setattr(study.Study, "records", lambda self, at: [])
-    monkeypatch.setattr(study.Study, "table", lambda self, again=(): empty)
-    table = fig1_pipeline.collect(micro, "nli")
+def test_fig1_says_what_is_not_recorded(micro):
+    class Empty(study.Study):
+        def records(self, at):
+            return []
+
+        def table(self, again=()):
+            return pd.DataFrame(columns=effects.COLUMNS)
+
+    table = fig1_pipeline.collect(Empty(micro.settings), "nli")
     found = texts(fig1_pipeline.draw(table))
     assert found.count("not recorded") == 6 and "Answers: not recorded yet" in found
     assert fig1_pipeline.reading(table).count("not recorded.") == 3
@@ -519,7 +528,7 @@ def test_a_rehearsal_is_marked_across(table):
 
 
 def test_a_figure_without_records_names_what_is_missing(micro, tmp_path, monkeypatch):
-    monkeypatch.setattr(study.Study, "at", tmp_path)
+    monkeypatch.setenv("FLANLIB_RESULTS", str(tmp_path))
     with pytest.raises(MissingResultError, match="results are not recorded"):
         figures.redraw("fig5_zero_shot_gains", micro)
 
@@ -599,17 +608,20 @@ def test_an_unknown_published_figure_is_refused():
         published.points("fig99")
 
 
-def test_the_files_of_a_figure_come_together(table, tmp_path, monkeypatch):
+class Unwritable(pd.DataFrame):
+    """A table on a disk that is full."""
+
+    def to_csv(self, *_, **__):
+        raise OSError(28, "No space left on device")
+
+
+def test_the_files_of_a_figure_come_together(table, tmp_path):
     fig = fig5_zero_shot_gains.draw(table)
     files = style.save(fig, "x", table, "words", tmp_path)
     before = [path.read_bytes() for path in files.values()]
 
-    def fails(*_, **__):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(type(table), "to_csv", fails)
     with pytest.raises(OSError, match="No space left") as caught:
-        style.save(fig, "x", table, "other words", tmp_path)
+        style.save(fig, "x", Unwritable(table), "other words", tmp_path)
     assert caught.value.filename == str(files["csv"])
     assert [path.read_bytes() for path in files.values()] == before
     assert sorted(tmp_path.iterdir()) == sorted(files.values())

@@ -110,12 +110,13 @@ def test_nothing_near_is_not_guessed():
         (["figures", "--only", "fig_3"], "fig3_taxonomy"),
     ],
 )
-def test_a_mistyped_word_names_the_one_that_was_meant(words, meant, capsys, monkeypatch):
-    monkeypatch.setattr("papermill.execute_notebook", None)
+def test_a_mistyped_word_names_the_one_that_was_meant(words, meant, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("FLANLIB_BUILD", str(tmp_path))
     status = cli.main(words)
     out, err = capsys.readouterr()
     assert status in (1, 2) and not out
     assert err.count("\n") <= 2 and f"did you mean '{meant}'" in err, err
+    assert not (tmp_path / "notebooks").exists(), "a kernel was started"
 
 
 def test_long_messages_keep_their_beginning_and_their_end():

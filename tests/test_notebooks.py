@@ -138,16 +138,10 @@ def test_papermill_lists_every_parameter(path):
         ({"held_out": "cooking"}, "'cooking' is no cluster"),
     ],
 )
-def test_wrong_parameters_start_no_kernel(given, message, monkeypatch, tmp_path):
-    import papermill
-
-    def start(*_, **__):
-        raise AssertionError("a kernel was started")
-
-    monkeypatch.setattr(papermill, "execute_notebook", start)
+def test_wrong_parameters_start_no_kernel(given, message, tmp_path):
     with pytest.raises(ParameterError, match=message):
-        notebook.run("fig5_zero_shot_gains", tmp_path / "out.ipynb", given)
-    assert not (tmp_path / "out.ipynb").exists()
+        notebook.run("fig5_zero_shot_gains", tmp_path / "new" / "out.ipynb", given)
+    assert not (tmp_path / "new").exists()  # it is made for the copy that a kernel fills
 
 
 def test_text_is_read_as_the_declared_type(tmp_path):

@@ -7,7 +7,6 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
-from types import SimpleNamespace
 
 import browser
 import nbformat
@@ -52,7 +51,10 @@ def drawn(tmp_path, monkeypatch):
     """Two figures that need no records, and one executed notebook."""
     for name in ("BUILD", "FIGURES", "REPORT"):
         monkeypatch.setenv(f"FLANLIB_{name}", str(tmp_path / name.lower()))
-    monkeypatch.setattr(batch, "stems", lambda *_: STEMS)
+    (tmp_path / "notebooks").mkdir()
+    for stem in STEMS:
+        (tmp_path / "notebooks" / f"{stem}.ipynb").symlink_to(paths.NOTEBOOKS / f"{stem}.ipynb")
+    monkeypatch.setenv("FLANLIB_NOTEBOOKS", str(tmp_path / "notebooks"))
     for stem in STEMS:
         figures.redraw(stem)
     book = nbformat.v4.new_notebook()
@@ -128,7 +130,7 @@ def test_it_opens_with_the_answer_as_recorded(drawn, monkeypatch):
     for suffix in ("svg", "csv"):
         source = Path(__file__).parents[1] / "figures" / "micro" / f"{stem}.{suffix}"
         (paths.FIGURES / "micro" / source.name).symlink_to(source)
-    monkeypatch.setattr(batch, "stems", lambda *_: [*STEMS, stem])
+    monkeypatch.delenv("FLANLIB_NOTEBOOKS")
     monkeypatch.setattr(chapters.validity, "refuse_stale", lambda *_: None)
     text = report.write(Settings()).index.read_text()
     opening = text[text.index("<h1>") : text.index("<main>")]
@@ -150,14 +152,9 @@ def test_another_model_has_no_answer_of_the_repository(drawn):
         assert not chapters.is_usual(Settings(**other))
 
 
-def test_a_chapter_for_each_study_on_record(drawn, tmp_path, monkeypatch):
-    def made(settings, *_):
-        return SimpleNamespace(name=settings.profile, sections=(1,), settings=settings)
-
-    monkeypatch.setattr(chapters, "chapter", made)
-
+def test_a_chapter_for_each_study_on_record(drawn):
     def names(**given):
-        return [one.name for one in chapters.chapters(Settings(**given), tmp_path)]
+        return chapters.named(Settings(**given))
 
     assert names() == ["micro"] and names(profile="small") == ["small", "micro"]
     (paths.FIGURES / "small").mkdir()
@@ -198,10 +195,9 @@ def test_nothing_drawn_is_missing_not_empty(drawn):
         (table(0.5, -9.0), ("nli",), False, "DISAGREEMENT in 1 of 2 values: nli tuned -9.0"),
     ],
 )
-def test_the_verdict_is_the_tables(found, again, agrees, words, drawn, monkeypatch):
-    monkeypatch.setattr(chapters, "compared", lambda study: found)
+def test_the_verdict_is_the_tables(found, again, agrees, words, drawn):
     sentence = chapters.verdict(found, again)
-    made = report.write(Settings())
+    made = report.write(Settings(), compare=lambda study: found)
     assert words in sentence and made.agrees is agrees
     assert (made.index.read_text().count('class="bad"') > 0) is (not agrees)
     shown = report.Report(
@@ -261,10 +257,9 @@ def test_it_tells_what_was_not_measured(drawn):
 
 
 @browser.needs_browser
-def test_it_loads_alone_sorts_and_fits(drawn, tmp_path, monkeypatch):
+def test_it_loads_alone_sorts_and_fits(drawn, tmp_path):
     """In a real browser: no request but for the page, wide or narrow, light or dark."""
-    monkeypatch.setattr(chapters, "compared", lambda study: table(0.5, -1.25, 1.0))
-    index = report.write(Settings()).index
+    index = report.write(Settings(), compare=lambda study: table(0.5, -1.25, 1.0)).index
     with browser.tab(tmp_path / "profile") as page:
         page.look(width=390, height=844, phone=True)
         page.open(index.as_uri())
@@ -325,9 +320,8 @@ def test_a_damaged_notebook_is_named(drawn):
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", "\0", '{"a": "b", "c": NaN}'])
-def test_times_that_cannot_be_read_are_not_known(tmp_path, content, monkeypatch, capsys):
+def test_times_that_cannot_be_read_are_not_known(tmp_path, content, capsys):
     (tmp_path / "times.json").write_text(content)
-    monkeypatch.setattr(batch.notebook, "run", lambda *_: None)
-    assert batch.run({"fig3_taxonomy": {}}, tmp_path) == {}
+    assert batch.run({"fig3_taxonomy": {}}, tmp_path, lambda *_: None) == {}
     assert "about 20 s left" in capsys.readouterr().err
     assert set(json.loads((tmp_path / "times.json").read_text())) == {"fig3_taxonomy {}"}

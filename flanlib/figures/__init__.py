@@ -110,7 +110,14 @@ def require(stem: str, collection: str) -> None:
         )
 
 
-def publish(stem: str, table: "pd.DataFrame", study: "Study", **own: object) -> Shown:
+def publish(
+    stem: str,
+    table: "pd.DataFrame",
+    study: "Study",
+    *,
+    sheets: dict[str, Any] | None = None,
+    **own: object,
+) -> Shown:
     """Draw a table and write SVG, PNG and CSV where they belong, further sheets too.
 
     A collection that is not below data/ is not FLAN's: its clusters have their
@@ -118,10 +125,13 @@ def publish(stem: str, table: "pd.DataFrame", study: "Study", **own: object) -> 
 
     Parameters
     ----------
+    sheets
+        Further sheets, as `sheets_of` gives them; None takes the figure's own.
     own
         What else `collect` was given, such as the dataset shown.
     """
     drawn, titles = module(stem), {}
+    further = sheets_of(stem) if sheets is None else sheets
     if not study.catalogue.tracked:
         table = published.without(table)
         titles = {key: cluster.title for key, cluster in study.catalogue.clusters.items()}
@@ -130,7 +140,7 @@ def publish(stem: str, table: "pd.DataFrame", study: "Study", **own: object) -> 
         fig, words = drawn.draw(table), drawn.describe(table)
         more = [
             (f"{stem}_{name}", *((draw(table), said) if (said := describe(table)) else (None, "")))
-            for name, (draw, describe) in sheets_of(stem).items()
+            for name, (draw, describe) in further.items()
         ]
     about = f"collection {study.catalogue.name}"
     if stem not in WITHOUT_MODEL:
@@ -146,17 +156,17 @@ def publish(stem: str, table: "pd.DataFrame", study: "Study", **own: object) -> 
         return Shown(name, style.save(fig, name, rows, alt, at), alt)
 
     first = put(stem, fig, words, table)
-    sheets = []
+    put_too = []
     for name, page, said in more:
         if page is None:  # an earlier table may have had what this one lacks
             for suffix in ("svg", "png"):
                 (at / f"{name}.{suffix}").unlink(missing_ok=True)
         else:
-            sheets.append(put(name, page, said, None))
+            put_too.append(put(name, page, said, None))
     files = {
-        f"{s.stem.removeprefix(f'{stem}_')}.{k}": v for s in sheets for k, v in s.files.items()
+        f"{s.stem.removeprefix(f'{stem}_')}.{k}": v for s in put_too for k, v in s.files.items()
     }
-    return replace(first, files=first.files | files, sheets=tuple(sheets))
+    return replace(first, files=first.files | files, sheets=tuple(put_too))
 
 
 def sheets_of(stem: str) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -179,7 +179,11 @@ def folder(name: str) -> Path:
     return paths.BUILD / "notebooks" / name
 
 
-def run(parameters: Mapping[str, Mapping[str, Any]], out: Path) -> dict[str, str]:
+def run(
+    parameters: Mapping[str, Mapping[str, Any]],
+    out: Path,
+    execute: Callable[[str, Path, Mapping[str, Any]], object] = notebook.run,
+) -> dict[str, str]:
     """Execute notebooks; a failure does not stop the others.
 
     Parameters
@@ -188,6 +192,8 @@ def run(parameters: Mapping[str, Mapping[str, Any]], out: Path) -> dict[str, str
         Notebook -> its checked parameters, in the order of execution.
     out
         Folder of the executed notebooks and of the times they took.
+    execute
+        Runs one notebook into a file, with its parameters.
 
     Returns
     -------
@@ -206,7 +212,7 @@ def run(parameters: Mapping[str, Mapping[str, Any]], out: Path) -> dict[str, str
         say(f"== [{number}/{len(parameters)}] {stem}: about {_span(rest)} left{guess}")
         began = time.monotonic()
         try:
-            notebook.run(stem, out / f"{stem}.ipynb", values)
+            execute(stem, out / f"{stem}.ipynb", values)
         except FlanlibError as error:
             failed[stem] = str(error)
             say(f"flanlib: {error}")

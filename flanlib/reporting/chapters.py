@@ -2,7 +2,7 @@
 
 import base64
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from html import unescape
 from pathlib import Path
@@ -131,22 +131,44 @@ class Chapter:
         return next((s for s in self.sections if s.stem == MAIN), None)
 
 
-def chapters(settings: Settings, out: Path, more: Sequence[str] = ()) -> list[Chapter]:
+def compared(study: Study) -> pd.DataFrame:
+    """What was computed again beside what is on record; see `agreement.compare`."""
+    again = study.settings.again
+    fresh = [r for r in study.records(study.again_at) if r.cluster in again] if again else []
+    whole = replace(study, settings=replace(study.settings, held_out=""))
+    return agreements.compare(study.records(study.at), fresh, whole.records(study.at))
+
+
+Compare = Callable[[Study], pd.DataFrame]
+
+
+def chapters(
+    settings: Settings, out: Path, more: Sequence[str] = (), compare: Compare = compared
+) -> list[Chapter]:
     """The study of some settings, and the other tracked ones; real language first.
 
     A study that is not the repository's own, such as a rehearsal or one of
     another collection or model, stands alone.
+
+    Parameters
+    ----------
+    compare
+        Holds what a study computed again against what is on record.
     """
-    found = {settings.profile: chapter(settings, out, more)}
-    if is_usual(settings):
-        others = (name for name in TRACKED if any((paths.FIGURES / name).glob("*.csv")))
-        found |= {
-            name: chapter(profiles.settings(profile=name), out)
-            for name in others
-            if name not in found
-        }
-    names = dict.fromkeys([name for name in TRACKED if name in found] + list(found))
-    return [found[name] for name in names if found[name].sections]
+    found = [
+        chapter(settings, out, more, compare)
+        if name == settings.profile
+        else chapter(profiles.settings(profile=name), out, (), compare)
+        for name in named(settings)
+    ]
+    return [one for one in found if one.sections]
+
+
+def named(settings: Settings) -> list[str]:
+    """Profiles of the studies that a report of some `settings` is of, in its order."""
+    others = [name for name in TRACKED if any((paths.FIGURES / name).glob("*.csv"))]
+    found = {settings.profile, *(others if is_usual(settings) else ())}
+    return sorted(found, key=lambda name: TRACKED.index(name) if name in TRACKED else len(TRACKED))
 
 
 def is_usual(settings: Settings) -> bool:
@@ -156,8 +178,16 @@ def is_usual(settings: Settings) -> bool:
     return settings.profile in TRACKED and own == (usual.collection, usual.model)
 
 
-def chapter(settings: Settings, out: Path, more: Sequence[str] = ()) -> Chapter:
-    """One study as the report shows it; without sections if nothing of it is drawn."""
+def chapter(
+    settings: Settings, out: Path, more: Sequence[str] = (), compare: Compare = compared
+) -> Chapter:
+    """One study as the report shows it; without sections if nothing of it is drawn.
+
+    Parameters
+    ----------
+    compare
+        See `chapters`.
+    """
     given = batch.given(settings, more)
     study = open_study(**batch.parted(given)[0])
     every = (_section(stem, given, out) for stem in batch.stems((), settings))
@@ -169,7 +199,7 @@ def chapter(settings: Settings, out: Path, more: Sequence[str] = ()) -> Chapter:
         main = MainResult(settings.profile, table, titles_of(study.catalogue))
         said = tuple(blocks.said(main)) if main.clusters else ()
         said = said if is_usual(settings) else said[:2]
-    agreement = compared(study)
+    agreement = compare(study)
     return Chapter(
         study=study,
         title=TITLES.get(settings.profile, settings.profile),
@@ -183,14 +213,6 @@ def chapter(settings: Settings, out: Path, more: Sequence[str] = ()) -> Chapter:
         provenance=study.provenance(),
         seeds=tuple(sorted({r.factors.seed for r in study.records(study.at)} - {0})),
     )
-
-
-def compared(study: Study) -> pd.DataFrame:
-    """What was computed again beside what is on record; see `agreement.compare`."""
-    again = study.settings.again
-    fresh = [r for r in study.records(study.again_at) if r.cluster in again] if again else []
-    whole = replace(study, settings=replace(study.settings, held_out=""))
-    return agreements.compare(study.records(study.at), fresh, whole.records(study.at))
 
 
 def verdict(agreement: pd.DataFrame, again: Sequence[str]) -> str:

@@ -49,13 +49,20 @@ class Report:
         return f"{rows}\n\n{self.verdict}"
 
 
-def write(settings: Settings, out: Path | None = None, more: Sequence[str] = ()) -> Report:
+def write(
+    settings: Settings,
+    out: Path | None = None,
+    more: Sequence[str] = (),
+    compare: chapters.Compare = chapters.compared,
+) -> Report:
     """Write index.html, the notebooks' pages, and the API reference.
 
     Parameters
     ----------
     out
         Folder; `build/report` if None.
+    compare
+        Holds what a study computed again against what is on record.
 
     Raises
     ------
@@ -63,7 +70,7 @@ def write(settings: Settings, out: Path | None = None, more: Sequence[str] = ())
         If no figure of these settings has been drawn.
     """
     out = folders.make(out or paths.REPORT)
-    every = chapters.chapters(settings, out, more)
+    every = chapters.chapters(settings, out, more, compare)
     mine = next((one for one in every if one.name == settings.profile), None)
     if mine is None:
         raise MissingResultError(
