@@ -3,18 +3,18 @@
 import re
 import shutil
 from collections import Counter
+from dataclasses import fields, replace
 from itertools import islice
 
 import pytest
-from toy_collection import SIZES, reword, toy_catalogue
+from toy_collection import SIZES, reword, toy_catalogue, write_rows
 
 from flanlib.core.errors import LeakageError, MissingResultError, ParameterError
 from flanlib.core.tokens import token_ids
 from flanlib.data.adapters import Example
 from flanlib.models.language_model import load_tokenizer
-from flanlib.prompts import mixture as mixing
 from flanlib.prompts import overlap, stream, templates
-from flanlib.prompts.mixture import mixture
+from flanlib.prompts.mixture import RATE_CAP, mixture
 from flanlib.prompts.prompt import Prompt
 from flanlib.prompts.stream import few_shot
 
@@ -36,11 +36,14 @@ def test_nothing_held_out_mixes_all(toys, nothing):
     assert {p.task for p in mixture(toys, nothing, seed=1).take(800)} == set(SIZES)
 
 
-def test_rates_follow_sizes_up_to_the_cap(toys, monkeypatch):
-    monkeypatch.setattr(mixing, "RATE_CAP", 25)
+def test_rates_follow_sizes_up_to_the_cap(toys):
+    rows = [{"text": f"loaf {i}", "answer": f"crumb {i}"} for i in range(RATE_CAP + 500)]
+    write_rows(toys.root, "bread", "train", rows)
+    rows = [{"text": f"broth {i}", "label": i % 2} for i in range(2_000)]
+    write_rows(toys.root, "soup", "train", rows)
     found = mixture(toys, "weather", seed=1)
     rates = {p.task.key: p.rate for p in found.parts}
-    assert rates == pytest.approx({"soup": 20 / 50, "bread": 25 / 50, "spell": 5 / 50})
+    assert rates == pytest.approx({"soup": 2000 / 5005, "bread": 3000 / 5005, "spell": 5 / 5005})
     counts = Counter(p.task for p in found.take(6000))
     for task, rate in rates.items():
         assert counts[task] / 6000 == pytest.approx(rate, abs=0.025)
@@ -174,10 +177,15 @@ def test_a_repeated_dev_text_is_dropped(toys):
     assert audit.shared_texts == 0
 
 
-def test_the_audit_recounts_what_was_kept(toys, monkeypatch):
-    monkeypatch.setattr(overlap.Texts, "resembles", lambda self, example: False)
-    reword(toys.root, {(task, "train-3"): "rain dev 2" for task in SIZES})
-    assert mixture(toys, "weather", seed=1).audit().shared_texts == 3
+def test_the_audit_recounts_what_was_kept(toys):
+    """Texts that mixing let through, here since they were no evaluation rows then, are found."""
+    drizzle = {(task, "train-3"): "drizzle" for task in SIZES}
+    reword(toys.root, drizzle)
+    kept = mixture(toys, "weather", seed=1)
+    reword(toys.root, {**drizzle, ("rain", "dev-2"): "drizzle"})
+    texts = mixture(toys, "weather", seed=1).texts
+    assert kept.audit().shared_texts == 0
+    assert replace(kept, texts=texts).audit().shared_texts == 3
 
 
 def test_near_duplicates_are_dropped_and_counted(toys):
@@ -236,11 +244,18 @@ def test_the_audit_adds_up_and_prints(toys):
     assert "texts shared with evaluation rows: 0" in text
 
 
-def test_the_audit_counts_the_tokens_that_are_trained_on(toys, monkeypatch):
+def test_the_audit_counts_the_tokens_that_are_trained_on(toys):
     asked = Prompt("<eos> <pad>?", "<eos>", (), None, ("<eos>",), "t", "a", "0")
-    monkeypatch.setattr(stream.Mixture, "take", lambda self, n: [asked] * n)
+
+    class Fixed(stream.Mixture):
+        def take(self, n, start=0):
+            return [asked] * n
+
     tokenizer = load_tokenizer("micro-300k")
-    audit = mixture(toys, "weather", seed=1).audit(tokenizer, sample=3)
+    found = mixture(toys, "weather", seed=1)
+    audit = Fixed(**{f.name: getattr(found, f.name) for f in fields(found)}).audit(
+        tokenizer, sample=3
+    )
     sizes = [len(ids) for ids in token_ids(tokenizer, [asked.input, asked.target])]
     assert [t.mean for t in audit.tokens] == sizes and min(sizes) > 4
 

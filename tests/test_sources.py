@@ -226,10 +226,9 @@ def test_a_group_is_never_parted_by_a_cut(tmp_path):
     assert changes == len(set(questions)) - 1
 
 
-def test_train_holds_at_most_the_cap(tmp_path, monkeypatch):
-    monkeypatch.setattr(sources, "TRAIN_CAP", 100)
+def test_train_holds_at_most_the_cap(tmp_path):
     write(tmp_path / "rte", "train", rte(5_000))
-    found = take(tmp_path, "rte", "train")
+    found = take(tmp_path, "rte", "train", cap=100)
     assert len(found) == 100
     assert not set(ids(found)) & set(ids(take(tmp_path, "rte", "dev")))
     deep = [int(one.id.split("-")[1]) for one in found]
@@ -319,13 +318,12 @@ def test_a_dialogue_is_cut_whole(tmp_path):
     assert not {one.group for one in train} & {one.group for one in dev}
 
 
-def test_what_is_held_does_not_grow_with_the_file(tmp_path, monkeypatch):
-    monkeypatch.setattr(sources, "TRAIN_CAP", 200)
+def test_what_is_held_does_not_grow_with_the_file(tmp_path):
     peaks = []
     for n in (4_000, 16_000):
         write(tmp_path / "rte", "train", rte(n))
         tracemalloc.start()
-        take(tmp_path, "rte", "train")
+        take(tmp_path, "rte", "train", cap=200)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.5 * peaks[0]
@@ -412,26 +410,26 @@ def test_fetch_writes_the_named_splits_and_the_cache_reads_offline(stand_in, tmp
     assert sources.available(toy, None) == {"rte": None}
 
 
-def test_fetch_goes_on_where_it_stopped(stand_in, monkeypatch):
+def test_fetch_goes_on_where_it_stopped(stand_in):
     toy, task = stand_in(RTE)
-    opened, real = [], hub._open
+    opened = []
 
     def fail_second(task, name):
         opened.append(name)
         if opened == ["train", "validation"]:
             raise ConnectionError("no route\nto host")
-        return real(task, name)
+        return hub.split_of(task, name)
 
-    monkeypatch.setattr(hub, "_open", fail_second)
-    assert hub.fetch(toy, progress=lambda line: None) == {"rte": "ConnectionError: no route"}
+    quiet = {"progress": lambda line: None, "read": fail_second}
+    assert hub.fetch(toy, **quiet) == {"rte": "ConnectionError: no route"}
     where = cache_folder(toy, task)
     assert sorted(p.name for p in where.iterdir()) == ["manifest.json", "train.parquet"]
-    assert hub.fetch(toy, progress=lambda line: None) == {"rte": None}
+    assert hub.fetch(toy, **quiet) == {"rte": None}
     assert opened == ["train", "validation", "validation"]
     with (where / "train.parquet").open("ab") as file:
         file.write(b"x")
     lines = []
-    hub.fetch(toy, progress=lines.append)
+    hub.fetch(toy, progress=lines.append, read=fail_second)
     assert any("changed since it was fetched" in line for line in lines)
     assert opened[3:] == ["train"]
 
@@ -458,20 +456,18 @@ def test_a_layout_that_does_not_fit_is_not_kept(stand_in):
     assert not (cache_folder(toy, task) / "train.parquet").exists()
 
 
-def test_large_splits_are_kept_as_a_shuffled_sample(stand_in, monkeypatch):
-    monkeypatch.setattr(hub, "POOL", 10)
+def test_large_splits_are_kept_as_a_shuffled_sample(stand_in):
     toy, task = stand_in(RTE)
     lines = []
-    hub.fetch(toy, progress=lines.append)
+    hub.fetch(toy, progress=lines.append, pool=10)
     assert "train: 10 rows of 40" in lines[0]
     kept = [row["idx"] for _, row in sources.rows_of(toy, task, "train")]
     assert max(kept) > 20 and kept != sorted(kept)
 
 
-def test_streams_are_sampled_too(stand_in, monkeypatch):
-    monkeypatch.setattr(hub, "POOL", 10)
+def test_streams_are_sampled_too(stand_in):
     toy, task = stand_in(RTE, stream=True)
-    assert hub.fetch(toy, progress=lambda line: None) == {"rte": None}
+    assert hub.fetch(toy, progress=lambda line: None, pool=10) == {"rte": None}
     assert len(list(sources.rows_of(toy, task, "train"))) == 10
     assert len(list(sources.rows_of(toy, task, "eval"))) == 8
 

@@ -23,6 +23,9 @@ from flanlib.data.source import cache_folder, remedy
 if TYPE_CHECKING:
     import datasets
 
+    Table = datasets.Dataset | datasets.IterableDataset
+    Read = Callable[[Task, str], Table]
+
 POOL = 100_000
 SHUFFLE_SEED = 0
 BUFFER = 10_000
@@ -35,10 +38,12 @@ def fetch(
     tasks: Iterable[str] = (),
     *,
     progress: Callable[[str], None] | None = None,
+    pool: int = POOL,
+    read: "Read | None" = None,
 ) -> dict[str, str | None]:
     """Download rows of tasks, and verify those that are there.
 
-    A split with more than 100 000 rows is kept as a sample of that many:
+    A split with more than `pool` rows is kept as a sample of that many:
     shuffled whole, or through a buffer where the catalogue says to stream.
 
     Parameters
@@ -47,6 +52,10 @@ def fetch(
         Task keys; none means all.
     progress
         Called with a line per file; standard error by default.
+    pool
+        Most rows kept of a split that is not there already.
+    read
+        Takes a task and the name of a split; gives it as `datasets` does. None is `split_of`.
 
     Returns
     -------
@@ -61,7 +70,7 @@ def fetch(
         where = cache_folder(catalogue, task)
         head = f"[{number}/{len(chosen)}] {task.key}"
         try:
-            for line in _fetch(task, where):
+            for line in _fetch(task, where, pool, read or split_of):
                 say(f"{head}: {line}")
             result[task.key] = None
         except Exception as error:  # whatever a download may raise
@@ -72,7 +81,7 @@ def fetch(
     return result
 
 
-def _fetch(task: Task, where: Path) -> Iterator[str]:
+def _fetch(task: Task, where: Path, pool: int, read: "Read") -> Iterator[str]:
     """Fetch one task's files; yields a line on each."""
     if task.source.route == "micro":
         yield "generated, nothing to fetch"
@@ -94,7 +103,7 @@ def _fetch(task: Task, where: Path) -> Iterator[str]:
                 yield f"{base}: {entry.get('n', '?')} rows, there already"
                 continue
             yield f"{base}: changed since it was fetched; fetching again"
-        n_source, n = _save(task, name, path)
+        n_source, n = _save(task, name, path, pool, read(task, name))
         try:
             _look(task, path)
         except DataError:
@@ -120,8 +129,14 @@ def _manifest(where: Path) -> dict[str, dict[str, Any]]:
     return {k: v for k, v in found.items() if isinstance(v, dict) and wanted <= set(v)}
 
 
-def _open(task: Task, name: str) -> "datasets.Dataset | datasets.IterableDataset":
-    """A split as the `datasets` library gives it."""
+def split_of(task: Task, name: str) -> "Table":
+    """A split on the hub, as the `datasets` library gives it.
+
+    Parameters
+    ----------
+    name
+        Of the split there.
+    """
     import datasets
 
     source = task.source
@@ -136,17 +151,16 @@ def _open(task: Task, name: str) -> "datasets.Dataset | datasets.IterableDataset
     )
 
 
-def _save(task: Task, name: str, path: Path) -> tuple[int | None, int]:
+def _save(task: Task, name: str, path: Path, pool: int, found: "Table") -> tuple[int | None, int]:
     """Write a split as Parquet; rows at the source (if known), rows kept."""
     import pyarrow
     import pyarrow.parquet
 
-    found = _open(task, name)
     n_source = len(found) if hasattr(found, "__len__") else None
     if n_source is None:
-        found = found.shuffle(seed=SHUFFLE_SEED, buffer_size=BUFFER).take(POOL)
-    elif n_source > POOL:
-        found = found.shuffle(seed=SHUFFLE_SEED).select(range(POOL))
+        found = found.shuffle(seed=SHUFFLE_SEED, buffer_size=BUFFER).take(pool)
+    elif n_source > pool:
+        found = found.shuffle(seed=SHUFFLE_SEED).select(range(pool))
     schema = found.features.arrow_schema if found.features else None
     writer, n = None, 0
     with storage.writing(path, "wb") as file:

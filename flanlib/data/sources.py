@@ -51,6 +51,7 @@ def examples(
     rows: Rows = None,
     seed: int = 0,
     limit: int | None = None,
+    cap: int = TRAIN_CAP,
     skipped: Counter[str] | None = None,
 ) -> Iterator[Example]:
     """Examples of one split, in seeded order.
@@ -58,7 +59,7 @@ def examples(
     Parameters
     ----------
     split
-        `train` (at most 30 000), `dev` (at most 200), `eval`, or `all`: every
+        `train` (at most `cap`), `dev` (at most 200), `eval`, or `all`: every
         row of every file, uncut and in file order.
     rows
         A source or a folder; None takes the collection's own source.
@@ -67,6 +68,8 @@ def examples(
         their order.
     limit
         At most so many examples; a smaller limit gives a prefix.
+    cap
+        Most examples of the whole train split, of which `limit` takes a part.
     skipped
         Counts rows that hold no example, by reason.
 
@@ -79,16 +82,17 @@ def examples(
     """
     task = catalogue.task(task) if isinstance(task, str) else task
     source = _here(catalogue, task, split, rows)
+    most = {"train": cap, "dev": DEV_ROWS}.get(split)
     if split == "all":
         every = (_adapted(source, task, base, skipped) for base in source.splits(task))
         return islice(chain.from_iterable(every), limit)
     if _is_cut(task, source):
         found = _adapted(source, task, split, skipped)
         found = _merged(found) if task.columns.get("merge") and split == "eval" else found
-        caps = (n for n in (_cap(split), limit) if n is not None)
+        caps = (n for n in (most, limit) if n is not None)
         return islice(found, min(caps, default=None))
     stretch = locate(task, source, split)
-    return islice(_taken(task, source, split, stretch, seed, limit, skipped), limit)
+    return islice(_taken(task, source, split, stretch, seed, limit, most, skipped), limit)
 
 
 def rows_of(
@@ -169,11 +173,6 @@ def _here(catalogue: Catalogue, task: Task, split: str, rows: Rows) -> RowSource
     return source
 
 
-def _cap(split: str) -> int | None:
-    """Most examples of a split; None for no limit."""
-    return {"train": TRAIN_CAP, "dev": DEV_ROWS}.get(split)
-
-
 def _is_cut(task: Task, source: RowSource) -> bool:
     """Whether a source has train, dev and evaluation rows of its own."""
     there = set(source.splits(task))
@@ -226,10 +225,10 @@ def _taken(
     stretch: Stretch,
     seed: int,
     limit: int | None,
+    cap: int | None,
     skipped: Counter[str] | None,
 ) -> Iterator[Example]:
     merge = bool(task.columns.get("merge")) and split == "eval"
-    cap = _cap(split)
     keep = stretch.size or cap
     if split == "eval" and stretch.size is None and not merge:
         keep = limit
