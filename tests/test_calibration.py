@@ -76,14 +76,19 @@ def test_the_card_s_way_is_asked_on_the_study_s_rows_and_templates():
     assert calibration.cells(study.open_study()) == []
 
 
-def test_what_is_lacking_is_scored_and_what_is_on_record_is_not(monkeypatch):
-    small, scored_now = study.open_study(profile="small"), []
-    monkeypatch.setattr(study.Study, "left_out", {})
-    monkeypatch.setattr(
-        study.Study, "compute", lambda self, cells, at, jobs: scored_now.append(cells)
-    )
-    monkeypatch.setattr(calibration, "_per_byte", lambda of: [])
-    calibration.ensure(small)
+def test_what_is_lacking_is_scored_and_what_is_on_record_is_not(tmp_path, monkeypatch):
+    monkeypatch.setenv("FLANLIB_RESULTS", str(tmp_path))
+    scored_now = []
+
+    class AtHand(study.Study):
+        """A study whose rows are all there, and whose scores are only noted."""
+
+        left_out = {}  # noqa: RUF012
+
+        def compute(self, cells, at, jobs):
+            scored_now.append(cells)
+
+    calibration.ensure(AtHand(study.open_study(profile="small").settings))
     assert [cell[3] for cell in scored_now[0]] == ["piqa", "hellaswag", "arc_easy", "arc_challenge"]
 
 

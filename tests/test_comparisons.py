@@ -3,6 +3,7 @@
 import re
 import string
 from collections import Counter
+from importlib.util import find_spec
 from itertools import permutations
 from statistics import fmean
 from unicodedata import normalize
@@ -445,17 +446,15 @@ def test_options_that_differ_in_case_or_composition_are_two():
         ("pearson", ("3", "3"), "all references are one number"),
     ],
 )
-def test_what_a_metric_cannot_count_shows_before_a_model_is_read(
-    tmp_path, monkeypatch, metric, answers, said
-):
-    monkeypatch.setattr(counting, "find_spec", lambda name: None)
+def test_what_a_metric_cannot_count_shows_before_a_model_is_read(tmp_path, metric, answers, said):
+    if "ja-mecab" in metric and any(map(find_spec, counting.PACKAGES["ja-mecab"])):
+        pytest.skip("the packages are there")
     found = pets.collection(
         tmp_path / "pets", replaced={"metric: exact_match": f"metric: {metric}"}
     )
     rows = [{"animal": f"animal {n}", "food": food} for n, food in enumerate(answers)]
     pets.lines(tmp_path / "rows", *rows, task="food")
-    monkeypatch.setattr(runs, "scorer_of", lambda job: pytest.fail("a model was read"))
-    factors = Factors(model="x", held_out="habits", arm="base", collection="pets")
+    factors = Factors(model="no-such-model", held_out="habits", arm="base", collection="pets")
     job = runs.Job(
         factors=factors,
         recipe=Recipe(),

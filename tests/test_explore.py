@@ -1,7 +1,7 @@
 """Base and tuned model side by side: scored as the study scores, and driven by widgets."""
 
 import ast
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import nbformat
 import numpy as np
@@ -11,6 +11,7 @@ import pytest
 from flanlib.core import paths
 from flanlib.core.errors import FlanlibError, MissingResultError, ParameterError, TemplateError
 from flanlib.evaluation import choices, score
+from flanlib.evaluation.evaluate import Scorer
 from flanlib.models import rehearsal
 from flanlib.reporting import notebook
 from flanlib.training import result, tune
@@ -31,15 +32,15 @@ def test_notebook_says_what_its_parameters_mean():
         notebook.check(STEM, {"steps": "few"})
 
 
-def test_plan_tunes_once_and_then_reuses(bench, monkeypatch):
+def test_plan_tunes_once_and_then_reuses(bench, capsys):
     assert "will be tuned with food held out, once: 2 steps of 2 examples" in bench.plan()
     assert not bench.folder.exists()
     said = bench.ready()
     assert said.startswith("tiny, tuned with food held out: 2 steps, ") and said.endswith("on cpu.")
+    assert "mixing" in capsys.readouterr().err
     again = explore.open_bench(held_out="food")
     assert "was tuned" in again.plan() and again.folder == bench.folder
-    monkeypatch.setattr(explore.runs, "compute", lambda job: pytest.fail("tuned again"))
-    assert again.ready() == said
+    assert again.ready() == said and capsys.readouterr().err == "", "no run was begun"
     other = explore.open_bench(held_out="food", steps=3)
     assert other.folder != bench.folder and "3 steps" in other.plan()
 
@@ -71,30 +72,45 @@ def test_answers_are_the_scores_of_the_study(bench):
     assert "yes ✓" in shown and f"{100 * found.table['tuned'][1]:.1f} %" in shown
 
 
+NOTED = []
+
+
+class Noting(Scorer):
+    """A scorer that notes how it is asked to write: where it stops, most tokens written and read."""
+
+    def table(self, prompts, kind, stop="end", **given):
+        if kind == "generate":
+            NOTED.append((stop, self.recipe.max_target_tokens, self.recipe.max_input_tokens))
+        return super().table(prompts, kind, stop, **given)
+
+
+def noting(bench):
+    """The bench, with scorers that note."""
+
+    class Bench(explore.Bench):
+        models = {  # noqa: RUF012
+            name: Noting(**{f.name: getattr(one, f.name) for f in fields(one)})
+            for name, one in bench.models.items()
+        }
+
+    return Bench(bench.study, bench.adapter, bench.steps)
+
+
 def test_writing_stops_where_the_study_stops(bench, monkeypatch, tmp_path):
     """The same settings as `runs.score_task`, whatever the task and whoever tuned the adapter."""
-    given = []
-    real = score.generate
-
-    def noted(*args, **settings):
-        given.append(settings)
-        return real(*args, **settings)
-
-    monkeypatch.setattr(score, "generate", noted)
     bread = bench.study.catalogue.task("bread")
     monkeypatch.setitem(bench.study.catalogue.tasks, "bread", replace(bread, stop="newline"))
-    bench.ask(bench.prompt("food", "bread"))
-    usual = {"max_new_tokens": 256, "max_input_tokens": 96, "token_budget": None}
-    assert given[-1] == {"stop": "newline", **usual}
-    bench.ask(answers.typed("write"))
-    assert given[-1] == {"stop": "end", **usual}
+    usual = noting(bench)
+    usual.ask(bench.prompt("food", "bread"))
+    assert NOTED[-2:] == [("newline", 256, 96)] * 2
+    usual.ask(answers.typed("write"))
+    assert NOTED[-2:] == [("end", 256, 96)] * 2
     recipe = replace(bench.job.recipe, max_input_tokens=48, max_target_tokens=9)
     asked = [bench.prompt("food", "bread")]
     tune.tune(bench.job.factors, recipe, out=tmp_path / "elsewhere", mixture=asked, progress=None)
     other = explore.open_bench(held_out="food", adapter=str(tmp_path / "elsewhere"))
-    other.ask(other.prompt("food", "bread"))
-    limits = {"max_new_tokens": 9, "max_input_tokens": 48}
-    assert given[-1] == {"stop": "newline", **usual, **limits}
+    noting(other).ask(other.prompt("food", "bread"))
+    assert NOTED[-2:] == [("newline", 9, 48)] * 2
 
 
 def test_a_question_that_is_cut_says_so(bench):
@@ -189,8 +205,32 @@ def test_panel_follows_every_choice(bench):
     assert panel.dataset.value == "spell" and "seen in tuning" in panel.note.value
 
 
-def test_panel_asks_and_tells_errors(bench, monkeypatch):
-    panel = widgets.Panel(bench, "food", "soup", "ask-2")
+def failing(bench, errors):
+    """The bench; a method that is a key of `errors` raises what stands there."""
+
+    class Bench(explore.Bench):
+        def ask(self, prompt):
+            check("ask")
+            return super().ask(prompt)
+
+        def prompt(self, *which):
+            check("prompt")
+            return super().prompt(*which)
+
+        def templates(self, task):
+            check("templates")
+            return super().templates(task)
+
+    def check(name):
+        if name in errors:
+            raise errors[name]
+
+    return Bench(bench.study, bench.adapter, bench.steps)
+
+
+def test_panel_asks_and_tells_errors(bench):
+    errors = {}
+    panel = widgets.Panel(failing(bench, errors), "food", "soup", "ask-2")
     assert panel.template.value == "ask-2"
     panel.ask.click()
     assert panel.result.value == bench.ask(panel.prompt())._repr_html_()
@@ -199,11 +239,7 @@ def test_panel_asks_and_tells_errors(bench, monkeypatch):
     panel.own.value, panel.options.value = "yes or no?", "yes | no"
     panel.ask_own.click()
     assert panel.result.value.count("%</td>") == 4
-
-    def fail(prompt):
-        raise TemplateError("too <long>")
-
-    monkeypatch.setattr(explore.Bench, "ask", lambda self, prompt: fail(prompt))
+    errors["ask"] = TemplateError("too <long>")
     panel.ask.click()
     assert "too &lt;long&gt;" in panel.result.value and not panel.ask.disabled
 
@@ -218,24 +254,21 @@ def test_panel_asks_and_tells_errors(bench, monkeypatch):
         (ParameterError("x" * 5_000), "x" * 600 + "…"),
     ],
 )
-def test_panel_tells_whatever_goes_wrong(bench, monkeypatch, error, shown):
-    panel = widgets.Panel(bench, "food", "soup")
-
-    def fail(*_):
-        raise error
-
-    monkeypatch.setattr(explore.Bench, "ask", fail)
+def test_panel_tells_whatever_goes_wrong(bench, error, shown):
+    errors = {}
+    panel = widgets.Panel(failing(bench, errors), "food", "soup")
+    errors["ask"] = error
     for button in (panel.ask, panel.ask_own):
         panel.own.value = "what?"
         panel.result.value = ""
         button.click()
         assert panel.result.value == f"<b>{shown}</b>"
         assert not panel.ask.disabled and not panel.ask_own.disabled
-    monkeypatch.setattr(explore.Bench, "prompt", fail)
+    errors["prompt"] = error
     panel.result.value = ""
     panel.number.value = 1
     assert panel.result.value == f"<b>{shown}</b>"
-    monkeypatch.setattr(explore.Bench, "templates", fail)
+    errors["templates"] = error
     panel.result.value = ""
     panel.dataset.value = "bread"
     assert panel.result.value == f"<b>{shown}</b>"
@@ -276,14 +309,18 @@ def bench_table():
     return pd.DataFrame({"option": (), "right": []})
 
 
-def test_a_first_choice_that_is_not_there_is_told(bench, monkeypatch):
+def test_a_first_choice_that_is_not_there_is_told(bench):
     with pytest.raises(ParameterError, match="cluster: 'rain' is none of weather, "):
         widgets.Panel(bench, "rain")
     with pytest.raises(ParameterError, match="template: 'ask-99' is none of ask-0"):
         widgets.Panel(bench, "food", "soup", "ask-99")
-    monkeypatch.setattr(explore.Bench, "examples", lambda self, task: [])
+
+    class Empty(explore.Bench):
+        def examples(self, task):
+            return []
+
     with pytest.raises(MissingResultError, match="soup has no evaluation rows"):
-        widgets.Panel(bench, "food", "soup")
+        widgets.Panel(Empty(bench.study), "food", "soup")
 
 
 def test_notebook_runs_without_hands(tmp_path, monkeypatch):

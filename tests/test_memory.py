@@ -10,7 +10,7 @@ from transformers import GPTNeoXConfig, LlamaConfig
 
 from flanlib.core import devices
 from flanlib.core.config import Factors, Recipe
-from flanlib.core.errors import RunError
+from flanlib.core.errors import DataError, RunError
 from flanlib.models import language_model, rehearsal
 from flanlib.models.encode import Encoded
 from flanlib.training import memory, packing, tune
@@ -163,14 +163,14 @@ def test_what_will_not_fit_is_refused_with_advice(shapes, factors, recipe, room,
         memory.check(found)
 
 
-def test_tune_refuses_before_it_loads(tmp_path, monkeypatch):
+def test_tune_refuses_before_it_loads(tmp_path):
     base = rehearsal.random_neox(tmp_path / "m")
-    monkeypatch.setattr(devices, "available_gib", lambda kind: 0.001)
-    monkeypatch.setattr(language_model, "load", None)
+    (base / "tokenizer.json").write_text("{")  # shows when the model is loaded
+    given = {"out": tmp_path / "o", "mixture": prompts(), "progress": None}
     with pytest.raises(RunError, match="tuning needs"):
-        tune.tune(
-            Factors(model=str(base)), Recipe(), out=tmp_path / "o", mixture=prompts(), progress=None
-        )
+        tune.tune(Factors(model=str(base)), Recipe(), available_gib=0.001, **given)
+    with pytest.raises(DataError, match="cannot read it"):
+        tune.tune(Factors(model=str(base)), Recipe(), **given)
 
 
 def test_plan_tells_parameters_tokens_and_memory(tmp_path):

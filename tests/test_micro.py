@@ -175,12 +175,8 @@ def test_packed_documents_do_not_see_each_other(words):
 def test_pretraining_resumes_to_the_same_weights(tmp_path, monkeypatch):
     phases = (corpus.Phase(3_000, 4, {"retrieve": 1.0}),)
     monkeypatch.setitem(pretrain.SIZES, "tiny", pretrain.Size(16, 1, 1, 32))
-    monkeypatch.setattr(pretrain, "CHECKPOINT_STEPS", 2)
-    monkeypatch.setattr(
-        pretrain.probes, "probe", lambda lm, tokenizer, world_seed: {"one_fact": 50.0}
-    )
     monkeypatch.setenv("FLANLIB_RUNS", str(tmp_path / "runs"))
-    settings = {"compiled": False, "phases": phases, "say": lambda line: None}
+    settings = {"compiled": False, "checkpoint_every": 2, "phases": phases, "say": lambda _: None}
     pretrain.pretrain("tiny", out=tmp_path / "whole", **settings)
 
     def die(step, total, real=pretrain.rate):

@@ -1,7 +1,6 @@
 """Loading, quantising, adapting: the numbers are bitsandbytes' own."""
 
 import json
-from types import SimpleNamespace
 
 import bitsandbytes as bnb
 import pytest
@@ -66,12 +65,9 @@ def test_quantised_weights_are_what_bitsandbytes_gives(base):
         assert not torch.equal(net.state_dict()[name], value)
 
 
-def test_unfolding_gives_bitsandbytes_own_forward_pass(base, monkeypatch):
+def test_unfolding_gives_bitsandbytes_own_forward_pass(base):
     unfolded, _ = language_model.load(base)
-    monkeypatch.setattr(
-        language_model.psutil, "virtual_memory", lambda: SimpleNamespace(available=0)
-    )
-    folded, _ = language_model.load(base)
+    folded, _ = language_model.load(base, unfolded=False)
     kinds = {type(m) for m in folded.modules()}
     assert bnb.nn.Linear4bit in kinds
     assert bnb.nn.Linear4bit not in {type(m) for m in unfolded.modules()}
@@ -80,18 +76,14 @@ def test_unfolding_gives_bitsandbytes_own_forward_pass(base, monkeypatch):
     assert torch.equal(folded.gpt_neox.layers[0].attention.dense.weight.data, before)
 
 
-def test_unfolding_gives_the_same_gradients(base, monkeypatch):
-    def run():
-        net = language_model.attach(language_model.load(base)[0], RECIPE, 1)
+def test_unfolding_gives_the_same_gradients(base):
+    def run(unfolded):
+        net = language_model.attach(language_model.load(base, unfolded=unfolded)[0], RECIPE, 1)
         with packing.isolating(net):
             packing.loss_sum(net, packing.pack([Encoded([5, 9, 40], [17, 3])], 0)).backward()
         return {n: p.grad for n, p in net.named_parameters() if p.requires_grad}
 
-    unfolded = run()
-    monkeypatch.setattr(
-        language_model.psutil, "virtual_memory", lambda: SimpleNamespace(available=0)
-    )
-    folded = run()
+    unfolded, folded = run(True), run(False)
     assert unfolded.keys() == folded.keys()
     assert all(torch.allclose(unfolded[n], folded[n], atol=1e-6) for n in folded)
 
@@ -153,16 +145,14 @@ def test_soft_prompt_leaves_all_else_alone(base, adapter):
     assert all((words == vector).all(1).any() for vector in start)
 
 
-def test_full_fine_tuning_frees_everything_but_not_four_bits(base, monkeypatch):
+def test_full_fine_tuning_frees_everything_but_not_four_bits(base):
     net = language_model.attach(
         language_model.load(base, quantization="none")[0], RECIPE, 1, "finetuned"
     )
     assert all(p.requires_grad and p.dtype == torch.float32 for p in net.parameters())
-    monkeypatch.setattr(
-        language_model.psutil, "virtual_memory", lambda: SimpleNamespace(available=0)
-    )
     with pytest.raises(ParameterError, match="quantization none"):
-        language_model.attach(language_model.load(base)[0], RECIPE, 1, "finetuned")
+        folded, _ = language_model.load(base, unfolded=False)
+        language_model.attach(folded, RECIPE, 1, "finetuned")
 
 
 def test_lora_on_an_adapter_is_refused(base, adapter):

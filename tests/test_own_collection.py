@@ -11,7 +11,7 @@ from flanlib import figures
 from flanlib.core import paths
 from flanlib.data import catalogue, source
 from flanlib.results import validity
-from flanlib.studies import runs, study
+from flanlib.studies import study
 
 
 @pytest.fixture
@@ -22,8 +22,7 @@ def own(toys, monkeypatch):
     path.write_text(text.replace("cluster: food", "cluster: sentiment"))
     catalogue.load.cache_clear()
     monkeypatch.setenv("FLANLIB_FIGURES", str(toys.catalogue.root.parent / "figures"))
-    monkeypatch.setattr(runs, "compute", scored)
-    monkeypatch.setattr(validity, "_told", set())
+    validity._told.clear()
     return {"held_out": "sentiment"}
 
 
@@ -40,7 +39,7 @@ def own(toys, monkeypatch):
 )
 def test_its_clusters_have_their_titles_and_no_published_numbers(stem, own):
     given = {} if stem == "fig5_zero_shot_gains" else own
-    figures.open_for(stem, **given).ensure(jobs=1)
+    figures.open_for(stem, **given).ensure(1, scored)
     shown = figures.redraw(stem, figures.open_for(stem, **given))
     table = pd.read_csv(shown.files["csv"])
     assert not table["source"].str.contains("published").any() and len(table)

@@ -9,7 +9,6 @@ from records import pretend
 from flanlib.core import progress
 from flanlib.core.config import Factors, Recipe, Scoring
 from flanlib.core.errors import MissingResultError, ParameterError, RunError
-from flanlib.models import weights
 from flanlib.results import effects, store
 from flanlib.studies import plans, profiles, runs, study
 
@@ -35,7 +34,7 @@ def test_missing_results_are_named_before_anything_runs(toys):
         toys.load()
 
 
-def test_ensure_computes_once_then_reads(real, monkeypatch):
+def test_ensure_computes_once_then_reads(real):
     table = real.ensure(jobs=1)
     assert set(table["arm"]) >= {"chance", "base", "base-no-options", "tuned"}
     assert set(table.loc[table["against"] != "", "against"]) >= {"base", "base-no-options"}
@@ -53,8 +52,7 @@ def test_ensure_computes_once_then_reads(real, monkeypatch):
     def refuse(job):
         raise AssertionError(f"{job.title} was run again")
 
-    monkeypatch.setattr(runs, "compute", refuse)
-    assert real.ensure(jobs=1).equals(table) and real.load().equals(table)
+    assert real.ensure(1, refuse).equals(table) and real.load().equals(table)
 
 
 def test_records_say_where_they_come_from(real):
@@ -99,13 +97,12 @@ def test_a_stopped_seed_is_not_drawn(real):
     assert set(table[table["arm"] == "tuned"]["seeds"]) == {1}
 
 
-def test_jobs_that_die_keep_what_was_recorded(toys, monkeypatch):
+def test_jobs_that_die_keep_what_was_recorded(toys):
     def fail(job):
         raise RunError("no memory")
 
-    monkeypatch.setattr(runs, "compute", fail)
     with pytest.raises(RunError, match="no memory"):
-        toys.ensure(jobs=1)
+        toys.ensure(1, fail)
 
 
 def test_jobs_run_in_processes_of_their_own(tmp_path, capfd):
@@ -128,10 +125,9 @@ def test_jobs_run_in_processes_of_their_own(tmp_path, capfd):
     assert lines[-1].endswith("all done")
 
 
-def test_time_left_follows_the_pace(monkeypatch, tmp_path):
+def test_time_left_follows_the_pace():
     now = [0.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
-    board = progress.Board(["a", "b", "c"], [10.0, 10.0, 20.0], at_a_time=1)
+    board = progress.Board(["a", "b", "c"], [10.0, 10.0, 20.0], clock=lambda: now[0])
     board.start(0)
     assert board.left_s() == pytest.approx(40)
     board.finish(0, 20.0)
@@ -172,11 +168,13 @@ def test_every_setting_has_a_meaning():
     assert effects.ALL not in profiles.MEANINGS
 
 
-def test_the_first_guess_of_time_grows_with_the_model(monkeypatch, tmp_path):
+def test_the_first_guess_of_time_grows_with_the_model(tmp_path):
     def guess(n, arm="tuned"):
-        monkeypatch.setattr(weights, "n_parameters", lambda model: n)
+        (tmp_path / str(n)).mkdir()
+        if n:
+            (tmp_path / str(n) / "pretraining.json").write_text(f'{{"n_parameters": {n}}}')
         return runs.Job(
-            factors=Factors(arm=arm),
+            factors=Factors(model=str(tmp_path / str(n)), arm=arm),
             recipe=Recipe(steps=300, examples_per_step=16),
             collection="micro",
             asked=((Scoring(), "rte"),) * 17,

@@ -12,7 +12,7 @@ from flanlib.core import paths
 from flanlib.core.errors import DataError, MissingResultError, ParameterError, StaleResultError
 from flanlib.reporting import batch
 from flanlib.results import store
-from flanlib.studies import profiles, runs, study, sweep
+from flanlib.studies import profiles, study, sweep
 from flanlib.studies.profiles import Settings
 
 
@@ -22,17 +22,17 @@ def seeds(toys):
     return [study.open_study(held_out="food, weather", seed=seed) for seed in (1, 2)]
 
 
-@pytest.fixture
-def worked(monkeypatch):
-    """Titles of jobs done, in order."""
-    done = []
+class Worked(list):
+    """Titles of the jobs that it was given to do, in order."""
 
-    def compute(job):
-        done.append(job.title)
+    def __call__(self, job):
+        self.append(job.title)
         return scored(job)
 
-    monkeypatch.setattr(runs, "compute", compute)
-    return done
+
+@pytest.fixture
+def worked():
+    return Worked()
 
 
 def lines_of(seeds, **wanted):
@@ -65,38 +65,42 @@ def test_what_studies_ask_of_a_run_can_be_told_apart(seeds, monkeypatch):
 
 def test_a_run_is_done_once(seeds, worked, tmp_path):
     (line,) = lines_of(seeds, arm="tuned", held_out="food", seed=2)
-    first = sweep.work(seeds, line["run"], tmp_path / "mine")
+    first = sweep.work(seeds, line["run"], tmp_path / "mine", worked)
     assert (first["scores"], first["computed"]) == (2, 2)
-    assert sweep.work(seeds, line["run"], tmp_path / "mine")["computed"] == 0
+    assert sweep.work(seeds, line["run"], tmp_path / "mine", worked)["computed"] == 0
     assert len(worked) == 1 and "food" in worked[0] and "seed 2" in worked[0]
     assert store.load(seeds[0].at) == [], "records stay in the run's own folder"
 
 
 def test_only_what_is_missing_is_scored(seeds, worked, tmp_path):
     (line,) = lines_of(seeds, arm="tuned", held_out="food", seed=2)
-    sweep.work(seeds, line["run"], tmp_path / "mine")
+    sweep.work(seeds, line["run"], tmp_path / "mine", worked)
     path = tmp_path / "mine" / "tuned.jsonl"
     path.write_text(path.read_text().splitlines(keepends=True)[0])
-    assert sweep.work(seeds, line["run"], tmp_path / "mine")["computed"] == 1
+    assert sweep.work(seeds, line["run"], tmp_path / "mine", worked)["computed"] == 1
 
 
 def test_what_the_study_has_on_record_is_not_done_again(seeds, worked, tmp_path):
     (line,) = lines_of(seeds, arm="tuned", held_out="food", seed=1)
-    sweep.work(seeds, line["run"])
+    sweep.work(seeds, line["run"], act=worked)
     assert lines_of(seeds, run=line["run"])[0]["recorded"] == 2
-    assert sweep.work(seeds, line["run"], tmp_path / "mine")["computed"] == 0
+    assert sweep.work(seeds, line["run"], tmp_path / "mine", worked)["computed"] == 0
     assert len(worked) == 1 and len(store.load(tmp_path / "mine")) == 2
     assert set(store.groups(tmp_path / "mine")) == {
         record.data for record in store.load(tmp_path / "mine")
     }
 
 
-def test_adapters_are_where_every_command_looks_for_them(seeds, monkeypatch, tmp_path):
+def test_adapters_are_where_every_command_looks_for_them(seeds, tmp_path):
     found = []
-    monkeypatch.setattr(runs, "run", found.extend)
+
+    def idle(job):
+        found.append(job)
+        return 0.0
+
     (line,) = lines_of(seeds, arm="tuned", held_out="food", seed=1)
     with pytest.raises(MissingResultError):
-        sweep.work(seeds, line["run"], tmp_path / "mine")
+        sweep.work(seeds, line["run"], tmp_path / "mine", idle)
     assert [(job.runs, job.at) for job in found] == [(paths.RUNS, tmp_path / "mine")]
 
 
@@ -104,7 +108,7 @@ def test_merging_adds_up_to_the_study(seeds, worked, tmp_path):
     folders = []
     for line in sweep.grid(seeds):
         folders.append(tmp_path / "records" / line["run"])
-        sweep.work(seeds, line["run"], folders[-1])
+        sweep.work(seeds, line["run"], folders[-1], worked)
     with pytest.raises(MissingResultError, match=r"(?s)1 results .*toys/rain"):
         path = folders[0] / "tuned.jsonl"
         whole = path.read_text()
@@ -128,11 +132,11 @@ def altered(folder, by):
         path.write_text("".join(json.dumps(one) + "\n" for one in found))
 
 
-def test_what_was_altered_or_is_of_other_rows_is_not_merged(seeds, worked, tmp_path, monkeypatch):
+def test_what_was_altered_or_is_of_other_rows_is_not_merged(seeds, worked, tmp_path):
     (line,) = lines_of(seeds, arm="tuned", held_out="food", seed=1)
     mine, other = tmp_path / "mine", tmp_path / "other"
     for folder in (mine, other):
-        sweep.work(seeds, line["run"], folder)
+        sweep.work(seeds, line["run"], folder, worked)
     altered(other, 20.0)
     with pytest.raises(DataError, match=r"(?s)mine, .*other: .*toys/\w+, .*value, .* 50.0 .* 70.0"):
         sweep.merge(seeds, [mine, other])
@@ -148,7 +152,7 @@ def test_what_was_altered_or_is_of_other_rows_is_not_merged(seeds, worked, tmp_p
     reword(seeds[0].catalogue.root, texts)
     with pytest.raises(StaleResultError, match=r"(?s)mine: .*rows scored.*nothing was merged"):
         sweep.merge(seeds, [mine])
-    assert sweep.work(seeds, line["run"])["computed"] == 2, "stale records give way"
+    assert sweep.work(seeds, line["run"], act=worked)["computed"] == 2, "stale records give way"
     with pytest.raises(StaleResultError):
         sweep.merge(seeds, [mine])
     now = store.load(seeds[0].at)
@@ -157,7 +161,7 @@ def test_what_was_altered_or_is_of_other_rows_is_not_merged(seeds, worked, tmp_p
 
 def test_records_without_their_examples_are_not_merged(seeds, worked, tmp_path):
     (line,) = lines_of(seeds, arm="tuned", held_out="food", seed=1)
-    sweep.work(seeds, line["run"], tmp_path / "mine")
+    sweep.work(seeds, line["run"], tmp_path / "mine", worked)
     (tmp_path / "mine" / "examples.jsonl").unlink()
     with pytest.raises(DataError, match=r"examples\.jsonl: no line for digest"):
         sweep.merge(seeds, [tmp_path / "mine"])
@@ -173,7 +177,7 @@ def test_mistakes_are_named(seeds, tmp_path):
         batch.studies(Settings(), ["fig3"])
 
 
-def test_the_verbs(seeds, worked, tmp_path, capsys):
+def test_the_verbs(real, tmp_path, capsys):
     def run(*words):
         status = cli.main([*map(str, words), "--only", "fig5", "--held-out", "food"])
         return status, capsys.readouterr().out

@@ -1,5 +1,6 @@
 """Every arm through one function; a run that stops loses nothing."""
 
+import itertools
 import json
 import os
 import random
@@ -68,16 +69,18 @@ class Stop(Exception):
     pass
 
 
-def stopping_at(step: int):
-    """Progress that ends the run once a step has been checkpointed."""
+class Until:
+    """The usual prompts, as a mixture that ends the run after a step and its checkpoint."""
 
-    def write(folder, at, fill, save=checkpoint.save):
-        made = save(folder, at, fill)
-        if at >= step:
-            raise Stop
-        return made
+    def __init__(self, step: int):
+        self.n, self.settings = step * RECIPE.examples_per_step, {}
 
-    return write
+    def digest(self):
+        return tune.described(prompts())["digest"]
+
+    def stream(self, start):
+        yield from itertools.islice(tune.prompts_from(prompts(), start), self.n - start)
+        raise Stop
 
 
 # What is left behind ---------------------------------------------------------------------------
@@ -228,14 +231,11 @@ def test_first_loss_is_the_mean_over_the_steps_target_tokens(go, base):
 
 
 @pytest.mark.parametrize("arm", ["tuned", "finetuned", "prompt-tuned"])
-def test_stopped_run_goes_on_to_the_same_weights(go, base, monkeypatch, arm):
+def test_stopped_run_goes_on_to_the_same_weights(go, base, arm):
     factors = Factors(model=str(base), arm=arm, tasks=("task0",))
     whole = go("whole", factors=factors)
-    save = checkpoint.save
-    monkeypatch.setattr(checkpoint, "save", stopping_at(4))
     with pytest.raises(Stop):
-        go("broken", factors=factors)
-    monkeypatch.setattr(checkpoint, "save", save)
+        go("broken", factors=factors, source=Until(4))
     lines = []
     broken = go("broken", factors=factors, progress=lines.append)
     assert any("going on after step 4" in line for line in lines)
@@ -316,29 +316,35 @@ def test_killed_at_random_moments_ends_in_the_same_weights(base, tmp_path, seed)
 # What a GPU run does, on a CPU ------------------------------------------------------------------
 
 
-def test_recomputing_activations_changes_nothing(go, monkeypatch):
-    plain, arguments = go("plain"), trainer.arguments
-    asked = []
+def test_recomputing_activations_changes_nothing(go, tmp_path):
+    """A forward pass more for every backward pass, and the same weights."""
 
-    def recomputing(*given):
-        asked.append(replace(arguments(*given), activation_checkpointing=True))
-        return asked[-1]
+    def run(recompute):
+        hooks, passes = [], []
 
-    monkeypatch.setattr(tune, "arguments", recomputing)
-    assert same(go("recomputed").out, plain.out)
-    assert asked[0].activation_checkpointing
+        def watched(net, packed):
+            if not hooks:
+                layer = packing.bare(net).base_model.layers[0]
+                hooks.append(layer.register_forward_hook(lambda *_: passes.append(1)))
+            return packing.loss_sum(net, packed)
+
+        return go(f"{recompute}", recompute=recompute, loss=watched).out, len(passes)
+
+    (plain, once), (recomputed, twice) = run(False), run(True)
+    assert same(plain, recomputed) and twice == 2 * once > 0
+    kept = trainer.arguments(RECIPE, 1, tmp_path, "cpu", torch.float32)
+    assert not kept.activation_checkpointing
 
 
-def test_bfloat16_is_computed_under_autocast_and_trained_in_float32(go, monkeypatch):
+def test_bfloat16_is_computed_under_autocast_and_trained_in_float32(go):
     recipe, kinds = replace(RECIPE, dropout=0.0, steps=3), set()
-    plain, loss_sum = go("plain", recipe=recipe), packing.loss_sum
+    plain = go("plain", recipe=recipe)
 
     def watched(net, packed):
         kinds.add((torch.is_autocast_enabled("cpu"), packing.logits(net, packed).dtype))
-        return loss_sum(net, packed)
+        return packing.loss_sum(net, packed)
 
-    monkeypatch.setattr(packing, "loss_sum", watched)
-    made = go("half", recipe=recipe, dtype="bfloat16")
+    made = go("half", recipe=recipe, dtype="bfloat16", loss=watched)
     assert kinds == {(True, torch.bfloat16)} and made.dtype == "bfloat16"
     assert made.losses == pytest.approx(plain.losses, abs=0.05)
     assert made.losses != plain.losses
@@ -381,20 +387,16 @@ def test_base_pretrained_anew_is_another_run(go, base):
         go(factors=factors)
 
 
-def test_checkpoints_of_another_run_are_refused(go, monkeypatch):
-    with monkeypatch.context() as patched:
-        patched.setattr(checkpoint, "save", stopping_at(2))
-        with pytest.raises(Stop):
-            go()
+def test_checkpoints_of_another_run_are_refused(go):
+    with pytest.raises(Stop):
+        go(source=Until(2))
     with pytest.raises(RunError, match=r"checkpoints of another run.*delete the folder"):
         go(source=prompts(19))
 
 
-def test_damaged_checkpoint_is_named(go, tmp_path, monkeypatch):
-    with monkeypatch.context() as patched:
-        patched.setattr(checkpoint, "save", stopping_at(4))
-        with pytest.raises(Stop):
-            go()
+def test_damaged_checkpoint_is_named(go, tmp_path):
+    with pytest.raises(Stop):
+        go(source=Until(4))
     file = tmp_path / "run.checkpoints" / "step-0000004" / trainer.TRAINABLE
     data = bytearray(file.read_bytes())
     data[-3] ^= 1
@@ -411,12 +413,12 @@ def test_damaged_adapter_is_named(go):
 
 
 @pytest.mark.parametrize("what", ["loss", "gradient"])
-def test_numbers_that_are_not_finite_stop_the_run(go, tmp_path, monkeypatch, what):
-    plain, calls = packing.loss_sum, []
+def test_numbers_that_are_not_finite_stop_the_run(go, tmp_path, what):
+    calls = []
 
     def spoilt(net, packed):
         calls.append(1)
-        loss = plain(net, packed)
+        loss = packing.loss_sum(net, packed)
         if len(calls) <= 4:
             return loss
         if what == "loss":
@@ -424,16 +426,14 @@ def test_numbers_that_are_not_finite_stop_the_run(go, tmp_path, monkeypatch, wha
         parameter = next(p for p in net.parameters() if p.requires_grad)
         return loss + (parameter - parameter.detach()).clamp(min=0).sum().sqrt()
 
-    monkeypatch.setattr(packing, "loss_sum", spoilt)
     recipe = replace(RECIPE, pack_tokens=10_000)
     with pytest.raises(
         RunError, match=rf"step 5: the {what} is (nan|inf) on examples of tasks task0, "
     ):
-        go(recipe=recipe)
+        go(recipe=recipe, loss=spoilt)
     assert checkpoint.latest(tmp_path / "run.checkpoints")[0] == 4
     kept = load_file(tmp_path / "run.checkpoints" / "step-0000004" / trainer.TRAINABLE)
     assert all(torch.isfinite(v).all() for v in kept.values())
-    monkeypatch.setattr(packing, "loss_sum", plain)
     assert same(go(recipe=recipe).out, go("whole", recipe=recipe).out)
 
 

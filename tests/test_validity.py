@@ -12,25 +12,27 @@ from flanlib.core.errors import DataError, MissingResultError, StaleResultError
 from flanlib.data import catalogue
 from flanlib.prompts import templates
 from flanlib.results import store, validity
-from flanlib.studies import runs, study, sweep
+from flanlib.studies import study, sweep
+
+
+class Worked(list):
+    """Titles of the jobs that it was given to do; their records are made up."""
+
+    def __call__(self, job):
+        self.append(job.title)
+        return scored(job)
 
 
 @pytest.fixture
-def worked(toys, monkeypatch):
-    """Titles of the jobs done for a study whose every cell is on record."""
+def worked(toys):
+    """What does the jobs of a study, whose every cell is on record."""
     base = paths.BUILD / "models" / "tiny"
     base.mkdir(parents=True)
     (base / "config.json").write_text("{}")
     (base / "model.safetensors").write_bytes(b"weights")
-    done = []
-
-    def compute(job):
-        done.append(job.title)
-        return scored(job)
-
-    monkeypatch.setattr(runs, "compute", compute)
-    monkeypatch.setattr(validity, "_told", set())
-    opened().ensure(jobs=1)
+    done = Worked()
+    validity._told.clear()
+    opened().ensure(1, done)
     done.clear()
     return done
 
@@ -85,7 +87,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_what_changed_is_named_and_computed_anew(change, worked, monkeypatch):
+def test_what_changed_is_named_and_computed_anew(change, worked):
     make, message, stale = CHANGES[change]
     assert opened().load()["source"].eq("recorded").all() and worked == []
     make()
@@ -100,27 +102,27 @@ def test_what_changed_is_named_and_computed_anew(change, worked, monkeypatch):
     grid = (grid["scores"] - grid["recorded"]).to_dict()
     assert {arm: n for arm, n in grid.items() if n} == stale
     n = len(store.load(opened().at))
-    opened().ensure(jobs=1)
+    opened().ensure(1, worked)
     assert worked and len(store.load(opened().at)) == n, "new records take the old ones' place"
     worked.clear()
-    opened().ensure(jobs=1)
+    opened().ensure(1, worked)
     assert worked == [] and len(opened().load())
 
 
-def test_an_axis_judges_as_the_study_does(worked, monkeypatch):
+def test_an_axis_judges_as_the_study_does(worked):
     from flanlib.studies import axes
 
     def axis():
         return axes.open_axis("fig9_few_shot", held_out="weather")
 
-    axis().ensure(jobs=1)
+    axis().ensure(1, worked)
     worked.clear()
     before = axis().load()
     change_row("rain", "train-1")
     with pytest.raises(StaleResultError, match="tasks tuned on: task rain"):
         axis().load()
     assert axis().seeds == (), "exemplars come from those rows"
-    axis().ensure(jobs=1)
+    axis().ensure(1, worked)
     assert len(worked) == 3, "whatever is asked with exemplars"
     assert axis().load().equals(before)
 
@@ -133,7 +135,7 @@ def test_a_copy_of_a_collection_has_records_and_grid_of_its_own(worked, tmp_path
     assert there.catalogue.name == here.catalogue.name and there.at != here.at
     assert {line["recorded"] for line in sweep.grid([there])} == {0}
     before = {p.name: p.read_bytes() for p in here.at.glob("*.jsonl")}
-    there.ensure(jobs=1)
+    there.ensure(1, worked)
     assert worked and {p.name: p.read_bytes() for p in here.at.glob("*.jsonl")} == before
 
 
@@ -159,7 +161,7 @@ def test_recomputed_values_are_drawn_only_where_they_were_computed(worked):
     again = opened(recompute="weather")
     with pytest.raises(MissingResultError, match=r"(?s)toys/rain.*--recompute weather`"):
         again.load()
-    again.ensure(jobs=1)
+    again.ensure(1, worked)
     assert again.load().equals(again.table(again=["weather"]))
     sources = again.load().groupby("cluster")["source"].unique().map(list).to_dict()
     assert sources["weather"] == ["recomputed"] and sources["food"] == ["recorded"]

@@ -25,6 +25,9 @@ ORDER = (
 )
 
 
+Parsed = tuple[Callable, Sequence[arguments.Argument], argparse.Namespace]
+
+
 class Parser(argparse.ArgumentParser):
     """A parser that tells wrong usage in one line, as every other error is told."""
 
@@ -137,6 +140,31 @@ def status(error: FlanlibError) -> int:
 
 
 def _main(words: Sequence[str]) -> int:
+    found = parsed(words)
+    if isinstance(found, int):
+        return found
+    if found[2].verb != "doctor":
+        _check_surroundings()
+    return arguments.call(*found) or 0
+
+
+def parsed(words: Sequence[str]) -> Parsed | int:
+    """What a command line means; the exit status where it is done with when it is read.
+
+    Parameters
+    ----------
+    words
+        Of the command line, without `--debug`.
+
+    Returns
+    -------
+    The verb, its arguments, and their values: what `arguments.call` takes.
+
+    Raises
+    ------
+    ParameterError
+        If there is no such verb or option, or a value is wrong.
+    """
     known = verbs()
     parser = Parser(
         prog="flanlib",
@@ -175,9 +203,7 @@ def _main(words: Sequence[str]) -> int:
     if not space.verb:
         parser.print_help(sys.stderr)
         return 2
-    if space.verb != "doctor":
-        _check_surroundings()
-    return arguments.call(verb, found, space) or 0
+    return verb, found, space
 
 
 def _check_options(words: Sequence[str], found: Sequence[arguments.Argument]) -> None:

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,6 +30,8 @@ class Board:
         Number of the job -> when it began, on the monotonic clock, in seconds.
     taken_s
         Number of the job -> seconds it took; has the jobs that are done.
+    clock
+        Tells seconds; only differences count.
     """
 
     titles: list[str]
@@ -37,10 +40,11 @@ class Board:
     status: list[Path] = field(default_factory=list)
     started: dict[int, float] = field(default_factory=dict)
     taken_s: dict[int, float] = field(default_factory=dict)
+    clock: Callable[[], float] = time.monotonic
 
     def start(self, n: int) -> None:
         """Note that a job runs from now on."""
-        self.started.setdefault(n, time.monotonic())
+        self.started.setdefault(n, self.clock())
 
     def finish(self, n: int, seconds: float) -> None:
         """Count a job as done, and say so."""
@@ -62,7 +66,7 @@ class Board:
         """Seconds left, going by the pace of the jobs that are done."""
         expected = sum(self.expected_s[n] for n in self.taken_s)
         pace = sum(self.taken_s.values()) / expected if expected else 1.0
-        now, rest = time.monotonic(), 0.0
+        now, rest = self.clock(), 0.0
         for n, seconds in enumerate(self.expected_s):
             if n not in self.taken_s:
                 spent = now - self.started[n] if n in self.started else 0.0
@@ -73,7 +77,7 @@ class Board:
         return f"[{len(self.taken_s)}/{len(self.titles)}]"
 
     def _where(self, n: int) -> str:
-        spent = span(time.monotonic() - self.started[n])
+        spent = span(self.clock() - self.started[n])
         try:
             line = self.status[n].read_text(encoding="utf-8").strip()
         except (IndexError, OSError):

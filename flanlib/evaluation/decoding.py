@@ -30,7 +30,9 @@ def decode(
     room: Sequence[int],
     *,
     token_budget: int,
-) -> None:
+    most_rows: int = ROWS,
+    cache_bytes: int = CACHE_BYTES,
+) -> list[tuple[int, int]]:
     """Read prompts and write, until every row has ended.
 
     Parameters
@@ -46,12 +48,22 @@ def decode(
         Most tokens of each prompt and its answer.
     token_budget
         Prompt tokens in one pass.
+    most_rows
+        At a time.
+    cache_bytes
+        Most for keys and values.
+
+    Returns
+    -------
+    Rows of each turn, and tokens that one has room for.
     """
+    turns = []
     order = sorted(range(len(prompts)), key=lambda n: (-room[n], n))
     while order:
-        rows = Rows(model, len(order), room[order[0]])
+        rows = Rows(model, min(most_rows, len(order)), room[order[0]], cache_bytes)
+        turns.append((rows.n, room[order[0]]))
         # Rows as long as the longest would be few, so shorter ones wait for the next turn.
-        least = room[order[0]] / 2 if rows.n < min(ROWS, len(order)) else 0
+        least = room[order[0]] / 2 if rows.n < min(most_rows, len(order)) else 0
         numbers = [n for n in order if room[n] > least]
         order = order[len(numbers) :]
         waiting, alive, tokens = numbers, [], []
@@ -67,6 +79,7 @@ def decode(
             goes = [goes_on(n, t) for n, t in zip(alive[first:], tokens[first:], strict=True)]
             kept = rows.keep([*range(first), *(first + k for k, on in enumerate(goes) if on)])
             alive, tokens = ([one[k] for k in kept] for one in (alive, tokens))
+    return turns
 
 
 class Rows:
@@ -80,14 +93,16 @@ class Rows:
         Rows wanted.
     room
         Most tokens in a row.
+    cache_bytes
+        Most for keys and values; there are as many rows as fit, at least one.
     """
 
-    def __init__(self, model: Opened, n: int, room: int) -> None:
+    def __init__(self, model: Opened, n: int, room: int, cache_bytes: int = CACHE_BYTES) -> None:
         self.body = llama.body_of(model.model)
         heads = self.body.heads
         columns = 2 * heads.n_keys * heads.width
         of_a_row = len(self.body.layers) * room * columns * self.body.dtype.itemsize
-        self.n = max(1, min(n, ROWS, CACHE_BYTES // of_a_row))
+        self.n = max(1, min(n, cache_bytes // of_a_row))
         # What is masked has to be finite. Numpy's zeros take no memory before they are written.
         held = torch.from_numpy(np.zeros(self.n * of_a_row, dtype=np.uint8)).view(self.body.dtype)
         self.held = held.view(len(self.body.layers), self.n, room, columns)

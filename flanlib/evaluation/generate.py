@@ -8,7 +8,7 @@ import torch
 from transformers import DynamicCache, GenerationConfig
 
 from flanlib.core.protocols import LanguageModel, Tokenizer
-from flanlib.evaluation.decoding import decode
+from flanlib.evaluation.decoding import ROWS, decode
 from flanlib.evaluation.likelihood import evaluating
 from flanlib.evaluation.opened import Opened, opened
 
@@ -23,6 +23,7 @@ def greedy(
     last: Callable[[int], bool] = lambda token: False,
     max_new_tokens: int = 256,
     token_budget: int | None = None,
+    most_rows: int = ROWS,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[list[int]]:
     """The likeliest next token, again and again.
@@ -39,6 +40,8 @@ def greedy(
         Longest answer; shorter where the model's context is full.
     token_budget
         Tokens (with padding) of a batch's prompts; None fits the device.
+    most_rows
+        Answers written at a time by a model whose layers are written out.
     progress
         Called with prompts done and prompts in all.
 
@@ -53,7 +56,9 @@ def greedy(
         model = opened(lm)
         budget = token_budget or model.token_budget
         if model.way == "written":
-            return _written(model, prompts, (ends, last), max_new_tokens, budget, progress)
+            return _written(
+                model, prompts, (ends, last), max_new_tokens, budget, most_rows, progress
+            )
         for batch in _batches(order, prompts, budget, level=not model.tree):
             batch_prompts = [prompts[n] for n in batch]
             _answer(model, batch_prompts, batch, answers, (ends, last), max_new_tokens)
@@ -69,6 +74,7 @@ def _written(
     stops: Stops,
     max_new_tokens: int,
     budget: int,
+    most_rows: int,
     progress: Callable[[int, int], None] | None,
 ) -> list[list[int]]:
     """By a model whose layers are written out."""
@@ -87,7 +93,7 @@ def _written(
         return on
 
     room = [len(prompt) + max(limit, 1) for prompt, limit in zip(prompts, limits, strict=True)]
-    decode(model, prompts, goes_on, room, token_budget=budget)
+    decode(model, prompts, goes_on, room, token_budget=budget, most_rows=most_rows)
     return answers
 
 

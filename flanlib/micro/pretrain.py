@@ -19,7 +19,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from flanlib.core import folders, naming, paths, storage
-from flanlib.core.bounds import Seed, checked
+from flanlib.core.bounds import PositiveInt, Seed, checked
 from flanlib.core.errors import ParameterError, RunError
 from flanlib.micro import corpus, probes
 from flanlib.micro import tokenizer as micro_tokenizer
@@ -29,7 +29,6 @@ from flanlib.models.rehearsal import model_files
 
 MUON_RATE, ADAM_RATE = 5e-3, 3e-3
 WARMUP_STEPS, DECAY_FROM, FLOOR = 50, 0.5, 0.05
-CHECKPOINT_STEPS = 500
 RECORD = "pretraining.json"
 
 
@@ -138,6 +137,7 @@ def pretrain(
     world_seed: Seed = REPORTED,
     seed: Seed = 0,
     compiled: bool = True,
+    checkpoint_every: PositiveInt = 500,
     phases=corpus.PHASES,
     say: Callable[[str], None] = print,
 ) -> dict:
@@ -152,6 +152,8 @@ def pretrain(
         model that an earlier call left there is replaced.
     compiled
         Whether torch.compile is used (faster, other rounding).
+    checkpoint_every
+        Steps from one checkpoint to the next.
 
     Returns
     -------
@@ -214,7 +216,7 @@ def pretrain(
                 f"{name}: step {step + 1}/{total} loss {state['curve'][-1][1]:.3f}"
                 f" {speed:.0f} tokens/s, {left / 60:.1f} min left"
             )
-        if state["step"] % CHECKPOINT_STEPS == 0:
+        if state["step"] % checkpoint_every == 0:
             _checkpoint(checkpoint, model, opts, state)
     model.eval()
     record = {

@@ -23,7 +23,7 @@ from flanlib.results.schema import Cell, Record
 from flanlib.studies import coverage, differences, profiles
 from flanlib.studies.arms import ASKED
 from flanlib.studies.plans import IN_PARTS, ONE_GROUP, PLANS, Label, Point, base_run
-from flanlib.studies.runs import Job
+from flanlib.studies.runs import Job, Work
 from flanlib.studies.study import Study
 
 ORDER = (
@@ -216,9 +216,15 @@ class Axis(Study):
         found = [c for c in every if not chosen or self.catalogue.task(c[3]).cluster in chosen]
         return sorted(found, key=lambda cell: cell[0].arm == "base")
 
-    def ensure(self, jobs: int = 0) -> pd.DataFrame:
-        """Everything the figure draws: load it, compute what is missing."""
-        self.compute(store.missing(self.current(self.at), self.cells()), self.at, jobs)
+    def ensure(self, jobs: int = 0, work: Work | None = None) -> pd.DataFrame:
+        """Everything the figure draws: load it, compute what is missing.
+
+        Parameters
+        ----------
+        work
+            See `runs.run`.
+        """
+        self.compute(store.missing(self.current(self.at), self.cells()), self.at, jobs, work)
         self.__dict__.pop("drawn_points", None)  # more than before is on record
         return self.table()
 

@@ -114,9 +114,10 @@ class Job:
         return ", ".join([*parts, f"seed {factors.seed}"])
 
 
-def run(
-    jobs: Sequence[Job], at_a_time: int = 1, work: Callable[[Job], float] | None = None
-) -> None:
+Work = Callable[[Job], float]
+
+
+def run(jobs: Sequence[Job], at_a_time: int = 1, work: Work | None = None) -> None:
     """Do every job, in this process or in several; those that need another last.
 
     Records are added as each job ends, so a killed run loses only the jobs
@@ -136,7 +137,7 @@ def run(
             _spread(wave, threads.share(len(wave), at_a_time), work or compute)
 
 
-def _spread(jobs: Sequence[Job], share: threads.Share, work: Callable[[Job], float]) -> None:
+def _spread(jobs: Sequence[Job], share: threads.Share, work: Work) -> None:
     """Jobs that need nothing of each other."""
     alone = share.runs == 1
     board = Board(

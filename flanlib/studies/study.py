@@ -22,7 +22,7 @@ from flanlib.studies import arms, coverage, ledger, profiles, runs
 from flanlib.studies.arms import ARMS, ASKED, BARE, GAINS
 from flanlib.studies.plans import base_run
 from flanlib.studies.profiles import Settings
-from flanlib.studies.runs import Job
+from flanlib.studies.runs import Job, Work
 
 
 def open_study(**given: object) -> "Study":
@@ -183,8 +183,13 @@ class Study:
         """An unseen question of a cluster; see `illustrations.prompt`."""
         return illustrations.prompt(self.catalogue, self.tasks[cluster][0], self.settings.rows)
 
-    def ensure(self, jobs: int = 0) -> pd.DataFrame:
+    def ensure(self, jobs: int = 0, work: Work | None = None) -> pd.DataFrame:
         """Everything the figure draws: load it, compute what is missing.
+
+        Parameters
+        ----------
+        work
+            See `runs.run`.
 
         Returns
         -------
@@ -194,10 +199,10 @@ class Study:
         fresh, others = self.again, [key for key in self.tasks if key not in self.again]
         if others:
             cells = store.missing(self.current(self.at), self.cells(others))
-            self.compute(coverage.at_hand(cells, self.left_out), self.at, jobs)
+            self.compute(coverage.at_hand(cells, self.left_out), self.at, jobs, work)
         if fresh:
             shutil.rmtree(self.again_at, ignore_errors=True)
-            self.compute(self.cells(fresh), self.again_at, jobs)
+            self.compute(self.cells(fresh), self.again_at, jobs, work)
         return self.table(again=fresh)
 
     def load(self) -> pd.DataFrame:
@@ -243,13 +248,15 @@ class Study:
         found = [record for record in store.load(at) if coverage.way(record.cell) in ways]
         return validity.current(found, self.today)
 
-    def compute(self, cells: Sequence[Cell], at: Path, jobs: int = 0) -> None:
-        """Tune and score what cells ask for, `jobs` runs at a time; add the records."""
+    def compute(
+        self, cells: Sequence[Cell], at: Path, jobs: int = 0, work: Work | None = None
+    ) -> None:
+        """Tune and score what cells ask for, by `runs.run` with `jobs` and `work`; keep records."""
         if not cells:
             return
         if self.settings.profile == "rehearsal":
             runs.make_rehearsal_model(self.settings.model)
-        runs.run(self.jobs(cells, at), jobs)
+        runs.run(self.jobs(cells, at), jobs, work)
         self.require(cells, at)
 
     def table(self, again: Sequence[str] = ()) -> pd.DataFrame:

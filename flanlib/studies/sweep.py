@@ -57,7 +57,9 @@ def grid(studies: Sequence[Study]) -> list[dict[str, Any]]:
     return list(lines.values())
 
 
-def work(studies: Sequence[Study], run: str, at: Path | None = None) -> dict[str, Any]:
+def work(
+    studies: Sequence[Study], run: str, at: Path | None = None, act: runs.Work | None = None
+) -> dict[str, Any]:
     """Tune and score one run, as far as it is not on record.
 
     A run that was stopped goes on from its checkpoint, and scored tasks are
@@ -70,6 +72,8 @@ def work(studies: Sequence[Study], run: str, at: Path | None = None) -> dict[str
     at
         Folder for the run's records; without it, the studies' own. What they
         have on record of this run is copied there.
+    act
+        Does a job and returns its seconds; None is `runs.compute`.
 
     Raises
     ------
@@ -90,7 +94,7 @@ def work(studies: Sequence[Study], run: str, at: Path | None = None) -> dict[str
         missing = [c for c in store.missing(_current(studies, at), cells) if c in mine]
         if missing and study.settings.profile == "rehearsal":
             runs.make_rehearsal_model(study.settings.model)
-        runs.run([replace(job, at=at) for job in study.jobs(missing, home)])
+        runs.run([replace(job, at=at) for job in study.jobs(missing, home)], work=act)
     validity.require(cells, store.load(at), _today(studies), _command(studies))
     return {"run": run, "scores": len(cells), "computed": len(absent), "records": str(at)}
 

@@ -23,7 +23,7 @@ from transformers.trainer_callback import PrinterCallback
 from flanlib.core import storage
 from flanlib.core.config import Recipe
 from flanlib.core.errors import RunError
-from flanlib.core.protocols import Tokenizer
+from flanlib.core.protocols import LanguageModel, Tokenizer
 from flanlib.models import encode
 from flanlib.prompts.prompt import Prompt
 from flanlib.training import checkpoint, packing
@@ -31,6 +31,7 @@ from flanlib.training.fused import Step
 
 TRAINABLE = "trainable.safetensors"
 STATE = "progress.json"
+Loss = Callable[[LanguageModel, packing.Pack], torch.Tensor]
 
 
 @dataclass
@@ -123,6 +124,8 @@ class PackedTrainer(Trainer):
         Where checkpoints are written.
     written
         Runs each pack without autograd; None leaves that to it.
+    loss
+        Summed loss of a pack, where autograd runs it.
     given
         What transformers' Trainer takes.
     """
@@ -134,10 +137,11 @@ class PackedTrainer(Trainer):
         progress: Progress,
         folder: Path,
         written: Step | None = None,
+        loss: Loss = packing.loss_sum,
         **given: object,
     ) -> None:
         super().__init__(**given)
-        self.written = written
+        self.written, self.loss = written, loss
         self.remove_callback(PrinterCallback)
         self.steps, self.progress, self.folder = steps, progress, folder
         self.began, self.before = time.monotonic(), progress.wall_s
@@ -165,7 +169,7 @@ class PackedTrainer(Trainer):
         if self.written is not None:
             return torch.tensor(self.written.run(packed, 1 / total))
         with self.accelerator.autocast():
-            loss = packing.loss_sum(self.model, packed.to(self.args.device)) / total
+            loss = self.loss(self.model, packed.to(self.args.device)) / total
         self.accelerator.backward(loss)
         return loss.detach()
 
@@ -262,12 +266,22 @@ class Watch(TrainerCallback):
 
 
 def arguments(
-    recipe: Recipe, seed: int, folder: Path, kind: str, dtype: torch.dtype
+    recipe: Recipe,
+    seed: int,
+    folder: Path,
+    kind: str,
+    dtype: torch.dtype,
+    recompute: bool | None = None,
 ) -> TrainingArguments:
     """The Trainer's settings for a recipe on a kind of device.
 
     A base in bfloat16 is computed under autocast; what is trained stays in
     float32.
+
+    Parameters
+    ----------
+    recompute
+        Whether activations are computed again in the backward pass; None does so on CUDA.
     """
     cuda = kind == "cuda"
     return TrainingArguments(
@@ -282,7 +296,7 @@ def arguments(
         optim="paged_adamw_8bit" if cuda else "adamw_torch_fused",
         bf16=dtype == torch.bfloat16,
         use_cpu=not cuda,
-        activation_checkpointing=cuda,
+        activation_checkpointing=cuda if recompute is None else recompute,
         seed=seed,
         save_strategy="no",
         logging_strategy="no",

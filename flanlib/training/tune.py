@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from flanlib.core import devices, folders, storage
-from flanlib.core.bounds import Device, Dtype, PositiveInt, checked
+from flanlib.core.bounds import Device, Dtype, PositiveFloat, PositiveInt, checked
 from flanlib.core.config import Factors, Recipe, digest, run_id
 from flanlib.core.errors import ParameterError, RunError
 from flanlib.core.progress import say
@@ -30,7 +30,15 @@ from flanlib.prompts import mixture as mixtures
 from flanlib.prompts.prompt import Prompt
 from flanlib.training import card, checkpoint, folding, fused, memory, packing
 from flanlib.training.result import RUN, TuneResult
-from flanlib.training.trainer import PackedTrainer, Progress, Steps, Watch, arguments, progress_at
+from flanlib.training.trainer import (
+    Loss,
+    PackedTrainer,
+    Progress,
+    Steps,
+    Watch,
+    arguments,
+    progress_at,
+)
 
 Source = mixtures.Mixture | Sequence[Prompt]
 
@@ -48,6 +56,9 @@ def tune(
     device: Device | None = None,
     dtype: Dtype | None = None,
     checkpoint_every: PositiveInt = 50,
+    recompute: bool | None = None,
+    available_gib: PositiveFloat | None = None,
+    loss: Loss = packing.loss_sum,
     progress: Callable[[str], None] | None = say,
 ) -> TuneResult:
     """Tune as the factors and the recipe say, and leave the result in `out`.
@@ -73,6 +84,14 @@ def tune(
         See `language_model.load`.
     checkpoint_every
         Steps from one checkpoint to the next.
+    recompute
+        Whether autograd computes activations again in the backward pass, which saves
+        memory and costs time; None does so on CUDA. The weights are the same.
+    available_gib
+        Memory that the run may take; None is what is free.
+    loss
+        Summed loss of a pack, in nats, shape (); takes the model and the pack. One that
+        computes another loss makes another run: give it a folder of its own.
     progress
         Takes lines of text; None for silence.
 
@@ -108,7 +127,10 @@ def tune(
         checkpoint.drop(folder)
         return done
     with checkpoint.locked(folder):
-        run = Run(factors, recipe, out, folder, adapter, tell, checkpoint_every)
+        run = Run(
+            *(factors, recipe, out, folder, adapter, tell, checkpoint_every),
+            *(recompute, available_gib, loss),
+        )
         done = _finished(out, identity) or run.go(source, data, identity, device, dtype)
         shutil.rmtree(folder)
         return done
@@ -160,6 +182,9 @@ class Run:
     adapter: str | Path | None
     tell: Callable[[str], None]
     checkpoint_every: int
+    recompute: bool | None
+    available_gib: float | None
+    loss: Loss
 
     @property
     def quantization(self) -> str:
@@ -184,7 +209,8 @@ class Run:
             What a checkpoint has to agree with: run id, digests of mixture and base.
         """
         started = datetime.now(UTC).isoformat(timespec="seconds")
-        memory.check(memory.plan(self.factors, self.recipe, device=device, dtype=dtype))
+        where = {"device": device, "dtype": dtype, "available_gib": self.available_gib}
+        memory.check(memory.plan(self.factors, self.recipe, **where))
         devices.forget_peak(device or devices.default())
         net, tokenizer = language_model.load(
             self.factors.model,
@@ -209,7 +235,10 @@ class Run:
                 progress=progress,
                 folder=self.folder,
                 written=fused.step_of(net),
-                args=arguments(self.recipe, self.factors.seed, self.folder, kind, kept_in),
+                loss=self.loss,
+                args=arguments(
+                    self.recipe, self.factors.seed, self.folder, kind, kept_in, self.recompute
+                ),
             )
             trainer.add_callback(Watch(trainer, self.checkpoint_every, self.tell))
             trainer.train(resume_from_checkpoint=at and str(at))
