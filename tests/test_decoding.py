@@ -12,12 +12,6 @@ from flanlib.evaluation.generate import greedy
 from flanlib.models import llama
 
 
-@pytest.fixture(autouse=True)
-def narrow_models(monkeypatch):
-    monkeypatch.setattr(llama, "NARROWEST", 64)
-    monkeypatch.setattr(opened, "WAYS", {})
-
-
 def prompts(n=9, seed=0):
     """Prompts of many lengths; several begin alike, one begins another, two are the same."""
     draw = np.random.default_rng(seed)
@@ -118,7 +112,9 @@ def test_the_likeliest_word_is_float32s(words):
     """In bfloat16 many logits are the same; float32 tells which one is larger, or the first."""
     lm = tuned(dtype=torch.bfloat16, vocab_size=words, tie_word_embeddings=False).eval()
     body = opened.llama.body_of(lm.get_base_model())
-    hidden = 3 * torch.randn(50, 96, generator=torch.Generator().manual_seed(words)) + 2
+    hidden = (
+        3 * torch.randn(50, llama.NARROWEST, generator=torch.Generator().manual_seed(words)) + 2
+    )
     weight = lm.get_output_embeddings().weight.detach()
     weight += 0.5  # so that logits are large, and lie close to each other
     weight[words // 2 :: words // 2 + 1] = weight[:1]

@@ -87,6 +87,9 @@ class Closed(transformers.GPT2LMHeadModel):
     def base_model(self):
         return self
 
+    def get_input_embeddings(self):
+        return self.transformer.wte
+
 
 def closed_model():
     lm = random_model("gpt2")

@@ -8,14 +8,8 @@ from test_fused import tuned
 from flanlib.core.config import Recipe
 from flanlib.evaluation import opened
 from flanlib.evaluation.likelihood import Item, likelihoods
-from flanlib.models import language_model, llama
+from flanlib.models import language_model
 from flanlib.training import packing
-
-
-@pytest.fixture(autouse=True)
-def narrow_models(monkeypatch):
-    monkeypatch.setattr(llama, "NARROWEST", 64)
-    monkeypatch.setattr(opened, "WAYS", {})
 
 
 def items(seed=0, n=6):

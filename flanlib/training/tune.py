@@ -173,7 +173,13 @@ def _finished(out: Path, identity: dict[str, str]) -> TuneResult | None:
 
 @dataclass
 class Run:
-    """One run under way; its checkpoints stand in `folder`."""
+    """One run under way; its checkpoints stand in `folder`.
+
+    Attributes
+    ----------
+    recompute, available_gib, loss
+        See `tune`.
+    """
 
     factors: Factors
     recipe: Recipe
