@@ -170,7 +170,7 @@ def test_every_setting_has_a_meaning():
 
 def test_the_first_guess_of_time_grows_with_the_model(tmp_path):
     def guess(n, arm="tuned"):
-        (tmp_path / str(n)).mkdir()
+        (tmp_path / str(n)).mkdir(exist_ok=True)
         if n:
             (tmp_path / str(n) / "pretraining.json").write_text(f'{{"n_parameters": {n}}}')
         return runs.Job(

@@ -76,7 +76,7 @@ def main(words: Sequence[str] | None = None, act: Callable[[list[str]], int] | N
     try:
         if sys.stdout is None:
             raise ParameterError("standard output is closed; send it to a file, or to /dev/null")
-        status = (act or _main)([word for word in words if word != "--debug"])
+        status = (_main if act is None else act)([word for word in words if word != "--debug"])
         sys.stdout.flush()
         return status
     except KeyboardInterrupt:

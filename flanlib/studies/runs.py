@@ -134,7 +134,7 @@ def run(jobs: Sequence[Job], at_a_time: int = 1, work: Work | None = None) -> No
     later = [job for job in jobs if job.under]
     for wave in ([job for job in jobs if not job.under], later):
         if wave:
-            _spread(wave, threads.share(len(wave), at_a_time), work or compute)
+            _spread(wave, threads.share(len(wave), at_a_time), compute if work is None else work)
 
 
 def _spread(jobs: Sequence[Job], share: threads.Share, work: Work) -> None:
