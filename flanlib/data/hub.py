@@ -70,7 +70,7 @@ def fetch(
         where = cache_folder(catalogue, task)
         head = f"[{number}/{len(chosen)}] {task.key}"
         try:
-            for line in _fetch(task, where, pool, read or split_of):
+            for line in _fetch(task, where, pool, split_of if read is None else read):
                 say(f"{head}: {line}")
             result[task.key] = None
         except Exception as error:  # whatever a download may raise
