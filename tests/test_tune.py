@@ -324,8 +324,8 @@ def test_recomputing_activations_changes_nothing(go, tmp_path):
 
         def watched(net, packed):
             if not hooks:
-                layer = packing.bare(net).base_model.layers[0]
-                hooks.append(layer.register_forward_hook(lambda *_: passes.append(1)))
+                first = packing.bare(net).base_model.layers[0].attention
+                hooks.append(first.register_forward_pre_hook(lambda *_: passes.append(1)))
             return packing.loss_sum(net, packed)
 
         return go(f"{recompute}", recompute=recompute, loss=watched).out, len(passes)

@@ -271,7 +271,7 @@ def arguments(
     folder: Path,
     kind: str,
     dtype: torch.dtype,
-    recompute: bool | None = None,
+    recompute: bool = False,
 ) -> TrainingArguments:
     """The Trainer's settings for a recipe on a kind of device.
 
@@ -281,7 +281,7 @@ def arguments(
     Parameters
     ----------
     recompute
-        Whether activations are computed again in the backward pass; None does so on CUDA.
+        Whether activations are computed again in the backward pass on a CPU too.
     """
     cuda = kind == "cuda"
     return TrainingArguments(
@@ -296,7 +296,7 @@ def arguments(
         optim="paged_adamw_8bit" if cuda else "adamw_torch_fused",
         bf16=dtype == torch.bfloat16,
         use_cpu=not cuda,
-        activation_checkpointing=cuda if recompute is None else recompute,
+        activation_checkpointing=cuda or recompute,
         seed=seed,
         save_strategy="no",
         logging_strategy="no",

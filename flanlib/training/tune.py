@@ -56,7 +56,7 @@ def tune(
     device: Device | None = None,
     dtype: Dtype | None = None,
     checkpoint_every: PositiveInt = 50,
-    recompute: bool | None = None,
+    recompute: bool = False,
     available_gib: PositiveFloat | None = None,
     loss: Loss = packing.loss_sum,
     progress: Callable[[str], None] | None = say,
@@ -85,8 +85,9 @@ def tune(
     checkpoint_every
         Steps from one checkpoint to the next.
     recompute
-        Whether autograd computes activations again in the backward pass, which saves
-        memory and costs time; None does so on CUDA. The weights are the same.
+        Whether autograd computes activations again in the backward pass on a CPU too, as
+        it does on CUDA: it saves memory, which `memory.plan` does not count, and costs
+        time. The weights are the same.
     available_gib
         Memory that the run may take; None is what is free.
     loss
@@ -188,7 +189,7 @@ class Run:
     adapter: str | Path | None
     tell: Callable[[str], None]
     checkpoint_every: int
-    recompute: bool | None
+    recompute: bool
     available_gib: float | None
     loss: Loss
 
