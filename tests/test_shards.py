@@ -12,7 +12,7 @@ from small_models import byte_tokenizer, prompt, random_model
 
 from flanlib.core import parts
 from flanlib.core.errors import DataError, ParameterError, RunError
-from flanlib.evaluation import score, shards
+from flanlib.evaluation import shards
 
 WORDS, LM = byte_tokenizer(), random_model("llama")
 PROMPTS = [prompt("word " * (n % 5 + 1), example=str(n)) for n in range(11)]
@@ -77,14 +77,14 @@ def swap(path):
 
 
 @pytest.mark.parametrize("damage", [cut, flip, swap])
-def test_a_damaged_shard_is_named_before_anything_is_scored(tmp_path, monkeypatch, damage):
+def test_a_damaged_shard_is_named_before_anything_is_scored(tmp_path, damage):
     given = {"out": tmp_path, "kind": "rank", "shard_prompts": 4}
     whole = shards.run(LM, WORDS, PROMPTS, **given)
     damage(tmp_path / "00001.parquet")
-    (tmp_path / "00002.parquet").unlink()
-    with monkeypatch.context() as patched, pytest.raises(RunError, match=r"00001\.parquet: is dam"):
-        patched.setattr(score, "rank", None)
+    (tmp_path / "00000.parquet").unlink()
+    with pytest.raises(RunError, match=r"00001\.parquet: is dam"):
         shards.run(LM, WORDS, PROMPTS, **given)
+    assert not (tmp_path / "00000.parquet").exists()
     (tmp_path / "00001.parquet").unlink()
     pd.testing.assert_frame_equal(shards.run(LM, WORDS, PROMPTS, **given), whole, check_exact=True)
 
