@@ -30,6 +30,7 @@ PUBLISHED = {
 }
 AVERAGE = "SuperGLUE-dev average"
 TITLES = {"none": "no soft prompt", "32": "32 examples", "all": "all examples"}
+PANELS = {x: title if x == "none" else f"soft prompt from\n{title}" for x, title in TITLES.items()}
 GAINS = {"32": ("^", -PAIR), "all": ("s", PAIR)}
 SPANS = ((1.5, 2.8), (2.92, 4.22), (4.34, 5.64), (5.76, 6.98))  # inches
 ROW, OLD_ROW = 0.36, 0.18  # inches
@@ -70,7 +71,7 @@ def draw(table: pd.DataFrame) -> Figure:
 def draw_scores(table: pd.DataFrame, ax: Axes, x: str) -> Axes:
     """Figure 10, top: both models, with a soft prompt from so many examples."""
     dots.draw(table, ax, _rows(table, _pair(x)))
-    ax.set(xlim=(-6, 106), xlabel="score, percent", title=TITLES[x])
+    ax.set(xlim=(-6, 106), xlabel="score, percent", title=PANELS[x])
     return ax
 
 
@@ -87,7 +88,7 @@ def draw_published(table: pd.DataFrame, ax: Axes, x: str) -> Axes:
     if not (rows := _published(table, marks)):
         return lines.empty(ax)
     dots.draw(table, ax, rows, joined=True)
-    ax.set(xlim=(-6, 106), xlabel="percent", title=f"Published, {x}")
+    ax.set(xlim=(-6, 106), xlabel="percent", title=f"Published:\n{TITLES[x]}")
     return ax
 
 
@@ -110,8 +111,9 @@ def heading(table: pd.DataFrame) -> str:
 def notes(table: pd.DataFrame) -> list[str]:
     """Footnotes: what the marks mean, and how firm the published values are."""
     here = (
-        f"{lines.note_on_seeds(table)} With a soft prompt, the model reads the input and no"
-        " instruction; without, every template."
+        f"{lines.note_on_seeds(table)} Soft prompt: a few vectors in front of the input, learned"
+        " with all weights frozen; the model then reads the input and no instruction. Without one:"
+        " every template."
     )
     old = lines.note_on_published(table)
     return [here, f"{old} Datasets: SuperGLUE, development sets."] if old else [here]
