@@ -52,8 +52,37 @@ def test_the_replication_has_the_recorded_recipe_and_group():
     tuned = {record.run_id for record in store.load(small.at) if record.factors.arm == "tuned"}
     assert run_id(factors, recipe) in tuned
     tasks = {task.key for c in ("nli", "commonsense") for task in small.catalogue.of_cluster(c)}
-    for score in (w for w in commands() if w[0] == "score" and "smollm2-135m-instruct" in w):
+    scores = [w for w in commands() if w[0] == "score" and "smollm2-135m-instruct" in w]
+    for score in scores:
         assert set(score[score.index("--tasks") + 1 : score.index("--max-examples")]) <= tasks
+
+
+def test_the_replication_asks_as_the_records_were_asked(monkeypatch):
+    """The lines that score in docs/python.md are the ways of the main result, each once."""
+    from flanlib.core.config import Scoring
+    from flanlib.studies.study import open_study
+
+    given, call = [], arguments.call
+    monkeypatch.setattr(
+        arguments, "call", lambda _, *parsed: call(lambda **one: given.append(one) or 0, *parsed)
+    )
+    for words in commands():
+        if words[0] == "score" and "smollm2-135m-instruct" in words:
+            assert cli.main(words) == 0
+    names = ("form", "show_options", "chat", "max_examples", "templates_per_example")
+    asked = {
+        (bool(one["adapter"]), *(one[name] for name in names[:1]),
+         one["show_options"] and one["form"] != "cloze", *(one[name] for name in names[2:]))
+        for one in given
+    }  # fmt: skip
+    small = open_study(profile="small", seed=1)
+    wanted = {
+        (factors.arm == "tuned", *(getattr(scoring, name) for name in names))
+        for factors, _, scoring, task in small.cells(["nli"])
+        if task == "rte"
+    }
+    assert asked == wanted and len(given) == len(wanted) == 5
+    assert all(one["choice"] == Scoring().choice for one in given)
 
 
 def test_the_run_of_the_sweep_is_one_of_its_grid():

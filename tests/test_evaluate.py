@@ -24,6 +24,7 @@ ASKED = (  # questions that are cut, and exemplars that do not all fit
     (Scoring(max_examples=3, shots=3), "sst2"),
     (Scoring(max_examples=3, shots=3), "nq"),
     (Scoring(max_examples=2), "coqa"),
+    (Scoring(max_examples=3, templates_per_example=2), "copa"),
 )
 
 
@@ -70,6 +71,7 @@ def test_study_command_line_and_explorer_score_alike(job, scoring, key, tmp_path
         tasks=(key,),
         shots=scoring.shots,
         max_examples=scoring.max_examples,
+        templates_per_example=scoring.templates_per_example,
         out=tmp_path,
     )
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / key / "00000.parquet"), found.table)

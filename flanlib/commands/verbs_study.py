@@ -23,7 +23,7 @@ from flanlib.core.progress import say
 # Options of `score` that say how a collection's tasks are asked.
 OF_TASKS = (
     *("collection", "tasks", "rows", "shots", "form", "show_options", "choice", "split", "seed"),
-    *("max_examples", "max_input_tokens", "max_new_tokens"),
+    *("max_examples", "templates_per_example", "chat", "max_input_tokens", "max_new_tokens"),
 )
 
 
@@ -143,6 +143,8 @@ def score(
     choice: Literal["sum", "token", "byte", "pmi"] = "sum",
     split: Literal["eval", "dev"] = "eval",
     max_examples: Count = 0,
+    templates_per_example: Count = 0,
+    chat: bool = False,
     max_input_tokens: InputTokens | None = None,
     max_new_tokens: Tokens | None = None,
     seed: Seed = 0,
@@ -186,6 +188,10 @@ def score(
         Rows scored.
     max_examples
         Most examples of one task; 0 is all of them.
+    templates_per_example
+        Templates that each example is asked in, taking turns; 0 is all of them.
+    chat
+        Whether the request is wrapped in the model's own chat template.
     max_input_tokens
         Longest input; what gives way is said by `flanlib.models.truncation`. Without it,
         that of the recipe which the adapter was tuned with; for an untuned model,
@@ -255,6 +261,8 @@ def score(
         split=split,
         shots=shots,
         max_examples=max_examples,
+        templates_per_example=templates_per_example,
+        chat=chat,
     )
     about = {
         "model": model,
