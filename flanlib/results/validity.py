@@ -266,10 +266,13 @@ def tell(records: Iterable[Record], today: Today) -> None:
     for record in records:
         for name in today.unchecked(record):
             tasks[name][record.task] = None
+    lacking: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for name, found in tasks.items():
         if (mark := (today.catalogue.name, name, *found)) not in _told:
             _told.add(mark)
-            say(
-                f"not checked against today, since it is not at hand: {MEANINGS[name]}, for"
-                f" {listed(found)} (collection {today.catalogue.name})"
-            )
+            lacking[tuple(found)].append(MEANINGS[name])
+    for found, names in lacking.items():
+        say(
+            f"not checked against today, since it is not at hand: {'; '.join(names)}; for"
+            f" {listed(found)} (collection {today.catalogue.name})"
+        )
