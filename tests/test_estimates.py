@@ -136,6 +136,17 @@ def test_chance_is_a_mean_over_datasets():
     assert pick(estimates.chance(records), "nli", "", "chance").value == pytest.approx(37.5)
 
 
+def test_chance_of_the_mean_is_the_mean_of_chances():
+    records = [
+        record("a", "base", [0.0] * N),
+        record("b", "base", [0.0] * N, cluster="sentiment", chance=20.0),
+    ]
+    table = estimates.chance(records)
+    assert pick(table, "all", "", "chance").value == pytest.approx(35.0)
+    alone = estimates.chance(records[:1])
+    assert set(alone["cluster"]) == {"nli"}, "one cluster is its own mean"
+
+
 def test_tuned_arms_of_the_same_seeds_are_paired_by_seed():
     levels = {1: 10.0, 2: 50.0, 3: 90.0}
     records = [

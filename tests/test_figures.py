@@ -26,6 +26,7 @@ from flanlib.figures import (
     fig3_taxonomy,
     fig4_templates,
     fig5_zero_shot_gains,
+    lines,
     questions,
     style,
 )
@@ -284,6 +285,37 @@ def test_fig5_without_its_gains_is_refused(table):
 
 def test_fig5_says_how_many_seeds(table):
     assert "2 tuning seeds" in fig5_zero_shot_gains.notes(table)[0]
+    more = table.copy()
+    more.loc[(more["cluster"] == "nli") & (more["seeds"] > 0), "seeds"] = 3
+    said = "tuning seeds (2: Closed-book QA; 3: NLI)"
+    assert said in fig5_zero_shot_gains.notes(more)[0]
+    more.loc[(more["cluster"] == "nli") & (more["against"] != ""), "seeds"] = 1
+    assert "(1–3: NLI; 2: Closed-book QA)" in fig5_zero_shot_gains.notes(more)[0]
+
+
+def test_fig5_prints_the_mean_gains_beside_their_intervals(table):
+    for shift in (0.0, -60.0):
+        moved = table.copy()
+        rows = (moved["statistic"] == effects.DIFFERENCE) & (moved["cluster"] == effects.ALL)
+        moved.loc[rows, ["value", "low", "high"]] += shift
+        ax = fig5_zero_shot_gains.draw(moved).axes[1]
+        gain = effects.pick(moved, "tuned", cluster="all", against="base")
+        texts = list(ax.texts)
+        assert texts[0].get_text() == lines.spelled(gain, True).replace("-", "−")
+        assert len(texts) == 3, "one for each base"
+        ends = moved.loc[rows, ["low", "high"]]
+        for text in texts:
+            box = text.get_window_extent()
+            left, right = (ax.transData.inverted().transform((x, 0))[0] for x in (box.x0, box.x1))
+            assert right < ends["low"].min() or left > ends["high"].max()
+            assert ax.get_window_extent().x0 < box.x0 and box.x1 < ax.get_window_extent().x1
+
+
+def test_fig5_draws_the_mean_of_chances(table):
+    ax = fig5_zero_shot_gains.draw(table).axes[0]
+    found = effects.pick(table, "chance", cluster=effects.ALL)
+    dotted = [line.get_xdata()[0] for line in ax.lines if line.get_linestyle() == ":"]
+    assert dotted[-1] == found.value and len(dotted) == 3
 
 
 def test_fig5_csv_is_tidy(table, tmp_path):
@@ -317,6 +349,7 @@ def test_fig5_words_and_reading_come_from_the_numbers(table):
     assert "Mean of clusters: base 30.0" in words
     reading = fig5_zero_shot_gains.reading(table)
     assert "Natural language inference (+30.0)" in reading.splitlines()[0]
+    assert "plain text to be continued +10.0" in reading, "each base is told of"
     assert "in 2 of 2 clusters" in reading
     summary = fig5_zero_shot_gains.summary(table)
     assert summary["tuned"].tolist() == [60, 60, 60] and summary["seeds"].tolist() == [2, 2, 2]
@@ -358,7 +391,10 @@ def test_fig1_shows_recorded_answers_and_bars(recorded):
     heights = [round(bar.get_height(), 1) for bar in fig.axes[1].patches]
     assert {30, 60} <= set(heights)
     assert set(published.points("fig1")["y"].astype(float)) <= set(heights)
-    assert texts(fig).count("not recorded") == 2, "reading comprehension has no record here"
+    summary = fig1_pipeline.summary(table)
+    assert list(summary["base"])[1] == "not measured" and list(summary["seeds"]) == [2, "", 2]
+    assert summary["tuned"][0].startswith("60.0 [") and summary["FLAN 137B zero-shot"][0] == "56.2"
+    assert texts(fig).count("not measured") == 2, "reading comprehension has no record here"
 
 
 def test_fig1_reads_its_gains_beside_the_published_ones(recorded):
@@ -367,7 +403,7 @@ def test_fig1_reads_its_gains_beside_the_published_ones(recorded):
     gain = table[(table["panel"] == "gain") & (table["cluster"] == "nli")].iloc[0]
     spelled = f"tuning +30.0 [{gain.low:+.1f}, {gain.high:+.1f}] percentage points (helps)"
     assert f"Natural language inference: {spelled}; published FLAN +13.3" in reading
-    assert "Reading comprehension: not recorded." in reading
+    assert "Reading comprehension: not measured." in reading
     assert "Same direction as published in 2 of 2 clusters" in reading
     assert "2 tuning seeds" in " ".join(fig1_pipeline.notes(table))
 
@@ -382,8 +418,8 @@ def test_fig1_says_what_is_not_recorded(micro):
 
     table = fig1_pipeline.collect(Empty(micro.settings), "nli")
     found = texts(fig1_pipeline.draw(table))
-    assert found.count("not recorded") == 6 and "Answers: not recorded yet" in found
-    assert fig1_pipeline.reading(table).count("not recorded.") == 3
+    assert found.count("not measured") == 6 and "Answers: not recorded yet" in found
+    assert fig1_pipeline.reading(table).count("not measured.") == 3
 
 
 FIG2 = {

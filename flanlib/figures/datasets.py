@@ -51,7 +51,7 @@ def draw(table: pd.DataFrame) -> Figure:
     rows = _rows_of_datasets(table, EACH)
     with style.look():
         height = DATASET * len(rows) + 0.1
-        about = [lines.note_on_seeds(table), wins(table), _note_on_datasets(table)]
+        about = [lines.note_on_seeds(table, counted=False), wins(table), _note_on_datasets(table)]
         marks = [*EACH, *EACH_OLD]
         fig, tops = dots.page(heading(table), marks, about, [height])
         panels = boxes.panels(fig, tops[0], height, SPANS)

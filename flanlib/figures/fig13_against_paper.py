@@ -148,7 +148,7 @@ def heading(table: pd.DataFrame) -> str:
 def notes(table: pd.DataFrame) -> list[str]:
     """Footnotes: what the marks, intervals and correlations are, and what is left out."""
     found = [
-        f"{lines.note_on_seeds(table)} A point is a dataset (several tasks: their mean), in the"
+        f"{lines.note_on_seeds(table, counted=False)} A point is a dataset (several tasks: their mean), in the"
         " paper's metric; struct to text: Rouge-L. Named: those that tuning moves most, and those"
         " furthest from equal.",
         f"ρ: Spearman's rank correlation; interval: {estimates.DRAWS:,} resamples of the datasets,"

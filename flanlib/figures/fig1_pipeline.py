@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 from flanlib.core.config import Scoring
 from flanlib.data.catalogue import Task
 from flanlib.evaluation import asking, illustrations
-from flanlib.figures import boxes, lines, questions, style
+from flanlib.figures import boxes, lines, questions, seeds, style
 from flanlib.figures.fig5_zero_shot_gains import Reading
 from flanlib.prompts import templates
 from flanlib.results import published
@@ -116,7 +116,7 @@ def draw_bars(table: pd.DataFrame, ax: Axes) -> Axes:
             x = at + (n - 2) * width + (0.06 if n > 2 else -0.02)
             found = bars[(bars["cluster"] == cluster) & (bars["name"] == series)]
             if found.empty:
-                ax.text(x, 2, "not recorded", rotation=90, size=6.5, ha="center", color=style.QUIET)
+                ax.text(x, 2, "not measured", rotation=90, size=6.5, ha="center", color=style.QUIET)
                 continue
             row = found.iloc[0]
             ax.bar(
@@ -151,10 +151,9 @@ def notes(table: pd.DataFrame) -> list[str]:
         f"{weak} of {int(old.sum())} values only recalled." if weak else "all values verified."
     )
     if (~old).any():
-        seeds = int(bars["seeds"].max())
         text += (
             " Measured bars: this collection and model, means over datasets and templates,"
-            f" 95\u00a0% intervals over examples and {seeds} tuning seed{'s' if seeds != 1 else ''}."
+            f" 95\u00a0% intervals over examples and {seeds.told(bars[~old])}."
         )
     return [questions.note(table), text]
 
@@ -173,6 +172,26 @@ def describe(table: pd.DataFrame) -> str:
     return " ".join(parts)
 
 
+def summary(table: pd.DataFrame) -> pd.DataFrame:
+    """One row per cluster: each bar in percent, n and tuning seeds of the measured ones."""
+    bars = _part(table, "bars")
+    rows = []
+    for cluster in SHOWN:
+        mine = bars[bars["cluster"] == cluster].set_index("name")
+        tuned = mine.loc["tuned"] if "tuned" in mine.index else None
+        values = {
+            name: lines.spelled(mine.loc[name]) if name in mine.index else "not measured"
+            for name in SERIES
+        }
+        about = ("", "") if tuned is None else (int(tuned["n"]), int(tuned["seeds"]))
+        rows.append(
+            {"cluster": style.title(cluster)}
+            | values
+            | dict(zip(("n", "seeds"), about, strict=True))
+        )
+    return pd.DataFrame(rows)
+
+
 def reading(table: pd.DataFrame) -> Reading:
     """What the numbers say beside the paper's; nothing by hand."""
     bars, gains = _part(table, "bars"), _part(table, "gain").set_index("cluster")
@@ -180,7 +199,7 @@ def reading(table: pd.DataFrame) -> Reading:
     found, agreeing = [], 0
     for cluster in SHOWN:
         if cluster not in gains.index:
-            found.append(f"{style.title(cluster)}: not recorded.")
+            found.append(f"{style.title(cluster)}: not measured.")
             continue
         gain, said = gains.loc[cluster], dict(higher="helps", lower="hurts", undecided="undecided")
         flan, zero, few = (

@@ -94,7 +94,7 @@ def draw_clusters(table: pd.DataFrame) -> Figure:
             Line2D([], [], ls="-", **look, label="instruction-tuned, zero-shot"),
             Line2D([], [], ls="--", **look, label=f"base, {_most(table)} exemplars"),
         ]
-        return lines.multiples(words, handles, notes(table, dotted=True), rows, TASK, ROW, draw_one)
+        return lines.multiples(words, handles, notes(table), rows, TASK, ROW, draw_one)
 
 
 def draw_way(way: str, ax: Axes, x: float, y: float, width: float) -> float:
@@ -212,11 +212,11 @@ def _draw_goal(table: pd.DataFrame, cluster: str, ax: Axes) -> None:
     ax.axhline(tuned.value, color=lines.GREY, lw=0.8, zorder=1)
 
 
-def notes(table: pd.DataFrame, dotted: bool = False) -> list[str]:
-    """Footnotes: what marks and band are, and a `dotted` line where there is one."""
+def notes(table: pd.DataFrame) -> list[str]:
+    """Footnotes: what marks, band and lines are."""
     return [
         "Mean over templates; bars: 95 % interval over examples and, where tuned, seeds. Solid line"
-        f" and band: instruction-tuned, zero-shot, with its interval.{' Dotted: chance.' if dotted else ''} The"
+        " and band: instruction-tuned, zero-shot, with its interval. Dotted: chance. The"
         " paper reports no such curves."
     ]
 

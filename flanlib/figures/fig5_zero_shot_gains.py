@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from flanlib.data.catalogue import Task
 from flanlib.figures import boxes, datasets, dots, lines, style
-from flanlib.figures.datasets import FLAN, GAIN, GPT3, LAMDA, PUBLISHED, SCORES, SPANS
+from flanlib.figures.datasets import FLAN, GAIN, GPT3, LAMDA, PUBLISHED, SCORES
 from flanlib.figures.dots import Dot, Row
 from flanlib.results import effects, published
 from flanlib.results.effects import Estimand
@@ -29,7 +29,14 @@ OLD = (
     Dot(arm=FLAN, marker="D", optional=True),
     Dot(arm=FLAN, statistic=effects.BEST, marker="|", size=8, optional=True),
 )
-CHAT = next(dot for dot in SCORES if dot.arm == "base-chat")
+WAYS = {  # of prompting the base: its mark in a line of text, and what it is
+    "base": ("●", "the tuned model's templates"),
+    "base-no-options": ("■", "the same without the list of options"),
+    "base-cloze": ("▲", "plain text to be continued"),
+    "base-chat": ("▼", "the chat template that its makers tuned it with"),
+}
+SPANS = ((1.53, 3.64), (3.88, 5.74), (5.86, 6.99))  # inches
+WRITTEN, GAP = 6.5, 0.05  # points; inches beside a number
 GAINS = tuple(
     replace(GAIN, marker=dot.marker)
     if dot.arm == GAIN.against
@@ -114,9 +121,29 @@ def draw_scores(table: pd.DataFrame, ax: Axes) -> Axes:
 def draw_gains(table: pd.DataFrame, ax: Axes) -> Axes:
     """Figure 5, middle: tuned less base, in points, with 95 % intervals."""
     marks = [*datasets.present(table, GAINS), None]
-    dots.draw(table, ax, dots.stacks(table, rows_of(table), marks, "tuned"), signed=True)
+    rows = dots.stacks(table, rows_of(table), marks, "tuned")
+    dots.draw(table, ax, rows, signed=True)
     ax.set(xlabel="tuned − base, points", title="Gain over each base")
+    _write(table, ax, rows)
     return ax
+
+
+def _write(table: pd.DataFrame, ax: Axes, rows: Sequence[Row]) -> None:
+    """The numbers of the last row, one below the other on the side that has more room."""
+    found = [(dot, v) for dot in rows[-1].dots if (v := dots.find(table, dot, rows[-1]))]
+    ends = [x for _, v in found for x in (v.value, v.low, v.high) if x == x]
+    words = [lines.spelled(v, signed=True).replace("-", "−") for _, v in found]
+    wide = ax.get_position().width * ax.figure.get_figwidth()
+    free = wide - max(boxes.width_of(text, WRITTEN) for text in words) - 2 * GAP
+    low, high = ax.get_xlim()
+    right, left = ((x * wide / free) for x in (max(ends) - low, high - min(ends)))
+    ax.set_xlim((low, max(high, low + right)) if right <= left else (min(low, high - left), high))
+    place = (1 - GAP / wide, "right") if right <= left else (GAP / wide, "left")
+    for (dot, _), text in zip(found, words, strict=True):
+        ax.text(
+            place[0], len(rows) - 1 + dot.shift, text, size=WRITTEN, ha=place[1], va="center",
+            transform=ax.get_yaxis_transform(),
+        )  # fmt: skip
 
 
 def draw_published(table: pd.DataFrame, ax: Axes) -> Axes:
@@ -151,19 +178,18 @@ def heading(table: pd.DataFrame) -> str:
 def notes(table: pd.DataFrame) -> list[str]:
     """Footnotes: what the marks mean, and how firm the published values are."""
     again = sorted(set(table.loc[table["source"] == "recomputed", "cluster"]))
-    found = [f"{lines.note_on_seeds(table)} Small: datasets."]
-    if datasets.present(table, [CHAT]):
-        found.append(
-            "▼: the base prompted through the chat template that its makers tuned it with; a gain has"
-            " to hold against it too."
-        )
+    found = [f"{lines.note_on_seeds(table)} Small: datasets. Chance of the mean: mean of chances."]
+    told = [" ".join(WAYS[dot.against]) for dot in datasets.present(table, GAINS)]
+    found.append(
+        f"Gain over each base: tuned minus the base prompted with {', '.join(told)}; in numbers: the"
+        " mean. A gain counts where it holds against each."
+    )
     if missing := not_measured(table):
         found.append(missing)
     if _has_published(table):
         found.append(
             "Right: datasets that both models report, 137B parameters; ◆ mean over templates, | the"
-            " template best on dev; struct to text: mean of Rouge-1, -2 and -L."
-            f" {lines.note_on_published(_means(table))}"
+            f" template best on dev{_on_rouge(table)}. {lines.note_on_published(_means(table))}"
         )
     if again:
         found.append(f"Recomputed in this run: {', '.join(style.title(c, True) for c in again)}.")
@@ -204,16 +230,28 @@ def reading(table: pd.DataFrame) -> Reading:
         old, new = (dots.at(table, dot, cluster) for dot in OLD[:2])
         pairs.append((gain, dots.less(new, old) if old and new else None))
     better, worse, undecided = ("; ".join(kind) or "nowhere" for kind in kinds.values())
+    whole = rows_of(table)[-1]
+    means = [
+        f"with {WAYS[dot.against][1]} {dots.told(dots.at(table, dot, whole))}"
+        for dot in datasets.present(table, GAINS)
+    ]
     return Reading(
-        f"- Tuning helps, interval above 0: {better}.\n"
-        f"- Tuning hurts, interval below 0: {worse}.\n"
+        "- In the same templates, gain with its interval above 0:"
+        f" {better}.\n"
+        f"- Loss, interval below 0: {worse}.\n"
         f"- Not decided: {undecided}.\n"
+        f"- {dots.name_of(whole)}, tuned minus the base prompted {'; '.join(means)}.\n"
         f"- Same sign of the gain as published in {dots.same_sign(pairs)} clusters."
         + (f"\n- Datasets: {datasets.wins(table)}" if datasets.compared(table) else "")
     )
 
 
 SHEETS = {"datasets": (datasets.draw, datasets.describe)}
+
+
+def _on_rouge(table: pd.DataFrame) -> str:
+    there = "struct_to_text" in lines.clusters_of(table, "tuned")
+    return "; struct to text: mean of Rouge-1, -2 and -L" if there else ""
 
 
 def _means(table: pd.DataFrame) -> pd.DataFrame:

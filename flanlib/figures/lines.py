@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
-from flanlib.figures import boxes, marks, style
+from flanlib.figures import boxes, marks, seeds, style
 from flanlib.figures.marks import Series
 from flanlib.results import effects, published
 from flanlib.results.effects import COLUMNS, Estimand
@@ -279,13 +279,17 @@ def verdict(difference) -> str:
     return "lower" if difference.high < 0 else "undecided"
 
 
-def note_on_seeds(table: pd.DataFrame) -> str:
-    """What a mark and its interval are, with the number of tuning seeds."""
-    seeds = {int(s) for s in measured(table).dropna(subset=["value"])["seeds"] if s > 0}
-    span = "–".join(str(n) for n in sorted({min(seeds, default=0), max(seeds, default=0)}))
+def note_on_seeds(table: pd.DataFrame, counted: bool = True) -> str:
+    """What a mark and its interval are, with the tuning seeds behind them.
+
+    Parameters
+    ----------
+    counted
+        Whether the figure writes n, which is then said to count examples.
+    """
     return (
-        "Mean over datasets and templates; bars: 95 % interval over examples and"
-        f" {span} tuning seed{'' if seeds == {1} else 's'}; n: examples."
+        f"Mean over datasets and templates; bars: 95 % interval over examples and {seeds.told(measured(table))}"
+        f"{'; n: examples' if counted else ''}."
     )
 
 

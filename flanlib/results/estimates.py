@@ -164,10 +164,9 @@ def frame(every: Averages) -> pd.DataFrame:
 
 
 def chance(records: Iterable[Record]) -> pd.DataFrame:
-    """What guessing gets per dataset and cluster, in the columns of `frame`; arm `chance`."""
+    """What guessing gets, averaged as scores are, in the columns of `frame`; arm `chance`."""
     first = {record.task: (Estimand("chance"), record) for record in records}
-    table = frame(averages(list(first.values()), _guessing))
-    return table[table["cluster"] != ALL]
+    return frame(averages(list(first.values()), _guessing))
 
 
 def _guessing(members: Labelled) -> Estimates:
