@@ -128,23 +128,24 @@ def test_what_is_not_on_record_is_said_and_not_shown(figures, name):
 def test_a_part_of_the_main_result_says_that_it_is_one(figures):
     small(figures, ["nli", "commonsense", "closed_book_qa"], seeds=1)
     text = block("answers")
-    assert "one tuning seed, 3 of 10 clusters (all of group 1 of 3) so far" in text
+    assert (
+        "one tuning seed; 3 of 10 clusters so far (not measured: sentiment, paraphrase, struct-to-text,"
+        " translation, reading comprehension, reading with commonsense, coreference)" in text
+    )
     assert "| **−2.0 [−3.0, −1.0]** | **+" in text and "−5.0 [−6.0, −4.0]" in text
     assert "figures/small/fig5_zero_shot_gains.svg" in text and "not on record" not in text
     assert "costs 2.0 [1.0, 3.0] points" in text and "with a part of the study" in text
     assert "the mean falls in the same templates and falls against its own chat template" in text
     assert "Up over every way of asking the untuned model: none." in text
     assert "its own chat template" in text, "the control that gains least"
-    assert "1 个微调种子，10 个任务簇中的 3 个（3 组中的第 1 组已测），尚未完成" in block(
-        "answers_zh"
-    )
+    assert "1 个微调种子，10 个任务簇中的 3 个，尚未测：情感分析、" in block("answers_zh")
     assert "**mean of three**" in block("page") and "3 个簇的平均" in block("results_zh")
 
 
 def test_one_cluster_stands_for_itself(figures):
     small(figures, ["sentiment"], seeds=2, gain=5.0)
     text = block("answers")
-    assert "two tuning seeds, 1 of 10 clusters so far" in text
+    assert "two tuning seeds; 1 of 10 clusters so far" in text
     assert "on one cluster never tuned on, tuning adds 5.0 [4.0, 6.0] points" in text
     assert "Up over every way of asking the untuned model: sentiment." in text
     assert "**mean of" not in block("page").split("## A small")[0]
@@ -153,9 +154,42 @@ def test_one_cluster_stands_for_itself(figures):
 def test_the_whole_main_result_is_no_part(figures):
     small(figures, list(main_result.main_result("small").titles), seeds=3, gain=0.5)
     text = block("answers")
-    assert "three tuning seeds, 10 of 10 clusters |" in text and "so far" not in text
+    assert "three tuning seeds; 10 of 10 clusters |" in text and "so far" not in text
     assert "changes the score by +0.5 [−0.5, +1.5] points" in text
+    assert "(without natural language inference, which gains most: +0.5)" in text
     assert "undecided in the same templates and falls against its own chat template." in text
+
+
+def test_clusters_with_other_numbers_of_seeds_are_named(figures):
+    names = ["nli", "commonsense", "closed_book_qa"]
+    small(figures, names, seeds=3)
+    path = figures / "small" / f"{main_result.MAIN}.csv"
+    text = path.read_text().replace(",90,3,recorded", ",90,1,recorded")
+    one = "\n".join(line for line in text.splitlines() if ",closed_book_qa," in line)
+    rest = "\n".join(x for x in path.read_text().splitlines() if ",closed_book_qa," not in x)
+    path.write_text(f"{rest}\n{one}\n")
+    said = "one tuning seed for closed-book QA; three for natural language inference, commonsense;"
+    assert said in block("answers") and said in block("page")
+    assert "微调种子：闭卷问答 1 个；自然语言推理、常识推理 3 个，10 个" in block("answers_zh")
+    assert blocks.extent(main_result.main_result("small")).startswith(said)
+
+
+def test_most_clusters_are_the_others(figures):
+    names = ["nli", "commonsense", "closed_book_qa", "coreference"]
+    small(figures, names, seeds=2)
+    path = figures / "small" / f"{main_result.MAIN}.csv"
+    rows = path.read_text().splitlines()
+    path.write_text("\n".join(x.replace(",90,2,", ",90,3,") if ",nli," in x else x for x in rows))
+    assert "two tuning seeds for the others; three for natural language inference;" in block("page")
+    assert "微调种子：其余的簇 2 个；自然语言推理 3 个，10 个" in block("answers_zh")
+
+
+def test_figures_that_are_not_drawn_are_said_not_to_be_measured(figures):
+    small(figures, ["nli", "commonsense"], seeds=1)
+    text = block("page")
+    assert ", 6 (held-out score against the number of tuning clusters), " in text
+    assert "**Not measured for `small`**: figures 1 (what" in text and ", 5 (" not in text
+    assert "anything on a GPU" in text and blocks.missing("micro") == []
 
 
 def test_a_number_that_is_not_there_is_an_error(figures):
@@ -168,6 +202,9 @@ def test_a_number_that_is_not_there_is_an_error(figures):
         micro("fig9", "tuned", against="tuned", x="4")
     with pytest.raises(MissingResultError, match="not on record"):
         main_result.main_result("small").gain("nli")
+    with pytest.raises(MissingResultError, match="no probe is called 'no such'"):
+        values.probe("micro-2m", "no such")
+    assert values.probe("micro-2m", "who") == 55.8
     with pytest.raises(MissingResultError, match="nothing is called 'no such'"):
         values.remedy("no such", "all", "remedy")
     (figures / "small").mkdir()

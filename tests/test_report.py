@@ -252,7 +252,24 @@ def test_it_tells_what_was_not_measured(drawn):
     text = report.write(Settings()).index.read_text()
     for benchmark in costs.benchmarks():
         assert html.escape(benchmark.command) in text
-    assert ("Not measured" in text) is costs.gpu_hours().empty
+    assert ("holds no record of tuning on a GPU" in text) is costs.gpu_hours().empty
+    assert "Not measured in this study" not in text, "all that could be drawn is"
+
+
+def test_figures_that_are_not_drawn_are_named(drawn, monkeypatch):
+    monkeypatch.setattr(batch, "stems", lambda *_: [*STEMS, "fig7_scale"])
+    monkeypatch.setattr(chapters.validity, "refuse_stale", lambda *_: None)
+    text = report.write(Settings()).index.read_text()
+    said = "Not measured in this study: figure 7 (base and tuned models over the ladder of sizes)."
+    assert said in text
+
+
+def test_the_page_says_how_large_it_is(drawn):
+    index = report.write(Settings()).index
+    text = index.read_text()
+    said = re.search(r"It is ([\d.]+) MB in one file", text)
+    assert float(said[1]) == pytest.approx(index.stat().st_size / 1e6, abs=0.06)
+    assert report.SIZE not in text
     assert costs.ASSUMED in html.unescape(text)
 
 
@@ -264,6 +281,8 @@ def test_it_loads_alone_sorts_and_fits(drawn, tmp_path):
         page.look(width=390, height=844, phone=True)
         page.open(index.as_uri())
         assert page.requests == [index.as_uri()] and page.errors == []
+        painted = page.wait("document.getElementById('speed').textContent")
+        assert re.fullmatch(r" This browser first painted it after \d+\.\d\d s\.", painted)
         page.js("document.querySelectorAll('details').forEach(one => one.open = true)")
         wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
         assert page.js(wide) <= 0

@@ -96,5 +96,10 @@ def test_the_page_says_what_the_changed_tables_say(tables):
     after = blocks.filled(empty, "x")
     assert "| exemplars help everywhere | no |" in before
     assert "| exemplars help everywhere | yes: tuned; no: the base, tuned with exemplars |" in after
+    assert "**Coreference**: −1.2" in before and "0 gain, 0 lose, 5 undecided." in before
+    change(tables, "fig7", "tuned", "base", UP, cluster="coreference", group="held-out")
+    change(tables, "fig5", "tuned", "base", DOWN, cluster="nli", dataset="qnli")
+    changed = blocks.filled(empty, "x")
+    assert "5 gain, 0 lose, 0 undecided." in changed and "−2.0 [−3.0, −1.0] (a loss)." in changed
     assert "most in struct to text" in before
     assert "most in natural language inference (+99.0)" in after

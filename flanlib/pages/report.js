@@ -83,6 +83,5 @@ if (contents) {
 const speed = document.getElementById("speed");
 if (speed) addEventListener("load", () => setTimeout(() => {
   const paint = performance.getEntriesByName("first-contentful-paint")[0];
-  const size = (document.documentElement.outerHTML.length / 1e6).toFixed(1);
-  speed.textContent = `It is ${size} MB, in one file` + (paint ? `, and was first drawn here after ${(paint.startTime / 1000).toFixed(2)} s.` : ".");
+  if (paint) speed.textContent = ` This browser first painted it after ${(paint.startTime / 1000).toFixed(2)} s.`;
 }));

@@ -10,10 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flanlib import figures
 from flanlib.core import naming, paths, storage
 from flanlib.core.errors import DataError
-from flanlib.reporting import html, values, verdicts
+from flanlib.reporting import costs, html, values, verdicts
 from flanlib.reporting.main_result import MainResult, main_result
+from flanlib.studies import profiles
 
 if TYPE_CHECKING:
     import jinja2
@@ -96,12 +98,17 @@ def _words() -> "jinja2.environment.TemplateModule":
     """The macros of the template, with what they pick numbers by."""
     made = html.environment(autoescape=False)
     made.filters |= {"plain": values.plain, "signed": values.signed, "bare": bare, "less": less}
+    made.filters |= {"probe": values.probe}
     made.globals |= {
         "micro": values.Tables("micro"),
         "small": values.Tables("small"),
         "real": main_result("small"),
         "world": main_result("micro"),
         "remedy": values.remedy,
+        "probe": values.probe,
+        "bases": profiles.PROFILES["micro"].ladder,
+        "missing": missing,
+        "minutes": costs.minutes,
         "verdicts": verdicts,
         "word": word,
         "ways": WAYS,
@@ -120,6 +127,42 @@ def said(main: MainResult) -> list[str]:
     """
     text = re.sub(r"[*`]", "", str(_words().sentences(main)))
     return [" ".join(part.split()) for part in re.split(r"^\d\. ", text, flags=re.M)[1:]]
+
+
+def extent(main: MainResult) -> str:
+    """How many tuning seeds and clusters of a study are on record, and which are not.
+
+    Parameters
+    ----------
+    main
+        With at least one cluster on record.
+    """
+    return " ".join(str(_words().extent(main)).split())
+
+
+def subject(stem: str) -> str:
+    """What a figure shows, such as `7 (base and tuned models over the ladder of sizes)`.
+
+    Parameters
+    ----------
+    stem
+        The figure's.
+    """
+    number, _, shows = (figures.module(stem).__doc__ or "").split("\n")[0].partition(": ")
+    return f"{number.removeprefix('Figure ')} ({shows.rstrip('.')})"
+
+
+def missing(profile: str) -> list[str]:
+    """Figures that a profile could have and that are not drawn; see `subject`.
+
+    Parameters
+    ----------
+    profile
+        Such as `small`.
+    """
+    tables, usual = values.Tables(profile), profiles.PROFILES[profile]
+    fitting = (stem for stem in figures.STEMS if figures.applies(stem, usual.collection))
+    return [subject(stem) for stem in fitting if not tables.has(stem.split("_")[0])]
 
 
 def bare(found: values.Value, form: str = ".1f") -> str:

@@ -106,6 +106,8 @@ class Chapter:
         Of all records of its collection; of those of its main result.
     seeds
         Tuning seeds of the main result.
+    lacking
+        Figures that the study could have and that are not drawn: number and subject.
     """
 
     study: Study
@@ -119,6 +121,7 @@ class Chapter:
     costs: pd.DataFrame
     provenance: pd.DataFrame
     seeds: tuple[int, ...]
+    lacking: tuple[str, ...]
 
     @property
     def name(self) -> str:
@@ -190,8 +193,9 @@ def chapter(
     """
     given = batch.given(settings, more)
     study = open_study(**batch.parted(given)[0])
-    every = (_section(stem, given, out) for stem in batch.stems((), settings))
-    sections = sorted(filter(None, every), key=lambda section: batch.number(section.stem))
+    every = {stem: _section(stem, given, out) for stem in batch.stems((), settings)}
+    sections = sorted(filter(None, every.values()), key=lambda one: batch.number(one.stem))
+    absent = sorted((stem for stem, one in every.items() if one is None), key=batch.number)
     shown = next((s for s in sections if s.stem == MAIN), None)
     main, said = None, ()
     if shown and settings.profile != "rehearsal":
@@ -212,6 +216,7 @@ def chapter(
         costs=costs.costs(store.load(study.at)),
         provenance=study.provenance(),
         seeds=tuple(sorted({r.factors.seed for r in study.records(study.at)} - {0})),
+        lacking=tuple(blocks.subject(stem) for stem in absent),
     )
 
 

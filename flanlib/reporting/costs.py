@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from flanlib.core import paths, storage
+from flanlib.results import store
 from flanlib.results.estimates import by
 from flanlib.results.schema import Record
 from flanlib.studies import profiles
@@ -104,6 +105,42 @@ def _tuning(records: Sequence[Record]) -> list[tuple]:
             known = (minutes, tokens, memory, energy_wh(minutes, about[-1]))
         rows.append(("tuning", *about, len(group), len(spent), *known))
     return rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class Minutes:
+    """What tuning one model took by the clock, from the least to the most.
+
+    Attributes
+    ----------
+    low, high
+        Whole minutes.
+    n
+        Runs whose time is on record.
+    """
+
+    low: int
+    high: int
+    n: int
+
+
+def minutes(profile: str) -> Minutes | None:
+    """What tuning one model of a profile's main result took; None where no record says.
+
+    Parameters
+    ----------
+    profile
+        Such as `small`.
+    """
+    usual = profiles.PROFILES[profile]
+    spent = {
+        record.run_id: record.tuning["wall_s"] / 60
+        for record in store.load(store.folder(usual.collection, usual.results))
+        if record.factors.arm == "tuned" and record.recipe == usual.recipe and record.tuning
+    }
+    if not spent:
+        return None
+    return Minutes(low=round(min(spent.values())), high=round(max(spent.values())), n=len(spent))
 
 
 def _tuned_on(record: Record) -> str:

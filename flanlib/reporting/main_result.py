@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import pandas as pd
 
@@ -62,7 +63,8 @@ class MainResult:
     @property
     def clusters(self) -> list[str]:
         """Clusters of which a gain is on record, in the collection's order."""
-        return [key for key in self.titles if key in set(self._gains["cluster"])]
+        there = set(self._gains["cluster"])
+        return [key for key in self.titles if key in there]
 
     @property
     def whole(self) -> bool:
@@ -75,15 +77,23 @@ class MainResult:
         return min((self.gain(cluster).seeds for cluster in self.clusters), default=0)
 
     @property
-    def most_seeds(self) -> int:
-        """Tuning seeds of the cluster that has the most; `seeds` where all have as many."""
-        return max((self.gain(cluster).seeds for cluster in self.clusters), default=0)
+    def seeds_by_number(self) -> Mapping[int, Sequence[str]]:
+        """Number of tuning seeds -> the clusters that have so many; fewest first."""
+        found: dict[int, list[str]] = {}
+        for cluster in self.clusters:
+            found.setdefault(self.gain(cluster).seeds, []).append(cluster)
+        return dict(sorted(found.items()))
 
     @property
-    def groups(self) -> list[int]:
-        """Numbers, from 1, of the groups held out together of which every cluster is on record."""
-        known = profiles.PROFILES[self.profile].together
-        return [n for n, group in enumerate(known, 1) if set(group) <= set(self.clusters)]
+    def usual_seeds(self) -> int:
+        """The number of tuning seeds that most clusters have; 0 where that is under three of them."""
+        by = self.seeds_by_number
+        return next((n for n in sorted(by, key=lambda n: -len(by[n])) if len(by[n]) > 2), 0)
+
+    @property
+    def lacking(self) -> Sequence[str]:
+        """Clusters that can be held out and are not on record as a whole."""
+        return [cluster for cluster in self.titles if cluster not in self.clusters]
 
     @property
     def n_groups(self) -> int:
@@ -126,9 +136,7 @@ class MainResult:
         arm
             Such as `base-cloze`.
         """
-        return self.table is not None and bool(
-            effects.pick(self.table, arm, cluster=cluster, optional=True)
-        )
+        return self.table is not None and self._picked(cluster, arm) is not None
 
     def score(self, cluster: str, arm: str) -> Value:
         """Mean score of a cluster, in percent.
@@ -150,12 +158,51 @@ class MainResult:
         """
         return self._value(cluster, "tuned", over)
 
+    def most(self, over: str = "base") -> str:
+        """The cluster that gains most.
+
+        Parameters
+        ----------
+        over
+            The control that is taken away.
+        """
+        return max(self.clusters, key=lambda cluster: self.gain(cluster, over).value)
+
+    def without_most(self, over: str = "base") -> Value:
+        """The mean gain of the clusters but the one that gains most; it has no interval.
+
+        Parameters
+        ----------
+        over
+            The control that is taken away.
+        """
+        gains = sorted(self.gain(cluster, over).value for cluster in self.clusters)[:-1]
+        return Value(value=sum(gains) / len(gains))
+
     def _value(self, cluster: str, arm: str, against: str = "") -> Value:
-        where = f"figures/{self.profile}/{MAIN}.csv"
         if self.table is None:
-            raise MissingResultError(f"{where}: not on record")
-        found = effects.pick(self.table, arm, cluster=cluster, against=against, where=where)
-        return value_of(found)
+            raise MissingResultError(f"{self._where}: not on record")
+        if (found := self._picked(cluster, arm, against)) is None:
+            of = {"cluster": cluster, "against": against, "where": self._where}
+            found = value_of(effects.pick(self.table, arm, **of))  # raises, naming the nearest
+        return found
+
+    def _picked(self, cluster: str, arm: str, against: str = "") -> Value | None:
+        """A value, looked up once; None where there is none."""
+        key = cluster, arm, against
+        if key not in self._known:
+            of = {"cluster": cluster, "against": against, "where": self._where}
+            row = effects.pick(self.table, arm, optional=True, **of)
+            self._known[key] = None if row is None else value_of(row)
+        return self._known[key]
+
+    @property
+    def _where(self) -> str:
+        return f"figures/{self.profile}/{MAIN}.csv"
+
+    @cached_property
+    def _known(self) -> dict[tuple[str, str, str], Value | None]:
+        return {}
 
     def sides(self, over: str = "base") -> Mapping[str, Sequence[str]]:
         """`higher`, `lower`, `undecided` -> the clusters whose gain is so.

@@ -18,6 +18,8 @@ from flanlib.prompts.audit import columns
 from flanlib.reporting import blocks, calibration, chapters, costs, html, reference, values
 from flanlib.studies.profiles import Settings
 
+SIZE = "(size of this page)"  # in the template's place, until the page is written
+
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
@@ -91,10 +93,13 @@ def write(
         benchmarks=costs.benchmarks(),
         gpu_hours=costs.gpu_hours(),
         api=reference.write(out / "api", made).relative_to(out),
+        extent=blocks.extent,
+        size=SIZE,
         own=provenance.stamp(),
         written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     )
     index = out / "index.html"
-    storage.write(index, page)
+    n_bytes = len(page.encode("utf-8"))
+    storage.write(index, page.replace(SIZE, f"{n_bytes / 1e6:.1f} MB"))
     taken = dict.fromkeys(section.folder for one in every for section in one.sections)
     return Report(index=index, figures=tuple(taken), agreement=mine.agreement, verdict=mine.verdict)

@@ -155,6 +155,31 @@ def read(path: Path) -> pd.DataFrame:
     return table
 
 
+def probe(model: str, name: str) -> float:
+    """What a model of `data/models` got right of one kind of probes, percent.
+
+    Parameters
+    ----------
+    model
+        Such as `micro-2m`.
+    name
+        Of the probe, such as `who`.
+
+    Raises
+    ------
+    MissingResultError
+        If it is not there.
+    """
+    path = paths.MODELS / model / "pretraining.json"
+    content: Any = storage.read_json(path, "restore it with git")
+    try:
+        return float(content["probes"][name])
+    except KeyError as error:
+        raise MissingResultError(
+            f"{path.parent.name}/{path.name}: no probe is called {error}; mend the template"
+        ) from None
+
+
 def remedy(name: str, cluster: str, arm: str) -> Value:
     """A value of `data/benchmarks/remedies.json`.
 

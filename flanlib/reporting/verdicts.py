@@ -71,6 +71,50 @@ def highest(values: Mapping[str, Value]) -> str:
     return max(values, key=lambda key: values[key].value)
 
 
+def lowest(values: Mapping[str, Value]) -> str:
+    """The name of the lowest value.
+
+    Parameters
+    ----------
+    values
+        Name -> value, such as `each` gives.
+    """
+    return min(values, key=lambda key: values[key].value)
+
+
+def turned(values: Mapping[str, Value]) -> dict[str, Value]:
+    """Differences taken the other way round.
+
+    Parameters
+    ----------
+    values
+        Name -> difference, such as `each` gives.
+    """
+    return {name: difference.turned for name, difference in values.items()}
+
+
+def tally(values: Mapping[str, Value]) -> str:
+    """How many differences are above 0, below 0, or over it.
+
+    Parameters
+    ----------
+    values
+        Name -> difference, such as `each` gives.
+
+    Examples
+    --------
+    >>> up, over = Value(value=2, low=1, high=3), Value(value=1, low=-1, high=3)
+    >>> tally({"a": up, "b": over, "c": over})
+    '1 gains, 0 lose, 2 undecided'
+    """
+    sides = [difference.side for difference in values.values()]
+    up, down = (sides.count(side) for side in ("higher", "lower"))
+    return (
+        f"{up} gain{'s' if up == 1 else ''}, {down} lose{'s' if down == 1 else ''},"
+        f" {sides.count('undecided')} undecided"
+    )
+
+
 def clusters(tables: Tables) -> str:
     """Figure 6: the score rises almost throughout with the number of tuning clusters."""
     order = "paper's order"
