@@ -14,7 +14,7 @@ from flanlib.core.config import run_id
 from flanlib.core.errors import MissingResultError, StaleResultError
 from flanlib.data import catalogue
 from flanlib.data.adapters import Example
-from flanlib.figures import datasets
+from flanlib.figures import datasets, style
 from flanlib.figures import fig5_zero_shot_gains as fig5
 from flanlib.figures import fig13_against_paper as fig13
 from flanlib.results import contents, effects, published, store
@@ -209,7 +209,7 @@ def test_every_way_of_asking_the_base_has_its_mark(table):
     marks = [dot.arm for dot in datasets.present(table, datasets.SCORES)]
     assert marks == ["base", "base-no-options", "base-cloze", "base-chat", "tuned"]
     pairs = [(dot.arm, dot.against, dot.marker) for dot in fig5.GAINS]
-    assert pairs[-1] == ("tuned", "base-chat", fig5.CHAT.marker)
+    assert pairs[-1] == ("tuned", "base-chat", style.ARMS["base-chat"].marker)
     assert len({dot.marker for dot in datasets.SCORES}) == len(datasets.SCORES)
     fig = fig5.draw(table)
     legend = [t.get_text() for t in fig.legends[0].get_texts()]
