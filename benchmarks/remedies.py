@@ -158,7 +158,7 @@ def cells(remedy: Remedy, *, changed: bool) -> Iterator[tuple[str, Cell]]:
         tasks = [task for task in axis.held_out_tasks if task.cluster in remedy.clusters]
         factors = replace(axis.tuned(), **(remedy.factors if changed else {}))
         recipe = replace(axis.recipe, **(remedy.recipe if changed else {}))
-        for cell in axis.asked(factors, recipe, tasks):
+        for cell in axis.cells_of(factors, recipe, tasks):
             yield ("remedy" if changed else "usual"), cell
         if remedy.with_base and seed == SEEDS[0]:
             for cell in axis.base(tasks, factors.model):

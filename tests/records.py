@@ -3,7 +3,7 @@
 from flanlib.core.config import Factors, Recipe, Scoring, run_id
 from flanlib.core.errors import DataError
 from flanlib.data import catalogue as catalogues
-from flanlib.evaluation import asking
+from flanlib.evaluation import requests
 from flanlib.models import weights
 from flanlib.results import contents, store
 from flanlib.results.schema import Record
@@ -54,9 +54,9 @@ def scored(job, value=50.0):
         base = weights.fingerprint(job.factors.model)
     except DataError:
         base = ""
-    for scoring, key in job.asked:
+    for scoring, key in job.requests:
         task = found.task(key)
-        examples = asking.examples_of(found, task, scoring, job.rows)
+        examples = requests.examples_of(found, task, scoring, job.rows)
         record = make_record(
             key,
             factors=job.factors,

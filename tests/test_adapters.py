@@ -16,7 +16,7 @@ from flanlib.core.paths import ROOT
 from flanlib.data import catalogue, cleaners, sources
 from flanlib.data.adapters import adapt_all, cut_key
 from flanlib.data.cleaners import CLEANERS, stripped_lines, visible
-from flanlib.data.shapes import SkipRow
+from flanlib.data.layouts import SkipRow
 from flanlib.prompts import templates
 
 FLAN = catalogue.load("flan")

@@ -26,7 +26,7 @@ EXCEPTIONS = {
 # Packages of which every module is imported without torch, and modules of the others.
 TORCH_FREE = "core data prompts results studies figures reporting commands".split()
 TORCH_FREE_MODULES = """
-models.weights models.registry models.fetch evaluation.exemplars evaluation.evaluate evaluation.sheets
+models.weights models.registry models.fetch evaluation.exemplars evaluation.evaluate evaluation.score_tables
 """.split()
 
 

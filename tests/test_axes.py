@@ -110,7 +110,9 @@ def test_several_clusters_are_held_out_together(toys):
 
 @pytest.fixture
 def two_groups(real, monkeypatch):
-    micro = replace(profiles.PROFILES["micro"], together=(("weather",), ("food",)), n_groups=2)
+    micro = replace(
+        profiles.PROFILES["micro"], held_out_groups=(("weather",), ("food",)), n_groups=2
+    )
     monkeypatch.setitem(profiles.PROFILES, "micro", micro)
 
 
@@ -145,7 +147,7 @@ def test_a_task_that_two_groups_ask_about_is_asked_once():
 
 def test_a_cluster_in_no_group_is_held_out_alone(real, monkeypatch):
     def groups(*together, **changes):
-        micro = replace(profiles.PROFILES["micro"], together=together, n_groups=0, **changes)
+        micro = replace(profiles.PROFILES["micro"], held_out_groups=together, n_groups=0, **changes)
         monkeypatch.setitem(profiles.PROFILES, "micro", micro)
         return axes.open_axis("fig8_instructions").groups
 

@@ -20,9 +20,9 @@ from flanlib.core.errors import DataError, FlanlibError
 from flanlib.data import catalogue
 from flanlib.data.adapters import Example, adapt_all
 from flanlib.data.catalogue import Task
+from flanlib.data.layouts import CANNOT_ANSWER
 from flanlib.data.metric_names import METRICS
-from flanlib.data.shapes import CANNOT_ANSWER
-from flanlib.evaluation import answers, metrics, sheets
+from flanlib.evaluation import answers, metrics, score_tables
 from flanlib.evaluation import tokens as counting
 from flanlib.evaluation.answers import COMPARISONS, SIGNATURES, number
 from flanlib.prompts import templates
@@ -467,4 +467,4 @@ def test_what_a_metric_cannot_count_shows_before_a_model_is_read(tmp_path, metri
         runs.compute(job)
     with pytest.raises(FlanlibError, match=said):
         tasks = [found.task("food")]
-        next(sheets.score_tasks(None, found, tasks, Scoring(), out=tmp_path, rows=job.rows))
+        next(score_tables.score_tasks(None, found, tasks, Scoring(), out=tmp_path, rows=job.rows))

@@ -20,7 +20,7 @@ from flanlib.data import files, sources
 from flanlib.data.adapters import adapt_all
 from flanlib.data.catalogue import Source, Task
 from flanlib.data.columns import plan_of
-from flanlib.evaluation import sheets
+from flanlib.evaluation import score_tables
 from flanlib.prompts import rendering
 
 GOOD = {"text": "fine", "label": 1}
@@ -457,14 +457,14 @@ def test_ready_made_prompts_are_read_as_strictly(tmp_path, line, said):
     first = {"id": "1", "input": "a", "options": ["b", "c"]}
     path = lines(tmp_path, first, line)
     with pytest.raises(DataError) as caught:
-        sheets.ready_made(path)
+        score_tables.ready_made(path)
     assert f"{path}" in str(caught.value) and said in str(caught.value)
     assert len(str(caught.value)) < 600
 
 
 def test_ready_made_prompts_may_begin_with_a_mark_and_are_no_pipe(tmp_path):
     path = lines(tmp_path, b'\xef\xbb\xbf{"id": "1", "input": "a", "options": ["b"]}\r\n')
-    assert [line["id"] for line in sheets.ready_made(path)] == ["1"]
+    assert [line["id"] for line in score_tables.ready_made(path)] == ["1"]
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(DataError, match="pipe: is a pipe or a device"):
-        sheets.ready_made(tmp_path / "pipe")
+        score_tables.ready_made(tmp_path / "pipe")

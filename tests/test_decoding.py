@@ -7,7 +7,7 @@ import pytest
 import torch
 from test_fused import tuned
 
-from flanlib.evaluation import decoding, opened
+from flanlib.evaluation import backbone, decoding
 from flanlib.evaluation.generate import greedy
 from flanlib.models import llama
 
@@ -38,7 +38,7 @@ def until(tokens, ends, last):
 
 def written(lm, asked, ends=(), last=(), n=12, **given):
     """Answers by flanlib; the layers have to be written out."""
-    assert opened.opened(lm).way == "written"
+    assert backbone.backbone(lm).way == "written"
     stops = {"ends": ends.__contains__, "last": last.__contains__}
     return greedy(lm, asked, **stops, max_new_tokens=n, **given)
 
@@ -84,7 +84,7 @@ def test_little_memory_means_few_rows_and_no_longer_ones_than_needed():
     room = [len(prompt) + 5 for prompt in asked]
     given = {"token_budget": 10_000, "cache_bytes": 3 * 2 * 32 * 4 * 200}  # 200 tokens
     with torch.inference_mode():
-        turns = decoding.decode(opened.opened(lm), asked, goes_on, room, **given)
+        turns = decoding.decode(backbone.backbone(lm), asked, goes_on, room, **given)
     assert found == wanted
     assert turns == [(2, 95), (20, 7)]
 
@@ -95,7 +95,7 @@ def test_what_no_row_has_written_is_finite():
     before = [torch.full((9, 40, 32), torch.nan) for _ in range(20)]
     del before
     for _ in range(20):
-        rows = decoding.Rows(opened.opened(lm), 3, 20)
+        rows = decoding.Rows(backbone.backbone(lm), 3, 20)
         assert rows.held.shape == (3, 3, 20, 64) and not rows.held.any()
 
 
@@ -111,7 +111,7 @@ def test_answers_end_where_the_context_does():
 def test_the_likeliest_word_is_float32s(words):
     """In bfloat16 many logits are the same; float32 tells which one is larger, or the first."""
     lm = tuned(dtype=torch.bfloat16, vocab_size=words, tie_word_embeddings=False).eval()
-    body = opened.llama.body_of(lm.get_base_model())
+    body = backbone.llama.body_of(lm.get_base_model())
     hidden = (
         3 * torch.randn(50, llama.NARROWEST, generator=torch.Generator().manual_seed(words)) + 2
     )

@@ -48,7 +48,7 @@ def test_the_replication_has_the_recorded_recipe_and_group():
     _, found, space = cli.parsed(words)
     factors, recipe = arguments.call(kept, found, space)
     small = open_study(profile="small", seed=1)
-    assert recipe == small.settings.behind.recipe and factors == small.tuned_without("nli")
+    assert recipe == small.settings.defaults.recipe and factors == small.tuned_without("nli")
     tuned = {record.run_id for record in store.load(small.at) if record.factors.arm == "tuned"}
     assert run_id(factors, recipe) in tuned
     tasks = {task.key for c in ("nli", "commonsense") for task in small.catalogue.of_cluster(c)}

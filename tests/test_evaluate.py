@@ -10,7 +10,7 @@ import pytest
 from flanlib.commands import verbs_study
 from flanlib.core.config import Factors, Recipe, Scoring
 from flanlib.data import catalogue
-from flanlib.evaluation import asking
+from flanlib.evaluation import requests
 from flanlib.evaluation.evaluate import evaluate
 from flanlib.results import store
 from flanlib.studies import profiles, runs
@@ -57,7 +57,11 @@ def test_study_command_line_and_explorer_score_alike(job, scoring, key, tmp_path
     task = collection.task(key)
     scorer, _ = runs.scorer_of(job)
     found = evaluate(
-        scorer, task, asking.examples_of(collection, task, scoring), scoring, collection=collection
+        scorer,
+        task,
+        requests.examples_of(collection, task, scoring),
+        scoring,
+        collection=collection,
     )
     (record,) = (r for r in store.load(job.at) if (r.scoring, r.task) == (scoring, key))
     assert {name: getattr(record, name) for name in found.line()} == found.line()

@@ -8,7 +8,7 @@ from flanlib.core.config import Scoring
 from flanlib.core.errors import MissingResultError
 from flanlib.data import catalogue
 from flanlib.data.source import ListRows
-from flanlib.evaluation import asking, exemplars
+from flanlib.evaluation import exemplars, requests
 
 WORDS = byte_tokenizer()
 
@@ -19,9 +19,9 @@ def asked(tmp_path):
     toy_catalogue(tmp_path)
     found = catalogue.load(str(tmp_path))
     task, scoring = found.task("rain"), Scoring(max_examples=3)
-    wording = asking.asked_with(found, task, scoring)
-    examples = asking.examples_of(found, task, scoring)
-    return found, task, list(asking.prompts_of(examples, wording, scoring)), wording
+    wording = requests.templates_for(found, task, scoring)
+    examples = requests.examples_of(found, task, scoring)
+    return found, task, list(requests.prompts_of(examples, wording, scoring)), wording
 
 
 def shown(asked, **changes):

@@ -30,7 +30,7 @@ def answered(of, **changes):
     """A file of answers, as `make` writes it."""
     lines = []
     for task in illustrate.questions(of, GROUP):
-        asked = illustrations.asked(FLAN, task)
+        asked = illustrations.prompt_of(FLAN, task)
         line = {"task": task.key, "template": asked.template, "asked": digest(asked.input)}
         lines.append({**line, "base": "left", "tuned": "right", "run": "r" * 12})
     found = {"model": of.settings.model, "questions": lines, **changes}
@@ -46,7 +46,7 @@ def test_two_examples_are_written_for_each_dataset_shown():
     for key in counts:
         found = illustrations.of_task(FLAN, FLAN.task(key))
         assert len(found) == 2 and all(e.answers and e.fields["answer"] for e in found)
-        assert illustrations.asked(FLAN, FLAN.task(key)).target
+        assert illustrations.prompt_of(FLAN, FLAN.task(key)).target
     clusters = {FLAN.task(key).cluster for key in counts}
     assert clusters == set(FLAN.clusters), "every cluster has one"
 

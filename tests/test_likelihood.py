@@ -8,7 +8,7 @@ from peft import LoraConfig, PrefixTuningConfig, PromptTuningConfig, get_peft_mo
 from small_models import byte_tokenizer, one_by_one, prompt, random_model
 
 from flanlib.core.errors import RunError
-from flanlib.evaluation import opened, score
+from flanlib.evaluation import backbone, score
 from flanlib.evaluation.likelihood import Item, Work, common_prefix, likelihoods
 
 WORDS = byte_tokenizer()
@@ -28,7 +28,7 @@ PROMPTS = [
 
 @pytest.fixture(autouse=True)
 def _forget_ways():
-    opened.WAYS.clear()
+    backbone.WAYS.clear()
 
 
 def expected(lm, prompts, soft=0):
@@ -45,7 +45,7 @@ def test_tree_equals_separate_passes(family, attention):
     lm, work = random_model(family, attention), Work()
     table = score.rank(lm, WORDS, PROMPTS, work=work)
     assert np.allclose(table["ll"], expected(lm, PROMPTS), atol=2e-4, rtol=0)
-    assert next(iter(opened.WAYS.values())) == ("tree", True)
+    assert next(iter(backbone.WAYS.values())) == ("tree", True)
     assert work.computed < 0.5 * work.separate
 
 
@@ -76,7 +76,7 @@ def test_an_attention_window_is_never_run_as_a_tree():
     lm = random_model("qwen3", use_sliding_window=True, sliding_window=8, max_window_layers=0)
     assert lm.config.sliding_window == 8
     table = score.rank(lm, WORDS, PROMPTS)
-    assert next(iter(opened.WAYS.values()))[0] != "tree"
+    assert next(iter(backbone.WAYS.values()))[0] != "tree"
     assert np.allclose(table["ll"], expected(lm, PROMPTS), atol=2e-4, rtol=0)
 
 
@@ -101,7 +101,7 @@ def closed_model():
 def test_a_body_that_cannot_be_opened_runs_whole():
     lm = closed_model()
     table = score.rank(lm, WORDS, PROMPTS)
-    assert next(iter(opened.WAYS.values())) == ("whole", False)
+    assert next(iter(backbone.WAYS.values())) == ("whole", False)
     assert np.allclose(table["ll"], expected(lm, PROMPTS), atol=2e-4, rtol=0)
 
 
@@ -120,7 +120,7 @@ def test_adapter_counts(family):
     assert lm.training
     lm.eval()
     assert np.allclose(after, expected(lm, PROMPTS), atol=2e-4, rtol=0)
-    assert next(iter(opened.WAYS.values())) == ("tree", True)
+    assert next(iter(backbone.WAYS.values())) == ("tree", True)
     assert np.abs(after - before).max() > 0.1
 
 
@@ -130,15 +130,15 @@ def test_soft_prompt_counts(family):
     lm = get_peft_model(random_model(family), config).eval()
     table = score.rank(lm, WORDS, PROMPTS)
     assert np.allclose(table["ll"], expected(lm, PROMPTS, soft=5), atol=2e-4, rtol=0)
-    assert next(iter(opened.WAYS.values())) == ("tree", True)
-    assert opened.context_of(lm) == 155
+    assert next(iter(backbone.WAYS.values())) == ("tree", True)
+    assert backbone.context_of(lm) == 155
 
 
 def test_soft_prompt_over_a_model_run_whole():
     config = PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=5)
     lm = get_peft_model(closed_model(), config).eval()
     table = score.rank(lm, WORDS, PROMPTS)
-    assert next(iter(opened.WAYS.values())) == ("whole", False)
+    assert next(iter(backbone.WAYS.values())) == ("whole", False)
     assert np.allclose(table["ll"], expected(lm, PROMPTS, soft=5), atol=2e-4, rtol=0)
 
 
@@ -202,7 +202,7 @@ def short_of_memory(lm, longest):
         if named["input_ids"].numel() > longest:
             raise torch.cuda.OutOfMemoryError("no room")
 
-    opened.opened(lm)  # the trial of ways is over
+    backbone.backbone(lm)  # the trial of ways is over
     lm.base_model.register_forward_pre_hook(check, with_kwargs=True)
 
 
@@ -254,7 +254,7 @@ def test_a_model_that_reads_ahead_is_refused(is_decoder):
     )
     lm = transformers.BertLMHeadModel(config).eval()
     if is_decoder:
-        assert opened.opened(lm).way == "whole"
+        assert backbone.backbone(lm).way == "whole"
         return
     with pytest.raises(RunError, match="BertLMHeadModel: what it predicts depends on the words"):
         score.rank(lm, WORDS, [prompt("Is it so?")], calibrate=False)

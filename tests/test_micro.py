@@ -11,12 +11,12 @@ from flanlib.core.errors import ParameterError
 from flanlib.data import catalogue
 from flanlib.data.adapters import adapt_all
 from flanlib.micro import (
-    asking,
     batches,
     corpus,
     lexicon,
     pretrain,
     probes,
+    qa_forms,
     tasks,
     tokenizer,
     world,
@@ -30,7 +30,7 @@ N_PAGES = 8_000
 def pages():
     """A sample of the text of the reported world, all phases."""
     return [
-        asking.plain(text)
+        qa_forms.plain(text)
         for phase in corpus.PHASES
         for text in islice(corpus.documents(world.REPORTED, 0, phase), N_PAGES)
     ]
@@ -140,7 +140,7 @@ def test_any_text_comes_back(words, text):
 
 
 def test_answers_and_only_answers_are_weighted(words):
-    ids, weights = batches.encode(words, f"is it red?\n{asking.OPEN}yes{asking.CLOSE}. so", 9.0)
+    ids, weights = batches.encode(words, f"is it red?\n{qa_forms.OPEN}yes{qa_forms.CLOSE}. so", 9.0)
     heavy = [words.decode([i]) for i, w in zip(ids, weights, strict=True) if w == 9.0]
     assert [h.strip() for h in heavy] == ["yes"]
     assert weights[0] == 0 and ids[-1] == words.eos_token_id
@@ -155,7 +155,7 @@ def test_probes_ask_every_skill_and_a_random_model_is_at_chance(words):
 
 
 def test_packed_documents_do_not_see_each_other(words):
-    texts = [asking.PAGES["several"](random.Random(i), world.world(0)) for i in range(6)]
+    texts = [qa_forms.PAGES["several"](random.Random(i), world.world(0)) for i in range(6)]
     row = next(batches.rows(words, iter(texts * 9), 1.0))
     torch.manual_seed(0)
     model = pretrain.build(pretrain.Size(32, 2, 2, 64), len(words), 0, 1).eval()

@@ -9,8 +9,8 @@ import pytest
 from flanlib.core.paths import DATA
 from flanlib.data.adapters import adapt_all
 from flanlib.data.catalogue import load as load_catalogue
-from flanlib.micro.asking import plain
 from flanlib.micro.corpus import PHASES, documents
+from flanlib.micro.qa_forms import plain
 from flanlib.micro.tasks import TASKS, rows
 from flanlib.micro.tokenizer import vocabulary
 from flanlib.micro.world import REPORTED

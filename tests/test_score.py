@@ -21,7 +21,7 @@ from small_models import (
 from tokenizers import Tokenizer
 
 from flanlib.core.errors import TemplateError
-from flanlib.evaluation import opened, score
+from flanlib.evaluation import backbone, score
 
 WORDS = byte_tokenizer()
 ID = {c: WORDS(c, add_special_tokens=False)["input_ids"][0] for c in "abcdynoe sAnswer:.\n"}
@@ -30,7 +30,7 @@ EOS = WORDS.eos_token_id
 
 @pytest.fixture(autouse=True)
 def _forget_ways():
-    opened.WAYS.clear()
+    backbone.WAYS.clear()
 
 
 def table_of(**favoured: dict[str, float]) -> torch.Tensor:
@@ -107,7 +107,7 @@ def test_generation_with_soft_prompt_does_not_depend_on_batch():
 
 def test_generation_of_a_model_that_cannot_be_opened():
     lm = random_model("bloom")
-    opened.WAYS[type(lm), (), "eager", torch.float32, False, True] = ("whole", False)
+    backbone.WAYS[type(lm), (), "eager", torch.float32, False, True] = ("whole", False)
     asked = [prompt("word " * n + "end", example=str(n)) for n in (1, 7)]
     together = score.generate(lm, WORDS, asked, max_new_tokens=8)
     ids = torch.tensor([encoded(WORDS, asked[0]).prompt_ids])
@@ -148,9 +148,9 @@ def writing(chain: list[int], size: int = 259, way: str = "tree", **changes):
         head = torch.linalg.lstsq(states.double(), logits.double()).solution.T
         lm.get_output_embeddings().weight.copy_(head)
     if way == "whole":
-        opened.opened(lm)
-        for key in list(opened.WAYS):
-            opened.WAYS[key] = ("whole", False)
+        backbone.backbone(lm)
+        for key in list(backbone.WAYS):
+            backbone.WAYS[key] = ("whole", False)
     return lm
 
 

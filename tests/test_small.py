@@ -16,7 +16,7 @@ from flanlib.core.errors import ParameterError
 from flanlib.core.paths import RESULTS
 from flanlib.data import catalogue
 from flanlib.data.adapters import Example
-from flanlib.evaluation import asking, metrics, score
+from flanlib.evaluation import metrics, requests, score
 from flanlib.models import adapters, language_model, weights
 from flanlib.results import schema, validity
 from flanlib.studies import arms, profiles, study
@@ -49,13 +49,13 @@ def entailments(n):
 
 def test_templates_take_turns_so_that_each_is_asked_equally_often():
     way = Scoring(templates_per_example=3)
-    wording = asking.asked_with(FLAN, RTE, way)
-    prompts = list(asking.prompts_of(entailments(len(wording) * 2), wording, way))
+    wording = requests.templates_for(FLAN, RTE, way)
+    prompts = list(requests.prompts_of(entailments(len(wording) * 2), wording, way))
     assert set(Counter(p.template for p in prompts).values()) == {6}
     assert len({(p.example, p.template) for p in prompts}) == len(prompts) == 3 * len(wording) * 2
-    every = list(asking.prompts_of(entailments(2), wording, Scoring()))
+    every = list(requests.prompts_of(entailments(2), wording, Scoring()))
     many = replace(way, templates_per_example=99)
-    assert list(asking.prompts_of(entailments(2), wording, many)) == every
+    assert list(requests.prompts_of(entailments(2), wording, many)) == every
 
 
 def test_a_task_asked_in_turn_is_the_mean_of_its_templates_means():

@@ -10,7 +10,7 @@ from itertools import islice, pairwise
 import pytest
 
 from flanlib.core.errors import DataError, MissingResultError, ParameterError
-from flanlib.data import catalogue, cuts, files, hub, sources
+from flanlib.data import catalogue, files, hub, sources, splits
 from flanlib.data.catalogue import Source
 from flanlib.data.source import cache_folder
 
@@ -331,9 +331,9 @@ def test_what_is_held_does_not_grow_with_the_file(tmp_path):
 
 def test_split_expressions():
     with pytest.raises(DataError, match=r"split 'train\[5\]' is not like"):
-        cuts.stretches(replace(RTE, source=Source(splits={"train": "train[5]"})), {})
+        splits.stretches(replace(RTE, source=Source(splits={"train": "train[5]"})), {})
     assert [
-        cuts.canonical(name) for name in ("train_r1", "dev_r1", "validation_matched", "test")
+        splits.canonical(name) for name in ("train_r1", "dev_r1", "validation_matched", "test")
     ] == [
         "train",
         "validation",
@@ -346,7 +346,7 @@ def test_no_catalogue_cut_lets_a_row_serve_twice(tmp_path):
     for only in (("train",), ("train", "validation"), ("train", "validation", "test")):
         found = {name: tmp_path / name for name in only}
         for task in FLAN.tasks.values():
-            made = cuts.stretches(task, found)
+            made = splits.stretches(task, found)
             for split, stretch in made.items():
                 sharing = [s for s in made.values() if s.base == stretch.base]
                 assert stretch.shared == (len(sharing) > 1)

@@ -111,7 +111,7 @@ def test_jobs_run_in_processes_of_their_own(tmp_path, capfd):
             factors=Factors(held_out=name),
             recipe=Recipe(),
             collection="toys",
-            asked=(),
+            requests=(),
             at=tmp_path,
             runs=tmp_path / "runs",
         )
@@ -160,7 +160,10 @@ def test_settings_are_refused_with_what_is_allowed(toys, given, message):
 def test_empty_settings_come_from_the_profile(toys):
     settings = profiles.settings()
     assert settings.model == "tiny" and settings.clusters == ("weather", "sky", "food")
-    assert settings.again == () and profiles.settings(recompute="all").again == settings.clusters
+    assert (
+        settings.recomputed == ()
+        and profiles.settings(recompute="all").recomputed == settings.clusters
+    )
 
 
 def test_every_setting_has_a_meaning():
@@ -177,7 +180,7 @@ def test_the_first_guess_of_time_grows_with_the_model(tmp_path):
             factors=Factors(model=str(tmp_path / str(n)), arm=arm),
             recipe=Recipe(steps=300, examples_per_step=16),
             collection="micro",
-            asked=((Scoring(), "rte"),) * 17,
+            requests=((Scoring(), "rte"),) * 17,
             at=tmp_path,
         ).expected_s
 

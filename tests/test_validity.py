@@ -162,7 +162,7 @@ def test_recomputed_values_are_drawn_only_where_they_were_computed(worked):
     with pytest.raises(MissingResultError, match=r"(?s)toys/rain.*--recompute weather`"):
         again.load()
     again.ensure(1, worked)
-    assert again.load().equals(again.table(again=["weather"]))
+    assert again.load().equals(again.table(recomputed=["weather"]))
     sources = again.load().groupby("cluster")["source"].unique().map(list).to_dict()
     assert sources["weather"] == ["recomputed"] and sources["food"] == ["recorded"]
     with pytest.raises(MissingResultError, match="toys/soup"):

@@ -6,7 +6,7 @@ import torch
 from test_fused import tuned
 
 from flanlib.core.config import Recipe
-from flanlib.evaluation import opened
+from flanlib.evaluation import backbone
 from flanlib.evaluation.likelihood import Item, likelihoods
 from flanlib.models import language_model
 from flanlib.training import packing
@@ -40,7 +40,7 @@ def alone(lm, asked):
 def written(lm, asked):
     """Log-likelihoods by flanlib; the layers have to be written out."""
     found = np.concatenate(likelihoods(lm, asked))
-    assert opened.opened(lm).way == "written"
+    assert backbone.backbone(lm).way == "written"
     return found
 
 

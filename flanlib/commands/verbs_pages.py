@@ -61,7 +61,7 @@ def figures(settings: Settings, *, only: tuple[str, ...] = ()) -> None:
         try:
             shown = drawn.redraw(stem, drawn.open_for(stem, **values))
         except MissingResultError:
-            if only or not settings.behind.what_there_is:
+            if only or not settings.defaults.what_there_is:
                 raise
             say(f"{stem}: not drawn, since it is not on record")
             continue

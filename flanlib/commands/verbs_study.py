@@ -222,7 +222,7 @@ def score(
     from flanlib.core import devices, folders, threads
     from flanlib.core.config import Scoring
     from flanlib.data import catalogue
-    from flanlib.evaluation import asking, evaluate, sheets
+    from flanlib.evaluation import evaluate, requests, score_tables
     from flanlib.models import language_model, weights
     from flanlib.studies import runs
 
@@ -235,9 +235,9 @@ def score(
     weights.locate(model)
     if prompts is None:
         found = catalogue.load(collection)
-        chosen = asking.with_rows(found, tasks, rows, split)
+        chosen = requests.with_rows(found, tasks, rows, split)
     else:
-        sheets.ready_made(prompts)
+        score_tables.ready_made(prompts)
     threads.settle()
     folders.make(out)  # what is no place for scores shows before a model is read
     recipe = runs.recipe_of(model, adapter, found, longest=max_input_tokens, written=max_new_tokens)
@@ -251,7 +251,7 @@ def score(
     )
     scorer = evaluate.Scorer(lm=lm, tokenizer=tokenizer, recipe=recipe, token_budget=token_budget)
     if found is None:
-        n, right = sheets.score_file(scorer, prompts, option_prefix=option_prefix, out=out)
+        n, right = score_tables.score_file(scorer, prompts, option_prefix=option_prefix, out=out)
         show({"prompts": n, "accuracy": right, "scores": str(out / "scores.jsonl")})
         return
     scoring = Scoring(
@@ -270,7 +270,7 @@ def score(
         "quantization": quantized,
         "dtype": scorer.dtype,
     }
-    measured = sheets.score_tasks(
+    measured = score_tables.score_tasks(
         *(scorer, found, chosen, scoring), out=out, rows=rows, seed=seed, about=about, say=say
     )
     keys = ("task", "cluster", "metric", "value", "low", "high", "chance", "n", "close")

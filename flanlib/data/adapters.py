@@ -1,6 +1,6 @@
 """Row adapters: one source row -> the fields templates may name.
 
-A task names a shape (see `shapes`), which makes its rows flat, and settings
+A task names a shape (see `layouts`), which makes its rows flat, and settings
 that say which column is which. A row that is no example (a hidden label, an
 undecided answer) is skipped with a reason; a malformed one is an error.
 """
@@ -17,7 +17,7 @@ from flanlib.data.catalogue import Task
 from flanlib.data.cells import kind_of, label_of, listed, plain, text_of, whole
 from flanlib.data.cleaners import visible
 from flanlib.data.columns import Getter, Plan, plan_of
-from flanlib.data.shapes import SHAPES, Row, SkipRow
+from flanlib.data.layouts import LAYOUTS, Row, SkipRow
 
 MALFORMED = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)
 """What a row may raise whose cells are not what a shape or a setting takes them for."""
@@ -81,7 +81,7 @@ def adapt_all(
     """
     plan = plan_of(task)
     try:
-        flat = SHAPES[task.adapter](row, task.columns)
+        flat = LAYOUTS[task.adapter](row, task.columns)
         if len(flat) == 1:
             return [_example(flat[0], task, plan, row_id)]
     except SkipRow as reason:

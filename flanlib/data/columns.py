@@ -9,8 +9,8 @@ from flanlib.core.errors import DataError
 from flanlib.data.catalogue import Task
 from flanlib.data.cells import listed, text_of
 from flanlib.data.cleaners import CLEANERS
+from flanlib.data.layouts import Row
 from flanlib.data.settings import lacking, problem
-from flanlib.data.shapes import Row
 
 Getter = Callable[[Row], Any]
 

@@ -17,8 +17,8 @@ from flanlib.core.errors import DataError, FlanlibError
 from flanlib.data import files
 from flanlib.data.adapters import adapt_all
 from flanlib.data.catalogue import Catalogue, Task
-from flanlib.data.cuts import canonical
 from flanlib.data.source import cache_folder, remedy
+from flanlib.data.splits import canonical
 
 if TYPE_CHECKING:
     import datasets

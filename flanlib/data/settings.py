@@ -5,7 +5,7 @@ from typing import Any
 
 from flanlib.core import naming
 from flanlib.data.cleaners import CLEANERS
-from flanlib.data.shapes import REMOVED, SHAPES
+from flanlib.data.layouts import LAYOUTS, REMOVED
 
 
 def _text(value: object) -> bool:
@@ -92,8 +92,8 @@ def problem(adapter: str, columns: Mapping[str, Any], kind: str, options: tuple[
     str
         The field, what was found, and what is wanted.
     """
-    if adapter not in SHAPES:
-        return f"adapter: no adapter {adapter!r}{naming.alternatives(adapter, sorted(SHAPES))}"
+    if adapter not in LAYOUTS:
+        return f"adapter: no adapter {adapter!r}{naming.alternatives(adapter, sorted(LAYOUTS))}"
     for name, value in columns.items():
         if name not in KNOWN:
             known = naming.alternatives(name, sorted(KNOWN))

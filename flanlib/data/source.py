@@ -17,7 +17,7 @@ from flanlib.core.errors import DataError, MissingResultError, ParameterError
 from flanlib.data import catalogue as catalogues
 from flanlib.data import files, reading
 from flanlib.data.catalogue import Catalogue, Task
-from flanlib.data.cuts import canonical
+from flanlib.data.splits import canonical
 
 Row = dict[str, Any]
 CUT = ("train", "dev", "eval")

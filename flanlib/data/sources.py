@@ -27,7 +27,6 @@ from flanlib.core.errors import DataError, MissingResultError, ParameterError
 from flanlib.data import classes, reading
 from flanlib.data.adapters import Example, cut_key
 from flanlib.data.catalogue import DEV_ROWS, TRAIN_CAP, Catalogue, Task
-from flanlib.data.cuts import Stretch, Unit, cut, lowest, stretches
 from flanlib.data.source import (
     CUT,
     FolderRows,
@@ -38,6 +37,7 @@ from flanlib.data.source import (
     remedy,
     source_of,
 )
+from flanlib.data.splits import Stretch, Unit, cut, lowest, stretches
 
 Split = Literal["train", "dev", "eval", "all"]
 NEARLY_ALL = 0.9

@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from flanlib.data.shapes import CANNOT_ANSWER
+from flanlib.data.layouts import CANNOT_ANSWER
 
 Spans = str | Sequence[str]
 ARTICLES = re.compile(r"\b(a|an|the)\b")

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
+from flanlib.evaluation.backbone import Backbone
 from flanlib.evaluation.likelihood import Item, Path, Work, paths_of, plan
-from flanlib.evaluation.opened import Opened
 from flanlib.evaluation.tree import Tree, along
 from flanlib.models import llama
 
@@ -24,7 +24,7 @@ DOUBT = 4.0  # roundings of the largest logit within which a word may be the lik
 
 
 def decode(
-    model: Opened,
+    model: Backbone,
     prompts: Sequence[list[int]],
     goes_on: Callable[[int, int], bool],
     room: Sequence[int],
@@ -97,7 +97,7 @@ class Rows:
         Most for keys and values; there are as many rows as fit, at least one.
     """
 
-    def __init__(self, model: Opened, n: int, room: int, cache_bytes: int = CACHE_BYTES) -> None:
+    def __init__(self, model: Backbone, n: int, room: int, cache_bytes: int = CACHE_BYTES) -> None:
         self.body = llama.body_of(model.model)
         heads = self.body.heads
         columns = 2 * heads.n_keys * heads.width

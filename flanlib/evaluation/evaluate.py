@@ -18,7 +18,7 @@ from flanlib.core.protocols import LanguageModel, Tokenizer
 from flanlib.data.adapters import Example
 from flanlib.data.catalogue import Catalogue, Kind, Task
 from flanlib.data.source import Rows
-from flanlib.evaluation import asking, choices, exemplars, metrics
+from flanlib.evaluation import choices, exemplars, metrics, requests
 from flanlib.evaluation.metrics import Evaluation
 from flanlib.prompts.prompt import Prompt
 
@@ -220,7 +220,7 @@ def evaluate(
     """
     task = collection.task(task) if isinstance(task, str) else task
     if examples is None:
-        examples = asking.examples_of(collection, task, scoring, rows)
+        examples = requests.examples_of(collection, task, scoring, rows)
     prompts = exemplars.prompts_of(
         *(collection, task, examples, scoring, scorer.recipe),
         tokenizer=scorer.tokenizer,

@@ -17,7 +17,7 @@ from flanlib.data import sources
 from flanlib.data.adapters import Example
 from flanlib.data.catalogue import Catalogue, Task
 from flanlib.data.source import Rows
-from flanlib.evaluation import asking
+from flanlib.evaluation import requests
 from flanlib.models import truncation
 from flanlib.prompts import templates
 from flanlib.prompts.prompt import Prompt
@@ -56,8 +56,8 @@ def prompts_of(
     MissingResultError
         If exemplars are wanted and there are no train rows.
     """
-    wording = asking.asked_with(catalogue, task, scoring)
-    prompts = list(asking.prompts_of(examples, wording, scoring))
+    wording = requests.templates_for(catalogue, task, scoring)
+    prompts = list(requests.prompts_of(examples, wording, scoring))
     if not scoring.shots:
         return prompts
     return exemplified(

@@ -8,9 +8,9 @@ import torch
 from transformers import DynamicCache, GenerationConfig
 
 from flanlib.core.protocols import LanguageModel, Tokenizer
+from flanlib.evaluation.backbone import Backbone, backbone
 from flanlib.evaluation.decoding import ROWS, decode
 from flanlib.evaluation.likelihood import evaluating
-from flanlib.evaluation.opened import Opened, opened
 
 Stops = tuple[Callable[[int], bool], Callable[[int], bool]]
 
@@ -53,7 +53,7 @@ def greedy(
     order = sorted(range(len(prompts)), key=lambda n: (-len(prompts[n]), n))
     done = 0
     with torch.inference_mode(), evaluating(lm):
-        model = opened(lm)
+        model = backbone(lm)
         budget = token_budget or model.token_budget
         if model.way == "written":
             return _written(
@@ -69,7 +69,7 @@ def greedy(
 
 
 def _written(
-    model: Opened,
+    model: Backbone,
     prompts: Sequence[list[int]],
     stops: Stops,
     max_new_tokens: int,
@@ -121,7 +121,7 @@ def _batches(
         first += len(batch)
 
 
-def _answer(model: Opened, prompts, rows, answers, stops: Stops, max_new_tokens: int) -> None:
+def _answer(model: Backbone, prompts, rows, answers, stops: Stops, max_new_tokens: int) -> None:
     """Run one batch to its end, halving it where memory is short."""
     decode = _decode if model.tree else _decode_whole
     try:
@@ -139,7 +139,7 @@ def _answer(model: Opened, prompts, rows, answers, stops: Stops, max_new_tokens:
 
 
 def _decode(
-    model: Opened, prompts: list[list[int]], stops: Stops, max_new_tokens: int
+    model: Backbone, prompts: list[list[int]], stops: Stops, max_new_tokens: int
 ) -> list[list[int]]:
     sizes = np.array([len(p) for p in prompts])
     width = int(sizes.max())
@@ -165,7 +165,7 @@ def _decode(
 
 
 def _decode_whole(
-    model: Opened, prompts: list[list[int]], stops: Stops, max_new_tokens: int
+    model: Backbone, prompts: list[list[int]], stops: Stops, max_new_tokens: int
 ) -> list[list[int]]:
     """By transformers itself, for models whose positions follow other rules.
 
@@ -195,7 +195,7 @@ def _decode_whole(
 
 
 @contextmanager
-def _plain_greedy(model: Opened) -> Iterator[None]:
+def _plain_greedy(model: Backbone) -> Iterator[None]:
     """Set aside what a model's folder asks of generation, such as a repetition penalty."""
     holders = [one for one in (model.lm, model.model) if "generation_config" in vars(one)]
     before = [one.generation_config for one in holders]
@@ -224,7 +224,7 @@ def end_ids(lm: LanguageModel, tokenizer: Tokenizer) -> frozenset[int]:
     Models made for dialogue end a turn with a token of their own, which their
     generation_config or config has, as a number or a list.
     """
-    model = opened(lm).model
+    model = backbone(lm).model
     named = [
         getattr(holder, "eos_token_id", None)
         for holder in (
@@ -242,7 +242,7 @@ def end_ids(lm: LanguageModel, tokenizer: Tokenizer) -> frozenset[int]:
 class _Decoder:
     """A left-padded batch: its cache, and the token each row reads next."""
 
-    def __init__(self, model: Opened, ids: np.ndarray, sizes: np.ndarray) -> None:
+    def __init__(self, model: Backbone, ids: np.ndarray, sizes: np.ndarray) -> None:
         self.model = model
         self.cache = DynamicCache()
         self.tokens = torch.from_numpy(ids).to(model.device)

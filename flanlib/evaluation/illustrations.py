@@ -17,7 +17,7 @@ from flanlib.core import config, storage
 from flanlib.core.errors import DataError, MissingResultError
 from flanlib.data.adapters import Example, adapt_all
 from flanlib.data.catalogue import Catalogue, Task
-from flanlib.evaluation import asking
+from flanlib.evaluation import requests
 from flanlib.prompts import templates
 from flanlib.prompts.prompt import Prompt
 
@@ -53,7 +53,7 @@ def of_task(catalogue: Catalogue, task: Task) -> list[Example]:
     ]
 
 
-def asked(catalogue: Catalogue, task: Task) -> Prompt:
+def prompt_of(catalogue: Catalogue, task: Task) -> Prompt:
     """The first example written for a task, in its first template.
 
     Parameters
@@ -62,7 +62,7 @@ def asked(catalogue: Catalogue, task: Task) -> Prompt:
         One that examples were written for.
     """
     example = of_task(catalogue, task)[0]
-    return templates.render(example, asking.asked_with(catalogue, task, config.Scoring())[0])
+    return templates.render(example, requests.templates_for(catalogue, task, config.Scoring())[0])
 
 
 def prompt(catalogue: Catalogue, task: Task, rows: str) -> str:
@@ -74,12 +74,17 @@ def prompt(catalogue: Catalogue, task: Task, rows: str) -> str:
         If rows are not at hand and no example was written.
     """
     try:
-        example, note = asking.first_example(catalogue, task, "eval", rows), ""
-        found = templates.render(example, asking.asked_with(catalogue, task, config.Scoring())[0])
+        example, note = requests.first_example(catalogue, task, "eval", rows), ""
+        found = templates.render(
+            example, requests.templates_for(catalogue, task, config.Scoring())[0]
+        )
     except MissingResultError:
         if not of_task(catalogue, task):
             raise
-        found, note = asked(catalogue, task), f"({WRITTEN}; the dataset's rows are not at hand)\n"
+        found, note = (
+            prompt_of(catalogue, task),
+            f"({WRITTEN}; the dataset's rows are not at hand)\n",
+        )
     return f"{note}{found.input}\n--> {found.target}"
 
 

@@ -15,7 +15,7 @@ import torch
 
 from flanlib.core.errors import RunError
 from flanlib.core.protocols import LanguageModel
-from flanlib.evaluation.opened import Opened, opened
+from flanlib.evaluation.backbone import Backbone, backbone
 from flanlib.evaluation.tree import Tree
 
 LOGIT_BYTES, LOGIT_ROWS = 16 * 2**20, 128  # logits at a time: so many bytes, but so many rows
@@ -116,7 +116,7 @@ def likelihoods(
         return []
     work = Work() if work is None else work
     with torch.inference_mode(), evaluating(lm):
-        model = opened(lm)
+        model = backbone(lm)
         budget = token_budget or model.token_budget
         passes = plan(paths_of(items, model.n_soft, work), budget, model.tree)
         result = [np.full(len(item.options), np.nan) for item in items]
@@ -228,7 +228,7 @@ def _n_tokens(paths: Sequence[Path]) -> int:
     return sum(len(path.ids) - path.shared for path in paths)
 
 
-def _score(model: Opened, paths: list[Path], items, result, work: Work) -> None:
+def _score(model: Backbone, paths: list[Path], items, result, work: Work) -> None:
     """Run one pass, in halves where memory is short."""
     try:
         values, size = _forward(model, paths, items)
@@ -260,7 +260,7 @@ def _score(model: Opened, paths: list[Path], items, result, work: Work) -> None:
         result[i][k] = value
 
 
-def _forward(model: Opened, paths: list[Path], items) -> tuple[np.ndarray, int]:
+def _forward(model: Backbone, paths: list[Path], items) -> tuple[np.ndarray, int]:
     """Log-probability of each option token, in order of use; tokens with padding."""
     tree = None
     if model.tree:
@@ -283,7 +283,7 @@ def _forward(model: Opened, paths: list[Path], items) -> tuple[np.ndarray, int]:
     return _log_probabilities(model, hidden, inverse, tokens).cpu().numpy(), ids.size
 
 
-def _log_probabilities(model: Opened, hidden, inverse: np.ndarray, tokens) -> torch.Tensor:
+def _log_probabilities(model: Backbone, hidden, inverse: np.ndarray, tokens) -> torch.Tensor:
     """float64 log p(token) for tokens that follow hidden states `inverse`."""
     order = np.argsort(inverse, kind="stable")
     ranked = inverse[order]

@@ -16,9 +16,9 @@ import pandas as pd
 from flanlib.core.errors import TemplateError
 from flanlib.core.protocols import LanguageModel, Tokenizer
 from flanlib.core.tokens import n_unknown, text_of, token_ids
+from flanlib.evaluation.backbone import context_of
 from flanlib.evaluation.generate import end_ids, greedy
 from flanlib.evaluation.likelihood import Item, Work, likelihoods
-from flanlib.evaluation.opened import context_of
 from flanlib.models import encode
 from flanlib.prompts.prompt import Prompt
 

@@ -216,7 +216,7 @@ def folder(stem: str, study: "Study", **own: object) -> Path:
     plain = signature(module(stem).collect).parameters
     more = {k: v for k, v in own.items() if k not in plain or v != plain[k].default}
     settings = study.settings
-    if settings.behind.tracked:
+    if settings.defaults.tracked:
         usual = profiles.settings(**{**USUAL.get(stem, {}), "profile": settings.profile})
         same = settings if stem in SHOWING_ROWS else replace(settings, rows="")
         if profiles.label(same, **more) == profiles.label(usual):

@@ -48,7 +48,7 @@ def collect(study: "Axis") -> pd.DataFrame:
         study.groups,
         seed=study.settings.seed,
         rows=study.settings.rows,
-        limit=study.settings.behind.train_limit,
+        limit=study.settings.defaults.train_limit,
     )
     rank = list(study.catalogue.tasks)
     records = sorted(study.records(study.at), key=lambda r: rank.index(r.task))

@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 
 from flanlib.core.config import Scoring
 from flanlib.data.catalogue import Task
-from flanlib.evaluation import asking, illustrations
+from flanlib.evaluation import illustrations, requests
 from flanlib.figures import boxes, lines, questions, seeds, style
 from flanlib.figures.fig5_zero_shot_gains import Reading
 from flanlib.prompts import templates
@@ -237,10 +237,12 @@ def _diagram(study: Study, held_out: str) -> list[dict]:
 def _tuning(study: Study, task: Task, written: bool) -> dict:
     """A prompt that is tuned on, and its answer."""
     if written:
-        prompt = illustrations.asked(study.catalogue, task)
+        prompt = illustrations.prompt_of(study.catalogue, task)
     else:
-        found = asking.first_example(study.catalogue, task, "train", study.settings.rows)
-        prompt = templates.render(found, asking.asked_with(study.catalogue, task, Scoring())[0])
+        found = requests.first_example(study.catalogue, task, "train", study.settings.rows)
+        prompt = templates.render(
+            found, requests.templates_for(study.catalogue, task, Scoring())[0]
+        )
     return {
         "panel": "tuning",
         "cluster": task.cluster,

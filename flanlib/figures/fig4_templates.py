@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from flanlib.evaluation import asking, illustrations
+from flanlib.evaluation import illustrations, requests
 from flanlib.figures import boxes, style
 from flanlib.prompts import templates
 from flanlib.studies.study import Study
@@ -41,7 +41,7 @@ def collect(study: Study, dataset: str = "snli") -> pd.DataFrame:
     example = (
         written[0]
         if written
-        else asking.first_example(catalogue, found, "eval", study.settings.rows)
+        else requests.first_example(catalogue, found, "eval", study.settings.rows)
     )
     about = {"collection": catalogue.name, "cluster": found.cluster, "task": task}
     parts = [{"part": "field", "name": k, "text": v} for k, v in example.fields.items()]

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from flanlib.core.config import Scoring
 from flanlib.core.errors import MissingResultError
 from flanlib.data.catalogue import Task
-from flanlib.evaluation import asking, illustrations
+from flanlib.evaluation import illustrations, requests
 from flanlib.figures import boxes, style
 from flanlib.prompts import templates
 from flanlib.studies import illustrate
@@ -58,7 +58,7 @@ def group(study: Study, cluster: str) -> list[str]:
     cluster
         The first.
     """
-    found = next((g for g in study.settings.behind.together if cluster in g), (cluster,))
+    found = next((g for g in study.settings.defaults.held_out_groups if cluster in g), (cluster,))
     others = [c for c in found if c != cluster and c in study.catalogue.clusters]
     return [cluster, *others]
 
@@ -112,7 +112,7 @@ def note(table: pd.DataFrame) -> str:
 
 
 def _written(study: Study, task: Task, line: dict[str, str] | None) -> list[dict[str, Any]]:
-    asked = illustrations.asked(study.catalogue, task)
+    asked = illustrations.prompt_of(study.catalogue, task)
     found = {"answer right": asked.target}
     if line is not None:
         found = {"answer base": line["base"], "answer tuned": line["tuned"], **found}
@@ -147,10 +147,10 @@ def _alone(study: Study, cluster: str) -> list[dict[str, Any]]:
     try:
         if task is None:
             return []
-        example = asking.first_example(study.catalogue, task, "eval", study.settings.rows)
+        example = requests.first_example(study.catalogue, task, "eval", study.settings.rows)
     except MissingResultError:
         return []
-    asked = templates.render(example, asking.asked_with(study.catalogue, task, Scoring())[0])
+    asked = templates.render(example, requests.templates_for(study.catalogue, task, Scoring())[0])
     return _rows(cluster, task.key, asked.input, {}, "")
 
 

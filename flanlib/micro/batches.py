@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flanlib.micro import asking, corpus
+from flanlib.micro import corpus, qa_forms
 
 ROW_TOKENS = 256
 
@@ -33,7 +33,7 @@ def encode(tokenizer, text: str, answer_weight: float) -> tuple[list[int], list[
     Two lists of at most `ROW_TOKENS`; the first weight is 0, as no token predicts it.
     """
     bare, spans, last = [], [], 0
-    for part in asking.MARKS.split(text):
+    for part in qa_forms.MARKS.split(text):
         bare.append(part)
         spans.append((last, last + len(part)))
         last += len(part)

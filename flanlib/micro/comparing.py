@@ -1,6 +1,7 @@
 """Pages that drill comparing: yes or no, same or different, maybe."""
 
-from flanlib.micro.asking import (
+from flanlib.micro.lexicon import COLOURS, FOODS, JOBS, KINDS, MOODS, OBJECTS, PETS, PLACES
+from flanlib.micro.qa_forms import (
     CLOSE,
     OPEN,
     PEOPLE,
@@ -12,7 +13,6 @@ from flanlib.micro.asking import (
     say,
     told,
 )
-from flanlib.micro.lexicon import COLOURS, FOODS, JOBS, KINDS, MOODS, OBJECTS, PETS, PLACES
 from flanlib.micro.world import other_value, pick_facts
 
 LISTS = (COLOURS, OBJECTS, PLACES, FOODS, JOBS, MOODS, PETS, PEOPLE)

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from flanlib.micro import comparing, forms, reading  # noqa: F401  (they register their pages)
-from flanlib.micro.asking import PAGES
+from flanlib.micro.qa_forms import PAGES
 from flanlib.micro.world import world
 
 

@@ -2,8 +2,8 @@
 
 import random
 
-from flanlib.micro.asking import CLOSE, OPEN, asker, facts_of, lines_of, page, plain, say
 from flanlib.micro.lexicon import KINDS
+from flanlib.micro.qa_forms import CLOSE, OPEN, asker, facts_of, lines_of, page, plain, say
 
 # --- languages and forms -----------------------------------------------------
 

@@ -8,8 +8,8 @@ import random
 from collections.abc import Callable
 
 from flanlib.core.protocols import LanguageModel, Tokenizer
-from flanlib.micro.asking import PEOPLE
 from flanlib.micro.lexicon import CAUSES, COREFERENCE, COUNTRIES, KINDS, MEN, TOWNS
+from flanlib.micro.qa_forms import PEOPLE
 from flanlib.micro.reading import KNOWN, review
 from flanlib.micro.world import World, other_value, pick_facts, world
 

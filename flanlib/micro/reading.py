@@ -2,19 +2,6 @@
 
 import random
 
-from flanlib.micro.asking import (
-    CLOSE,
-    OPEN,
-    PEOPLE,
-    asker,
-    choosing,
-    facts_of,
-    lines_of,
-    offered,
-    page,
-    say,
-    told,
-)
 from flanlib.micro.lexicon import (
     BAD,
     CAUSES,
@@ -26,6 +13,19 @@ from flanlib.micro.lexicon import (
     THINGS,
     TOOLS,
     TOWNS,
+)
+from flanlib.micro.qa_forms import (
+    CLOSE,
+    OPEN,
+    PEOPLE,
+    asker,
+    choosing,
+    facts_of,
+    lines_of,
+    offered,
+    page,
+    say,
+    told,
 )
 from flanlib.micro.world import other_value
 

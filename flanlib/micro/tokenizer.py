@@ -11,8 +11,8 @@ from itertools import islice
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from flanlib.micro.asking import plain
 from flanlib.micro.corpus import PHASES, documents
+from flanlib.micro.qa_forms import plain
 from flanlib.prompts.prompt import OPTIONS_HEAD
 
 SPACE = "\u2581"

@@ -50,7 +50,7 @@ class Template:
         return renderer(self.input), renderer(self.target)
 
     @cached_property
-    def asked(self) -> frozenset[str]:
+    def target_fields(self) -> frozenset[str]:
         """Fields the target names."""
         return language.fields(self.target)
 
@@ -61,7 +61,7 @@ class Template:
 
     def applies(self, example: Example) -> bool:
         """Whether an example has something in every field the target names."""
-        return all(example.fields[name].strip() for name in self.asked)
+        return all(example.fields[name].strip() for name in self.target_fields)
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))

@@ -102,7 +102,7 @@ def _misused(template: Template) -> str:
     asked = language.fields(template.input)
     if "answer" in asked and not template.inverted:
         return "input: shows the answer, so it must be marked inverted"
-    if "answer" in asked & template.asked:
+    if "answer" in asked & template.target_fields:
         return "target: is the answer, which the input shows already"
     if not asked and not template.inverted:
         return "input: names no field, so it asks the same of every row"

@@ -49,7 +49,7 @@ def stems(only: Sequence[str] = (), settings: Settings | None = None) -> list[st
                 f"notebook {naming.shown(name)}: no such name{naming.alternatives(name, known, names)}"
             )
     chosen = [s for s in known if not only or any(_means(name, s) for name in only)]
-    collection = (settings.collection or settings.behind.collection) if settings else ""
+    collection = (settings.collection or settings.defaults.collection) if settings else ""
     for stem in chosen if only and collection else ():
         figures.require(stem, collection)
     chosen = [s for s in chosen if not collection or figures.applies(s, collection)]

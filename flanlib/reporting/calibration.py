@@ -37,7 +37,7 @@ def cells(study: Study) -> list[Cell]:
     study
         Its rows and templates per example are taken.
     """
-    behind, card = study.settings.behind, published.model_card(study.settings.model)
+    behind, card = study.settings.defaults, published.model_card(study.settings.model)
     limits = {"templates_per_example": behind.templates_per_example}
     scoring = replace(PER_BYTE, max_examples=behind.max_examples, **limits)
     name = study.catalogue.name

@@ -136,8 +136,8 @@ class Chapter:
 
 def compared(study: Study) -> pd.DataFrame:
     """What was computed again beside what is on record; see `agreement.compare`."""
-    again = study.settings.again
-    fresh = [r for r in study.records(study.again_at) if r.cluster in again] if again else []
+    again = study.settings.recomputed
+    fresh = [r for r in study.records(study.recomputed_at) if r.cluster in again] if again else []
     whole = replace(study, settings=replace(study.settings, held_out=""))
     return agreements.compare(study.records(study.at), fresh, whole.records(study.at))
 
@@ -176,7 +176,7 @@ def named(settings: Settings) -> list[str]:
 
 def is_usual(settings: Settings) -> bool:
     """Whether a study is tracked, with its profile's own collection and model."""
-    usual = settings.behind
+    usual = settings.defaults
     own = settings.collection or usual.collection, settings.model or usual.model
     return settings.profile in TRACKED and own == (usual.collection, usual.model)
 
@@ -211,7 +211,7 @@ def chapter(
         main=main if main and main.clusters else None,
         said=said,
         agreement=agreement,
-        verdict=verdict(agreement, study.settings.again),
+        verdict=verdict(agreement, study.settings.recomputed),
         ledger=ledger.ledger(study.catalogue, rows=study.settings.rows or None),
         costs=costs.costs(store.load(study.at)),
         provenance=study.provenance(),
@@ -220,12 +220,12 @@ def chapter(
     )
 
 
-def verdict(agreement: pd.DataFrame, again: Sequence[str]) -> str:
+def verdict(agreement: pd.DataFrame, recomputed: Sequence[str]) -> str:
     """One sentence on a table of `compared`, for the clusters asked for."""
-    if not again:
+    if not recomputed:
         return "Every value comes from records; nothing was computed again."
     if agreement.empty:
-        return f"Of {', '.join(again)} nothing is on record that could be compared."
+        return f"Of {', '.join(recomputed)} nothing is on record that could be compared."
     off = agreement[~agreement["agrees"].astype(bool)]
     clusters = agreement["cluster"].nunique()
     if off.empty:
@@ -308,7 +308,7 @@ def _below(folder: Path) -> str:
 
 def _about(study: Study) -> str:
     note = f"{study.note} " if study.note else ""
-    again = ", ".join(study.settings.again)
+    again = ", ".join(study.settings.recomputed)
     return note + (f"Recomputed here: {again}." if again else "")
 
 

@@ -2,7 +2,7 @@
 
 TERMS = {
     "adapter": "Folder of an adapter written by `tune`.",
-    "again": "Clusters that were computed again.",
+    "recomputed": "Clusters that were computed again.",
     "against": "Whether differences are drawn instead of scores.",
     "agreement": "Recomputed beside recorded values; see `agreement.compare`.",
     "alt": "The figure in words, for those who do not see it.",
@@ -168,7 +168,7 @@ TERMS = {
     "token_budget": "Tokens (with padding) in one forward pass; None fits the device.",
     "tokenizer": "The model's tokenizer, as transformers has it.",
     "tree": "Token paths that share what they begin with; see `tree.Tree`.",
-    "units": "Source rows with their examples; see `cuts.Unit`.",
+    "units": "Source rows with their examples; see `splits.Unit`.",
     "upright": "Whether the words are turned by 90 degrees.",
     "value": "The value.",
     "verb": "The function behind a command.",

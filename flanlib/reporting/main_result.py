@@ -99,7 +99,7 @@ class MainResult:
     def n_groups(self) -> int:
         """How many groups there are; 0 where each cluster is held out alone."""
         profile = profiles.PROFILES[self.profile]
-        return len(profile.together) if profile.by_group else 0
+        return len(profile.held_out_groups) if profile.by_group else 0
 
     @property
     def n_datasets(self) -> int:

@@ -125,7 +125,7 @@ def check(notebook: str | Path, given: Mapping[str, Any]) -> dict[str, Any]:
     settings = profiles.settings(**{n: v for n, v in checked.items() if n in shared})
     own = {n: v for n, v in checked.items() if n not in shared and v != known[n].default_value}
     _check_own(stem, settings, own)
-    if settings.model not in (settings.behind.model, *settings.behind.ladder):
+    if settings.model not in (settings.defaults.model, *settings.defaults.ladder):
         weights.locate(settings.model)
     return checked
 

@@ -18,7 +18,7 @@ from flanlib.core.errors import MissingResultError
 from flanlib.data import sources
 from flanlib.data.catalogue import TRAIN_CAP, Catalogue, Task
 from flanlib.data.source import FolderRows, Rows, WorldRows, source_of
-from flanlib.evaluation import asking
+from flanlib.evaluation import requests
 from flanlib.prompts import mixture, templates
 from flanlib.results import schema
 
@@ -41,7 +41,7 @@ def examples(catalogue: Catalogue, task: Task, scoring: Scoring, rows: Rows = No
     """
 
     def make() -> str:
-        return schema.data_digest(asking.examples_of(catalogue, task, scoring, rows))
+        return schema.data_digest(requests.examples_of(catalogue, task, scoring, rows))
 
     what = ["data", scoring.split, scoring.max_examples]
     return _looked_up(catalogue, task, rows, what, make)
@@ -56,7 +56,7 @@ def phrasing(catalogue: Catalogue, task: Task, scoring: Scoring) -> str:
         Names the form.
     """
     stop = task.stop if task.kind == "generate" else "newline"
-    return schema.phrasing_digest(asking.asked_with(catalogue, task, scoring), stop)
+    return schema.phrasing_digest(requests.templates_for(catalogue, task, scoring), stop)
 
 
 def training(

@@ -53,14 +53,14 @@ class Today:
         A source of rows, or a folder; None lets the collection decide.
     train_limit
         Most train rows read per task; 0 is the cap.
-    below
+    prerequisites
         Run id -> settings of each tuned model that a soft prompt is learned on.
     """
 
     catalogue: Catalogue
     rows: Rows = None
     train_limit: int = 0
-    below: Mapping[str, contents.Run] = field(default_factory=dict)
+    prerequisites: Mapping[str, contents.Run] = field(default_factory=dict)
     _known: dict[tuple, Any] = field(default_factory=dict, repr=False)
 
     def changed(self, record: Record) -> tuple[str, ...]:
@@ -117,7 +117,7 @@ class Today:
         """
         factors, scoring = record.factors, record.scoring
         task = self.catalogue.task(record.task)
-        under = self.below.get(factors.under)
+        under = self.prerequisites.get(factors.under)
         if factors.under and under is None:
             return UNKNOWN
         runs = [(factors, record.recipe), *([under] if under else [])]

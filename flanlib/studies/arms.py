@@ -8,7 +8,7 @@ from flanlib.core.config import Scoring
 from flanlib.core.errors import MissingResultError
 from flanlib.data import sources
 from flanlib.data.catalogue import Catalogue, Task
-from flanlib.evaluation import asking
+from flanlib.evaluation import requests
 from flanlib.prompts import templates
 from flanlib.results.effects import Estimand
 from flanlib.studies.profiles import Settings
@@ -49,13 +49,13 @@ def left_out(catalogue: Catalogue, settings: Settings) -> dict[str, str]:
     settings
         Of the study, with the rows and the profile.
     """
-    behind, rows = settings.behind, settings.rows
+    behind, rows = settings.defaults, settings.rows
     why = sources.available(catalogue, rows or None)
     few = Scoring(max_examples=behind.fewest)
     for key, task in catalogue.tasks.items():
         if why[key] or behind.fewest <= 1 or not catalogue.clusters[task.cluster].evaluable:
             continue
-        if (n := len(asking.examples_of(catalogue, task, few, rows))) < behind.fewest:
+        if (n := len(requests.examples_of(catalogue, task, few, rows))) < behind.fewest:
             why[key] = f"task {key}: {n} evaluation rows, and {behind.fewest} are needed"
     optional = {t.key for t in catalogue.tasks.values() if t.source.route == "manual"}
     return {key: w for key, w in why.items() if w and (behind.what_there_is or key in optional)}

@@ -60,10 +60,10 @@ class Axis(Study):
         a group that would leave nothing to tune on is split up. Where clusters
         are named, these are the one group.
         """
-        named, profile = self.settings.clusters, self.settings.behind
+        named, profile = self.settings.clusters, self.settings.defaults
         if self.settings.held_out:
             return (named,)
-        usual = [tuple(c for c in named if c in group) for group in profile.together]
+        usual = [tuple(c for c in named if c in group) for group in profile.held_out_groups]
         parts = [part for group in usual if group for part in self._apart(group)]
         parts += [(c,) for c in named if not any(c in part for part in parts)]
         return tuple(parts[: 1 if self.stem in ONE_GROUP else profile.n_groups or None])
@@ -88,7 +88,7 @@ class Axis(Study):
     @property
     def ladder(self) -> tuple[str, ...]:
         """Models from small to large."""
-        return self.settings.behind.ladder
+        return self.settings.defaults.ladder
 
     @cached_property
     def tuning_clusters(self) -> tuple[str, ...]:
@@ -114,20 +114,20 @@ class Axis(Study):
         return [replace(self, at_hand=n) for n in range(len(self.groups))]
 
     @property
-    def below(self) -> dict[str, tuple[Factors, Recipe]]:
+    def prerequisites(self) -> dict[str, tuple[Factors, Recipe]]:
         """Run id -> settings of the tuned models that soft prompts are learned on."""
         return {run_id(*run): run for run in ((g.tuned(), g.recipe) for g in self.each_group)}
 
     @property
     def recipe(self) -> Recipe:
         """How everything but soft prompts and single tasks is tuned."""
-        return self.settings.behind.recipe
+        return self.settings.defaults.recipe
 
     def tuned(self, **changed: object) -> Factors:
         """Factors of the tuned model that all figures share, with some `changed`."""
         return replace(self.tuned_without(self.held_out), **changed)
 
-    def asked(
+    def cells_of(
         self,
         factors: Factors,
         recipe: Recipe | None = None,
@@ -148,7 +148,7 @@ class Axis(Study):
         return tuple(
             cell
             for task in chosen
-            for cell in self.asked(
+            for cell in self.cells_of(
                 *base_run(self.catalogue.name, settings, task.cluster), [task], **scoring
             )
         )
@@ -236,16 +236,16 @@ class Axis(Study):
     @property
     def in_parts(self) -> bool:
         """Whether points that are complete are drawn while others are not."""
-        return self.stem in IN_PARTS and self.settings.behind.what_there_is
+        return self.stem in IN_PARTS and self.settings.defaults.what_there_is
 
     def jobs(self, cells: Sequence[Cell], at: Path) -> list[Job]:
         """One job per run; first of all the models that soft prompts need."""
         found = super().jobs(cells, at)
         made = {(job.factors, job.recipe) for job in found}
-        needed = dict.fromkeys(job.under for job in found if job.under)
+        needed = dict.fromkeys(job.prerequisite for job in found if job.prerequisite)
         return [
             *(
-                replace(found[0], factors=factors, recipe=recipe, asked=(), under=None)
+                replace(found[0], factors=factors, recipe=recipe, requests=(), prerequisite=None)
                 for factors, recipe in needed
                 if (factors, recipe) not in made
             ),
@@ -258,7 +258,7 @@ class Axis(Study):
         return self.stem
 
     @property
-    def again(self) -> list[str]:
+    def recomputed(self) -> list[str]:
         """None: these runs are not computed a second time."""
         return []
 
@@ -271,8 +271,12 @@ class Axis(Study):
     @property
     def today(self) -> validity.Today:
         """What records of any seed are held against."""
-        runs = {key: run for seed in self.tried for key, run in self.with_seed(seed).below.items()}
-        return replace(super().today, below=runs)
+        runs = {
+            key: run
+            for seed in self.tried
+            for key, run in self.with_seed(seed).prerequisites.items()
+        }
+        return replace(super().today, prerequisites=runs)
 
     @cached_property
     def every_point(self) -> dict[int, list[Point]]:
@@ -315,7 +319,7 @@ class Axis(Study):
             for point, mine in found.values()
         ]
 
-    def table(self, again: Sequence[str] = ()) -> pd.DataFrame:
+    def table(self, recomputed: Sequence[str] = ()) -> pd.DataFrame:
         """Points and differences of all seeds on record.
 
         Returns

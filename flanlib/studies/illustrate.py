@@ -57,9 +57,9 @@ def make(study: Study) -> list[dict[str, Any]]:
     from flanlib.evaluation.evaluate import Scorer, evaluate
     from flanlib.models import language_model
 
-    settings, recipe = study.settings, study.settings.behind.recipe
+    settings, recipe = study.settings, study.settings.defaults.recipe
     found: list[dict[str, Any]] = []
-    for group in settings.behind.together:
+    for group in settings.defaults.held_out_groups:
         factors = study.tuned_without(group[0])
         run = paths.RUNS / run_id(factors, recipe)
         if not (run / "run.json").is_file():
@@ -131,5 +131,5 @@ KEYS = ("task", "template", "asked", "base", "tuned", "run")
 
 def _about(study: Study, task: Task) -> dict[str, str]:
     """Which question of a task is asked, with the digest of its words."""
-    asked = illustrations.asked(study.catalogue, task)
+    asked = illustrations.prompt_of(study.catalogue, task)
     return {"task": task.key, "template": asked.template, "asked": digest(asked.input)}

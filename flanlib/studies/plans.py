@@ -3,7 +3,7 @@
 Ablations hold several clusters out together, as Figure 6 of the paper does,
 group after group until each cluster was held out. All start from the same
 tuned models, so that a run which several figures need is made once. Each plan
-takes an axis with one group at hand, whose `asked` and `base` make cells, and
+takes an axis with one group at hand, whose `cells_of` and `base` make cells, and
 yields the points of its seed.
 
 Source
@@ -69,7 +69,7 @@ def base_run(collection: str, settings: Settings, cluster: str) -> tuple[Factors
     What tuning alone uses keeps its default, so that a change of the tuning
     recipe leaves the base's records valid.
     """
-    recipe = settings.behind.recipe
+    recipe = settings.defaults.recipe
     kept = ("quantization", "max_input_tokens", "max_target_tokens")
     return (
         Factors(collection=collection, model=settings.model, held_out=cluster, arm="base", seed=0),
@@ -99,7 +99,7 @@ class Axis(Protocol):
     def tuned(self, **changed: object) -> Factors:
         """Factors of the tuned model that all figures share, with some `changed`."""
 
-    def asked(
+    def cells_of(
         self,
         factors: Factors,
         recipe: Recipe | None = None,
@@ -122,12 +122,12 @@ def paradigms(axis: Axis) -> Iterator[Point]:
             axis.tuned(arm="single-task", tasks=(t.key,), n_examples=n, held_out=t.cluster)
             for t in tasks
         ]
-        cells = _each_its_own(axis, runs, axis.settings.behind.alone, tasks)
+        cells = _each_its_own(axis, runs, axis.settings.defaults.single_task, tasks)
         yield Point(arm="single-task", x=str(n or "all"), cells=cells, against=(goal,))
-    for shots in dict.fromkeys((0, 1, axis.settings.behind.shots)):
+    for shots in dict.fromkeys((0, 1, axis.settings.defaults.shots)):
         cells = axis.base(tasks, shots=shots)
         yield Point(arm="few-shot base", x=str(shots), cells=cells, against=(goal,))
-    yield Point(arm=goal[0], x=goal[1], cells=axis.asked(axis.tuned(), tasks=tasks))
+    yield Point(arm=goal[0], x=goal[1], cells=axis.cells_of(axis.tuned(), tasks=tasks))
 
 
 def clusters(axis: Axis) -> Iterator[Point]:
@@ -158,7 +158,7 @@ def clusters(axis: Axis) -> Iterator[Point]:
                     group=group,
                     arm=arm,
                     x=x,
-                    cells=axis.asked(factors),
+                    cells=axis.cells_of(factors),
                     against=(("base", "0"), *((arm, y) for y in before if y != x)),
                 )
 
@@ -167,7 +167,7 @@ def scale(axis: Axis) -> Iterator[Point]:
     """Base and tuned over the ladder, on unseen clusters and on those tuned on."""
     for group, tasks in (("held-out", axis.held_out_tasks), ("held-in", axis.held_in_tasks)):
         for name in axis.ladder:
-            base, tuned = axis.base(tasks, name), axis.asked(axis.tuned(model=name), tasks=tasks)
+            base, tuned = axis.base(tasks, name), axis.cells_of(axis.tuned(model=name), tasks=tasks)
             yield Point(group=group, arm="base", x=name, cells=base)
             yield Point(group=group, arm="tuned", x=name, cells=tuned, against=(("base", name),))
 
@@ -187,19 +187,19 @@ def instructions(axis: Axis) -> Iterator[Point]:
         yield Point(
             arm=f"{form} > {asked}",
             x="",
-            cells=axis.asked(axis.tuned(form=form), form=asked),
+            cells=axis.cells_of(axis.tuned(form=form), form=asked),
             against=(BASE, *others),
         )
 
 
 def few_shot(axis: Axis) -> Iterator[Point]:
     """Without and with exemplars; the last arm has seen exemplars in tuning."""
-    few = axis.settings.behind.shots
+    few = axis.settings.defaults.shots
     taught = replace(axis.recipe, exemplar_share=0.5, max_exemplars=min(few, 3))
     for shots in (0, few):
         x, arms = str(shots), {"base": axis.base(shots=shots)}
         for arm, recipe in (("tuned", axis.recipe), ("tuned with exemplars", taught)):
-            arms[arm] = axis.asked(axis.tuned(), recipe, shots=shots)
+            arms[arm] = axis.cells_of(axis.tuned(), recipe, shots=shots)
         for arm, cells in arms.items():
             against = [] if arm == "base" else [("base", x)]
             against += [(arm, "0")] if shots else []
@@ -210,7 +210,7 @@ def prompt_tuning(axis: Axis) -> Iterator[Point]:
     """A soft prompt for one task per cluster, on the base and on the tuned model."""
     tasks = _firsts(axis)
     yield Point(arm="base", x="none", cells=axis.base(tasks))
-    yield Point(arm="tuned", x="none", cells=axis.asked(axis.tuned(), tasks=tasks))
+    yield Point(arm="tuned", x="none", cells=axis.cells_of(axis.tuned(), tasks=tasks))
     under = run_id(axis.tuned(), axis.recipe)
     for n in (32, 0):
         x = str(n or "all")
@@ -219,7 +219,9 @@ def prompt_tuning(axis: Axis) -> Iterator[Point]:
                 axis.tuned(arm="prompt-tuned", form="none", tasks=(t.key,), n_examples=n, under=run)
                 for t in tasks
             ]
-            cells = _each_its_own(axis, runs, axis.settings.behind.soft, tasks, form="none")
+            cells = _each_its_own(
+                axis, runs, axis.settings.defaults.soft_prompt, tasks, form="none"
+            )
             against = (("on base", x),) if run else ()
             yield Point(arm=arm, x=x, cells=cells, against=against)
 
@@ -228,7 +230,7 @@ def templates(axis: Axis) -> Iterator[Point]:
     """Ever more templates per dataset."""
     yield Point(arm="base", x="0", cells=axis.base())
     for n in (1, 4, 10):
-        cells = axis.asked(axis.tuned(n_templates=n if n < 10 else 0))
+        cells = axis.cells_of(axis.tuned(n_templates=n if n < 10 else 0))
         fewer = (("tuned", "1"),) if n > 1 else ()
         yield Point(arm="tuned", x=str(n), cells=cells, against=(("base", "0"), *fewer))
 
@@ -239,7 +241,9 @@ def audit(axis: Axis) -> Iterator[Point]:
     for x, reverse in (("given", False), ("reversed", True)):
         yield Point(arm="base", x=x, cells=axis.base(ranked, reversed_options=reverse))
         yield Point(
-            arm="tuned", x=x, cells=axis.asked(axis.tuned(), tasks=ranked, reversed_options=reverse)
+            arm="tuned",
+            x=x,
+            cells=axis.cells_of(axis.tuned(), tasks=ranked, reversed_options=reverse),
         )
 
 
@@ -259,7 +263,7 @@ def steps(axis: Axis) -> Iterator[Point]:
         for n in counts:
             others = tuple(("tuned", x) for x in before.get(str(n), ()) if x != str(n))
             recipe = replace(axis.recipe, steps=n)
-            cells = axis.asked(axis.tuned(), recipe, tasks)
+            cells = axis.cells_of(axis.tuned(), recipe, tasks)
             against = (("base", "0"), *others)
             yield Point(group=group, arm="tuned", x=str(n), cells=cells, against=against)
 
@@ -274,7 +278,9 @@ def _each_its_own(
 ) -> tuple[Cell, ...]:
     """Each task asked of the run that is its own."""
     pairs = zip(runs, tasks, strict=True)
-    return tuple(cell for run, task in pairs for cell in axis.asked(run, recipe, [task], **scoring))
+    return tuple(
+        cell for run, task in pairs for cell in axis.cells_of(run, recipe, [task], **scoring)
+    )
 
 
 PLANS: dict[str, Callable[[Axis], Iterator[Point]]] = {

@@ -41,13 +41,13 @@ class Profile:
     ----------
     max_examples
         Most examples scored per task.
-    alone, soft
+    single_task, soft_prompt
         How one task alone, and a soft prompt, are tuned.
     ladder
         Models from small to large.
     shots
         Most exemplars in front of a question.
-    together
+    held_out_groups
         Groups of clusters that ablations hold out, one group after the
         other: first the one of the paper's Figure 6, then two that cover
         the other clusters, neighbours kept together where they can be.
@@ -77,11 +77,11 @@ class Profile:
     model: str
     recipe: Recipe
     max_examples: int
-    alone: Recipe
-    soft: Recipe
+    single_task: Recipe
+    soft_prompt: Recipe
     ladder: tuple[str, ...]
     shots: int
-    together: tuple[tuple[str, ...], ...] = GROUPS
+    held_out_groups: tuple[tuple[str, ...], ...] = GROUPS
     n_groups: int = 0
     by_group: bool = False
     train_limit: int = 0
@@ -117,8 +117,8 @@ PROFILES: dict[str, Profile] = {
         collection="micro",
         model="micro-2m",
         recipe=MICRO,
-        alone=replace(MICRO, steps=200),
-        soft=replace(MICRO, steps=200, learning_rate=0.03, schedule="constant"),
+        single_task=replace(MICRO, steps=200),
+        soft_prompt=replace(MICRO, steps=200, learning_rate=0.03, schedule="constant"),
         max_examples=120,
         ladder=("micro-300k", "micro-600k", "micro-1m", "micro-2m", "micro-6m"),
         shots=3,
@@ -127,8 +127,8 @@ PROFILES: dict[str, Profile] = {
         collection="flan",
         model="smollm2-135m-instruct",
         recipe=SMALL,
-        alone=replace(SMALL, steps=300),
-        soft=replace(SMALL, steps=300, learning_rate=0.03, schedule="constant"),
+        single_task=replace(SMALL, steps=300),
+        soft_prompt=replace(SMALL, steps=300, learning_rate=0.03, schedule="constant"),
         max_examples=144,
         templates_per_example=2,
         fewest=30,
@@ -143,8 +143,8 @@ PROFILES: dict[str, Profile] = {
         collection="flan",
         model="EleutherAI/pythia-1.4b",
         recipe=GPU,
-        alone=replace(GPU, steps=1000),
-        soft=replace(GPU, steps=1000, learning_rate=0.03, schedule="constant"),
+        single_task=replace(GPU, steps=1000),
+        soft_prompt=replace(GPU, steps=1000, learning_rate=0.03, schedule="constant"),
         max_examples=1000,
         ladder=tuple(
             f"EleutherAI/pythia-{size}" for size in ("160m", "410m", "1.4b", "2.8b", "6.9b")
@@ -155,8 +155,8 @@ PROFILES: dict[str, Profile] = {
         collection="flan",
         model="rehearsal",
         recipe=TINY,
-        alone=TINY,
-        soft=replace(TINY, learning_rate=0.03, schedule="constant"),
+        single_task=TINY,
+        soft_prompt=replace(TINY, learning_rate=0.03, schedule="constant"),
         max_examples=4,
         ladder=("rehearsal",),
         shots=2,
@@ -183,7 +183,7 @@ class Settings:
     recompute: str = ""
 
     @property
-    def behind(self) -> Profile:
+    def defaults(self) -> Profile:
         """The profile named."""
         return PROFILES[self.profile]
 
@@ -196,11 +196,11 @@ class Settings:
     @property
     def own(self) -> dict[str, Any]:
         """Those that differ from what the profile stands for, by name."""
-        usual = {"collection": self.behind.collection, "model": self.behind.model}
+        usual = {"collection": self.defaults.collection, "model": self.defaults.model}
         plain = {field.name: usual.get(field.name, field.default) for field in fields(Settings)}
         found = {name: getattr(self, name) for name in plain}
-        same_root = paths.label(self.collection) == paths.label(self.behind.collection)
-        found["collection"] = self.behind.collection if same_root else self.collection
+        same_root = paths.label(self.collection) == paths.label(self.defaults.collection)
+        found["collection"] = self.defaults.collection if same_root else self.collection
         return {name: value for name, value in found.items() if value != plain[name]}
 
     @property
@@ -209,7 +209,7 @@ class Settings:
         return self._listed("held_out", self.held_out) or self._evaluable
 
     @property
-    def again(self) -> tuple[str, ...]:
+    def recomputed(self) -> tuple[str, ...]:
         """Clusters to tune and score again, in catalogue order."""
         if self.recompute == "all":
             return self.clusters
@@ -287,7 +287,10 @@ def label(settings: Settings, **more: object) -> str:
     'micro,model=micro-6m,held_out=nli'
     """
     own = {**settings.own, "held_out": "+".join(settings.clusters) if settings.held_out else ""}
-    own |= {"recompute": "all" if settings.recompute == "all" else "+".join(settings.again), **more}
+    own |= {
+        "recompute": "all" if settings.recompute == "all" else "+".join(settings.recomputed),
+        **more,
+    }
     own |= {"collection": paths.label(own["collection"])} if "collection" in own else {}
     for name in ("rows", "model"):
         if name in own and Path(own[name]).is_dir():
@@ -333,5 +336,5 @@ def settings(**given: object) -> Settings:
     if plain.profile == "rehearsal" and not plain.rows:
         raise ParameterError("rows: a rehearsal needs a folder of local rows; give one")
     found = Settings(**values)
-    _ = found.clusters, found.again
+    _ = found.clusters, found.recomputed
     return found

@@ -22,7 +22,7 @@ from flanlib.core.progress import Board, say
 from flanlib.data import catalogue
 from flanlib.data.catalogue import Catalogue, Task
 from flanlib.data.source import Rows
-from flanlib.evaluation import asking
+from flanlib.evaluation import requests
 from flanlib.evaluation.evaluate import Scorer, evaluate
 from flanlib.models import weights
 from flanlib.results import contents, store
@@ -43,13 +43,13 @@ class Job:
     ----------
     collection
         Name or folder of the collection; a record keeps the name alone.
-    asked
+    requests
         (scoring, task key) pairs to score.
     at
         Folder the records are added to.
     runs
         Folder below which tuned models are kept, by run id.
-    under
+    prerequisite
         Settings of the tuned model that a soft prompt is learned on.
     rows
         Local folder of rows; empty lets the source decide.
@@ -62,10 +62,10 @@ class Job:
     factors: Factors
     recipe: Recipe
     collection: str
-    asked: tuple[tuple[Scoring, str], ...]
+    requests: tuple[tuple[Scoring, str], ...]
     at: Path
     runs: Path = field(default_factory=lambda: paths.RUNS)
-    under: tuple[Factors, Recipe] | None = None
+    prerequisite: tuple[Factors, Recipe] | None = None
     rows: Rows = None
     train_limit: int = 0
     quiet: bool = False
@@ -73,7 +73,7 @@ class Job:
     @property
     def chain(self) -> list[tuple[Factors, Recipe]]:
         """Settings of this run, and of the tuned model under it."""
-        return [(self.factors, self.recipe), *([self.under] if self.under else [])]
+        return [(self.factors, self.recipe), *([self.prerequisite] if self.prerequisite else [])]
 
     @property
     def status(self) -> Path:
@@ -84,7 +84,7 @@ class Job:
     def expected_s(self) -> float:
         """First guess of its seconds: of a micro model, and longer as parameters are more."""
         tuning = self.recipe.steps * self.recipe.examples_per_step / 100
-        work = 1.5 * len(self.asked) + (tuning if self.factors.arm != "base" else 0)
+        work = 1.5 * len(self.requests) + (tuning if self.factors.arm != "base" else 0)
         size = 1.0
         with suppress(DataError):  # of unreadable weights the run itself tells
             size = max(size, weights.n_parameters(self.factors.model) / 2.5e6)
@@ -131,8 +131,8 @@ def run(jobs: Sequence[Job], at_a_time: int = 1, work: Work | None = None) -> No
     work
         Does one job and returns its seconds; None is `compute`.
     """
-    later = [job for job in jobs if job.under]
-    for wave in ([job for job in jobs if not job.under], later):
+    later = [job for job in jobs if job.prerequisite]
+    for wave in ([job for job in jobs if not job.prerequisite], later):
         if wave:
             _spread(wave, threads.share(len(wave), at_a_time), compute if work is None else work)
 
@@ -184,11 +184,11 @@ def compute(job: Job) -> float:
     began = time.monotonic()
     job.tell("loading")
     found = catalogue.load(job.collection)
-    asking.check(found, job.asked, job.rows)
+    requests.check(found, job.requests, job.rows)
     scorer, about = scorer_of(job)
     about |= provenance.stamp()
-    for n, (scoring, key) in enumerate(job.asked):
-        job.tell(f"scoring {key}, {n} of {len(job.asked)} done")
+    for n, (scoring, key) in enumerate(job.requests):
+        job.tell(f"scoring {key}, {n} of {len(job.requests)} done")
         measured = score_task(job, found, found.task(key), scoring, scorer)
         record = Record(
             run_id=run_id(job.factors, job.recipe),
@@ -207,7 +207,7 @@ def score_task(
 ) -> dict[str, Any]:
     """One task under one way of asking: the measured part of its record."""
     began, started = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
-    examples = asking.examples_of(found, task, scoring, job.rows)
+    examples = requests.examples_of(found, task, scoring, job.rows)
     scored = evaluate(scorer, task, examples, scoring, collection=found, rows=job.rows)
     shown = task.source.route == "micro" or not found.tracked
     return {
@@ -236,8 +236,8 @@ def scorer_of(job: Job) -> tuple[Scorer, dict[str, Any]]:
     if factors.arm == "base":
         lm, tokenizer = language_model.load(factors.model, quantization=recipe.quantization)
     else:
-        below = _tuned(job, *job.under).out if job.under else None
-        made = _tuned(job, factors, recipe, below)
+        folder = _tuned(job, *job.prerequisite).out if job.prerequisite else None
+        made = _tuned(job, factors, recipe, folder)
         lm, tokenizer = made.load()
         about = {"mixture": made.mixture["digest"], "tuning": made.cost}
     about["base_digest"] = weights.fingerprint(factors.model)
@@ -279,8 +279,8 @@ def _run_folder(job: Job, factors: Factors, recipe: Recipe, adapter: Path | None
     """Folder of a tuned run, emptied of what was tuned on other rows, words or weights."""
     from flanlib.training import checkpoint
 
-    under = [job.under] if adapter and job.under else []
-    out, note, made_of = _made_of(job, factors, recipe, under)
+    chain = [job.prerequisite] if adapter and job.prerequisite else []
+    out, note, made_of = _made_of(job, factors, recipe, chain)
     if not note.is_file() or note.read_bytes() != made_of:
         for folder in (out, checkpoint.folder(out)):
             shutil.rmtree(folder, ignore_errors=True)
@@ -289,10 +289,10 @@ def _run_folder(job: Job, factors: Factors, recipe: Recipe, adapter: Path | None
 
 
 def _made_of(
-    job: Job, factors: Factors, recipe: Recipe, under: list[tuple[Factors, Recipe]]
+    job: Job, factors: Factors, recipe: Recipe, prerequisites: list[tuple[Factors, Recipe]]
 ) -> tuple[Path, Path, bytes]:
     """Folder of a run, the file that notes what it was made from, and what that is today."""
-    name, chain = run_id(factors, recipe), [(factors, recipe), *under]
+    name, chain = run_id(factors, recipe), [(factors, recipe), *prerequisites]
     found = catalogue.load(job.collection)
     digest, _ = contents.training(found, chain, rows=job.rows, limit=job.train_limit)
     made_of = f"{digest} {weights.fingerprint(factors.model)}\n".encode()

@@ -50,18 +50,18 @@ class Study:
     @property
     def at(self) -> Path:
         """Folder of this study's records."""
-        return store.folder(self.settings.collection, self.settings.behind.results)
+        return store.folder(self.settings.collection, self.settings.defaults.results)
 
     @property
-    def again_at(self) -> Path:
+    def recomputed_at(self) -> Path:
         """Folder of the records that these settings computed again, for comparison."""
         return paths.BUILD / "recomputed" / profiles.label(self.settings)
 
     @property
     def today(self) -> Today:
         """What records are held against: rows, templates and weights as they are now."""
-        behind = self.settings.behind
-        return Today(self.catalogue, self.settings.rows, behind.train_limit, self.below)
+        behind = self.settings.defaults
+        return Today(self.catalogue, self.settings.rows, behind.train_limit, self.prerequisites)
 
     @property
     def command(self) -> str:
@@ -76,7 +76,7 @@ class Study:
     @property
     def note(self) -> str:
         """What every figure of this study has to say; may be empty."""
-        return self.settings.behind.note
+        return self.settings.defaults.note
 
     @property
     def clusters(self) -> tuple[str, ...]:
@@ -90,7 +90,7 @@ class Study:
         Where a profile takes what there is, what is on record needs no rows here.
         """
         scored = set(self.catalogue.tasks) - set(self.left_out)
-        if self.settings.behind.what_there_is:
+        if self.settings.defaults.what_there_is:
             every = (c for task in self.catalogue.tasks.values() for c in self._cells_of(task))
             scored |= coverage.on_record(every, store.load(self.at))
         found = {
@@ -111,7 +111,7 @@ class Study:
         return sorted(every, key=lambda cell: cell[0].arm == "base")
 
     @property
-    def below(self) -> dict[str, tuple[Factors, Recipe]]:
+    def prerequisites(self) -> dict[str, tuple[Factors, Recipe]]:
         """Run id -> settings of each tuned model that a soft prompt is learned on."""
         return {}
 
@@ -124,8 +124,8 @@ class Study:
             Cluster, or several with `+` between. Where the profile holds groups
             out, a cluster stands for its group, and a group has the profile's order.
         """
-        if self.settings.behind.by_group:
-            parts, groups = set(held_out.split("+")), self.settings.behind.together
+        if self.settings.defaults.by_group:
+            parts, groups = set(held_out.split("+")), self.settings.defaults.held_out_groups
             whole = ("+".join(g) for g in groups if held_out in g or parts == set(g))
             held_out = next(whole, held_out)
         return Factors(
@@ -146,12 +146,12 @@ class Study:
                 factors=factors,
                 recipe=recipe,
                 collection=self.settings.collection,
-                asked=tuple(parts),
+                requests=tuple(parts),
                 at=at,
                 runs=paths.RUNS if at == self.at else at / "runs",
-                under=self.below.get(factors.under),
+                prerequisite=self.prerequisites.get(factors.under),
                 rows=self.settings.rows,
-                train_limit=self.settings.behind.train_limit,
+                train_limit=self.settings.defaults.train_limit,
             )
             for (factors, recipe), parts in asked.items()
         ]
@@ -161,14 +161,14 @@ class Study:
         known = {record.key for record in self.current(self.at)}
         rows = []
         for job in self.jobs(self.cells(), self.at):
-            cells = [(job.factors, job.recipe, *asked) for asked in job.asked]
+            cells = [(job.factors, job.recipe, *request) for request in job.requests]
             rows.append(
                 {
                     "run": run_id(job.factors, job.recipe),
                     "arm": job.factors.arm,
                     "held out": job.factors.held_out,
                     "steps": 0 if job.factors.arm == "base" else job.recipe.steps,
-                    "tasks": len({task for _, task in job.asked}),
+                    "tasks": len({task for _, task in job.requests}),
                     "scores": len(cells),
                     "recorded": sum(schema.key_of(cell) in known for cell in cells),
                 }
@@ -196,14 +196,14 @@ class Study:
         See `table`. Clusters named in `recompute` are tuned and scored again
         and take the place of this seed's records.
         """
-        fresh, others = self.again, [key for key in self.tasks if key not in self.again]
+        fresh, others = self.recomputed, [key for key in self.tasks if key not in self.recomputed]
         if others:
             cells = store.missing(self.current(self.at), self.cells(others))
             self.compute(coverage.at_hand(cells, self.left_out), self.at, jobs, work)
         if fresh:
-            shutil.rmtree(self.again_at, ignore_errors=True)
-            self.compute(self.cells(fresh), self.again_at, jobs, work)
-        return self.table(again=fresh)
+            shutil.rmtree(self.recomputed_at, ignore_errors=True)
+            self.compute(self.cells(fresh), self.recomputed_at, jobs, work)
+        return self.table(recomputed=fresh)
 
     def load(self) -> pd.DataFrame:
         """What `ensure` gives, from records alone.
@@ -217,17 +217,17 @@ class Study:
         MissingResultError
             Naming each cell of this study's seed that is not on record.
         """
-        if others := [key for key in self.tasks if key not in self.again]:
-            some = self.settings.behind.what_there_is and bool(self.drawn(self.records(self.at)))
+        if others := [key for key in self.tasks if key not in self.recomputed]:
+            some = self.settings.defaults.what_there_is and bool(self.drawn(self.records(self.at)))
             self.require(self.cells(others), self.at, some)
-        if self.again:
-            self.require(self.cells(self.again), self.again_at)
-        return self.table(again=self.again)
+        if self.recomputed:
+            self.require(self.cells(self.recomputed), self.recomputed_at)
+        return self.table(recomputed=self.recomputed)
 
     @property
-    def again(self) -> list[str]:
+    def recomputed(self) -> list[str]:
         """Clusters whose recomputed records take the place of recorded ones."""
-        return [cluster for cluster in self.settings.again if cluster in self.tasks]
+        return [cluster for cluster in self.settings.recomputed if cluster in self.tasks]
 
     def require(self, cells: Sequence[Cell], at: Path, some: bool = False) -> None:
         """Raise, as `load`, if a folder lacks a current record of one of some cells.
@@ -259,26 +259,26 @@ class Study:
         runs.run(self.jobs(cells, at), jobs, work)
         self.require(cells, at)
 
-    def table(self, again: Sequence[str] = ()) -> pd.DataFrame:
+    def table(self, recomputed: Sequence[str] = ()) -> pd.DataFrame:
         """Chance, arms and gains of all recorded seeds, in the columns of `effects`.
 
         Parameters
         ----------
-        again
+        recomputed
             Clusters whose recomputed records replace the recorded ones.
         """
-        fresh = {r.key: r for r in self.records(self.again_at) if r.cluster in again}
+        fresh = {r.key: r for r in self.records(self.recomputed_at) if r.cluster in recomputed}
         known = {r.key: r for r in self.records(self.at)} | fresh
         complete = self.drawn(list(known.values()))
-        groups = store.groups(self.at) | store.groups(self.again_at)
+        groups = store.groups(self.at) | store.groups(self.recomputed_at)
         store.matched(complete, groups, self.at / store.LISTED)
         validity.tell(complete, self.today)
         named = effects.named(complete)
         parts = [estimates.chance(complete), estimates.table(named, groups, GAINS)]
-        if self.settings.behind.what_there_is:
+        if self.settings.defaults.what_there_is:
             parts.append(coverage.lacking(self.clusters, complete))
         table = pd.concat(parts, ignore_index=True)
-        source = np.where(table["cluster"].isin(list(again)), "recomputed", "recorded")
+        source = np.where(table["cluster"].isin(list(recomputed)), "recomputed", "recorded")
         return estimates.ordered(table.assign(source=source), list(self.catalogue.clusters), ARMS)
 
     def drawn(self, records: list[Record]) -> list[Record]:
@@ -289,7 +289,7 @@ class Study:
         records
             Of this study; see `records`.
         """
-        if not self.settings.behind.what_there_is:
+        if not self.settings.defaults.what_there_is:
             return agreement.whole_seeds(records)
         return coverage.whole({key: self.cells([key]) for key in self.tasks}, records)
 
@@ -313,7 +313,7 @@ class Study:
         RunError
             Naming each value that does not agree.
         """
-        fresh = [r for r in self.records(self.again_at) if r.cluster in self.again]
+        fresh = [r for r in self.records(self.recomputed_at) if r.cluster in self.recomputed]
         others = replace(self, settings=replace(self.settings, held_out="")).records(self.at)
         verdict = agreement.compare(self.records(self.at), fresh, others)
         agreement.require(verdict)
@@ -325,13 +325,13 @@ class Study:
 
     def _scoring(self, scoring: Scoring) -> Scoring:
         names = ("max_examples", "templates_per_example")
-        return replace(scoring, **{name: getattr(self.settings.behind, name) for name in names})
+        return replace(scoring, **{name: getattr(self.settings.defaults, name) for name in names})
 
     def _cells_of(self, task: Task) -> list[Cell]:
         """What has to be on record of one task, for this study's seed."""
-        tuned = (self.tuned_without(task.cluster), self.settings.behind.recipe)
+        tuned = (self.tuned_without(task.cluster), self.settings.defaults.recipe)
         base = base_run(self.catalogue.name, self.settings, task.cluster)
-        ways = arms.controls(self.catalogue, task, self.settings.behind.chat)
+        ways = arms.controls(self.catalogue, task, self.settings.defaults.chat)
         return [
             (*run, self._scoring(scoring), task.key)
             for run, scoring in ((tuned, ASKED), *((base, way) for way in ways))

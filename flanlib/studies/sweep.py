@@ -149,8 +149,8 @@ def _refuse(records: Sequence[Record], folder: Path, today: Today) -> None:
 
 def _today(studies: Sequence[Study]) -> Today:
     """What records of the studies are held against."""
-    below = {key: run for study in studies for key, run in study.today.below.items()}
-    return replace(studies[0].today, below=below)
+    runs = {key: run for study in studies for key, run in study.today.prerequisites.items()}
+    return replace(studies[0].today, prerequisites=runs)
 
 
 def _stale(studies: Sequence[Study]) -> Callable[[Record], bool]:

@@ -18,7 +18,7 @@ from flanlib.core.errors import MissingResultError, ParameterError, RunError
 from flanlib.core.progress import span
 from flanlib.data.adapters import Example
 from flanlib.data.catalogue import Task
-from flanlib.evaluation import asking, choices
+from flanlib.evaluation import choices, requests
 from flanlib.evaluation.evaluate import Scorer
 from flanlib.prompts import templates
 from flanlib.prompts.prompt import Prompt
@@ -68,7 +68,7 @@ class Bench:
         tuned = [cell for cell in self.study.cells() if cell[0].arm == "tuned"]
         (found, *_) = self.study.jobs(tuned, self.study.at)
         recipe = replace(found.recipe, steps=self.steps or found.recipe.steps)
-        return replace(found, recipe=recipe, asked=())
+        return replace(found, recipe=recipe, requests=())
 
     @property
     def folder(self) -> Path:
@@ -168,7 +168,7 @@ class Bench:
     def examples(self, task: Task) -> list[Example]:
         """The first evaluation examples of a task."""
         scoring = replace(ASKED, max_examples=EXAMPLES)
-        return asking.examples_of(self.study.catalogue, task, scoring, self.study.settings.rows)
+        return requests.examples_of(self.study.catalogue, task, scoring, self.study.settings.rows)
 
     def templates(self, task: Task) -> tuple[Template, ...]:
         """All templates of a task, inverted ones last."""

@@ -18,7 +18,7 @@ from flanlib.data.cleaners import entities, stripped_lines
 
 Row = Mapping[str, Any]
 Shape = Callable[[Row, Mapping[str, Any]], list[Row]]
-SHAPES: dict[str, Shape] = {}
+LAYOUTS: dict[str, Shape] = {}
 CANNOT_ANSWER = "I don't know"  # what QuAC marks with CANNOTANSWER
 
 
@@ -28,7 +28,7 @@ class SkipRow(Exception):
 
 def shape(function: Shape) -> Shape:
     """Register a shape under its function's name."""
-    SHAPES[function.__name__] = function
+    LAYOUTS[function.__name__] = function
     return function
 
 

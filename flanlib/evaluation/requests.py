@@ -65,12 +65,12 @@ def examples_of(found: Catalogue, task: Task, scoring: Scoring, rows: Rows = Non
     return chosen
 
 
-def check(found: Catalogue, asked: Iterable[tuple[Scoring, str]], rows: Rows = None) -> None:
+def check(found: Catalogue, pairs: Iterable[tuple[Scoring, str]], rows: Rows = None) -> None:
     """Refuse, before anything is tuned or scored, answers that a metric cannot count.
 
     Parameters
     ----------
-    asked
+    pairs
         Pairs of scoring and key of a task; a task's last one counts.
 
     Raises
@@ -84,7 +84,7 @@ def check(found: Catalogue, asked: Iterable[tuple[Scoring, str]], rows: Rows = N
     """
     from flanlib.evaluation import metrics
 
-    for key, scoring in {key: scoring for scoring, key in asked}.items():
+    for key, scoring in {key: scoring for scoring, key in pairs}.items():
         task = found.task(key)
         metrics.check(task, examples_of(found, task, scoring, rows))
 
@@ -103,7 +103,7 @@ def first_example(found: Catalogue, task: Task, split: str, rows: Rows = None) -
     return example
 
 
-def asked_with(found: Catalogue, task: Task, scoring: Scoring) -> tuple[Template, ...]:
+def templates_for(found: Catalogue, task: Task, scoring: Scoring) -> tuple[Template, ...]:
     """The templates a task is scored with.
 
     Raises

@@ -18,7 +18,7 @@ from flanlib.core.errors import DataError, MissingResultError
 from flanlib.data import files
 from flanlib.data.catalogue import Catalogue, Task
 from flanlib.data.source import Rows
-from flanlib.evaluation import asking
+from flanlib.evaluation import requests
 from flanlib.evaluation.evaluate import Scorer, evaluate
 
 RESULTS = "results.jsonl"
@@ -62,7 +62,7 @@ def score_tasks(
     folders.make(out)
     _lines(out)  # a damaged one shows before anything is scored
     chosen = list(tasks)
-    asking.check(catalogue, [(scoring, task.key) for task in chosen], rows)
+    requests.check(catalogue, [(scoring, task.key) for task in chosen], rows)
     asked = {
         **(about or {}),
         "seed": seed,
@@ -75,7 +75,7 @@ def score_tasks(
         scored = evaluate(
             scorer,
             task,
-            asking.examples_of(catalogue, task, scoring, rows),
+            requests.examples_of(catalogue, task, scoring, rows),
             scoring,
             collection=catalogue,
             rows=rows,

@@ -37,7 +37,7 @@ TRIAL_PATHS = ((0, 1, 2, 3, 4, 5, 6, 7, 8), (0, 1, 2, 3, 4, 9, 10, 11), (0, 1, 2
 
 
 @dataclass
-class Opened:
+class Backbone:
     """A causal LM split into soft prompt, body and head.
 
     Attributes
@@ -205,7 +205,7 @@ class Opened:
         return tuple(m for m in found if isinstance(m, torch.nn.Module))
 
 
-def opened(lm: LanguageModel) -> Opened:
+def backbone(lm: LanguageModel) -> Backbone:
     """Open a causal LM, and find out once per class how it may be run.
 
     Raises
@@ -225,7 +225,7 @@ def opened(lm: LanguageModel) -> Opened:
                     " prompt tuning can be scored"
                 )
             soft = lm.get_prompt(batch_size=1)[0].to(model.get_input_embeddings().weight.dtype)
-    result = Opened(lm, model, soft)
+    result = Backbone(lm, model, soft)
     attention = getattr(model.config, "_attn_implementation", None)
     key = (
         type(model),
@@ -265,7 +265,7 @@ class _Spread:
         return wide.view(*self.shape, output.shape[-1])
 
 
-def _find_way(model: Opened, attention: str | None) -> tuple[Way, bool] | None:
+def _find_way(model: Backbone, attention: str | None) -> tuple[Way, bool] | None:
     """The fastest way that is right; None where broken weights tell nothing."""
     ways: tuple[Way, ...] = ("tree", "chain")
     if windows(model.config) or attention not in ("eager", "sdpa"):
@@ -299,7 +299,7 @@ def _find_way(model: Opened, attention: str | None) -> tuple[Way, bool] | None:
     return "whole", False
 
 
-def _check_causal(model: Opened, paths: list[np.ndarray], tolerance: float) -> None:
+def _check_causal(model: Backbone, paths: list[np.ndarray], tolerance: float) -> None:
     """Refuse a model whose predictions depend on what comes after them.
 
     Two paths part after five words: before that, nothing may change.
@@ -323,7 +323,7 @@ def _quantised(model: LanguageModel) -> bool:
     return getattr(model, "is_quantized", False)
 
 
-def _trial(model: Opened, ids: np.ndarray, tree: Tree | None = None) -> torch.Tensor:
+def _trial(model: Backbone, ids: np.ndarray, tree: Tree | None = None) -> torch.Tensor:
     """Log-probabilities at every place, from two passes over half of them.
 
     Places of a soft prompt have none; they count as 0.
@@ -338,4 +338,4 @@ def _trial(model: Opened, ids: np.ndarray, tree: Tree | None = None) -> torch.Te
 
 def context_of(lm: LanguageModel) -> int | None:
     """Tokens a causal LM can read, without its soft prompt; None if unlimited."""
-    return opened(lm).context
+    return backbone(lm).context
