@@ -102,7 +102,7 @@ def test_the_tasks_are_those_on_record_and_nothing_else_is_needed(small, capsys)
     assert set(coverage.clusters_lacking(table)) == set(found.clusters) - whole
     assert found.ensure().equals(table), "there is nothing to compute"
     said = capsys.readouterr().err
-    assert said.count("not checked against today, since it is not at hand: the rows scored;") == 1
+    assert said.count("not on this machine to compare with: the rows scored;") == 1
     assert said.count("\n") == 1, "one line for what concerns the same tasks"
     shown = figures.redraw("fig5_zero_shot_gains", found)
     assert "Not measured yet: Paraphrase, Translation, Reading + commonsense, Coref" in shown.alt

@@ -144,7 +144,7 @@ def test_what_is_not_at_hand_is_told_once(worked, capsys):
     for _ in range(2):
         opened().load()
     told = capsys.readouterr().err
-    assert told.count("the rows scored, for tasks") == 1 and "collection toys" in told
+    assert told.count("the rows scored; ") == 1 and "records of toys are taken as they" in told
 
 
 def test_records_have_to_fit_their_examples(worked):

@@ -273,6 +273,6 @@ def tell(records: Iterable[Record], today: Today) -> None:
             lacking[tuple(found)].append(MEANINGS[name])
     for found, names in lacking.items():
         say(
-            f"not checked against today, since it is not at hand: {'; '.join(names)}; for"
-            f" {listed(found)} (collection {today.catalogue.name})"
+            f"records of {today.catalogue.name} are taken as they stand; what they were made from is"
+            f" not on this machine to compare with: {'; '.join(names)}; for {listed(found)}"
         )
