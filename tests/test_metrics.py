@@ -346,3 +346,22 @@ def test_examples_give_the_order():
     assert found.examples == ("4", "2", "0", "1", "3")
     plain = metrics.evaluate(task(), table)
     assert found.scores[0] == plain.scores[plain.examples.index("4")]
+
+
+def test_templates_that_take_turns_have_an_interval_though_few_examples_have_them():
+    rng = np.random.default_rng(3)
+    gold = rng.integers(0, 2, 24)
+    found = [
+        (f"t{(2 * e + k) % 8}", str(e), int(gold[e]), rng.normal(size=2).tolist())
+        for e in range(24)
+        for k in range(2)
+    ]
+    examples = [example(str(e), gold=int(gold[e])) for e in range(24)]
+    for metric in ("accuracy", "f1"):
+        got = metrics.evaluate(task(metric), ranked(found), examples=examples, in_turn=True)
+        assert got.low < got.value < got.high and 3 < got.stderr < 20
+    cells, groups = np.ones((2, 4, 1)), list("abcd")
+    cells[1, 1:] = 0.0  # the second template was asked of one example of four, and is right
+    asked = cells[..., 0] > 0
+    summed = metrics.bootstrap(cells, groups, lambda s: 100 * np.minimum(s[..., 0], 1), asked=asked)
+    assert summed == (100.0, 100.0, 0.0), "a template that was not drawn counts as nothing"

@@ -112,7 +112,9 @@ def evaluate(
     groups = tuple((known[i].group or i) if i in known else i for i in ids)
     per_template = cells.finish(array.sum(axis=1))
     each = np.array([[cells.each.get((t, e), np.nan) for e in ids] for t in names])
-    low, high, stderr = bootstrap(array, groups, cells.finish, draws=draws, seed=seed)
+    low, high, stderr = bootstrap(
+        array, groups, cells.finish, asked=~np.isnan(each), draws=draws, seed=seed
+    )
     return Evaluation(
         task=task.key,
         metric=metric,
@@ -193,10 +195,13 @@ def bootstrap(
     groups: Sequence[str],
     finish: Callable[[np.ndarray], np.ndarray],
     *,
+    asked: np.ndarray | None = None,
     draws: int = DRAWS,
     seed: int = 0,
 ) -> tuple[float, float, float]:
     """95 % percentile interval and standard error over groups of examples.
+
+    A draw that has no example of a template is the mean over the others.
 
     Parameters
     ----------
@@ -206,6 +211,9 @@ def bootstrap(
         Examples of one group are drawn together.
     finish
         Sums over examples, shape (..., K), to percent.
+    asked
+        bool, shape (templates, examples): which examples were asked in which
+        templates; without it, all in all.
 
     Returns
     -------
@@ -216,10 +224,15 @@ def bootstrap(
     if len(names) < 2:
         return float("nan"), float("nan"), float("nan")
     summed = _by_group(array, codes, len(names))
+    everywhere = np.ones(array.shape[:2], bool) if asked is None else asked
+    of_template = _by_group(everywhere[..., None], codes, len(names))[..., 0]
 
     def statistic(drawn: np.ndarray, axis: int = -1) -> np.ndarray:
         weights = _tally(drawn, len(names))
-        return finish(np.einsum("dg,tgk->dtk", weights, summed)).mean(axis=-1)
+        drawn_of = weights @ of_template.T  # (draws, templates): examples
+        with np.errstate(invalid="ignore", divide="ignore"):
+            found = finish(np.einsum("dg,tgk->dtk", weights, summed))
+        return np.nanmean(np.where(drawn_of > 0, found, np.nan), axis=-1)
 
     result = stats.bootstrap(
         (np.arange(len(names)),),
