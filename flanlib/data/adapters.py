@@ -1,7 +1,7 @@
 """Row adapters: one source row -> the fields templates may name.
 
-A task names a shape (see `layouts`), which makes its rows flat, and settings
-that say which column is which. A row that is no example (a hidden label, an
+A task's `adapter` names a layout (see `layouts`), which makes its rows flat; its
+`columns` say which column is which. A row that is no example (a hidden label, an
 undecided answer) is skipped with a reason; a malformed one is an error.
 """
 
@@ -20,7 +20,7 @@ from flanlib.data.columns import Getter, Plan, plan_of
 from flanlib.data.layouts import LAYOUTS, Row, SkipRow
 
 MALFORMED = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)
-"""What a row may raise whose cells are not what a shape or a setting takes them for."""
+"""What a row may raise whose cells are not what a layout or a setting takes them for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +249,7 @@ def _mapped(label: object, table: Mapping[str, object], task: Task, row_id: str)
 
 
 def _answers(value: object, plan: Plan) -> tuple[str | tuple[str, ...], ...]:
-    """Answers that are there; a tuple (a shape's) holds the spans of one."""
+    """Answers that are there; a tuple (a layout's) holds the spans of one."""
     values = value if isinstance(value, list | tuple) else (value,)
     found: list[str | tuple[str, ...]] = []
     for one in values:

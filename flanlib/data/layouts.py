@@ -1,9 +1,9 @@
 """Source layouts that plain columns cannot describe, made flat.
 
-A shape is a function `(row, settings) -> [flat row, ...]`: one dialogue
+A layout is a function `(row, settings) -> [flat row, ...]`: one dialogue
 becomes one row per question, one table with three texts becomes three, and so
-on. What a flat row means is said by the task's column settings. A shape knows
-every layout its dataset is found in, so that a local copy in another layout
+on. What a flat row means is said by the task's column settings. A layout
+knows every form its dataset is found in, so that a local copy in another form
 reads like the hub's.
 """
 
@@ -17,8 +17,8 @@ from flanlib.data.cells import label_of, listed, number, text_of, texts, whole
 from flanlib.data.cleaners import entities, stripped_lines
 
 Row = Mapping[str, Any]
-Shape = Callable[[Row, Mapping[str, Any]], list[Row]]
-LAYOUTS: dict[str, Shape] = {}
+Layout = Callable[[Row, Mapping[str, Any]], list[Row]]
+LAYOUTS: dict[str, Layout] = {}
 CANNOT_ANSWER = "I don't know"  # what QuAC marks with CANNOTANSWER
 
 
@@ -26,8 +26,8 @@ class SkipRow(Exception):
     """A row that is not an example; the message says why, in a few words."""
 
 
-def shape(function: Shape) -> Shape:
-    """Register a shape under its function's name."""
+def layout(function: Layout) -> Layout:
+    """Register a layout under its function's name, a task's `adapter`."""
     LAYOUTS[function.__name__] = function
     return function
 
@@ -39,13 +39,13 @@ def part(value: object, name: str) -> Any:
     return value[name]
 
 
-@shape
+@layout
 def columns(row: Row, settings: Mapping[str, Any]) -> list[Row]:
     """A row that is flat already."""
     return [row]
 
 
-@shape
+@layout
 def hellaswag(row: Row, settings: Mapping[str, Any]) -> list[Row]:
     """A text broken off; the broken-off sentence begins with a capital."""
     before, begun = row.get("ctx_a"), row.get("ctx_b")
@@ -55,7 +55,7 @@ def hellaswag(row: Row, settings: Mapping[str, Any]) -> list[Row]:
     return [{**row, "context": f"{before} {begun}"}]
 
 
-@shape
+@layout
 def stsb(row: Row, settings: Mapping[str, Any]) -> list[Row]:
     """A similarity from 0 to 5, as it is and rounded half up; -1 is a hidden label."""
     if label_of(row["label"]) is None:
@@ -66,7 +66,7 @@ def stsb(row: Row, settings: Mapping[str, Any]) -> list[Row]:
     return [{**row, "label": str(math.floor(value + 0.5)), "similarity": value}]
 
 
-@shape
+@layout
 def trivia_qa(row: Row, settings: Mapping[str, Any]) -> list[Row]:
     """An answer in capitals is written as one of its aliases is."""
     answer = row["answer"]
@@ -77,7 +77,7 @@ def trivia_qa(row: Row, settings: Mapping[str, Any]) -> list[Row]:
     return [{**row, "value": value}]
 
 
-@shape
+@layout
 def boolq(row: Row, settings: Mapping[str, Any]) -> list[Row]:
     """A passage that begins with its title and two dashes."""
     title, mark, passage = row["passage"].partition(" -- ")
@@ -86,7 +86,7 @@ def boolq(row: Row, settings: Mapping[str, Any]) -> list[Row]:
     return [{**row, "title": title, "passage": passage}]
 
 
-@shape
+@layout
 def squad(row: Row, settings: Mapping[str, Any]) -> list[Row]:
     """Answer spans; none means unanswerable where `unanswerable` is set."""
     found = texts(part(row["answers"], "text"))
@@ -97,7 +97,7 @@ def squad(row: Row, settings: Mapping[str, Any]) -> list[Row]:
     return [{**row, "title": text_of(row.get("title")).replace("_", " "), "text": found}]
 
 
-@shape
+@layout
 def drop(row: Row, settings: Mapping[str, Any]) -> list[Row]:
     """A number, spans or a date: the tuple of an annotator's spans; others' answers follow.
 
@@ -143,7 +143,7 @@ def _members(column: object) -> list[Any]:
     return [dict(zip(column, v, strict=True)) for v in zip(*column.values(), strict=True)]
 
 
-@shape
+@layout
 def record(row: Row, settings: Mapping[str, Any]) -> list[Row]:
     """News text, a gap, and the entities that may fill it."""
     body, _, _ = row["passage"].partition("@highlight")
@@ -164,7 +164,7 @@ def record(row: Row, settings: Mapping[str, Any]) -> list[Row]:
     ]
 
 
-@shape
+@layout
 def coqa(row: Row, settings: Mapping[str, Any]) -> list[Row]:
     """One row per turn of a dialogue, with the turns before it."""
     questions = row["questions"]
@@ -176,7 +176,7 @@ def coqa(row: Row, settings: Mapping[str, Any]) -> list[Row]:
     return _turns(questions, answers, others, {"story": row["story"]})
 
 
-@shape
+@layout
 def quac(row: Row, settings: Mapping[str, Any]) -> list[Row]:
     """One row per turn; CANNOTANSWER becomes words a person would use."""
     answers = part(row["orig_answers"], "texts")
@@ -211,7 +211,7 @@ def _turns(questions: list, answers: list, others: list, shared: dict[str, Any])
 _MARK = re.compile(r"\[([A-Z_ ]+)\]")
 
 
-@shape
+@layout
 def dart(row: Row, settings: Mapping[str, Any]) -> list[Row]:
     """Triples with one row per text; table marks are written as words."""
     lines = []
@@ -222,7 +222,7 @@ def dart(row: Row, settings: Mapping[str, Any]) -> list[Row]:
     return _verbalised(row, lines, part(row["annotations"], "text") if "annotations" in row else ())
 
 
-@shape
+@layout
 def web_nlg(row: Row, settings: Mapping[str, Any]) -> list[Row]:
     """Triples with one row per text; GEM's layout, or release 3's."""
     source = row["input"] if "input" in row else row["modified_triple_sets"]["mtriple_set"][0]
@@ -250,7 +250,7 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-@shape
+@layout
 def translation(row: Row, settings: Mapping[str, Any]) -> list[Row]:
     """A sentence pair, from one named language to the other."""
     pair, (source, target) = row["translation"], settings["languages"]
@@ -271,7 +271,7 @@ REMOVED: dict[str, Callable[[str], str]] = {
 }
 
 
-@shape
+@layout
 def retype(row: Row, settings: Mapping[str, Any]) -> list[Row]:
     """A sentence with case, punctuation or spaces removed, to be restored."""
     answer = _one_line(row["translation"]["en"])
@@ -288,7 +288,7 @@ _PLACE_NAME = r"[A-Z]{2}[A-Z.]*(?:,? [A-Z]{2}[A-Z.]*)*(?:, [\w. ]{1,24})?"
 _DATELINE = re.compile(rf"^(.{{8,110}}?) (?={_PLACE_NAME} ?(?:\([\w. ]{{2,24}}\) ?)?--? )")
 
 
-@shape
+@layout
 def ag_news(row: Row, settings: Mapping[str, Any]) -> list[Row]:
     """Headline and lines, apart (labels from 1) or joined (labels from 0)."""
     if "description" in row:
@@ -307,7 +307,7 @@ def _plain_news(text: str) -> str:
     return _one_line(entities(text).replace("\\", " "))
 
 
-@shape
+@layout
 def gigaword(row: Row, settings: Mapping[str, Any]) -> list[Row]:
     """First sentence and headline, without rows that hide words."""
     article, summary = row["document"], row["summary"]
@@ -316,7 +316,7 @@ def gigaword(row: Row, settings: Mapping[str, Any]) -> list[Row]:
     return [{"article": article, "summary": summary}]
 
 
-@shape
+@layout
 def multi_news(row: Row, settings: Mapping[str, Any]) -> list[Row]:
     """Several articles of one story, told apart by blank lines."""
     article = row["document"].replace("NEWLINE_CHAR", "\n")
@@ -325,7 +325,7 @@ def multi_news(row: Row, settings: Mapping[str, Any]) -> list[Row]:
     return [{"articles": "\n\n".join(m for m in members if m), "summary": summary}]
 
 
-@shape
+@layout
 def wiki_lingua(row: Row, settings: Mapping[str, Any]) -> list[Row]:
     """One row per section; nested as in the original, or flat as in GEM."""
     if "article" not in row:
@@ -338,7 +338,7 @@ def wiki_lingua(row: Row, settings: Mapping[str, Any]) -> list[Row]:
     ]
 
 
-@shape
+@layout
 def numbered(row: Row, settings: Mapping[str, Any]) -> list[Row]:
     """The first few texts of a record of texts, as a numbered list."""
     source = row[settings["items"]]

@@ -65,7 +65,7 @@ KNOWN: dict[str, tuple[Callable[[Any], bool], str]] = {
     "repeats": (lambda value: isinstance(value, bool), "true or false"),
     "group": _ONE_OR_MORE,
     "merge": (lambda value: isinstance(value, bool), "true or false"),
-    # Of shapes
+    # Of layouts
     "unanswerable": (_text, "a text"),
     "source": _ONE,
     "target": _ONE,
