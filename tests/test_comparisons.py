@@ -459,7 +459,7 @@ def test_what_a_metric_cannot_count_shows_before_a_model_is_read(tmp_path, metri
         factors=factors,
         recipe=Recipe(),
         collection=str(found.root),
-        asked=((Scoring(), "food"),),
+        requests=((Scoring(), "food"),),
         at=tmp_path,
         rows=str(tmp_path / "rows"),
     )

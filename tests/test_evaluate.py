@@ -36,7 +36,7 @@ def job(tmp_path_factory):
         factors=Factors(model=MODEL, held_out="nli"),
         recipe=RECIPE,
         collection="micro",
-        asked=ASKED,
+        requests=ASKED,
         at=folder / "records",
         runs=folder / "runs",
         train_limit=8,
@@ -103,7 +103,7 @@ def test_an_untuned_model_is_scored_as_the_study_scores_it(tmp_path):
         factors=Factors(model=MODEL, held_out="nli", arm="base"),
         recipe=profiles.MICRO,
         collection="micro",
-        asked=((scoring, "rte"),),
+        requests=((scoring, "rte"),),
         at=tmp_path / "records",
         quiet=True,
     )
