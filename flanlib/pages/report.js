@@ -81,7 +81,7 @@ if (contents) {
   contents.addEventListener("click", (event) => { if (narrow.matches && event.target.closest("a")) contents.open = false; });
 }
 const speed = document.getElementById("speed");
-if (speed) addEventListener("load", () => setTimeout(() => {
-  const paint = performance.getEntriesByName("first-contentful-paint")[0];
+if (speed) new PerformanceObserver((seen) => {
+  const [paint] = seen.getEntriesByName("first-contentful-paint");
   if (paint) speed.textContent = ` This browser first painted it after ${(paint.startTime / 1000).toFixed(2)} s.`;
-}));
+}).observe({ type: "paint", buffered: true });
