@@ -11,9 +11,11 @@ from plotted import spans
 from test_coverage import FLAN, small, written  # noqa: F401
 from test_figures_axes import less, made_up, titled
 
+from flanlib.core import paths
 from flanlib.core.errors import MissingResultError
 from flanlib.figures import fig14_steps as fig14
 from flanlib.figures import style
+from flanlib.reporting import values
 from flanlib.results import effects
 from flanlib.studies import axes, coverage
 from flanlib.studies.plans import Point
@@ -79,6 +81,14 @@ def test_scores_and_differences_stand_at_the_logarithm_of_steps(table):
     page = fig14.draw_clusters(table)
     assert [y for _, y in plotted(titled(page, "Sentiment, n = 120"), "D")] == [51, 61, 71, 72]
     assert [y for _, y in plotted(titled(page, "NLI, n = 120"), "D")] == [36, 41, 44, 43]
+
+
+@pytest.mark.parametrize("draw", [fig14.draw, fig14.draw_clusters])
+@pytest.mark.parametrize("profile", ["micro", "small"])
+def test_a_dotted_line_is_in_the_legend(profile, draw):
+    page = draw(values.read(paths.FIGURES / profile / "fig14_steps.csv"))
+    assert any(line.get_linestyle() == ":" for ax in page.axes for line in ax.lines)
+    assert "chance" in [t.get_text() for legend in page.legends for t in legend.get_texts()]
 
 
 def test_it_says_whether_steps_were_enough_and_what_happened_held_out(table):

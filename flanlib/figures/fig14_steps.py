@@ -41,7 +41,7 @@ def draw(table: pd.DataFrame) -> Figure:
     """The first sheet: means over clusters, scores above and differences below."""
     groups = _groups(table)
     with style.look():
-        fig, top = lines.sheet(heading(table), lines.legend(SERIES, False), notes(table), 3.75)
+        fig, top = lines.sheet(heading(table), lines.legend(SERIES), notes(table), 3.75)
         spans = boxes.columns(2, gap=0.5)[: len(groups)]
         scores = boxes.panels(fig, top + 0.2, 1.6, spans, alike=True)
         gains = boxes.panels(fig, top + 1.95, 1.25, spans, alike=True)
