@@ -222,7 +222,11 @@ def evaluate(
     if examples is None:
         examples = requests.examples_of(collection, task, scoring, rows)
     prompts = exemplars.prompts_of(
-        *(collection, task, examples, scoring, scorer.recipe),
+        collection,
+        task,
+        examples,
+        scoring,
+        scorer.recipe,
         tokenizer=scorer.tokenizer,
         rows=rows,
         seed=seed,

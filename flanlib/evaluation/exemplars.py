@@ -130,7 +130,11 @@ def exemplified(
     if fewer:
         LOG.warning(
             "task %s: %d of %d prompts show fewer than %d exemplars, as %s",
-            *(task.key, fewer, len(found), shots, why),
+            task.key,
+            fewer,
+            len(found),
+            shots,
+            why,
         )
     return found
 

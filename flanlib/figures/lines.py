@@ -288,8 +288,8 @@ def note_on_seeds(table: pd.DataFrame, counted: bool = True) -> str:
         Whether the figure writes n, which is then said to count examples.
     """
     return (
-        f"Mean over datasets and templates; bars: 95 % interval over examples and {seeds.told(measured(table))}"
-        f"{'; n: examples' if counted else ''}."
+        "Mean over datasets and templates; bars: 95 % interval over examples and"
+        f" {seeds.told(measured(table))}{'; n: examples' if counted else ''}."
     )
 
 

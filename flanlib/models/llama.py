@@ -56,8 +56,13 @@ def linear_layers(layer: torch.nn.Module) -> list[torch.nn.Module]:
     """
     attention, mlp = layer.self_attn, layer.mlp
     return [
-        *(attention.q_proj, attention.k_proj, attention.v_proj, attention.o_proj),
-        *(mlp.gate_proj, mlp.up_proj, mlp.down_proj),
+        attention.q_proj,
+        attention.k_proj,
+        attention.v_proj,
+        attention.o_proj,
+        mlp.gate_proj,
+        mlp.up_proj,
+        mlp.down_proj,
     ]
 
 

@@ -37,9 +37,9 @@ def cells(study: Study) -> list[Cell]:
     study
         Its rows and templates per example are taken.
     """
-    behind, card = study.settings.defaults, published.model_card(study.settings.model)
-    limits = {"templates_per_example": behind.templates_per_example}
-    scoring = replace(PER_BYTE, max_examples=behind.max_examples, **limits)
+    defaults, card = study.settings.defaults, published.model_card(study.settings.model)
+    limits = {"templates_per_example": defaults.templates_per_example}
+    scoring = replace(PER_BYTE, max_examples=defaults.max_examples, **limits)
     name = study.catalogue.name
     known = study.catalogue.tasks if name == published.COMPARED else {}
     keys = [key for line in card["tasks"] for key in line.split() if key in known]

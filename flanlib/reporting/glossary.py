@@ -2,7 +2,6 @@
 
 TERMS = {
     "adapter": "Folder of an adapter written by `tune`.",
-    "recomputed": "Clusters that were computed again.",
     "against": "Whether differences are drawn instead of scores.",
     "agreement": "Recomputed beside recorded values; see `agreement.compare`.",
     "alt": "The figure in words, for those who do not see it.",
@@ -120,6 +119,7 @@ TERMS = {
     "question": "Without its question mark.",
     "recipe": "How a model is tuned; see `config.Recipe`.",
     "recompute": "Clusters that are tuned and scored again, with commas between, or `all`.",
+    "recomputed": "Clusters that were computed again.",
     "record": "What was measured on one task by one run; see `results.Record`.",
     "records": "What was measured; see `results.Record`.",
     "references": "Acceptable answers.",

@@ -49,16 +49,16 @@ def left_out(catalogue: Catalogue, settings: Settings) -> dict[str, str]:
     settings
         Of the study, with the rows and the profile.
     """
-    behind, rows = settings.defaults, settings.rows
+    defaults, rows = settings.defaults, settings.rows
     why = sources.available(catalogue, rows or None)
-    few = Scoring(max_examples=behind.fewest)
+    few = Scoring(max_examples=defaults.fewest)
     for key, task in catalogue.tasks.items():
-        if why[key] or behind.fewest <= 1 or not catalogue.clusters[task.cluster].evaluable:
+        if why[key] or defaults.fewest <= 1 or not catalogue.clusters[task.cluster].evaluable:
             continue
-        if (n := len(requests.examples_of(catalogue, task, few, rows))) < behind.fewest:
-            why[key] = f"task {key}: {n} evaluation rows, and {behind.fewest} are needed"
+        if (n := len(requests.examples_of(catalogue, task, few, rows))) < defaults.fewest:
+            why[key] = f"task {key}: {n} evaluation rows, and {defaults.fewest} are needed"
     optional = {t.key for t in catalogue.tasks.values() if t.source.route == "manual"}
-    return {key: w for key, w in why.items() if w and (behind.what_there_is or key in optional)}
+    return {key: w for key, w in why.items() if w and (defaults.what_there_is or key in optional)}
 
 
 def some(tasks: dict[str, Any], without: Mapping[str, str]) -> dict[str, Any]:

@@ -60,8 +60,8 @@ class Study:
     @property
     def today(self) -> Today:
         """What records are held against: rows, templates and weights as they are now."""
-        behind = self.settings.defaults
-        return Today(self.catalogue, self.settings.rows, behind.train_limit, self.prerequisites)
+        defaults = self.settings.defaults
+        return Today(self.catalogue, self.settings.rows, defaults.train_limit, self.prerequisites)
 
     @property
     def command(self) -> str:

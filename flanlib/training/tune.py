@@ -129,8 +129,16 @@ def tune(
         return done
     with checkpoint.locked(folder):
         run = Run(
-            *(factors, recipe, out, folder, adapter, tell, checkpoint_every),
-            *(recompute, available_gib, loss),
+            factors=factors,
+            recipe=recipe,
+            out=out,
+            folder=folder,
+            adapter=adapter,
+            tell=tell,
+            checkpoint_every=checkpoint_every,
+            recompute=recompute,
+            available_gib=available_gib,
+            loss=loss,
         )
         done = _finished(out, identity) or run.go(source, data, identity, device, dtype)
         shutil.rmtree(folder)

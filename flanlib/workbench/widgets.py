@@ -53,7 +53,8 @@ class Panel:
         for one, follow in (
             (self.cluster, self._fill_datasets),
             (self.dataset, self._fill_templates),
-            *((one, self._show) for one in (self.template, self.number)),
+            (self.template, self._show),
+            (self.number, self._show),
         ):
             one.observe(lambda _, follow=follow: self._try(follow), "value")
         self.ask.on_click(lambda _: self._answer(self.prompt))
@@ -67,9 +68,14 @@ class Panel:
                     [self.cluster, self.dataset, self.template, self.number],
                     layout=widgets.Layout(flex_flow="row wrap"),
                 ),
-                *(self.note, self.question, self.ask),
+                self.note,
+                self.question,
+                self.ask,
                 widgets.HTML("<b>An instruction of your own</b>"),
-                *(self.own, self.options, self.ask_own, self.result),
+                self.own,
+                self.options,
+                self.ask_own,
+                self.result,
             ]
         )
 
