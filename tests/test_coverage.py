@@ -30,7 +30,7 @@ def level(record):
     return float(LEVELS[effects.arm(record)])
 
 
-def written(cells, at, value=level):
+def written(cells, at, value=level, dtype=lambda record: ""):
     """Records of some cells, whose rows nobody has."""
     for factors, recipe, scoring, key in cells:
         task = FLAN.task(key)
@@ -63,7 +63,12 @@ def written(cells, at, value=level):
         )
         percent = value(record)
         scores = percent + 10 * np.random.default_rng(factors.seed).permutation([1, -1] * (N // 2))
-        changes = {"value": percent, "scores": tuple(scores), "templates": {"a": percent}}
+        changes = {
+            "value": percent,
+            "dtype": dtype(record),
+            "scores": tuple(scores),
+            "templates": {"a": percent},
+        }
         store.append([replace(record, **changes)], at)
 
 
@@ -168,6 +173,29 @@ def test_what_changed_is_refused_in_part_as_well(small):
     store.append([replace(record, phrasing="0" * 12)], small().at, stale=lambda old: True)
     with pytest.raises(StaleResultError, match="the templates asked: task rte"):
         small().load()
+
+
+TYPES = {
+    "": "",
+    "bfloat16": "",
+    "float32": ". Computed in more than one type: base in bfloat16, tuned in float32",
+    "both": ". Computed in more than one type: base in bfloat16, tuned in bfloat16 and float32",
+}
+
+
+@pytest.mark.parametrize("tuned_in", TYPES)
+def test_types_that_differ_are_told_below_every_figure(small, tuned_in):
+    """Those of records that are compared; a record that does not tell its own, as old ones, is not counted."""
+
+    def kind(record):
+        if record.factors.arm == "base":
+            return "bfloat16"
+        one = "float32" if record.task == "rte" else "bfloat16"
+        return one if tuned_in == "both" else tuned_in
+
+    written(cells(small()), small().at, dtype=kind)
+    told = profiles.PROFILES["small"].note + TYPES[tuned_in]
+    assert figures.redraw("fig5_zero_shot_gains", small()).alt.startswith(f"{told}. Zero-shot")
 
 
 def test_a_prompt_without_rows_and_illustration_is_missing(small):

@@ -302,8 +302,12 @@ class Axis(Study):
 
     def records(self, at: Path) -> list[Record]:
         """Records of this figure's points that are drawn."""
+        return self.drawn(self.current(at))
+
+    def drawn(self, records: list[Record]) -> list[Record]:
+        """Those of some records that belong to points that are drawn."""
         keys = coverage.keys(self.drawn_points)
-        return [record for record in self.current(at) if record.key in keys]
+        return [record for record in records if record.key in keys]
 
     def labelled(self) -> list[tuple[Point, list[Record]]]:
         """Points, seeds put together, each with its records in catalogue order."""

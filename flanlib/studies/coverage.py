@@ -171,6 +171,22 @@ def points_lacking(
     return [pd.DataFrame(rows, columns=COLUMNS[:-1])] if rows else []
 
 
+def types_told(records: Iterable[Record]) -> str:
+    """In which types each arm was computed, as text; empty if all are of one type.
+
+    Parameters
+    ----------
+    records
+        Those that are drawn. One that does not tell its type is not counted.
+    """
+    arms = estimates.by((r for r in records if r.dtype), lambda record: record.factors.arm)
+    found = {arm: sorted({record.dtype for record in mine}) for arm, mine in arms.items()}
+    if len({kind for kinds in found.values() for kind in kinds}) < 2:
+        return ""
+    told = (f"{arm} in {' and '.join(kinds)}" for arm, kinds in found.items())
+    return f"Computed in more than one type: {', '.join(told)}"
+
+
 def at_hand(cells: Sequence[Cell], left_out: Mapping[str, str]) -> list[Cell]:
     """Cells that can be computed here; how many lack rows is told.
 

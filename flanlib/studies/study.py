@@ -76,7 +76,8 @@ class Study:
     @property
     def note(self) -> str:
         """What every figure of this study has to say; may be empty."""
-        return self.settings.defaults.note
+        said = (self.settings.defaults.note, coverage.types_told(self.drawn(self.records(self.at))))
+        return ". ".join(part for part in said if part)
 
     @property
     def clusters(self) -> tuple[str, ...]:
