@@ -17,7 +17,7 @@ from flanlib.core.errors import DataError, ParameterError
 from flanlib.data import catalogue
 from flanlib.data.catalogue import Task
 from flanlib.data.metric_names import METRICS
-from flanlib.evaluation import counts, metrics, tokens
+from flanlib.evaluation import metrics, ngrams, tokens
 
 PERFECT = {
     "Chinese": "东京是日本的首都。",
@@ -53,7 +53,7 @@ def scored(metric, pairs, **more):
     return metrics.evaluate(task(metric, **more), table)
 
 
-@pytest.mark.parametrize("metric", counts.ROUGE)
+@pytest.mark.parametrize("metric", ngrams.ROUGE)
 @pytest.mark.parametrize("language", PERFECT)
 def test_a_perfect_answer_is_perfect_in_every_script(language, metric):
     text = PERFECT[language]
@@ -78,9 +78,9 @@ def test_accents_tell_words_apart_however_they_are_composed():
     assert scored("rouge1", [("le café noir", "le café vert")]).value == pytest.approx(100 * 2 / 3)
 
 
-@pytest.mark.parametrize("kind", counts.ROUGE.values())
+@pytest.mark.parametrize("kind", ngrams.ROUGE.values())
 def test_rouge_of_ascii_is_that_of_rouge_score(kind):
-    usual, own = RougeScorer([kind], use_stemmer=True), counts._scorer(kind)
+    usual, own = RougeScorer([kind], use_stemmer=True), ngrams.scorer_of(kind)
     words = st.sampled_from(
         ["the", "cats", "running", "don't", "a_b", "U.S.", "3.5", "NATIONAL", "-", "\n"]
     )

@@ -1,10 +1,10 @@
-"""What each example contributes to a metric, and how sums become percent."""
+"""What each example contributes to a metric, and how sums become percent.
 
-import re
-import reprlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cache
+A metric of ranked options is a branch of `of_options`; a comparison of one written
+answer is a line of `COMPARISONS` in `answers`.
+"""
+
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -13,32 +13,9 @@ from flanlib.core.errors import DataError, ParameterError
 from flanlib.data.adapters import Example, answer_text
 from flanlib.data.catalogue import Task
 from flanlib.data.metric_names import QUESTION, wrong_metric
-from flanlib.evaluation import tokens
+from flanlib.evaluation import ngrams
 from flanlib.evaluation.answers import COMPARISONS, SIGNATURES, number
-
-Finish = Callable[[np.ndarray], np.ndarray]
-_ENDS = re.compile(r"(?<=[.!?]) +|(?<=[。！？।॥؟۔។။]) *")
-ROUGE = {"rouge1": "rouge1", "rouge2": "rouge2", "rouge_l": "rougeL", "rouge_lsum": "rougeLsum"}
-
-
-@dataclass
-class Counts:
-    """Per (template, example): a vector of counts, and a score by itself.
-
-    Attributes
-    ----------
-    finish
-        Sums over examples, shape (..., K), to percent.
-    vectors
-        float64 arrays, shape (K,), summed before `finish`.
-    each
-        Percent of the example alone; for sums like BLEU, its best reading.
-    """
-
-    finish: Finish
-    vectors: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
-    each: dict[tuple[str, str], float] = field(default_factory=dict)
-    signature: str = ""
+from flanlib.evaluation.sums import Counts, mean_of_sums, means
 
 
 def of_options(
@@ -67,7 +44,7 @@ def of_options(
     best = work.loc[work.groupby(["template", "example"], sort=False)["value"].idxmax()]
     rows = list(best[["template", "example", "option", "gold"]].itertuples(index=False, name=None))
     if metric == "accuracy":
-        return _means(task, {(t, e): float(o == g) for t, e, o, g in rows})
+        return means(task, {(t, e): float(o == g) for t, e, o, g in rows})
     if metric in ("f1", "macro_f1"):
         return _f1(rows, int(table["option"].max()) + 1, positive=metric == "f1")
     if metric.startswith("multirc"):
@@ -94,14 +71,14 @@ def of_texts(metric: str, task: Task, table: pd.DataFrame) -> Counts:
     known = _spans if metric.startswith("drop_") else _texts
     rows = [(t, e, p, known(r)) for t, e, p, r in columns.itertuples(index=False, name=None)]
     if metric == "bleu":
-        return _bleu(task, rows)
+        return ngrams.bleu(task, rows)
     if metric == "pearson":
         pairs = {(t, e): (number(p), number(r[0])) for t, e, p, r in rows}
         return _pearson(task, pairs)
-    if metric in ROUGE:
-        return _rouge(task, ROUGE[metric], rows)
+    if metric in ngrams.ROUGE:
+        return ngrams.rouge(task, ngrams.ROUGE[metric], rows)
     shares = {(t, e): COMPARISONS[metric](p, r) for t, e, p, r in rows}
-    return _means(task, shares, SIGNATURES[metric])
+    return means(task, shares, SIGNATURES[metric])
 
 
 def _spans(references: Sequence) -> list[str | tuple[str, ...]]:
@@ -110,27 +87,6 @@ def _spans(references: Sequence) -> list[str | tuple[str, ...]]:
 
 def _texts(references: Sequence) -> list[str]:
     return [answer_text(r) for r in _spans(references)]
-
-
-def _means(
-    task: Task, shares: Mapping[tuple[str, str], float | None], signature: str = ""
-) -> Counts:
-    """Means over examples. A share of None does not count; its example scores the mean."""
-    counted = [share for share in shares.values() if share is not None]
-    if not counted:
-        raise DataError(f"task {task.key}: the metric counts none of the examples ({signature})")
-    mean = float(np.mean(counted))
-    return Counts(
-        _mean,
-        {key: np.zeros(2) if s is None else np.array([s, 1.0]) for key, s in shares.items()},
-        {key: 100 * (mean if s is None else s) for key, s in shares.items()},
-        signature,
-    )
-
-
-def _mean(sums: np.ndarray) -> np.ndarray:
-    right, counted = sums[..., 0], sums[..., 1]
-    return np.divide(100 * right, counted, out=np.full_like(right, np.nan), where=counted > 0)
 
 
 def _f1(rows: list[tuple], n_labels: int, *, positive: bool) -> Counts:
@@ -173,7 +129,7 @@ def _multirc(task: Task, rows: list[tuple], known: Mapping[str, Example], metric
         fields = _example(task, known, example).fields
         question = (template, tuple(fields.get(name) for name in QUESTION))
         questions.setdefault(question, []).append((example, option == gold))
-    found = Counts(_mean)
+    found = Counts(mean_of_sums)
     for (template, _), parts in questions.items():
         right = float(all(ok for _, ok in parts))
         for example, _ in parts:
@@ -195,7 +151,7 @@ def _option_texts(metric: str, task: Task, rows, known: Mapping[str, Example]) -
         source = _example(task, known, example)
         answers = _texts(source.answers)
         shares[template, example] = COMPARISONS[metric](source.options[option], answers)
-    return _means(task, shares, SIGNATURES[metric])
+    return means(task, shares, SIGNATURES[metric])
 
 
 def _example(task: Task, known: Mapping[str, Example], key: str) -> Example:
@@ -256,79 +212,3 @@ def _correlation(sums: np.ndarray) -> np.ndarray:
     varied = (left > 1e-13 * n * xx) & (right > 1e-13 * n * yy)
     spread = np.sqrt(np.where(varied, left * right, 1.0))
     return np.clip(np.where(varied, 100 * (n * xy - x * y) / spread, 0.0), -100, 100)
-
-
-def _bleu(task: Task, rows: list[tuple]) -> Counts:
-    import sacrebleu
-
-    named = tokens.bleu_tokenizer(task)
-    whole = sacrebleu.BLEU(tokenize=named)
-    single = sacrebleu.BLEU(tokenize=named, effective_order=True)
-    known = [whole.tokenizer(r) for r in sorted({r for *_, texts in rows for r in texts})]
-    if not named.endswith("mecab") and tokens.unsplit(" ".join(known).split()) > 0.5:
-        raise DataError(
-            f"task {task.key}: the references are in a script without spaces, which BLEU's"
-            f" tokenizer {named} takes for single words; set bleu_tokenizer in the catalogue:"
-            " zh for Chinese, ja-mecab or char for Japanese, char for others"
-        )
-    n_references = {len(references) for *_, references in rows}
-    found = Counts(_bleu_of_sums)
-    for template, example, prediction, references in rows:
-        score = whole.corpus_score([prediction], [[r] for r in references])
-        lengths = [score.sys_len, score.ref_len]
-        found.vectors[template, example] = np.array([*score.counts, *score.totals, *lengths], float)
-        found.each[template, example] = single.sentence_score(prediction, list(references)).score
-    signature = str(whole.get_signature())
-    many = f"nrefs:{max(n_references)}" if len(n_references) == 1 else "nrefs:var"
-    found.signature = "|".join(
-        many if part.startswith("nrefs:") else part for part in signature.split("|")
-    )
-    return found
-
-
-def _bleu_of_sums(sums: np.ndarray) -> np.ndarray:
-    import sacrebleu
-
-    flat = np.rint(sums.reshape(-1, 10)).astype(int).tolist()
-    values = [
-        sacrebleu.BLEU.compute_bleu(
-            correct=row[:4], total=row[4:8], sys_len=row[8], ref_len=row[9], smooth_method="exp"
-        ).score
-        for row in flat
-    ]
-    return np.array(values).reshape(sums.shape[:-1])
-
-
-@cache
-def _scorer(kind: str):
-    from rouge_score.rouge_scorer import RougeScorer
-
-    return RougeScorer([kind], tokenizer=tokens.Words())
-
-
-def _rouge(task: Task, kind: str, rows: list[tuple]) -> Counts:
-    """Best f-measure over references; sentences on lines for rougeLsum."""
-    split = _sentences if kind == "rougeLsum" else str
-    scorer, shares = _scorer(kind), {}
-    for template, example, prediction, references in rows:
-        usable = [r for r in references if tokens.has_words(r)]
-        if not usable:
-            raise DataError(
-                f"task {task.key}, example {example}: no reference has a word for ROUGE to count;"
-                f" found {reprlib.repr(references)}; leave the row out, or choose another metric"
-            )
-        found = [scorer.score(split(r), split(prediction))[kind].fmeasure for r in usable]
-        shares[template, example] = max(found)
-    return _means(
-        task,
-        shares,
-        f"rouge_score {kind} f-measure, stemmed, best over references; words by Unicode, single"
-        " signs in scripts without spaces",
-    )
-
-
-@cache
-def _sentences(text: str) -> str:
-    if "\n" in text:
-        return text
-    return "\n".join(_ENDS.split(text))
