@@ -9,6 +9,7 @@ from scipy.stats import pearsonr
 from flanlib.core.errors import DataError, ParameterError
 from flanlib.data.adapters import Example
 from flanlib.data.catalogue import Task
+from flanlib.data.metric_names import METRICS
 from flanlib.evaluation import answers, metrics
 from flanlib.evaluation.choices import choices, responses
 
@@ -177,6 +178,28 @@ def test_chance_is_what_guesses_get(metric, labels):
     assert found.value == pytest.approx(found.chance, abs=2.0)
     if metric == "multirc_f1":
         assert found.chance == pytest.approx(200 * (gold == 1).mean() * 0.5 / (gold.mean() + 0.5))
+
+
+@pytest.mark.parametrize("metric", METRICS["rank"])
+def test_every_metric_of_ranked_options_is_counted(metric):
+    """All right is 100 percent, and what guessing gets is less."""
+    table = ranked([("a", str(n), n % 2, [float(n % 2 == 0), float(n % 2)]) for n in range(8)])
+    examples = [
+        example(str(n), gold=n % 2, references=(str(n % 2),), paragraph="p", question=str(n))
+        for n in range(8)
+    ]
+    found = metrics.evaluate(task(metric), table, examples=examples, draws=10)
+    assert found.value == pytest.approx(100.0) and 0 <= found.chance < 100
+
+
+@pytest.mark.parametrize("kind", METRICS)
+def test_a_metric_that_is_named_and_not_counted_says_where_it_belongs(kind, monkeypatch):
+    monkeypatch.setitem(METRICS, kind, [*METRICS[kind], "new"])
+    table = random_table(3) if kind == "rank" else written([("a", "1", "x", ["x"])])
+    with pytest.raises(
+        ParameterError, match=r"'new' is named in METRICS .*nothing counts it; give"
+    ):
+        metrics.evaluate(task("new", kind), table)
 
 
 def test_multirc_counts_answers_and_questions():

@@ -49,6 +49,8 @@ def of_options(
         return _f1(rows, int(table["option"].max()) + 1, positive=metric == "f1")
     if metric.startswith("multirc"):
         return _multirc(task, rows, known, metric)
+    if metric != "pearson" and metric not in COMPARISONS:
+        raise _uncounted(task, metric, "a branch in `of_options`")
     return _option_texts(metric, task, rows, known)
 
 
@@ -77,8 +79,18 @@ def of_texts(metric: str, task: Task, table: pd.DataFrame) -> Counts:
         return _pearson(task, pairs)
     if metric in ngrams.ROUGE:
         return ngrams.rouge(task, ngrams.ROUGE[metric], rows)
+    if metric not in COMPARISONS:
+        raise _uncounted(task, metric, "a branch in `of_texts`")
     shares = {(t, e): COMPARISONS[metric](p, r) for t, e, p, r in rows}
     return means(task, shares, SIGNATURES[metric])
+
+
+def _uncounted(task: Task, metric: str, place: str) -> ParameterError:
+    return ParameterError(
+        f"task {task.key}: metric {metric!r} is named in METRICS of flanlib/data/metric_names.py,"
+        f" but nothing counts it; give it {place} of flanlib/evaluation/counts.py, or a line in"
+        " COMPARISONS of flanlib/evaluation/answers.py"
+    )
 
 
 def _spans(references: Sequence) -> list[str | tuple[str, ...]]:
