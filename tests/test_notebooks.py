@@ -102,7 +102,8 @@ def test_parameters_agree_with_the_settings(path):
         field = profiles.Settings.__dataclass_fields__.get(name)
         if field is not None:
             usual = figures.USUAL.get(path.stem, {}).get(name, field.default)
-            assert ast.literal_eval(parameter.default) == usual
+            told = f"{name}: the notebook's default is not that of USUAL in flanlib/figures"
+            assert ast.literal_eval(parameter.default) == usual, told
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=STEMS)

@@ -4,7 +4,9 @@ A figure's module has `collect(study)`, which gives the tidy table of what is
 drawn, `draw(table)`, and `describe(table)`, the same in words. `SHEETS` of a
 module names further sheets of the figure, drawn of the same table: each a
 function that draws it and one that describes it, whose words are empty where
-the table has nothing for the sheet.
+the table has nothing for the sheet. `summary(table)` and `reading(table)` are for
+its notebook. A module `figN_name` with a notebook of the same name is a figure;
+what is unusual about it stands in the lists below.
 
 Public: `STEMS`, `open_for` and `publish`, which notebooks call, and each figure's
 module. This package must not compute what it draws, nor know notebooks or pages.
@@ -13,10 +15,12 @@ It works without torch.
 
 import base64
 import html
+import re
 from dataclasses import dataclass, replace
 from importlib import import_module
 from inspect import signature
 from pathlib import Path
+from pkgutil import iter_modules
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -32,21 +36,11 @@ if TYPE_CHECKING:
 
     from flanlib.studies.study import Study
 
-STEMS = (
-    "fig1_pipeline",
-    "fig2_paradigms",
-    "fig3_taxonomy",
-    "fig4_templates",
-    "fig5_zero_shot_gains",
-    "fig6_clusters",
-    "fig7_scale",
-    "fig8_instructions",
-    "fig9_few_shot",
-    "fig10_prompt_tuning",
-    "fig11_templates",
-    "fig12_audit",
-    "fig13_against_paper",
-    "fig14_steps",
+STEMS = tuple(  # by number: each module figN_name.py of this package is a figure
+    sorted(
+        (one.name for one in iter_modules(__path__) if re.match(r"fig\d+_", one.name)),
+        key=lambda name: int(re.findall(r"\d+", name)[0]),
+    )
 )
 WITHOUT_SCORES = ("fig3_taxonomy", "fig4_templates")
 WITHOUT_MODEL = (*WITHOUT_SCORES, "fig7_scale")  # no one model
