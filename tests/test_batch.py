@@ -24,6 +24,12 @@ def test_half_a_name_is_refused(name):
         batch.stems([name])
 
 
+def test_a_figure_without_a_notebook_says_what_it_lacks(monkeypatch):
+    monkeypatch.setattr(batch.figures, "STEMS", (*batch.figures.STEMS, "fig99_new"))
+    with pytest.raises(ParameterError, match=r"fig99_new.ipynb: no such notebook"):
+        batch.stems(["fig99"])
+
+
 def test_only_what_differs_from_the_defaults_is_given():
     assert batch.given(Settings()) == {"profile": "micro"}, "which a notebook may have otherwise"
     found = batch.given(Settings(profile="gpu", seed=2), ["cluster=nli", "dataset=a=b"])

@@ -44,6 +44,11 @@ def stems(only: Sequence[str] = (), settings: Settings | None = None) -> list[st
         raise MissingResultError(f"{paths.NOTEBOOKS}: no notebooks there{paths.elsewhere()}")
     for name in only:
         if not any(_means(name, stem) for stem in known):
+            if lacking := [stem for stem in figures.STEMS if _means(name, stem)]:
+                raise ParameterError(
+                    f"{paths.NOTEBOOKS / lacking[0]}.ipynb: no such notebook, and a figure needs"
+                    " one; start it from a copy of another figure's"
+                )
             names = {stem: stem.split("_", 1) for stem in known}
             raise ParameterError(
                 f"notebook {naming.shown(name)}: no such name{naming.alternatives(name, known, names)}"
