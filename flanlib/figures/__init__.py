@@ -42,9 +42,8 @@ STEMS = tuple(  # by number: each module figN_name.py of this package is a figur
         key=lambda name: int(re.findall(r"\d+", name)[0]),
     )
 )
-WITHOUT_SCORES = ("fig3_taxonomy", "fig4_templates")
-WITHOUT_MODEL = (*WITHOUT_SCORES, "fig7_scale")  # no one model
 WITHOUT_RECORDS = ("fig3_taxonomy", "fig4_templates")
+WITHOUT_MODEL = (*WITHOUT_RECORDS, "fig7_scale")  # no one model
 USUAL: dict[str, dict[str, str]] = {  # settings that differ from the default
     "fig1_pipeline": {"profile": "small"},
     "fig3_taxonomy": {"collection": "flan"},
@@ -139,7 +138,7 @@ def publish(
     about = f"collection {study.catalogue.name}"
     if stem not in WITHOUT_MODEL:
         about += f", model {study.settings.model}"
-    note = "" if stem in WITHOUT_SCORES else study.note
+    note = "" if stem in WITHOUT_RECORDS else study.note
     at = folder(stem, study, **own)
 
     def put(name: str, fig: "Figure", words: str, rows: "pd.DataFrame | None") -> Shown:
