@@ -268,6 +268,8 @@ def test_a_folder_with_anything_else_is_not_replaced(tmp_path):
     (tmp_path / "out" / "deep" / "mine.txt").write_text("mine")
     with pytest.raises(ParameterError, match=r"out: holds deep/mine\.txt, which was not written"):
         put(tmp_path / "out")
+    with pytest.raises(ParameterError, match="holds a, "), folders.filling(tmp_path / "out"):
+        pass
     assert (tmp_path / "out" / "deep" / "mine.txt").read_text() == "mine"
 
 

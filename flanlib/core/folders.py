@@ -45,7 +45,7 @@ def make(path: str | Path) -> Path:
 
 
 @contextmanager
-def filling(path: str | Path, owned: Callable[[str], bool] = lambda name: False) -> Iterator[Path]:
+def filling(path: str | Path, owned: Owned = lambda folder: ()) -> Iterator[Path]:
     """Fill a folder that is there whole or not at all.
 
     Parameters
