@@ -17,15 +17,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from textwrap import shorten
-from typing import IO, Any, TypeVar
+from typing import IO, Any
 
 from filelock import FileLock
 from pydantic import TypeAdapter, ValidationError
 
 from flanlib.core import parts
 from flanlib.core.errors import DataError, ParameterError
-
-Content = TypeVar("Content")
 
 LOCK = ".lock"
 CONFLICT = (b"<<<<<<<", b"|||||||", b"=======", b">>>>>>>")
@@ -136,8 +134,8 @@ def locked(folder: str | Path) -> Iterator[None]:
         yield
 
 
-def read_json(path: str | Path, remedy: str, kind: type[Content] = dict) -> Content:
-    """The content of a JSON file that flanlib or a library wrote.
+def read_json(path: str | Path, remedy: str) -> dict[str, Any]:
+    """The object in a JSON file that flanlib or a library wrote.
 
     Parameters
     ----------
@@ -147,8 +145,7 @@ def read_json(path: str | Path, remedy: str, kind: type[Content] = dict) -> Cont
     Raises
     ------
     DataError
-        Naming the file, if it cannot be read, is not JSON in UTF-8, or is of
-        another type.
+        Naming the file, if it cannot be read, is not JSON in UTF-8, or is no object.
     """
     try:
         content = json.loads(Path(path).read_bytes().decode("utf-8"))
@@ -156,9 +153,8 @@ def read_json(path: str | Path, remedy: str, kind: type[Content] = dict) -> Cont
         raise DataError(f"{path}: cannot be read ({error.strerror}); {remedy}") from None
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not JSON in UTF-8 ({error}); {remedy}") from None
-    if not isinstance(content, kind):
-        found = type(content).__name__
-        raise DataError(f"{path}: holds a {found}, not a {kind.__name__}; {remedy}")
+    if not isinstance(content, dict):
+        raise DataError(f"{path}: holds a {type(content).__name__}, not a dict; {remedy}")
     return content
 
 
