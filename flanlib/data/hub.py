@@ -6,14 +6,13 @@ fetch goes on where it stopped. No code from the hub is ever run.
 """
 
 import json
-import sys
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flanlib.core import storage
 from flanlib.core.errors import DataError, FlanlibError
+from flanlib.core.progress import say
 from flanlib.data import files
 from flanlib.data.adapters import adapt_all
 from flanlib.data.catalogue import Catalogue, Task
@@ -37,7 +36,7 @@ def fetch(
     catalogue: Catalogue,
     tasks: Iterable[str] = (),
     *,
-    progress: Callable[[str], None] | None = None,
+    progress: Callable[[str], None] = say,
     pool: int = POOL,
     read: "Read | None" = None,
 ) -> dict[str, str | None]:
@@ -51,7 +50,7 @@ def fetch(
     tasks
         Task keys; none means all.
     progress
-        Called with a line per file; standard error by default.
+        Called with a line per file.
     pool
         Most rows kept of a split that is not there already.
     read
@@ -63,7 +62,6 @@ def fetch(
         Task key -> why its rows are not there; None where they are. One
         task's failure does not stop the others.
     """
-    say = progress or (lambda line: print(line, file=sys.stderr, flush=True))
     chosen = [catalogue.task(key) for key in tasks] or list(catalogue.tasks.values())
     result: dict[str, str | None] = {}
     for number, task in enumerate(chosen, 1):
@@ -71,13 +69,13 @@ def fetch(
         head = f"[{number}/{len(chosen)}] {task.key}"
         try:
             for line in _fetch(task, where, pool, split_of if read is None else read):
-                say(f"{head}: {line}")
+                progress(f"{head}: {line}")
             result[task.key] = None
         except Exception as error:  # whatever a download may raise
             first = (str(error).splitlines() or [""])[0]
             kind = "" if isinstance(error, FlanlibError) else f"{type(error).__name__}: "
             result[task.key] = f"{kind}{first}"
-            say(f"{head}: skipped: {result[task.key]}")
+            progress(f"{head}: skipped: {result[task.key]}")
     return result
 
 
@@ -91,7 +89,8 @@ def _fetch(task: Task, where: Path, pool: int, read: "Read") -> Iterator[str]:
             yield f"there already, in {where}"
             return
         raise DataError(f"not on the hub: {remedy(task, where)}")
-    source = _identity(task)
+    wanted = ("hub_id", "config", "revision", "data_files")
+    source = {name: value for name in wanted if (value := getattr(task.source, name))}
     known = _manifest(where)
     names = dict.fromkeys(text.partition("[")[0] for text in task.source.splits.values())
     for name in names:
@@ -114,11 +113,6 @@ def _fetch(task: Task, where: Path, pool: int, read: "Read") -> Iterator[str]:
         storage.write(where / MANIFEST, json.dumps(known, indent=1, sort_keys=True) + "\n")
         of = f" of {n_source}" if n_source not in (None, n) else ""
         yield f"{base}: {n} rows{of}, {path.stat().st_size / 2**20:.1f} MiB"
-
-
-def _identity(task: Task) -> dict[str, Any]:
-    wanted = ("hub_id", "config", "revision", "data_files")
-    return {name: value for name, value in asdict(task.source).items() if name in wanted and value}
 
 
 def _manifest(where: Path) -> dict[str, dict[str, Any]]:
