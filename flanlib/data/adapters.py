@@ -79,26 +79,20 @@ def adapt_all(
     DataError
         Naming task, row and column when the row is malformed.
     """
-    plan = plan_of(task)
+    plan, examples = plan_of(task), []
+    skipped = Counter() if skipped is None else skipped
     try:
         flat = LAYOUTS[task.adapter](row, task.columns)
-        if len(flat) == 1:
-            return [_example(flat[0], task, plan, row_id)]
-    except SkipRow as reason:
-        if skipped is not None:
-            skipped[str(reason)] += 1
-        return []
+        for i, one in enumerate(flat):
+            own_id = f"{row_id}.{i}" if len(flat) > 1 else row_id
+            try:
+                examples.append(_example(one, task, plan, own_id))
+            except SkipRow as reason:
+                skipped[str(reason)] += 1
+    except SkipRow as reason:  # the whole of it
+        skipped[str(reason)] += 1
     except MALFORMED as error:
         raise _malformed(error, row, task, row_id) from None
-    examples = []
-    for i, one in enumerate(flat):
-        try:
-            examples.append(_example(one, task, plan, f"{row_id}.{i}"))
-        except SkipRow as reason:
-            if skipped is not None:
-                skipped[str(reason)] += 1
-        except MALFORMED as error:
-            raise _malformed(error, row, task, row_id) from None
     return examples
 
 
