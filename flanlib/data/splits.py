@@ -104,10 +104,7 @@ def canonical(name: str) -> str:
     >>> canonical("train_r1"), canonical("dev_r1"), canonical("test")
     ('train', 'validation', 'test')
     """
-    for prefix, found in (("train", "train"), ("test", "test")):
-        if name.startswith(prefix):
-            return found
-    return "validation"
+    return next((found for found in ("train", "test") if name.startswith(found)), "validation")
 
 
 def _parse(task: Task, text: str) -> tuple[str, int | None]:
