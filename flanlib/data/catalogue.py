@@ -218,8 +218,8 @@ class Catalogue:
         Parameters
         ----------
         key
-            Cluster to evaluate; several with `+` between. Neighbours are
-            removed from tuning.
+            Cluster to evaluate; several with `+` between, "" for none.
+            Neighbours are removed from tuning.
         clusters
             Tuning clusters to keep; empty keeps all that may be kept.
 
@@ -230,7 +230,7 @@ class Catalogue:
         ParameterError
             If there is no such cluster, or one stands twice in `key`.
         """
-        held = {part: self.cluster(part) for part in keys.parted(key)}
+        held = {part: self.cluster(part) for part in keys.parted(key)} if key else {}
         near = {n: part for part, c in held.items() for n in c.neighbours if n not in held}
         barred = {*held, *near}
         chosen = [self.cluster(c).key for c in clusters] or list(self.clusters)

@@ -24,10 +24,8 @@ from flanlib.data.catalogue import TRAIN_CAP, Catalogue, Split, Task, load
 from flanlib.data.source import Rows
 from flanlib.prompts import overlap, templates
 from flanlib.prompts.audit import EvaluationAudit, TaskAudit
-from flanlib.prompts.stream import Mixture, Part, Store, few_shot, shuffled
+from flanlib.prompts.stream import Mixture, Part, Store, shuffled
 from flanlib.prompts.template import Template, separator_of
-
-__all__ = ["RATE_CAP", "Mixture", "few_shot", "mixture", "of_run"]
 
 RATE_CAP = 3_000
 
@@ -183,7 +181,7 @@ def split_of(factors: Factors, catalogue: Catalogue) -> Split:
         If an arm that trains on named tasks has none.
     """
     named = {"clusters": factors.clusters, "tasks": factors.tasks}
-    return _split(catalogue, {"held_out": _kept_away(factors), **named})
+    return _split(catalogue, {"held_out": _kept_away(factors) or "", **named})
 
 
 def _kept_away(factors: Factors) -> str | None:
@@ -197,22 +195,8 @@ def _kept_away(factors: Factors) -> str | None:
 
 def _split(catalogue: Catalogue, settings: dict[str, Any]) -> Split:
     """Tasks to tune on and to check against, after `clusters` and `tasks`."""
-    held_out, clusters, names = (settings[k] for k in ("held_out", "clusters", "tasks"))
-    if held_out:
-        split = catalogue.held_out(held_out, clusters)
-    else:
-        chosen = [catalogue.cluster(c).key for c in clusters] or list(catalogue.clusters)
-        every = catalogue.tasks.values()
-        split = Split(
-            held_out="",
-            tuning=tuple(t for t in every if t.cluster in chosen),
-            evaluation=(),
-            removed={
-                t.key: f"cluster {t.cluster} was not chosen"
-                for t in every
-                if t.cluster not in chosen
-            },
-        )
+    held_out, names = settings["held_out"], settings["tasks"]
+    split = catalogue.held_out(held_out, settings["clusters"])
     if not names:
         return split
     allowed = {task.key for task in split.tuning}
