@@ -132,16 +132,16 @@ def of_task(catalogue: Catalogue, task: Task, form: str = "instruction") -> tupl
     check_form(form)
     found = load(catalogue.root, task.template_set).form(form)
     for template in found:
-        if any(not option.strip() for option in template.answers or task.options):
+        where = f"{catalogue.root / 'templates' / task.template_set}.yaml: template {template.id!r}"
+        options = template.answers or task.options
+        if not all(option.strip() for option in options):
             raise TemplateError(
-                f"{catalogue.root / 'templates' / task.template_set}.yaml: template"
-                f" {template.id!r}: an option of task {task.key} is empty or white space alone"
-                f" ({naming.shown(template.answers or task.options)}); give every one a word"
+                f"{where}: an option of task {task.key} is empty or white space alone"
+                f" ({naming.shown(options)}); give every one a word"
             )
-        if task.options and template.answers and len(template.answers) != len(task.options):
+        if task.options and len(options) != len(task.options):
             raise TemplateError(
-                f"{catalogue.root / 'templates' / task.template_set}.yaml: template"
-                f" {template.id!r}, answers: {len(template.answers)}, but task {task.key} has"
+                f"{where}, answers: {len(options)}, but task {task.key} has"
                 f" {len(task.options)} options ({', '.join(task.options)})"
             )
     return found
@@ -186,16 +186,14 @@ def render(
         shown = block[::-1] if reversed_options else block
         wording = Wording(write_input, fields, shown, template.shown)
         text, target = wording.input(), write_target(fields).strip()
+        if not text or text[0] == "\n":  # nothing, or nothing before the block
+            raise ValueError("empty input")
+        if not target:
+            raise ValueError("empty target")
     except language.FAILURES as error:
         raise TemplateError(
             f"task {example.task}, template {template.id!r}, example {example.id}: {error}"
         ) from None
-    empty = not text or text[0] == "\n"  # nothing, or nothing before the block
-    if empty or not target:
-        raise TemplateError(
-            f"task {example.task}, template {template.id!r}, example {example.id}:"
-            f" empty {'input' if empty else 'target'}"
-        )
     plain = target == example.fields["answer"] and not options
     first = example.answers[0] if plain else target
     return Prompt(
