@@ -1,6 +1,6 @@
 """Evaluation tasks for lm-evaluation-harness: one per task and template, rendered."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +66,12 @@ def write(
         for template in asked:
             prompts = [rendering.phrase(example, template, form) for example in examples]
             names.append(_task(group, task, template, prompts, out))
-        metrics = [m["metric"] for m in _metrics(task)]
-        _yaml(out / f"{group}.yaml", _group(group, names, metrics))
+        means = [
+            {"metric": m["metric"], "aggregation": "mean", "weight_by_size": False}
+            for m in _metrics(task)
+        ]
+        content = {"group": group, "task": names, "aggregate_metric_list": means}
+        _yaml(out / f"{group}.yaml", content)
         clusters.setdefault(task.cluster, []).append(group)
     if not clusters:
         raise MissingResultError(
@@ -152,11 +156,6 @@ def _metrics(task: Task) -> list[dict[str, Any]]:
         ]
     exact = {"metric": "exact_match", "aggregation": "mean", "higher_is_better": True}
     return [exact | {"ignore_case": True, "ignore_punctuation": True}]
-
-
-def _group(name: str, tasks: list[str], metrics: Iterable[str]) -> dict[str, Any]:
-    means = [{"metric": m, "aggregation": "mean", "weight_by_size": False} for m in metrics]
-    return {"group": name, "task": tasks, "aggregate_metric_list": means}
 
 
 def _yaml(path: Path, content: Mapping[str, Any], extra: str = "") -> None:
