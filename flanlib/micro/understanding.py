@@ -1,11 +1,12 @@
 """Datasets that ask for understanding: inference, reading, knowledge, opinion."""
 
+from collections.abc import Sequence
 from itertools import product
 
 from flanlib.micro.draw import Draw, Row, shuffled, statement, task, wrong_values
 from flanlib.micro.lexicon import CAUSES, COREFERENCE, RELATIONS, SCRIPTS, TOOLS
 from flanlib.micro.reading import predicate, review
-from flanlib.micro.world import other_value, pick_facts
+from flanlib.micro.world import Fact, other_value, pick_facts
 
 # --- natural language inference ----------------------------------------------
 
@@ -47,14 +48,15 @@ def qnli(draw: Draw) -> Row:
 # --- commonsense ---------------------------------------------------------------
 
 
-def _causes(draw: Draw) -> list[tuple[str, str]]:
-    kept = set(draw.of("causes"))
-    return [pair for pair in CAUSES if pair[0] in kept]
+def _of(draw: Draw, what: str, entries: Sequence[tuple]) -> list[tuple]:
+    """Entries on this side, told by what they begin with."""
+    kept = set(draw.of(what))
+    return [entry for entry in entries if entry[0] in kept]
 
 
 @task
 def copa(draw: Draw) -> Row:
-    pairs = _causes(draw)
+    pairs = _of(draw, "causes", CAUSES)
     cause, effect = draw.turn(pairs)
     other = draw.rng.choice([p for p in pairs if p[0] != cause])
     (p,) = draw.people(1)
@@ -70,8 +72,7 @@ def copa(draw: Draw) -> Row:
 
 @task
 def piqa(draw: Draw) -> Row:
-    kept = set(draw.of("tools"))
-    pairs = [pair for pair in TOOLS if pair[0] in kept]
+    pairs = _of(draw, "tools", TOOLS)
     goal, tool = draw.turn(pairs)
     wrong = draw.rng.choice([t for _, t in pairs if t != tool])
     return {"goal": goal, "group": goal, **shuffled(draw, tool, [wrong])}
@@ -79,8 +80,7 @@ def piqa(draw: Draw) -> Row:
 
 @task
 def hellaswag(draw: Draw) -> Row:
-    kept = set(draw.of("scripts"))
-    scripts = [s for s in SCRIPTS if s[0] in kept]
+    scripts = _of(draw, "scripts", SCRIPTS)
     script = draw.turn(scripts)
     (p,), at = draw.people(1), draw.rng.randint(1, 3)
     others = draw.rng.sample([s for s in scripts if s is not script], 2)
@@ -202,14 +202,15 @@ def nq(draw: Draw) -> Row:
 # --- reading comprehension -----------------------------------------------------
 
 
-def _passage(draw: Draw) -> list:
-    return draw.facts(draw.rng.randint(2, 4), draw.rng.randint(1, 2))
+def _passage(draw: Draw) -> tuple[list, Fact]:
+    """Facts, and the one of them that is asked about."""
+    facts = draw.facts(draw.rng.randint(2, 4), draw.rng.randint(1, 2))
+    return facts, draw.rng.choice(facts)
 
 
 @task
 def boolq(draw: Draw) -> Row:
-    facts, holds = _passage(draw), draw.coin()
-    fact = draw.rng.choice(facts)
+    (facts, fact), holds = _passage(draw), draw.coin()
     asked = fact if holds else fact.but(other_value(draw.rng, fact, facts))
     return {
         "passage": draw.text(facts),
@@ -220,8 +221,7 @@ def boolq(draw: Draw) -> Row:
 
 @task
 def multirc(draw: Draw) -> Row:
-    facts, holds = _passage(draw), draw.coin()
-    fact = draw.rng.choice(facts)
+    (facts, fact), holds = _passage(draw), draw.coin()
     response = fact.value if holds else other_value(draw.rng, fact, facts)
     return {
         "passage": draw.text(facts),
@@ -233,8 +233,7 @@ def multirc(draw: Draw) -> Row:
 
 @task
 def race(draw: Draw) -> Row:
-    facts = _passage(draw)
-    fact = draw.rng.choice(facts)
+    facts, fact = _passage(draw)
     wrong = wrong_values(draw, fact, facts, 2)
     return {
         "passage": draw.text(facts),
@@ -245,8 +244,7 @@ def race(draw: Draw) -> Row:
 
 @task
 def squad(draw: Draw) -> Row:
-    facts = _passage(draw)
-    fact = draw.rng.choice(facts)
+    facts, fact = _passage(draw)
     return {
         "passage": draw.text(facts),
         "question": fact.wh(draw.rng.randrange(2)),
@@ -259,7 +257,7 @@ def squad(draw: Draw) -> Row:
 
 @task
 def cosmos(draw: Draw) -> Row:
-    pairs = _causes(draw)
+    pairs = _of(draw, "causes", CAUSES)
     cause, effect = draw.turn(pairs)
     (p,) = draw.people(1)
     facts = pick_facts(draw.rng, [p], 2)
@@ -296,8 +294,7 @@ def record(draw: Draw) -> Row:
 
 def _schema(draw: Draw) -> tuple[str, str, str, str, str, str]:
     """Frame with {a}, {b}, {x} filled but for {x}; pronoun, ending, right, wrong, group."""
-    kept = set(draw.of("schemas"))
-    frame, *ends = draw.turn([s for s in COREFERENCE if s[0] in kept])
+    frame, *ends = draw.turn(_of(draw, "schemas", COREFERENCE))
     what, pronoun = (("men", "he"), ("women", "she"))[draw.rng.randrange(2)]
     a, b = draw.rng.sample(draw.of(what), 2)
     ending, i = draw.rng.choice(ends)
