@@ -32,10 +32,7 @@ Made = TypeVar("Made", bound=type)
 def whole(value: object) -> int:
     """A whole number, from a number or from text; `ValueError` if it is none.
 
-    Parameters
-    ----------
-    value
-        `True`, `1.0` and `"1e3"` are no whole numbers.
+    `True`, `1.0` and `"1e3"` are no whole numbers.
     """
     if isinstance(value, str):
         if not re.fullmatch(r"[+-]?[0-9]{1,1000}", value):
@@ -49,10 +46,7 @@ def whole(value: object) -> int:
 def real(value: object) -> float:
     """A number, from a number or from text; `ValueError` if it is none.
 
-    Parameters
-    ----------
-    value
-        `True`, `"1_0"`, `"nan"` and `"inf"` are no numbers; -0.0 becomes 0.0.
+    `True`, `"1_0"`, `"nan"` and `"inf"` are no numbers; -0.0 becomes 0.0.
     """
     if isinstance(value, str):
         if not re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", value):
@@ -66,12 +60,9 @@ def real(value: object) -> float:
 
 
 def file(value: Value) -> Value:
-    """A path, if it can be that of a file; `ValueError` if it ends as a folder's does.
+    """A path as it was typed; `ValueError` if it ends as a folder's does.
 
-    Parameters
-    ----------
-    value
-        Text as it was typed; a `Path` has no `/` at its end any more.
+    A `Path` has no `/` at its end any more.
     """
     if isinstance(value, str) and value.endswith(("/", "/.")):
         raise ValueError("the name of a folder")
@@ -135,15 +126,10 @@ _WORDS = {str: "text", bool: "true or false", int: "a whole number", float: "a n
 def check(name: str, kind: object, value: object, about: str = "") -> Any:
     """A value as its type wants it.
 
-    Parameters
-    ----------
-    about
-        What the parameter is, for the message; may be empty.
-
     Raises
     ------
     ParameterError
-        Naming the parameter, what was found, and what is allowed.
+        Naming the parameter, what it is (`about`), what was found, and what is allowed.
     """
     try:
         return _adapter(kind).validate_python(value)
@@ -183,13 +169,7 @@ def checked(function: Callable[Taken, Value]) -> Callable[Taken, Value]:
 
 
 def refusing(kind: Made) -> Made:
-    """Let a pydantic dataclass refuse a value as functions marked `checked` do.
-
-    Parameters
-    ----------
-    kind
-        The class; making one of it raises `ParameterError`.
-    """
+    """Let a pydantic dataclass refuse values by `ParameterError`, as `checked` functions do."""
     make = kind.__init__
 
     @wraps(make)

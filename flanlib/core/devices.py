@@ -72,10 +72,7 @@ def checked(
 def forget_peak(kind: str, process: Path = PROCESS) -> None:
     """Let `peak_memory_gib` count from here; where that cannot be, it counts from the start.
 
-    Parameters
-    ----------
-    process
-        Folder in which Linux tells of a process.
+    `process` is the folder in which Linux tells of a process.
     """
     if kind == "cuda":
         import torch
@@ -87,13 +84,7 @@ def forget_peak(kind: str, process: Path = PROCESS) -> None:
 
 
 def peak_memory_gib(kind: str, process: Path = PROCESS) -> float:
-    """Most memory held since `forget_peak`, GiB: of the CUDA device, else of the process.
-
-    Parameters
-    ----------
-    process
-        See `forget_peak`.
-    """
+    """Most memory held since `forget_peak`, GiB: of the CUDA device, else of the `process`."""
     if kind == "cuda":
         import torch
 

@@ -21,13 +21,10 @@ TRIES = 50  # to put a folder where other processes put one as well
 Owned = Callable[[Path], Container[str]]
 
 
-def make(path: str | Path) -> Path:
+def make(folder: str | Path) -> Path:
     """Make a folder that is filled file by file; one that is there is kept.
 
-    Parameters
-    ----------
-    path
-        Where it stands. Folders above it are made, links are followed.
+    Folders above it are made, links are followed.
 
     Returns
     -------
@@ -40,20 +37,13 @@ def make(path: str | Path) -> Path:
     OSError
         If it cannot be made.
     """
-    _place(path).mkdir(parents=True, exist_ok=True)
-    return Path(path)
+    _place(folder).mkdir(parents=True, exist_ok=True)
+    return Path(folder)
 
 
 @contextmanager
-def filling(path: str | Path, owned: Owned = lambda folder: ()) -> Iterator[Path]:
-    """Fill a folder that is there whole or not at all.
-
-    Parameters
-    ----------
-    path
-        Where it stands in the end.
-    owned
-        See `vacant`.
+def filling(folder: str | Path, owned: Owned = lambda folder: ()) -> Iterator[Path]:
+    """Fill a folder that is there whole or not at all; for `owned` see `vacant`.
 
     Yields
     ------
@@ -67,10 +57,10 @@ def filling(path: str | Path, owned: Owned = lambda folder: ()) -> Iterator[Path
         If the disk does not take it; its `filename` is the path that was given,
         and what stood there before is kept.
     """
-    target = vacant(path, owned)
+    target = vacant(folder, owned)
     part = parts.beside(target, "part")
     try:
-        with parts.naming(path):
+        with parts.naming(folder):
             target.parent.mkdir(parents=True, exist_ok=True)
             parts.sweep(target, "part")
             part.mkdir()
@@ -79,20 +69,18 @@ def filling(path: str | Path, owned: Owned = lambda folder: ()) -> Iterator[Path
                 shutil.copymode(target, part)
             for file in (*part.rglob("*"), part):
                 _flush(file)
-            vacant(path, owned)  # it may have been filled meanwhile
+            vacant(folder, owned)  # it may have been filled meanwhile
             _replace(part, target)
             _flush(target.parent)
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def vacant(path: str | Path, owned: Owned = lambda folder: ()) -> Path:
+def vacant(folder: str | Path, owned: Owned = lambda folder: ()) -> Path:
     """Where a folder that is whole or absent really stands, links followed.
 
     Parameters
     ----------
-    path
-        Where the folder is to stand.
     owned
         Takes the folder that is there, and gives the paths in it of files that
         may be replaced. Without it, the folder has to be empty.
@@ -103,16 +91,16 @@ def vacant(path: str | Path, owned: Owned = lambda folder: ()) -> Path:
         If no folder can be put there, or the one that is there holds a file
         that may not be replaced.
     """
-    target = _place(path)
+    target = _place(folder)
     if os.path.ismount(target):
-        raise ParameterError(f"{path}: is where a disk is mounted; give a folder in it")
+        raise ParameterError(f"{folder}: is where a disk is mounted; give a folder in it")
     if target in (here := Path.cwd(), *here.parents):
-        raise ParameterError(f"{path}: is the folder you are in, or above it; give another")
+        raise ParameterError(f"{folder}: is the folder you are in, or above it; give another")
     mine = owned(target)
     for name in files(target):
         if name not in mine:
             raise ParameterError(
-                f"{path}: holds {name}, which was not written by this command; give another"
+                f"{folder}: holds {name}, which was not written by this command; give another"
                 " folder, or delete this one"
             )
     return target
@@ -139,17 +127,11 @@ def new_text(path: Path, text: str) -> None:
         file.write(text)
 
 
-def new_lines(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
-    """Write JSON lines in a folder that is being filled; see `new_text`.
-
-    Parameters
-    ----------
-    rows
-        One a line.
-    """
+def new_lines(lines: Iterable[Mapping[str, Any]], path: Path) -> None:
+    """Write `lines` of JSON in a folder that is being filled; see `new_text`."""
     encode = json.JSONEncoder(ensure_ascii=False).encode
     with _new(path) as file:
-        file.writelines(encode(row) + "\n" for row in rows)
+        file.writelines(encode(line) + "\n" for line in lines)
 
 
 def _new(path: Path) -> TextIO:

@@ -20,12 +20,7 @@ _REPR.maxstring = _REPR.maxother = 80
 
 
 def shown(value: object) -> str:
-    """A value as messages quote it: its `repr`, shortened.
-
-    Parameters
-    ----------
-    value
-        Anything; a number of thousands of digits or a long text as well.
+    """A value as messages quote it: its `repr`, shortened, however long it is.
 
     Examples
     --------
@@ -41,19 +36,10 @@ def shown(value: object) -> str:
 def nearest(
     word: str, known: Iterable[str], aliases: Mapping[str, Iterable[str]] | None = None
 ) -> list[str]:
-    """Existing names that were probably meant, the likeliest first.
+    """Names in `known` that were probably meant by a `word`, the likeliest first.
 
     Case, hyphens and other signs do not count. A name counts as well by each of
-    its other names, whole or by the last part of one with slashes.
-
-    Parameters
-    ----------
-    word
-        What was asked for.
-    known
-        Existing names.
-    aliases
-        Existing name -> other names that people know it by.
+    its other names (`aliases`), whole or by the last part of one with slashes.
 
     Examples
     --------
@@ -77,22 +63,15 @@ def alternatives(
     aliases: Mapping[str, Iterable[str]] | None = None,
     remedy: str = "",
 ) -> str:
-    """The end of a message about an unknown name.
+    """The end of a message about an unknown name, to be put right behind it.
 
     Parameters
     ----------
-    word
-        What was asked for.
-    known, aliases
+    word, known, aliases
         See `nearest`.
     remedy
         Command that lists all names; told where not all are shown, and instead
         of them where some are near.
-
-    Returns
-    -------
-    str
-        To be put right behind the unknown name.
 
     Examples
     --------
@@ -115,12 +94,7 @@ def alternatives(
 
 
 def few(items: Iterable[str], n: int = 3, between: str = "; ") -> str:
-    """The first of many items, and how many more there are.
-
-    Parameters
-    ----------
-    between
-        Stands between two of them.
+    """The first of many items, `between` two of them, and how many more there are.
 
     Examples
     --------
@@ -133,13 +107,7 @@ def few(items: Iterable[str], n: int = 3, between: str = "; ") -> str:
 
 
 def shortened(text: str) -> str:
-    """A message of at most ten lines and 1 200 characters; its end is kept.
-
-    Parameters
-    ----------
-    text
-        What an error says.
-    """
+    """An error's message in at most ten lines and 1 200 characters; its end is kept."""
     lines = text.strip().splitlines()
     if len(lines) > MOST_LINES:
         head, tail = lines[: MOST_LINES - 3], lines[-2:]

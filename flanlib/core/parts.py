@@ -61,13 +61,7 @@ def beside(target: Path, kind: str) -> Path:
 
 
 def sweep(target: Path, kind: str) -> None:
-    """Delete what processes that ended left beside a place.
-
-    Parameters
-    ----------
-    target, kind
-        As `beside` was given them.
-    """
+    """Delete what processes that ended left beside a `target`, by names of `beside`."""
     with suppress(OSError):
         for path in target.parent.glob(f".*.{kind}"):
             found = PART.fullmatch(path.name)

@@ -14,13 +14,7 @@ LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes", "numpy")
 
 
 def stamp(*changeable: Path) -> dict[str, Any]:
-    """Commit and versions, as records carry them.
-
-    Parameters
-    ----------
-    changeable
-        Folders whose uncommitted changes mark the commit as `-dirty`.
-    """
+    """Commit and versions, as records carry them; for `changeable` see `commit`."""
     return {"commit": commit(changeable or (paths.ROOT / "flanlib",)), "versions": versions()}
 
 
@@ -37,13 +31,7 @@ def versions() -> dict[str, str]:
 
 
 def commit(changeable: Sequence[Path]) -> str:
-    """The checkout's commit, `-dirty` if a folder changed, else `unknown`.
-
-    Parameters
-    ----------
-    changeable
-        Files and folders whose uncommitted changes count.
-    """
+    """The checkout's commit, `-dirty` if one of `changeable` is, else `unknown`."""
     if paths.INSTALLED:
         return "unknown"
     try:

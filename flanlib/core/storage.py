@@ -68,12 +68,10 @@ def together() -> Iterator[Callable[..., IO[Any]]]:
 
 @contextmanager
 def writing(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
-    """Open a file that is there whole or not at all.
+    """Open a file that is there whole or not at all; folders above it are made.
 
     Parameters
     ----------
-    path
-        Where it stands in the end. Folders above it are made.
     mode
         `w` for text in UTF-8 with line feeds, `wb` for bytes.
 
@@ -90,15 +88,7 @@ def writing(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
 
 
 def write(path: str | Path, content: str | bytes) -> None:
-    """Write a file whole or not at all; see `writing` for what it raises.
-
-    Parameters
-    ----------
-    path
-        Where it stands in the end.
-    content
-        Text, written as UTF-8, or bytes.
-    """
+    """Write text, as UTF-8, or bytes (`content`) as a whole or not at all; see `writing`."""
     with writing(path, "w" if isinstance(content, str) else "wb") as file:
         file.write(content)
 
@@ -119,14 +109,9 @@ def special(path: str | Path) -> bool:
 
 @contextmanager
 def locked(folder: str | Path) -> Iterator[None]:
-    """Hold the lock of a folder, made if need be; waits for who holds it.
+    """Hold the lock that lies in a folder, made if need be; waits for who holds it.
 
     The system lets go when the process ends, however it ends.
-
-    Parameters
-    ----------
-    folder
-        What is guarded; the lock lies in it.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -137,15 +122,11 @@ def locked(folder: str | Path) -> Iterator[None]:
 def read_json(path: str | Path, remedy: str) -> dict[str, Any]:
     """The object in a JSON file that flanlib or a library wrote.
 
-    Parameters
-    ----------
-    remedy
-        What to do about a damaged file; ends the message of the error.
-
     Raises
     ------
     DataError
-        Naming the file, if it cannot be read, is not JSON in UTF-8, or is no object.
+        Naming the file and the `remedy`, if it cannot be read, is not JSON in UTF-8,
+        or is no object.
     """
     try:
         content = json.loads(Path(path).read_bytes().decode("utf-8"))
@@ -206,16 +187,11 @@ class _File:
 def read_lines(path: str | Path, kind: TypeAdapter, remedy: str) -> Iterator[tuple[int, Any]]:
     """Lines of JSON as what they have to be, each with its number, from 1.
 
-    Parameters
-    ----------
-    remedy
-        What to do about a damaged line; ends the message of the error.
-
     Raises
     ------
     DataError
-        Naming file, line and field of a line that is something else, is not
-        UTF-8, or is a mark that a merge has left.
+        Naming file, line, field and the `remedy` of a line that is something else,
+        is not UTF-8, or is a mark that a merge has left.
     """
     try:
         content = Path(path).read_bytes()

@@ -96,13 +96,7 @@ def threads_asked() -> int:
 
 
 def cores(process: psutil.Process | None = None) -> float:
-    """Cores that a process may use, by its affinity and this one's cgroup.
-
-    Parameters
-    ----------
-    process
-        None is this one; on some systems it has no affinity.
-    """
+    """Cores that a `process` may use, by its affinity and this one's cgroup; None is this one."""
     here = process or psutil.Process()
     allowed = here.cpu_affinity() if hasattr(here, "cpu_affinity") else None
     found = len(allowed) if allowed else psutil.cpu_count() or 1
@@ -112,12 +106,7 @@ def cores(process: psutil.Process | None = None) -> float:
 def quota(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> float:
     """Cores that the cgroups above this process allow, version 1 or 2; 0 where none says.
 
-    Parameters
-    ----------
-    root
-        Where cgroups are mounted.
-    own
-        File that names this process's groups.
+    `root` is where cgroups are mounted, `own` the file that names this process's.
     """
     found = []
     with suppress(OSError):
@@ -149,13 +138,7 @@ def _limit(folder: Path) -> list[float]:
 
 
 def others(look_s: float = LOOK_S) -> float:
-    """Cores that other processes keep busy at the moment, of those this one may use.
-
-    Parameters
-    ----------
-    look_s
-        Seconds that they are watched.
-    """
+    """Cores that other processes keep busy, of those this one may use, in `look_s` seconds."""
     here = psutil.Process()
     allowed = here.cpu_affinity() if hasattr(here, "cpu_affinity") else None
     before = here.cpu_times()
@@ -167,13 +150,7 @@ def others(look_s: float = LOOK_S) -> float:
 
 
 def begin(threads: int) -> None:
-    """Give this process so many threads; before anything that counts them is imported.
-
-    Parameters
-    ----------
-    threads
-        Of each run.
-    """
+    """Give each run of this process so many `threads`; before what counts them is imported."""
     for name in NAMES:
         os.environ[name] = str(threads)
 
@@ -188,13 +165,7 @@ def settle() -> None:
 
 @contextmanager
 def limited(threads: int) -> Iterator[None]:
-    """Compute with so many threads in this process, for the block's duration.
-
-    Parameters
-    ----------
-    threads
-        Of torch.
-    """
+    """Compute with so many `threads` of torch in this process, for the block's duration."""
     import torch
 
     before = torch.get_num_threads()
@@ -206,12 +177,7 @@ def limited(threads: int) -> Iterator[None]:
 
 
 def told(found: Share) -> str:
-    """A share in one line.
-
-    Parameters
-    ----------
-    found
-        What `share` gave.
+    """What `share` gave, in one line.
 
     Examples
     --------
