@@ -54,12 +54,7 @@ class Example:
 
 
 def answer_text(answer: str | tuple[str, ...]) -> str:
-    """An answer as one text: its spans, each once, with commas between.
-
-    Parameters
-    ----------
-    answer
-        A text, or the tuple of its spans.
+    """An `answer` as one text: its spans, each once, with commas between.
 
     Examples
     --------

@@ -73,12 +73,7 @@ def _is_nan(value: object) -> bool:
 
 
 def text_of(value: object) -> str:
-    """A cell as text, stripped; nothing where it is empty, null or NaN.
-
-    Parameters
-    ----------
-    value
-        Text, a number, or a list of them, which is joined by commas.
+    """A cell as text, stripped; a list is joined by commas, null and NaN are nothing.
 
     Raises
     ------
@@ -116,11 +111,8 @@ def _single(value: object, within: str = "") -> str:
 def label_of(value: object) -> object:
     """A label as a whole number, a boolean or text; None where there is none.
 
-    Parameters
-    ----------
-    value
-        Null, NaN, -1 and empty text are no label; 1.0 is 1. What can be no
-        label is given back as it is.
+    Null, NaN, -1 and empty text are no label; 1.0 is 1. What can be no label is
+    given back as it is.
 
     Examples
     --------
@@ -140,12 +132,7 @@ def label_of(value: object) -> object:
 
 
 def whole(value: object) -> int | None:
-    """A label as a whole number; None where it is none.
-
-    Parameters
-    ----------
-    value
-        From `label_of`; text counts if it has ASCII digits alone.
+    """A label, from `label_of`, as a whole number, also of ASCII digits; None if it is none.
 
     Examples
     --------
@@ -158,18 +145,7 @@ def whole(value: object) -> int | None:
 
 
 def number(value: object) -> float:
-    """A cell as a number.
-
-    Parameters
-    ----------
-    value
-        A number, or text with one in ASCII digits.
-
-    Raises
-    ------
-    TypeError
-        If it is neither.
-    """
+    """A cell with a number, or its ASCII digits, as a number; `TypeError` if it has none."""
     value = plain(value)
     if isinstance(value, str):
         text = value.strip()
@@ -181,30 +157,16 @@ def number(value: object) -> float:
 
 
 def listed(value: object) -> list[object]:
-    """A cell that is a list.
-
-    Parameters
-    ----------
-    value
-        Any cell; a text is no list of its letters.
-
-    Raises
-    ------
-    TypeError
-        Saying what stands where a list should be.
-    """
+    """A cell that is a list; `TypeError` if it is none, as a text is none of its letters."""
     if isinstance(value, list | tuple):
         return list(value)
     raise TypeError(f"{kind_of(value)} where a list should be")
 
 
 def texts(values: object) -> list[str]:
-    """Distinct non-empty texts, stripped, in order.
+    """Distinct non-empty texts of a list, stripped, in order.
 
-    Parameters
-    ----------
-    values
-        A list of cells; null counts as empty, in it and for it.
+    Null counts as empty, in `values` and for it.
     """
     stripped = (
         _single(value, " in a list") for value in ([] if values is None else listed(values))

@@ -42,12 +42,7 @@ class Classes:
     note: str = ""
 
     def put(self, row: dict[str, Any]) -> None:
-        """Replace a row's number by what it stands for.
-
-        Parameters
-        ----------
-        row
-            Of the file; -1 and null, which are no label, stay.
+        """Replace a row's number by what it stands for; -1 and null, which are no label, stay.
 
         Raises
         ------
@@ -72,11 +67,6 @@ class Classes:
 
 def of_file(task: Task, path: Path) -> Classes:
     """The classes of a task's label column in a file.
-
-    Parameters
-    ----------
-    task
-        Its `names`, options and columns with options say which words are known.
 
     Raises
     ------

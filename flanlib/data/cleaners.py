@@ -100,12 +100,7 @@ _BREAK = re.compile(r"<br ?/?>")
 
 
 def stripped_lines(text: str) -> str:
-    """Lines that say something, without white space around them.
-
-    Parameters
-    ----------
-    text
-        Lines end with a line feed.
+    """Lines that say something, without white space around them; a line feed ends one.
 
     Examples
     --------

@@ -53,12 +53,7 @@ def splits(folder: Path) -> dict[str, Path]:
 
 
 def regular(path: Path) -> Path:
-    """The path, if a regular file stands there, so that reading it comes to an end.
-
-    Parameters
-    ----------
-    path
-        Of something that exists, if only as a link.
+    """The path of something, if it is a regular file, so that reading it comes to an end.
 
     Raises
     ------
@@ -93,11 +88,6 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
 def numbered(path: Path) -> Iterator[tuple[str, Found]]:
     """Rows of a file with their places; a row that cannot be read is its error.
 
-    Parameters
-    ----------
-    path
-        The name's end tells the format.
-
     Yields
     ------
     tuple
@@ -117,13 +107,10 @@ def numbered(path: Path) -> Iterator[tuple[str, Found]]:
 
 
 def objects(path: Path) -> Iterator[tuple[str, Found]]:
-    """JSON objects of a file, one a line, with their places.
+    """JSON objects of a file in UTF-8, one a line, with their places.
 
-    Parameters
-    ----------
-    path
-        A file in UTF-8, with or without a byte-order mark; blank lines are
-        passed over. One that ends in `.gz` is decompressed.
+    Blank lines and a byte-order mark are passed over; a file that ends in `.gz` is
+    decompressed.
 
     Yields
     ------

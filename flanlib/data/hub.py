@@ -124,13 +124,7 @@ def _manifest(where: Path) -> dict[str, dict[str, Any]]:
 
 
 def split_of(task: Task, name: str) -> "Table":
-    """A split on the hub, as the `datasets` library gives it.
-
-    Parameters
-    ----------
-    name
-        Of the split there.
-    """
+    """A split on the hub, by its name there, as the `datasets` library gives it."""
     import datasets
 
     source = task.source

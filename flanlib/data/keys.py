@@ -3,6 +3,8 @@
 A key becomes the name of a folder, a part of a record and a word on the
 command line, where `+` and `,` part several of them. Letters of any script are
 allowed; signs and names that a file system takes for something else are not.
+What a field of a catalogue is held against gives the text back, or raises a
+`ValueError` that says what is wrong.
 """
 
 import re
@@ -22,17 +24,9 @@ MOST_BYTES = 120  # of a key in UTF-8: file names have at most 255, and more is 
 def key(text: str) -> str:
     """The text, if it can be a key.
 
-    Parameters
-    ----------
-    text
-        Letters, digits, `_`, `-`, `.` and `$`; it begins with a letter, a digit or `_`,
-        and does not end in `.` or with the suffix of a file that stands beside folders of
-        tasks. Names of devices in Windows, such as `con`, are none.
-
-    Raises
-    ------
-    ValueError
-        Saying what a key is.
+    Letters, digits, `_`, `-`, `.` and `$` are; it begins with a letter, a digit or `_`,
+    and does not end in `.` or with the suffix of a file that stands beside folders of
+    tasks. Names of devices in Windows, such as `con`, are none.
 
     Examples
     --------
@@ -58,18 +52,7 @@ def key(text: str) -> str:
 
 
 def parted(text: str) -> list[str]:
-    """The keys of a text with `+` between, each once.
-
-    Parameters
-    ----------
-    text
-        One key or several.
-
-    Raises
-    ------
-    ParameterError
-        If one stands twice.
-    """
+    """The keys of a text with `+` between; `ParameterError` if one stands twice."""
     parts = text.split("+")
     if twice := [part for part in parts if parts.count(part) > 1 and part]:
         raise ParameterError(f"held out: {twice[0]!r} stands twice in {text!r}; name it once")
@@ -77,12 +60,7 @@ def parted(text: str) -> list[str]:
 
 
 def clash(names: Iterable[str]) -> str:
-    """Two different keys that some file systems take for one; empty when none are.
-
-    Parameters
-    ----------
-    names
-        Keys; one may stand there often.
+    """Two different keys in `names` that some file systems take for one; empty when none are.
 
     Examples
     --------
@@ -98,36 +76,14 @@ def clash(names: Iterable[str]) -> str:
 
 
 def line(text: str) -> str:
-    """The text, if it is one line.
-
-    Parameters
-    ----------
-    text
-        Without line breaks and other control characters; may be empty.
-
-    Raises
-    ------
-    ValueError
-        Saying what is wrong.
-    """
+    """The text, if it is one line, without control characters; it may be empty."""
     if any(unicodedata.category(sign) in ("Cc", "Cs", "Zl", "Zp") for sign in text):
         raise ValueError("has a line break or another control character in it; one line is wanted")
     return text
 
 
 def option(text: str) -> str:
-    """The text, if it can be an answer to choose: one line, no white space around it.
-
-    Parameters
-    ----------
-    text
-        As it stands in the catalogue or in a template.
-
-    Raises
-    ------
-    ValueError
-        Saying what is wrong.
-    """
+    """The text, if it can be an answer to choose: one line, no white space around it."""
     if not text.strip():
         raise ValueError("empty; an answer is wanted")
     if line(text) != text.strip():
@@ -136,54 +92,21 @@ def option(text: str) -> str:
 
 
 def place(text: str) -> str:
-    """The text, if it names something at a hub, or nothing.
-
-    Parameters
-    ----------
-    text
-        Path without `..`, so that it stays where it begins; may be empty.
-
-    Raises
-    ------
-    ValueError
-        Saying what is wrong.
-    """
+    """The text, if it names something at a hub, without `..` in it; it may be empty."""
     if text and (line(text) != text.strip() or ".." in re.split(r"[/\\]", text)):
         raise ValueError("leads out of its folder; give a name without '..'")
     return text
 
 
 def within(text: str) -> str:
-    """The text, if it names files below a folder.
-
-    Parameters
-    ----------
-    text
-        Relative path without `..`; may have `*` in it.
-
-    Raises
-    ------
-    ValueError
-        Saying what is wrong.
-    """
+    """The text, if it names files below a folder: relative, without `..`; `*` may be in it."""
     if not text or text.startswith(("/", "\\", "~")) or re.match(r"[A-Za-z]:", text):
         raise ValueError("no path below its folder; give a relative one")
     return place(text)
 
 
 def third(text: str) -> str:
-    """The text, if it is like `2/3`: one of as many equal parts; or empty.
-
-    Parameters
-    ----------
-    text
-        Two digits with a `/` between, the first not above the second.
-
-    Raises
-    ------
-    ValueError
-        Saying what is wanted.
-    """
+    """The text, if it is like `2/3`, one of as many equal parts; it may be empty."""
     if text and not (re.fullmatch(r"[1-9]/[1-9]", text) and text[0] <= text[2]):
         raise ValueError("no part; wanted is one like 2/3, the second of three")
     return text
@@ -192,15 +115,12 @@ def third(text: str) -> str:
 def expression(text: str) -> tuple[str, int]:
     """A split of a source, and the size of the cut taken off it; 0 takes all of it.
 
-    Parameters
-    ----------
-    text
-        Like `train`, `train[-200:]` or `dev_r1[:200]`; `train[:-200]` is what a cut leaves.
+    `train[:-200]` is what a cut leaves, so that nothing is cut off it.
 
     Raises
     ------
     ValueError
-        Saying what is wanted.
+        If it is not like `train`, `train[-200:]` or `dev_r1[:200]`.
 
     Examples
     --------

@@ -20,13 +20,7 @@ QUESTION = ("paragraph", "question")  # fields that make a question of MultiRC
 
 
 def wrong_metric(metric: str, kind: str) -> str:
-    """What is wrong with a metric's name for a kind of task; empty where nothing is.
-
-    Parameters
-    ----------
-    kind
-        `rank` or `generate`.
-    """
+    """What is wrong with a metric's name for a kind of task; empty where nothing is."""
     if metric in METRICS[kind]:
         return ""
     hint = ""
@@ -37,18 +31,10 @@ def wrong_metric(metric: str, kind: str) -> str:
     return f"no metric {metric!r} for {KINDS[kind]}{hint}; there are {', '.join(METRICS[kind])}"
 
 
-def wrong_setting(metric: str, tokenizer: str, fields: Collection[str]) -> str:
-    """What a metric needs and a task does not give; empty where nothing lacks.
-
-    Parameters
-    ----------
-    tokenizer
-        The task's `bleu_tokenizer`, empty where it names none.
-    fields
-        Names of the task's fields.
-    """
-    if tokenizer and metric != "bleu":
-        return f"bleu_tokenizer is {tokenizer!r}, but the metric is {metric!r}; leave it out"
+def wrong_setting(metric: str, bleu_tokenizer: str, fields: Collection[str]) -> str:
+    """What a metric needs of `fields` and `bleu_tokenizer`; empty where nothing lacks."""
+    if bleu_tokenizer and metric != "bleu":
+        return f"bleu_tokenizer is {bleu_tokenizer!r}, but the metric is {metric!r}; leave it out"
     if metric == "multirc_em" and not all(name in fields for name in QUESTION):
         return f"metric 'multirc_em' tells questions apart by the fields {' and '.join(QUESTION)}"
     return ""

@@ -19,15 +19,10 @@ _SAID: set[str] = set()
 def numbered(task: Task, path: Path, base: str) -> Iterator[tuple[str, str, Row]]:
     """Rows with their ids and places; the first that cannot be read is raised.
 
-    Parameters
-    ----------
-    base
-        The file's split name, with which the ids begin.
-
     Yields
     ------
     tuple
-        `train-11`, `train.jsonl:12`, and the row.
+        `train-11` for the split `base`, `train.jsonl:12`, and the row.
 
     Raises
     ------
@@ -43,12 +38,7 @@ def numbered(task: Task, path: Path, base: str) -> Iterator[tuple[str, str, Row]
 def adapted(
     task: Task, row_id: str, place: str, row: Row, skipped: Counter[str] | None
 ) -> list[Example]:
-    """The examples in a row, as `adapt_all` gives them; errors name the file as well.
-
-    Parameters
-    ----------
-    place
-        Where the row stands.
+    """The examples in a row, as `adapt_all` gives them; errors name its `place` as well.
 
     Raises
     ------
@@ -62,13 +52,7 @@ def adapted(
 
 
 def faults(task: Task, path: Path, base: str) -> Iterator[str]:
-    """What is wrong with each row of a file, and with the file; a line each.
-
-    Parameters
-    ----------
-    base
-        The file's split name.
-    """
+    """Each fault of the file of a split, `base`, and of its rows, in a line."""
     try:
         for row_id, place, row in _each(task, path, base):
             if isinstance(row, DataError):

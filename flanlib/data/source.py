@@ -227,13 +227,7 @@ def load_collection(
 
 
 def numbered(source: RowSource, task: Task, split: str) -> Iterator[tuple[str, str, Row]]:
-    """Rows of a split with their ids and places, as `reading.numbered` gives them.
-
-    Parameters
-    ----------
-    source
-        Where they come from.
-    """
+    """Rows of a split with their ids and places, as `reading.numbered` gives them."""
     if isinstance(source, FolderRows):
         return reading.numbered(task, source.files(task)[split], split)
     every = ((f"{split} row {n}", row) for n, row in enumerate(source.rows(task, split)))
@@ -248,13 +242,7 @@ def place_of(source: RowSource, task: Task, split: str = "") -> str:
 
 
 def remedy(task: Task, where: Path | None) -> str:
-    """How a user gets a task's rows.
-
-    Parameters
-    ----------
-    where
-        Folder that the rows are to be put in; None where they are given as lists.
-    """
+    """How a user gets a task's rows into the folder `where`; None where lists are given."""
     if where is None:
         return "give these rows as well"
     if task.source.route == "manual":

@@ -195,12 +195,7 @@ def _missing(
 
 
 def locate(task: Task, source: RowSource, split: Split) -> Stretch:
-    """Which rows of which file a split takes.
-
-    Parameters
-    ----------
-    source
-        Whose splits are as the dataset's makers left them.
+    """Which rows of which file a split takes, of a source that is not cut yet.
 
     Raises
     ------

@@ -65,11 +65,6 @@ def stretches(task: Task, found: Collection[str]) -> dict[str, Stretch]:
 
     Dev rows whose own file is absent are cut from the tuning file. An
     evaluation cut from tuning rows gives way to a file of its own.
-
-    Parameters
-    ----------
-    found
-        Splits that there are, of train, validation and test.
     """
     declared = {name: _parse(task, text) for name, text in task.source.splits.items()}
     tuning = declared["train"][0] if "train" in declared else None
@@ -116,13 +111,7 @@ def _parse(task: Task, text: str) -> tuple[str, int | None]:
 
 
 def lowest(units: Iterable[Unit], keep: int | None) -> tuple[int, list[Unit]]:
-    """How many units there are, and the `keep` first in seeded order.
-
-    Parameters
-    ----------
-    keep
-        None keeps all.
-    """
+    """How many units there are, and the `keep` first in seeded order; None keeps all."""
     n, found, key = 0, [], attrgetter("group", "own", "index")
     for unit in units:
         n += 1
@@ -142,13 +131,11 @@ def cut(units: list[Unit], stretch: Stretch, n: int, *, full: bool) -> list[Unit
 
     Parameters
     ----------
-    stretch
-        Where the cut lies.
     n
         Units there are in all, of which `units` may be the first ones.
     full
-        Whether the file holds nearly the whole dataset, so that the cut may have its
-        full size.
+        Whether the file holds nearly the whole dataset, so that the `stretch` may have
+        its full size.
     """
     most = n if full or not stretch.shared else n // TENTH
     start = 0
