@@ -23,10 +23,7 @@ class Batch:
 def encode(tokenizer, text: str, answer_weight: float) -> tuple[list[int], list[float]]:
     """Token ids of a page, end token last, and their weights as targets.
 
-    Parameters
-    ----------
-    text
-        With answers marked; the marks are taken out.
+    Answers in the text are marked; the marks are taken out.
 
     Returns
     -------
@@ -51,12 +48,7 @@ def encode(tokenizer, text: str, answer_weight: float) -> tuple[list[int], list[
 
 
 def rows(tokenizer, texts: Iterator[str], answer_weight: float) -> Iterator[tuple]:
-    """Documents packed into rows of ROW_TOKENS, in order of arrival.
-
-    Parameters
-    ----------
-    texts
-        With answers marked.
+    """Documents, with answers marked, packed into rows of ROW_TOKENS, in order of arrival.
 
     Returns
     -------

@@ -81,14 +81,9 @@ def wrong_values(draw: Draw, fact, facts, n: int) -> list[str]:
 
 
 def statement(draw: Draw, facts, truth: Literal["yes", "maybe", "no"]):
-    """A statement about the passage's first person that holds, may, or does not.
+    """A statement about the first person of `facts` that holds, may, or does not.
 
-    Parameters
-    ----------
-    facts
-        The passage, its first person first.
-    truth
-        `maybe` says what the passage leaves open.
+    Where the `truth` is `maybe`, the passage leaves open what it says.
     """
     fact = draw.rng.choice([f for f in facts if f.who == facts[0].who])
     if truth == "no":

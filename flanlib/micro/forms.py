@@ -47,13 +47,7 @@ def dictionary(rng, here):
 
 
 def joined(facts: list) -> str:
-    """One sentence for the facts of one person.
-
-    Parameters
-    ----------
-    facts
-        In order, all of one person.
-    """
+    """One sentence for the facts of one person, in their order."""
     first = facts[0].say()
     rest = [f.say().removeprefix(f.who + " ") for f in facts[1:]]
     return " and ".join([first, *rest])

@@ -60,15 +60,7 @@ SIZES = {
 
 
 def build(size: Size, n_words: int, pad: int, eos: int) -> LlamaForCausalLM:
-    """An untrained model; seed the generator before.
-
-    Parameters
-    ----------
-    n_words
-        Size of the vocabulary.
-    pad
-        Id of the padding token.
-    """
+    """An untrained model for `n_words` tokens, one of them `pad`; seed the generator before."""
     config = LlamaConfig(
         vocab_size=n_words,
         hidden_size=size.hidden,
@@ -105,13 +97,7 @@ def loss_of(model, ids, position, document, weight) -> tuple[torch.Tensor, torch
 
 
 def rate(step: int, total: int) -> float:
-    """Share of the peak learning rate: warm-up, level, linear decay.
-
-    Parameters
-    ----------
-    total
-        Steps in all.
-    """
+    """Share of the peak learning rate of `total` steps: warm-up, level, linear decay."""
     if step < WARMUP_STEPS:
         return (step + 1) / WARMUP_STEPS
     done = max(0.0, (step / total - DECAY_FROM) / (1 - DECAY_FROM))

@@ -74,24 +74,12 @@ def choosing(rng: random.Random, question: str, right: str, wrong: list[str]) ->
 def offered(
     rng: random.Random, question: str, right: str, wrong: list[str], p: float = 0.35
 ) -> str:
-    """The question, at times with its possible answers named.
-
-    Parameters
-    ----------
-    p
-        Share of questions that name them.
-    """
+    """The question, with its possible answers named in a share `p` of cases."""
     return choosing(rng, question, right, wrong) if rng.random() < p else question
 
 
 def lines_of(rng: random.Random, sentences: list[str]) -> str:
-    """A page of sentences, on lines of their own or one after another.
-
-    Parameters
-    ----------
-    sentences
-        With or without their full stops.
-    """
+    """A page of `sentences`, their full stops put, each on a line of its own or in a row."""
     return ("\n" if rng.random() < 0.25 else " ").join(
         s if s[-1] in ".?!" + CLOSE else s + "." for s in sentences
     )

@@ -78,13 +78,7 @@ class TokenAudit:
 
     @classmethod
     def of(cls, side: str, lengths: Sequence[int]) -> "TokenAudit":
-        """Summary of at least one length.
-
-        Parameters
-        ----------
-        lengths
-            In tokens, in any order; at least one.
-        """
+        """Summary of `lengths`, at least one, in any order."""
         ordered = sorted(lengths)
         n = len(ordered)
         return cls(

@@ -164,17 +164,10 @@ def _exported(out: Path) -> set[str]:
 
 
 def write_mixture(mixed: Mixture, n: int, out: Path, tokenizer: Tokenizer | None = None) -> Audit:
-    """Write examples and, beside them, their audit: both or neither.
+    """Write examples of a mixture and, beside them, their audit: both or neither.
 
-    Parameters
-    ----------
-    mixed
-        What the examples are drawn from.
-    out
-        File of JSON lines; the audit goes to the same name with
-        `.audit.json`.
-    tokenizer
-        Counts tokens for the audit; None counts none.
+    The audit of `mixed` goes to the name of `out` with `.audit.json`; it counts tokens
+    if there is a tokenizer.
     """
     with storage.together() as new:
         rendering.write(islice(mixed, n), new(out))

@@ -153,12 +153,7 @@ def fields(text: str) -> frozenset[str]:
 
 
 def check(text: str, known: Iterable[str]) -> None:
-    """Refuse text that says more than it may, or that does not render.
-
-    Parameters
-    ----------
-    known
-        Names that the text may refer to.
+    """Refuse text that says more than it may, names a field not `known`, or does not render.
 
     Raises
     ------
@@ -209,13 +204,7 @@ def _parsed(text: str) -> nodes.Template:
 
 
 def line(said: object) -> str:
-    """Something in one line, what is beyond 200 characters left out.
-
-    Parameters
-    ----------
-    said
-        Shown as its `str`.
-    """
+    """What is `said`, in one line, what is beyond 200 characters left out."""
     text = " ".join(str(said).split())
     return text if len(text) <= 200 else f"{text[:200]}…"
 

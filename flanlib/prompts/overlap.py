@@ -54,10 +54,7 @@ _ASCII_CONTROLS = {n: None for n in (*range(32), 127) if not chr(n).isspace()}
 def normalise(text: str) -> str:
     """Text without differences of case, width, accents' form, spacing and unseen characters.
 
-    Parameters
-    ----------
-    text
-        Any text. What it becomes is kept for a while, as each is asked for several times.
+    What it becomes is kept for a while, as each is asked for several times.
     """
     if text.isascii():
         return " ".join(text.translate(_ASCII_CONTROLS).lower().split())
@@ -157,13 +154,7 @@ class Texts:
         self._grams: set[int] = set()
 
     def add(self, examples: Iterable[Example], *, dev: bool = False) -> int:
-        """Remember examples; return how many they were.
-
-        Parameters
-        ----------
-        dev
-            Whether they are dev rows; else rows that are scored.
-        """
+        """Remember examples, of rows that are scored or of `dev`; return how many they were."""
         n = 0
         for example in examples:
             n += 1

@@ -46,13 +46,7 @@ class Wording:
     shown: frozenset[str] = frozenset()
 
     def input(self, **shorter: str) -> str:
-        """The input, some fields replaced.
-
-        Parameters
-        ----------
-        shorter
-            Text by name of field.
-        """
+        """The input, the text of some fields replaced by what is `shorter`."""
         text = self.write({**self.fields, **shorter} if shorter else self.fields).strip()
         return f"{text}\n{options_block(self.options)}" if self.options else text
 

@@ -150,13 +150,7 @@ class TaskCheck:
     notes: list[str] = field(default_factory=list)
 
     def report(self, problem: str) -> None:
-        """Count a problem and keep the first few.
-
-        Parameters
-        ----------
-        problem
-            One line: where, and what.
-        """
+        """Count a `problem`, told in one line, and keep the first few."""
         self.n_problems += 1
         if len(self.problems) < SHOWN:
             self.problems.append(problem)

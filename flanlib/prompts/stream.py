@@ -145,13 +145,7 @@ class Mixture:
         return found.hexdigest()[:12]
 
     def audit(self, tokenizer: Tokenizer | None = None, sample: int = 2_000) -> Audit:
-        """The account of what was mixed, left out, and why.
-
-        Parameters
-        ----------
-        tokenizer
-            A Hugging Face tokenizer; adds the lengths of `sample` prompts.
-        """
+        """The account of what was mixed, left out, and why; a tokenizer measures a `sample`."""
         kept = (self.store[i] for i in range(len(self.store)))
         tokens = ()
         if tokenizer is not None:
@@ -226,31 +220,16 @@ class Mixture:
 
 
 def few_shot(prompt: Prompt, exemplars: Sequence[Prompt]) -> Prompt:
-    """A prompt with solved exemplars in front, a blank line between.
-
-    Parameters
-    ----------
-    exemplars
-        In the order in which they stand.
-    """
+    """A prompt with solved `exemplars` in front, in their order, a blank line between."""
     solved = tuple(f"{e.input}{e.separator}{e.target}" for e in exemplars)
     text = BREAK.join((*solved, prompt.input))
     return replace(prompt, input=text, exemplars=(*solved, *prompt.exemplars))
 
 
 def shuffled(n: int, seed: int, use: int, key: str, epoch: int = 0) -> np.ndarray:
-    """The numbers below `n` in an order of their own.
+    """The numbers below `n` in an order of their own, uint32, shape (n,).
 
-    Parameters
-    ----------
-    n
-        How many numbers, from 0.
-    use, key, epoch
-        Each of them gives another order.
-
-    Returns
-    -------
-    uint32, shape (n,).
+    `seed`, `use`, `key` and `epoch` each give another order.
     """
     name = int.from_bytes(hashlib.sha256(key.encode()).digest()[:4])
     rng = np.random.default_rng([seed, use, name, epoch])

@@ -105,24 +105,12 @@ class TemplateSet:
 
 
 def check_form(form: str) -> None:
-    """Refuse a form of asking that does not exist.
-
-    Raises
-    ------
-    ParameterError
-        Naming the forms.
-    """
+    """Refuse a form of asking that does not exist by a `ParameterError` that names them."""
     if form not in FORMS:
         raise ParameterError(f"form: {naming.shown(form)} is none of {', '.join(FORMS)}")
 
 
 def separator_of(form: str) -> str:
-    """What stands between input and target in a form of asking: a cloze goes on in its line.
-
-    Parameters
-    ----------
-    form
-        One of `FORMS`; another is refused as by `check_form`.
-    """
+    """What stands between input and target in a form of asking: a cloze goes on in its line."""
     check_form(form)
     return " " if form == "cloze" else SEPARATOR

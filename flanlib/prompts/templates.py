@@ -29,14 +29,7 @@ from flanlib.prompts.template import Template, TemplateSet, check_form
 
 @cache
 def load(catalogue_root: Path, stem: str) -> TemplateSet:
-    """Read and check one template file.
-
-    Parameters
-    ----------
-    catalogue_root
-        The collection's folder.
-    stem
-        Of the file in templates/.
+    """Read and check one template file of a collection's folder, `catalogue_root`.
 
     Raises
     ------
