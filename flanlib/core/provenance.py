@@ -2,10 +2,8 @@
 
 import platform
 import subprocess
-from collections.abc import Sequence
 from functools import cache
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 from flanlib.core import paths
@@ -13,9 +11,9 @@ from flanlib.core import paths
 LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes", "numpy")
 
 
-def stamp(*changeable: Path) -> dict[str, Any]:
-    """Commit and versions, as records carry them; for `changeable` see `commit`."""
-    return {"commit": commit(changeable or (paths.ROOT / "flanlib",)), "versions": versions()}
+def stamp() -> dict[str, Any]:
+    """Commit and versions, as records carry them."""
+    return {"commit": commit(), "versions": versions()}
 
 
 @cache
@@ -30,13 +28,13 @@ def versions() -> dict[str, str]:
     return found
 
 
-def commit(changeable: Sequence[Path]) -> str:
-    """The checkout's commit, `-dirty` if one of `changeable` is, else `unknown`."""
+def commit() -> str:
+    """The checkout's commit, `-dirty` if flanlib was changed since; else `unknown`."""
     if paths.INSTALLED:
         return "unknown"
     try:
         head = _git("rev-parse", "--short=12", "HEAD")
-        changed = _git("status", "--porcelain", "--", *map(str, changeable))
+        changed = _git("status", "--porcelain", "--", str(paths.ROOT / "flanlib"))
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return f"{head}-dirty" if changed else head
