@@ -30,7 +30,7 @@ from flanlib.core.bounds import (
     refusing,
 )
 
-STRICT = ConfigDict(extra="forbid", strict=False)
+STRICT = ConfigDict(extra="forbid")
 # Fields that came after records were made. With its default, such a field is no part of an
 # identity, so that older records keep theirs.
 ADDED = frozenset({"templates_per_example", "chat"})

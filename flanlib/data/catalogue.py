@@ -16,16 +16,15 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from flanlib.core import documents, naming, paths
+from flanlib.core.config import STRICT
 from flanlib.core.errors import DataError, LeakageError, ParameterError
 from flanlib.data import keys, settings
 from flanlib.data.keys import Key, Line, Option, Part, Place, Stem, Within
 from flanlib.data.metric_names import wrong_metric, wrong_setting
-
-STRICT = ConfigDict(extra="forbid")
 
 Kind = Literal["rank", "generate"]
 Named = TypeVar("Named", "Cluster", "Task")

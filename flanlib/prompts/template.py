@@ -3,11 +3,11 @@
 from functools import cached_property
 from typing import Annotated, get_args
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from flanlib.core import naming
-from flanlib.core.config import Form
+from flanlib.core.config import STRICT, Form
 from flanlib.core.errors import ParameterError
 from flanlib.data.adapters import Example
 from flanlib.data.keys import LONGEST_KEY, Option
@@ -18,7 +18,7 @@ from flanlib.prompts.prompt import SEPARATOR
 FORMS: tuple[str, ...] = get_args(Form)
 
 
-@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Template:
     """One way to ask.
 
@@ -64,7 +64,7 @@ class Template:
         return all(example.fields[name].strip() for name in self.target_fields)
 
 
-@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class TemplateSet:
     """All ways to ask for one dataset.
 
