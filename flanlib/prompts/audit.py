@@ -187,7 +187,10 @@ def columns(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     cells = [[str(v) for v in row] for row in rows]
     widths = [max(len(r[i]) for r in ([*cells, list(head)])) for i in range(len(head))]
     numeric = [
-        bool(rows) and all(isinstance(r[i], int | float) or _numeral(r[i]) for r in rows)
+        bool(rows)
+        and all(
+            isinstance(r[i], int | float) or str(r[i]).replace(".", "", 1).isdigit() for r in rows
+        )
         for i in range(len(head))
     ]
     lines = [
@@ -198,7 +201,3 @@ def columns(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
         for line in [list(head), *cells]
     ]
     return "\n".join(lines)
-
-
-def _numeral(value: object) -> bool:
-    return str(value).replace(".", "", 1).isdigit()

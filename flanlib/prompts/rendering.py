@@ -23,6 +23,9 @@ from flanlib.prompts.template import FORMS, Template, separator_of
 
 SHOWN = 5
 NULLS = ("None", "nan", "NaN")
+RECORDED = """
+task example template inverted input separator target options gold references
+""".split()
 
 _MARK = re.compile(r"\b(?:None|nan|NaN)\b|\{\{|\}\}|\{%|%\}")
 _encode = json.JSONEncoder(ensure_ascii=False).encode
@@ -31,18 +34,7 @@ _loosely = json.JSONEncoder(ensure_ascii=False, default=str).encode
 
 def record(prompt: Prompt) -> dict[str, Any]:
     """A prompt as plain data."""
-    return {
-        "task": prompt.task,
-        "example": prompt.example,
-        "template": prompt.template,
-        "inverted": prompt.inverted,
-        "input": prompt.input,
-        "separator": prompt.separator,
-        "target": prompt.target,
-        "options": prompt.options,
-        "gold": prompt.gold,
-        "references": prompt.references,
-    }
+    return {name: getattr(prompt, name) for name in RECORDED}
 
 
 def write(prompts: Iterable[Prompt], out: TextIO) -> int:
