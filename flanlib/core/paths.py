@@ -112,8 +112,8 @@ def label(name: str | Path) -> str:
     """What folders of a collection's own are called: its records, its rows.
 
     A collection below data/ keeps its name. Any other may share its name with
-    another folder, so that eight hex digits of its path stand behind it. Its folder,
-    as a `Path`, may be relative.
+    another folder, so that eight hex digits of its path stand behind it. `name` is
+    as a user says it, or the folder as a `Path`, which may be relative.
     """
     root = name if isinstance(name, Path) else collection(name)
     absolute = Path(os.path.abspath(root))

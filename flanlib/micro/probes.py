@@ -19,7 +19,7 @@ N_QUESTIONS = 240
 
 
 def probe(
-    lm: LanguageModel, tokenizer: Tokenizer, world_seed: int, n: int = N_QUESTIONS, seed: int = 5
+    lm: LanguageModel, tokenizer: Tokenizer, world_seed: int, n: int = N_QUESTIONS
 ) -> dict[str, float]:
     """Percent right on each probe; the answer stands on its own line.
 
@@ -29,7 +29,7 @@ def probe(
 
     found = {}
     for name, make in PROBES.items():
-        rng = random.Random(f"probe {name} {seed}")
+        rng = random.Random(f"probe {name} 5")
         questions = [make(rng, world(world_seed)) for _ in range(n)]
         scored = loglikelihoods(lm, tokenizer, [(text, options) for text, options, _ in questions])
         best = [max(range(len(s)), key=lambda i, s=s: s[i]["ll"]) for s in scored]
