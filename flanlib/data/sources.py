@@ -49,7 +49,6 @@ def examples(
     split: Split,
     *,
     rows: Rows = None,
-    seed: int = 0,
     limit: int | None = None,
     cap: int = TRAIN_CAP,
     skipped: Counter[str] | None = None,
@@ -63,9 +62,6 @@ def examples(
         row of every file, uncut and in file order.
     rows
         A source or a folder; None takes the collection's own source.
-    seed
-        Of the order, and with it of the cuts; rows that are cut already keep
-        their order.
     limit
         At most so many examples; a smaller limit gives a prefix.
     cap
@@ -92,7 +88,7 @@ def examples(
         caps = (n for n in (most, limit) if n is not None)
         return islice(found, min(caps, default=None))
     stretch = locate(task, source, split)
-    return islice(_taken(task, source, split, stretch, seed, limit, most, skipped), limit)
+    return islice(_taken(task, source, split, stretch, limit, most, skipped), limit)
 
 
 def rows_of(
@@ -218,7 +214,6 @@ def _taken(
     source: RowSource,
     split: str,
     stretch: Stretch,
-    seed: int,
     limit: int | None,
     cap: int | None,
     skipped: Counter[str] | None,
@@ -231,7 +226,7 @@ def _taken(
         keep += sum(stretch.before) + 1  # one more shows where a group ends
     skipped = Counter() if skipped is None else skipped
     before = skipped.copy()
-    n, units = lowest(_units(task, source, stretch, seed, skipped), keep)
+    n, units = lowest(_units(task, source, stretch, skipped), keep)
     if not n:
         why = ", ".join(f"{k} {reason}" for reason, k in (skipped - before).items())
         raise MissingResultError(
@@ -246,10 +241,10 @@ def _taken(
 
 
 def _units(
-    task: Task, source: RowSource, stretch: Stretch, seed: int, skipped: Counter[str] | None
+    task: Task, source: RowSource, stretch: Stretch, skipped: Counter[str] | None
 ) -> Iterator[Unit]:
     """Rows with examples, each with the numbers that order it."""
-    salt = f"{seed}/{task.source.folder or task.key}"
+    salt = f"0/{task.source.folder or task.key}"  # another number makes other cuts
     draw = random.Random(salt).random
     for index, (row_id, place, row) in enumerate(numbered(source, task, stretch.base)):
         own = draw()
