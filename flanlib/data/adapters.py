@@ -86,8 +86,9 @@ def adapt_all(
                 skipped[str(reason)] += 1
     except SkipRow as reason:  # the whole of it
         skipped[str(reason)] += 1
-    except MALFORMED as error:
-        raise _malformed(error, row, task, row_id) from None
+    except (DataError, *MALFORMED) as error:
+        what = str(error) if isinstance(error, DataError) else _malformed(error, row)
+        raise DataError(f"task {task.key}, row {row_id}: {what}") from None
     return examples
 
 
@@ -96,7 +97,7 @@ def cut_key(example: Example) -> str:
     return example.group.partition("/")[0]
 
 
-def gold_index(label: object, options: tuple[str, ...], task: Task, row_id: str) -> int:
+def gold_index(label: object, options: tuple[str, ...], task: Task) -> int:
     """Index of the right option from a label column's value.
 
     Parameters
@@ -127,8 +128,8 @@ def gold_index(label: object, options: tuple[str, ...], task: Task, row_id: str)
     if number is None or not 0 <= number - first < len(options):
         column = f"; mend column {settings['label']!r}" if "label" in settings else ""
         raise DataError(
-            f"task {task.key}, row {row_id}: label {naming.shown(given)} is none of the"
-            f" {len(options)} options ({naming.few(map(_brief, options), 8, ', ')}){column}"
+            f"label {naming.shown(given)} is none of the {len(options)} options"
+            f" ({naming.few(map(_brief, options), 8, ', ')}){column}"
         )
     return number - first
 
@@ -163,7 +164,7 @@ def _example(row: Row, task: Task, plan: Plan, row_id: str) -> Example:
             answers = tuple(dict.fromkeys(answers))
         fields["answer"] = answer_text(answers[0])
         return Example(task.key, row_id, fields, (), None, answers, group)
-    options, gold = _choice(row, options, task, plan, row_id)
+    options, gold = _choice(row, options, task, plan)
     answers = tuple(dict.fromkeys((options[gold], *more)))
     return Example(
         task.key, row_id, {**fields, "answer": answers[0]}, options, gold, answers, group
@@ -185,17 +186,17 @@ def _field(row: Row, name: str, get: Getter, plan: Plan) -> str:
 
 
 def _choice(
-    row: Row, options: tuple[str, ...], task: Task, plan: Plan, row_id: str
+    row: Row, options: tuple[str, ...], task: Task, plan: Plan
 ) -> tuple[tuple[str, ...], int]:
     """Distinct options, and the index of the right one."""
     settings, label = task.columns, plan.label(row)
     if "n_options" in settings and len(options) != settings["n_options"]:
         raise SkipRow(f"{len(options)} options, not {settings['n_options']}")
     if "map" in settings:
-        label = _mapped(label, settings["map"], task, row_id)
+        label = _mapped(label, settings["map"], task)
     if plan.keys:
-        label = _keyed(label, listed(plan.keys(row)), options, task, row_id)
-    gold = gold_index(label, options, task, row_id)
+        label = _keyed(label, listed(plan.keys(row)), options, task)
+    gold = gold_index(label, options, task)
     if task.options:
         return options, gold
     if not all(options):
@@ -206,9 +207,7 @@ def _choice(
     return distinct, distinct.index(options[gold])
 
 
-def _keyed(
-    label: object, keys: list[object], options: tuple[str, ...], task: Task, row_id: str
-) -> int | None:
+def _keyed(label: object, keys: list[object], options: tuple[str, ...], task: Task) -> int | None:
     """Index of the option whose letter the label is; None for no label."""
     letters = [text_of(key) for key in keys]
     if len(letters) != len(options):
@@ -216,22 +215,18 @@ def _keyed(
     if not (letter := text_of(label)):
         return None
     if letter not in letters:
-        raise DataError(
-            f"task {task.key}, row {row_id}: answer key {naming.shown(letter)} is none of"
-            f" {naming.few(map(_brief, letters), 8, ', ')}"
-        )
+        known = naming.few(map(_brief, letters), 8, ", ")
+        raise DataError(f"answer key {naming.shown(letter)} is none of {known}")
     return letters.index(letter) + task.columns.get("first", 0)
 
 
-def _mapped(label: object, table: Mapping[str, object], task: Task, row_id: str) -> object:
+def _mapped(label: object, table: Mapping[str, object], task: Task) -> object:
     label = label_of(label)
     if label is None or (isinstance(label, str) and label in task.options):
         return label
     if str(label) not in table:
-        raise DataError(
-            f"task {task.key}, row {row_id}: label {naming.shown(label)} is none of"
-            f" {naming.few(table, 8, ', ')}"
-        )
+        known = naming.few(table, 8, ", ")
+        raise DataError(f"label {naming.shown(label)} is none of {known}")
     if table[str(label)] is None:
         raise SkipRow(f"label {label} is left out")
     return table[str(label)]
@@ -265,7 +260,8 @@ def _short(value: object) -> str:
     return blake2b(text.encode(errors="replace"), digest_size=6).hexdigest()
 
 
-def _malformed(error: Exception, row: Row, task: Task, row_id: str) -> DataError:
+def _malformed(error: Exception, row: Row) -> str:
+    """What a row lacks, or holds in the wrong place."""
     if isinstance(error, KeyError):
         what = f"no column {naming.shown(error.args[0])}; found {_columns(row)}"
         for name, value in row.items():
@@ -279,7 +275,7 @@ def _malformed(error: Exception, row: Row, task: Task, row_id: str) -> DataError
                 kinds.setdefault(kind_of(value), []).append(_brief(str(name)))
         for kind, names in kinds.items():
             what += f"; {kind}: {naming.few(sorted(names), 8, ', ')}"
-    return DataError(f"task {task.key}, row {row_id}: {naming.shortened(' '.join(what.split()))}")
+    return naming.shortened(" ".join(what.split()))
 
 
 def _columns(row: Row) -> str:
