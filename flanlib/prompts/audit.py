@@ -1,7 +1,7 @@
 """What a mixture holds, in what shares, and what was left out and why."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 
@@ -119,7 +119,7 @@ class Audit:
     evaluation: tuple[EvaluationAudit, ...]
     shared_texts: int
     inverted_share: float
-    tokens: tuple[TokenAudit, ...] = field(default=())
+    tokens: tuple[TokenAudit, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, ready for JSON."""

@@ -73,8 +73,6 @@ class Prompt:
         Key of the task, ids of the template and of the example.
     inverted
         Whether the template turns the task round.
-    separator
-        Stands between input and target, tokenised on its own.
     exemplars
         Solved examples that the input begins with.
     chat
