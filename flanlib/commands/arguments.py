@@ -4,12 +4,12 @@ A verb is a function. Its parameters become options, their types check what
 is typed, their docstrings are the help. A parameter that is a dataclass
 (factors, recipe, settings) stands for its fields. With `like`, a verb's
 `**given` stands for the parameters of the function it hands them to, so that
-a default and its meaning are written down once.
+a default and its meaning are written down once; options that many verbs have
+are explained in `SHARED`.
 """
 
 import argparse
 import inspect
-import re
 import typing
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
@@ -21,9 +21,19 @@ from typing import Any
 
 from flanlib.core import naming
 from flanlib.core.errors import ParameterError
+from flanlib.reporting import reference
 
 HIDDEN = {"catalogue", "progress", "say", "mixture", "phases", "adapter_of"}
 ALIASES = {"tasks": "--task", "clusters": "--cluster", "models": "--model"}
+# Help of options whose meaning is the same in every verb that says nothing else.
+SHARED = {
+    "collection": "Name below data/, or a folder.",
+    "device": "Without it, CUDA where there is a device, else the CPU.",
+    "dtype": "Of computing; without it, bfloat16 where device and weights suggest it.",
+    "format": "How it is printed.",
+    "only": "Figures, by name or its beginning, such as fig5.",
+    "rows": "Folder of local rows; without it, the collection's own source.",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,8 +106,8 @@ def arguments(verb: Callable) -> Sequence[Argument]:
 def _words(verb: Callable) -> dict[str, str]:
     """Help of a verb's own and borrowed parameters; its own words come first."""
     if not hasattr(verb, "source"):
-        return documented(verb)
-    return {**documented(_source(verb)), **verb.words, **documented(verb)}
+        return {**SHARED, **documented(verb)}
+    return {**documented(_source(verb)), **SHARED, **verb.words, **documented(verb)}
 
 
 def _source(verb: Callable) -> Callable:
@@ -180,16 +190,8 @@ def documented(thing: Callable | type) -> dict[str, str]:
     thing
         A function or class.
     """
-    text = inspect.getdoc(thing) or ""
-    found: dict[str, str] = {}
-    for section in ("Parameters", "Attributes"):
-        match = re.search(rf"^{section}\n-+\n(.*?)(?=^\S[^\n]*\n-+\n|\Z)", text, re.M | re.S)
-        for names, body in re.findall(
-            r"^(\S[^\n]*)\n((?:[ \n][^\n]*\n?)*)", match[1] if match else "", re.M
-        ):
-            words = " ".join(body.split())
-            found.update({name.strip(): words for name in names.split(",")})
-    return found
+    found = reference.meanings(inspect.getdoc(thing) or "")
+    return {name: " ".join(words.split()) for name, words in found.items()}
 
 
 def summary(thing: Callable) -> str:

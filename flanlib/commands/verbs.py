@@ -91,8 +91,6 @@ def list_(
         tasks as its code does.
     models
         Models that go by a name, and whether they were fetched, instead.
-    format
-        How it is printed.
     """
     given = locals()
     from flanlib.commands import listing
@@ -123,8 +121,6 @@ def fetch(
 
     Parameters
     ----------
-    collection
-        Name below data/, or a folder.
     tasks
         Task keys; without them, all tasks, and none where models are named.
     models
@@ -161,8 +157,6 @@ def render(
 
     Parameters
     ----------
-    collection
-        Name below data/, or a folder.
     check
         Render every row under every template of every form and say what is
         wrong, instead of writing prompts; status 1 if anything is, 3 if there
@@ -171,8 +165,6 @@ def render(
         File to write; without it, standard output.
     format
         How the result of a check is printed.
-    rows
-        Folder of local rows; without it, the collection's own source.
     """
     from flanlib.data import catalogue
     from flanlib.prompts import rendering
@@ -236,8 +228,6 @@ def mix(
 
     Parameters
     ----------
-    collection
-        Name below data/, or a folder.
     n
         Examples to write; 0 writes as many as the mixture draws from.
     out
@@ -245,8 +235,6 @@ def mix(
         without it, or into a pipe, the audit goes to standard error alone.
     model
         Whose tokenizer counts tokens for the audit; without it, none does.
-    rows
-        Folder of local rows; without it, the collection's own source.
     """
     from flanlib.data import catalogue
     from flanlib.models import weights
@@ -274,15 +262,7 @@ def mix(
 
 @like("flanlib.prompts.export:export", form=FORMS)
 def export(*, collection: str = "micro", **given: object) -> None:
-    """Write templates or a mixture in the format of another tool.
-
-    Parameters
-    ----------
-    collection
-        Name below data/, or a folder.
-    rows
-        Folder of local rows; without it, the collection's own source.
-    """
+    """Write templates or a mixture in the format of another tool."""
     from flanlib.prompts.export import export
 
     print(export(collection, **given))
@@ -300,17 +280,11 @@ def audit(
 
     Parameters
     ----------
-    collection
-        Name below data/, or a folder.
     held_out
         Clusters to hold out; without them, every one that can be.
     texts
         Also read the rows, and compare each train text with the evaluation
         texts of the held-out cluster.
-    rows
-        Folder of local rows; without it, the collection's own source.
-    format
-        How it is printed.
     """
     from flanlib.data import catalogue
     from flanlib.studies import ledger

@@ -46,11 +46,6 @@ def figures(settings: Settings, *, only: tuple[str, ...] = ()) -> None:
 
     With `--recompute`, the records of those clusters are the ones that
     `flanlib run` with the same settings computed; without them it is an error.
-
-    Parameters
-    ----------
-    only
-        Figures, by name or its beginning, such as fig5.
     """
     from flanlib import figures as drawn
     from flanlib.reporting import batch

@@ -69,14 +69,8 @@ def tune(
     ----------
     out
         Folder for the adapter (or model), run.json and model card.
-    rows
-        Folder of local rows; without it, the collection's own source.
     adapter
         Tuned adapter that lies under a soft prompt.
-    device
-        Without it, CUDA where there is a device, else the CPU.
-    dtype
-        Of computing; without it, bfloat16 where device and weights suggest it.
     checkpoint_every
         Steps from one checkpoint to the next.
     dry_run
@@ -170,12 +164,8 @@ def score(
         ready-made prompts, scores.jsonl. A stopped command goes on.
     adapter
         Folder that `tune` wrote; a soft prompt after the adapter under it.
-    collection
-        Name below data/, or a folder.
     tasks
         Task keys; without them, all whose rows are there.
-    rows
-        Folder of local rows; without it, the collection's own source.
     shots
         Exemplars in front of each example.
     form
@@ -211,10 +201,6 @@ def score(
         Of the model; without it, that which the adapter was tuned on; for an
         untuned model, that of the profile that studies it on the collection, or
         else none.
-    device
-        Without it, CUDA where there is a device, else the CPU.
-    dtype
-        Of computing; without it, bfloat16 where device and weights suggest it.
     token_budget
         Tokens in one forward pass; without it, what fits the device.
     """

@@ -8,15 +8,7 @@ from flanlib.studies.profiles import Settings
 
 
 def grid(settings: Settings, *, only: tuple[str, ...] = (), format: Format = "table") -> None:
-    """List the runs that figures need, and how much of each is on record.
-
-    Parameters
-    ----------
-    only
-        Figures, by name or its beginning, such as fig5.
-    format
-        How it is printed.
-    """
+    """List the runs that figures need, and how much of each is on record."""
     from flanlib.prompts.audit import columns
     from flanlib.reporting import batch
     from flanlib.studies import sweep

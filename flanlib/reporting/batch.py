@@ -26,8 +26,6 @@ def stems(only: Sequence[str] = (), settings: Settings | None = None) -> list[st
 
     Parameters
     ----------
-    only
-        Names or their beginnings (`fig5`); empty means every figure's.
     settings
         That they are run with; without names, figures that cannot be drawn for the
         collection are left out. None leaves out nothing.
@@ -63,11 +61,6 @@ def stems(only: Sequence[str] = (), settings: Settings | None = None) -> list[st
 
 def studies(settings: Settings, only: Sequence[str] = ()) -> list[Study]:
     """What the figures compute: the main study, and the axes of the others.
-
-    Parameters
-    ----------
-    only
-        Figures, by name or its beginning; empty means all of them.
 
     Raises
     ------

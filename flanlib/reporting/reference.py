@@ -80,12 +80,7 @@ class Entry:
     @cached_property
     def meanings(self) -> dict[str, str]:
         """Parameter or field -> what the docstring says of it."""
-        return {
-            name.strip(" *`"): body
-            for title in ("Parameters", "Attributes")
-            for names, body in definitions(self.sections.get(title, ""))
-            for name in names.split(",")
-        }
+        return meanings(self.doc)
 
     def meaning(self, name: str) -> str:
         """What a parameter means: in the docstring, or everywhere."""
@@ -216,6 +211,23 @@ def sections(doc: str) -> dict[str, str]:
     for title, text in zip(parts[1::2], parts[2::2], strict=True):
         found[title] = text.strip("\n")
     return found
+
+
+def meanings(doc: str) -> dict[str, str]:
+    """Parameter or field -> what a docstring says of it.
+
+    Parameters
+    ----------
+    doc
+        A docstring without its indentation.
+    """
+    found = sections(doc)
+    return {
+        name.strip(" *`"): body
+        for title in ("Parameters", "Attributes")
+        for names, body in definitions(found.get(title, ""))
+        for name in names.split(",")
+    }
 
 
 def definitions(text: str) -> list[tuple[str, str]]:
