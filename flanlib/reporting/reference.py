@@ -86,18 +86,6 @@ class Entry:
         """What a parameter means: in the docstring, or everywhere."""
         return self.meanings.get(name) or TERMS.get(name, "")
 
-    @property
-    def uncovered(self) -> list[str]:
-        """Parameters and fields that nothing explains."""
-        said = set(re.findall(r"\w+", self.doc))
-        return [a.name for a in self.arguments if not self.meaning(a.name) and a.name not in said]
-
-    @property
-    def stale(self) -> list[str]:
-        """Names that the docstring explains and the source does not have."""
-        known = {a.name for a in self.arguments} | {m.name.split(".")[-1] for m in self.members}
-        return [name for name in self.meanings if name not in known]
-
     def walk(self) -> Iterator["Entry"]:
         """This entry and its members."""
         yield self
