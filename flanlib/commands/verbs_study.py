@@ -17,7 +17,7 @@ from flanlib.core.bounds import (
     Tokens,
 )
 from flanlib.core.config import Factors, Form, Recipe
-from flanlib.core.errors import ParameterError
+from flanlib.core.errors import MissingResultError, ParameterError
 from flanlib.core.progress import say
 
 # Options of `score` that say how a collection's tasks are asked.
@@ -81,9 +81,7 @@ def tune(
         Memory that a dry run plans for; without it, what is free here.
     """
     if dry_run:
-        from flanlib.commands import planning
-
-        planning.dry_run(factors, recipe, rows, device, dtype, available_gib)
+        _plan(factors, recipe, rows, device or None, dtype or None, available_gib)
         return
     if out is None:
         raise ParameterError("--out: say where the adapter goes, or give --dry-run")
@@ -121,6 +119,33 @@ def tune(
             "device": result.device,
         }
     )
+
+
+def _plan(
+    factors: Factors,
+    recipe: Recipe,
+    rows: Path | None,
+    device: str | None,
+    dtype: str | None,
+    available_gib: float | None,
+) -> None:
+    """Print what a run will take, without rows all but its tokens and time; `RunError` if too much."""
+    from flanlib.prompts.mixture import of_run
+    from flanlib.training import duration, memory
+
+    prompts = None
+    try:
+        prompts = of_run(factors, recipe, rows)
+    except MissingResultError as error:
+        say(f"no tokens counted: {error}")
+    found = memory.plan(
+        factors, recipe, device=device, dtype=dtype, available_gib=available_gib, prompts=prompts
+    )
+    print("\n".join(found.lines()), flush=True)
+    memory.check(found)
+    if found.device == "cpu" and prompts is not None:
+        forecast = duration.forecast(factors, recipe, prompts, dtype=dtype)
+        print(f"time              {forecast.line}")
 
 
 def score(
