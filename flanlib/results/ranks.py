@@ -50,14 +50,9 @@ def spearman(
 
 
 def _correlation(one: np.ndarray, other: np.ndarray) -> float:
-    ranks = np.array([_ranked(one), _ranked(other)])
+    from scipy import stats
+
+    ranks = stats.rankdata([one, other], axis=1)
     ranks -= ranks.mean(axis=1, keepdims=True)
     scale = np.sqrt((ranks**2).sum(axis=1).prod())
     return float(ranks.prod(axis=0).sum() / scale) if scale else float("nan")
-
-
-def _ranked(values: np.ndarray) -> np.ndarray:
-    """Ranks; equal values have their mean rank."""
-    ordered = np.sort(values)
-    left, right = (np.searchsorted(ordered, values, side) for side in ("left", "right"))
-    return (left + right + 1) / 2
