@@ -17,7 +17,7 @@ from flanlib.core import paths, provenance
 from flanlib.core.config import Factors, Scoring
 from flanlib.core.errors import DataError, MissingResultError
 from flanlib.data.adapters import Example
-from flanlib.results import schema, store
+from flanlib.results import store
 
 
 def lines(path):
@@ -291,13 +291,6 @@ def test_a_name_that_is_words_is_stored_as_a_digest_where_words_may_not_be(tmp_p
     assert "Who" not in text and mark in text and "eval-3" in text
     assert found[0] == found[1] != found[2] and found[3] == "plain"
     assert found[0].startswith("852c07ab5ccb/") and len(found[0]) == 25
-
-
-def test_frame_is_flat():
-    table = schema.frame([make_record(), make_record("cb")])
-    assert list(table["task"]) == ["rte", "cb"]
-    assert {"seed", "asked_form", "asked_show_options", "value", "recipe"} <= set(table)
-    assert not set(asdict(Scoring())) & set(table) - {"form"}
 
 
 def test_provenance_names_versions_and_commit(tmp_path, monkeypatch):

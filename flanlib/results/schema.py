@@ -1,12 +1,11 @@
 """What a record is: one task scored by one run, its key, and where it came from."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-import pandas as pd
 from pydantic import BeforeValidator, Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
@@ -291,19 +290,3 @@ def phrasing_digest(templates: Sequence[Template], stop: str = "newline") -> str
     """
     found: list[Any] = [[t.id, t.input, t.target, t.answers] for t in templates]
     return digest(found if stop == "newline" else [*found, stop])
-
-
-def frame(records: Iterable[Record]) -> pd.DataFrame:
-    """Tidy table, one row per record.
-
-    Columns are the factors, the scoring (as `asked_<field>`, since a model
-    may be tuned on one form and asked in another), the recipe's digest, and
-    the record's own fields.
-    """
-    rows = []
-    for record in records:
-        row = asdict(record)
-        factors, scoring, recipe = row.pop("factors"), row.pop("scoring"), row.pop("recipe")
-        asked = {f"asked_{name}": value for name, value in scoring.items()}
-        rows.append({**factors, **asked, "recipe": digest(recipe), **row})
-    return pd.DataFrame(rows)

@@ -206,13 +206,14 @@ def at_hand(cells: Sequence[Cell], left_out: Mapping[str, str]) -> list[Cell]:
 
 def provenance(records: Iterable[Record]) -> pd.DataFrame:
     """Columns arm, model, commit, device, versions, records (how many), hours."""
-    frame = schema.frame(records)
-    if frame.empty:
-        return frame
-    frame["versions"] = [", ".join(f"{k} {v}" for k, v in x.items()) for x in frame["versions"]]
     keys = ["arm", "model", "commit", "device", "versions"]
+    rows = []
+    for r in records:
+        versions = ", ".join(f"{name} {version}" for name, version in r.versions.items())
+        rows.append((r.factors.arm, r.factors.model, r.commit, r.device, versions, r.wall_s))
+    frame = pd.DataFrame(rows, columns=[*keys, "wall_s"])
     return frame.groupby(keys, as_index=False).agg(
-        records=("value", "size"), hours=("wall_s", lambda s: round(s.sum() / 3600, 2))
+        records=("wall_s", "size"), hours=("wall_s", lambda s: round(s.sum() / 3600, 2))
     )
 
 
