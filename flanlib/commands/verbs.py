@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TextIO
@@ -291,7 +292,7 @@ def audit(
 
     found = ledger.ledger(catalogue.load(collection), held_out, texts=texts, rows=rows, say=say)
     if format == "json":
-        show(found.to_dict())
+        show(asdict(found))
     else:
         print(found.table())
     return 3 if found.incomplete else 0

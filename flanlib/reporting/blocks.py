@@ -6,7 +6,6 @@ marks, `<!-- results:start NAME -->` and `<!-- results:end -->`.
 """
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,16 +37,10 @@ SHORT = {
 }
 
 
-def write(documents: Sequence[str] = DOCUMENTS) -> list[Path]:
-    """Write the blocks of documents again; the ones that changed.
-
-    Parameters
-    ----------
-    documents
-        Paths below the repository's root.
-    """
+def write() -> list[Path]:
+    """Write the blocks of `DOCUMENTS` again; the ones that changed."""
     changed = []
-    for path in (paths.ROOT / name for name in documents):
+    for path in (paths.ROOT / name for name in DOCUMENTS):
         text = path.read_text(encoding="utf-8")
         if (new := filled(text, path.name)) != text:
             storage.write(path, new)

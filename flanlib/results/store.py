@@ -142,7 +142,7 @@ def _add(records: Sequence[Record], at: Path, stale: Callable[[Record], bool] | 
     new, changed = 0, {}
     for arm in sorted({r.factors.arm for r in records}):
         path = at / f"{arm}.jsonl"
-        known = {r.key: r for r in _read(path)}
+        known = {record.key: record for _, record in _numbered(path)}
         for record in records:
             if record.factors.arm != arm:
                 continue
@@ -294,10 +294,6 @@ def _write(file: IO[str], rows: Iterable[Mapping[str, Any]]) -> None:
     for row in rows:
         text = json.dumps(row, ensure_ascii=False, allow_nan=False, separators=(", ", ": "))
         file.write(f"{text}\n")
-
-
-def _read(path: Path) -> list[Record]:
-    return [record for _, record in _numbered(path)]
 
 
 def _numbered(path: Path) -> tuple[tuple[int, Record], ...]:

@@ -5,8 +5,7 @@ one list, which the command `audit` and the report print.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import pandas as pd
 
@@ -65,11 +64,7 @@ class Ledger:
     splits: tuple[SplitLine, ...]
     substitutions: tuple[tuple[str, str], ...]
     obtain: tuple[tuple[str, str], ...]
-    incomplete: tuple[str, ...] = field(default=())
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data, ready for JSON."""
-        return asdict(self)
+    incomplete: tuple[str, ...]
 
     def table(self) -> str:
         """The account as text."""
