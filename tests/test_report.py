@@ -59,8 +59,8 @@ def drawn(tmp_path, monkeypatch):
         figures.redraw(stem)
     book = nbformat.v4.new_notebook()
     book.cells = [nbformat.v4.new_markdown_cell("# Seen"), nbformat.v4.new_code_cell("1 < 2")]
-    batch.folder("micro").mkdir(parents=True)
-    nbformat.write(book, batch.folder("micro") / "fig4_templates.ipynb")
+    (paths.BUILD / "notebooks" / "micro").mkdir(parents=True)
+    nbformat.write(book, (paths.BUILD / "notebooks" / "micro") / "fig4_templates.ipynb")
 
 
 def table(*differences):
@@ -333,7 +333,7 @@ def test_a_damaged_figure_is_named_and_the_earlier_page_stays(drawn, file, size)
 
 
 def test_a_damaged_notebook_is_named(drawn):
-    path = batch.folder("micro") / "fig4_templates.ipynb"
+    path = (paths.BUILD / "notebooks" / "micro") / "fig4_templates.ipynb"
     path.write_bytes(path.read_bytes()[:50])
     with pytest.raises(DataError, match=r"fig4_templates\.ipynb: not a notebook .*; delete it"):
         report.write(Settings())

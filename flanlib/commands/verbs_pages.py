@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from flanlib.commands.verbs import show
+from flanlib.core import paths
 from flanlib.core.errors import MissingResultError
 from flanlib.core.progress import say
 from flanlib.studies.profiles import Settings
@@ -31,7 +32,7 @@ def run(
 
     given = batch.given(settings, set)
     parameters = batch.for_each(batch.stems(only, settings), given)
-    at = out or batch.folder(batch.label(given))
+    at = out or paths.BUILD / "notebooks" / batch.label(given)
     failed = batch.run(parameters, at)
     done = [stem for stem in parameters if stem not in failed]
     show({"notebooks": str(at), "done": done, "failed": failed})

@@ -166,17 +166,6 @@ def for_each(chosen: Sequence[str], values: Mapping[str, Any]) -> dict[str, dict
     }
 
 
-def folder(name: str) -> Path:
-    """Where executed notebooks are kept.
-
-    Parameters
-    ----------
-    name
-        Says what they were run with; see `profiles.label`.
-    """
-    return paths.BUILD / "notebooks" / name
-
-
 def run(
     parameters: Mapping[str, Mapping[str, Any]],
     out: Path,

@@ -3,7 +3,7 @@
 import base64
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from flanlib import figures
 from flanlib.core import paths, storage
 from flanlib.core.errors import DataError
 from flanlib.reporting import batch, blocks, costs, html, values
-from flanlib.reporting.main_result import MAIN, MainResult, titles_of
+from flanlib.reporting.main_result import MAIN, MainResult
 from flanlib.results import agreement as agreements
 from flanlib.results import store, validity
 from flanlib.studies import ledger, profiles
@@ -134,29 +134,16 @@ class Chapter:
         return next((s for s in self.sections if s.stem == MAIN), None)
 
 
-def compared(study: Study) -> pd.DataFrame:
-    """What was computed again beside what is on record; see `agreement.compare`."""
-    again = study.settings.recomputed
-    fresh = [r for r in study.records(study.recomputed_at) if r.cluster in again] if again else []
-    whole = replace(study, settings=replace(study.settings, held_out=""))
-    return agreements.compare(study.records(study.at), fresh, whole.records(study.at))
-
-
 Compare = Callable[[Study], pd.DataFrame]
 
 
 def chapters(
-    settings: Settings, out: Path, more: Sequence[str] = (), compare: Compare = compared
+    settings: Settings, out: Path, more: Sequence[str] = (), compare: Compare = Study.compared
 ) -> list[Chapter]:
     """The study of some settings, and the other tracked ones; real language first.
 
     A study that is not the repository's own, such as a rehearsal or one of
     another collection or model, stands alone.
-
-    Parameters
-    ----------
-    compare
-        Holds what a study computed again against what is on record.
     """
     found = [
         chapter(settings, out, more, compare)
@@ -182,15 +169,9 @@ def is_usual(settings: Settings) -> bool:
 
 
 def chapter(
-    settings: Settings, out: Path, more: Sequence[str] = (), compare: Compare = compared
+    settings: Settings, out: Path, more: Sequence[str] = (), compare: Compare = Study.compared
 ) -> Chapter:
-    """One study as the report shows it; without sections if nothing of it is drawn.
-
-    Parameters
-    ----------
-    compare
-        See `chapters`.
-    """
+    """One study as the report shows it; without sections if nothing of it is drawn."""
     given = batch.given(settings, more)
     study = open_study(**batch.parted(given)[0])
     every = {stem: _section(stem, given, out) for stem in batch.stems((), settings)}
@@ -200,7 +181,7 @@ def chapter(
     main, said = None, ()
     if shown and settings.profile != "rehearsal":
         table = values.read(shown.folder / f"{MAIN}.csv")
-        main = MainResult(settings.profile, table, titles_of(study.catalogue))
+        main = MainResult(settings.profile, table, study.settings.titles)
         said = tuple(blocks.said(main)) if main.clusters else ()
         said = said if is_usual(settings) else said[:2]
     agreement = compare(study)
@@ -221,7 +202,7 @@ def chapter(
 
 
 def verdict(agreement: pd.DataFrame, recomputed: Sequence[str]) -> str:
-    """One sentence on a table of `compared`, for the clusters asked for."""
+    """One sentence on a table of `Study.compared`, for the clusters asked for."""
     if not recomputed:
         return "Every value comes from records; nothing was computed again."
     if agreement.empty:
@@ -314,7 +295,7 @@ def _about(study: Study) -> str:
 
 def _page(stem: str, name: str, out: Path) -> str:
     """Render an executed notebook; its address relative to the report."""
-    source = batch.folder(name) / f"{stem}.ipynb"
+    source = paths.BUILD / "notebooks" / name / f"{stem}.ipynb"
     if not source.is_file():
         return ""
     import nbformat

@@ -23,6 +23,7 @@ TERMS = {
     "collection": "Name below data/, or a folder: a catalogue with its templates.",
     "colour": "Matplotlib colour.",
     "commit": "Commit of the checkout, `-dirty` when it had changes.",
+    "compare": "Holds what a study computed again against what is on record.",
     "config": "A model's configuration, as transformers has it.",
     "context": "Positions a model has, in tokens; None for no limit.",
     "dashed": "Whether the edge is dashed.",

@@ -7,8 +7,6 @@ from functools import cached_property
 import pandas as pd
 
 from flanlib.core.errors import MissingResultError
-from flanlib.data import catalogue
-from flanlib.data.catalogue import Catalogue
 from flanlib.reporting.values import Tables, Value, read, value_of
 from flanlib.results import effects
 from flanlib.results.effects import ALL
@@ -22,19 +20,8 @@ WHOLE_SEEDS = 3  # tuning seeds of a main result that is not a part
 def main_result(profile: str) -> "MainResult":
     """The main result of a profile, as far as it is on record."""
     path = Tables(profile).folder / f"{MAIN}.csv"
-    known = titles_of(catalogue.load(profiles.PROFILES[profile].collection))
-    return MainResult(profile, read(path) if path.is_file() else None, known)
-
-
-def titles_of(known: Catalogue) -> dict[str, str]:
-    """Cluster that can be held out -> its title, in the collection's order.
-
-    Parameters
-    ----------
-    known
-        The collection's catalogue.
-    """
-    return {key: cluster.title for key, cluster in known.clusters.items() if cluster.evaluable}
+    titles = profiles.settings(profile=profile).titles
+    return MainResult(profile, read(path) if path.is_file() else None, titles)
 
 
 @dataclass(frozen=True)

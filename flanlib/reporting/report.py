@@ -17,6 +17,7 @@ from flanlib.core.errors import MissingResultError
 from flanlib.prompts.audit import columns
 from flanlib.reporting import blocks, calibration, chapters, costs, html, reference, values
 from flanlib.studies.profiles import Settings
+from flanlib.studies.study import Study
 
 SIZE = "(size of this page)"  # in the template's place, until the page is written
 
@@ -55,7 +56,7 @@ def write(
     settings: Settings,
     out: Path | None = None,
     more: Sequence[str] = (),
-    compare: chapters.Compare = chapters.compared,
+    compare: chapters.Compare = Study.compared,
 ) -> Report:
     """Write index.html, the notebooks' pages, and the API reference.
 
@@ -63,8 +64,6 @@ def write(
     ----------
     out
         Folder; `build/report` if None.
-    compare
-        Holds what a study computed again against what is on record.
 
     Raises
     ------

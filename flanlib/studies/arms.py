@@ -1,11 +1,6 @@
 """What the main result asks: of which tasks, in which ways, and what is compared."""
 
-from collections.abc import Mapping
-from typing import Any
-
-from flanlib.core import naming
 from flanlib.core.config import Scoring
-from flanlib.core.errors import MissingResultError
 from flanlib.data import sources
 from flanlib.data.catalogue import Catalogue, Task
 from flanlib.evaluation import requests
@@ -43,11 +38,6 @@ def left_out(catalogue: Catalogue, settings: Settings) -> dict[str, str]:
 
     A profile may take what there are rows for. Otherwise only tasks whose
     rows each user has to obtain may be absent; the rest are required.
-
-    Parameters
-    ----------
-    settings
-        Of the study, with the rows and the profile.
     """
     defaults, rows = settings.defaults, settings.rows
     why = sources.available(catalogue, rows or None)
@@ -59,24 +49,3 @@ def left_out(catalogue: Catalogue, settings: Settings) -> dict[str, str]:
             why[key] = f"task {key}: {n} evaluation rows, and {defaults.fewest} are needed"
     optional = {t.key for t in catalogue.tasks.values() if t.source.route == "manual"}
     return {key: w for key, w in why.items() if w and (defaults.what_there_is or key in optional)}
-
-
-def some(tasks: dict[str, Any], without: Mapping[str, str]) -> dict[str, Any]:
-    """The tasks that there are to score.
-
-    Parameters
-    ----------
-    tasks
-        Cluster -> its tasks with rows.
-    without
-        Task without rows -> why.
-
-    Raises
-    ------
-    MissingResultError
-        If there is none, with the reasons.
-    """
-    if not tasks:
-        why = naming.few(without.values()) or "no cluster can be held out"
-        raise MissingResultError(f"no task to score: {why}")
-    return tasks

@@ -206,7 +206,7 @@ class Settings:
     @property
     def clusters(self) -> tuple[str, ...]:
         """Clusters to hold out in turn, in catalogue order."""
-        return self._listed("held_out", self.held_out) or self._evaluable
+        return self._listed("held_out", self.held_out) or tuple(self.titles)
 
     @property
     def recomputed(self) -> tuple[str, ...]:
@@ -216,26 +216,23 @@ class Settings:
         return self._listed("recompute", self.recompute)
 
     @property
-    def _titles(self) -> dict[str, str]:
-        """Cluster that can be held out -> its title."""
+    def titles(self) -> dict[str, str]:
+        """Cluster that can be held out -> its title, in catalogue order."""
         known = catalogue.load(self.collection).clusters
         return {key: cluster.title for key, cluster in known.items() if cluster.evaluable}
-
-    @property
-    def _evaluable(self) -> tuple[str, ...]:
-        return tuple(self._titles)
 
     def _listed(self, name: str, text: str) -> tuple[str, ...]:
         chosen = [part.strip() for part in text.split(",") if part.strip()]
         if text and not chosen:
             raise ParameterError(f"{name}: {naming.shown(text)} names no cluster")
-        if strange := [key for key in chosen if key not in self._evaluable]:
-            titles = {key: (title,) for key, title in self._titles.items()}
+        known = self.titles
+        if strange := [key for key in chosen if key not in known]:
+            titles = {key: (title,) for key, title in known.items()}
             raise ParameterError(
                 f"{name}: {naming.shown(strange[0])} is no cluster to hold out"
-                f"{naming.alternatives(strange[0], self._evaluable, titles)}"
+                f"{naming.alternatives(strange[0], known, titles)}"
             )
-        return tuple(key for key in self._evaluable if key in chosen)
+        return tuple(key for key in known if key in chosen)
 
 
 MEANINGS = {

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from flanlib.core import paths
+from flanlib.core import naming, paths
 from flanlib.core.config import Factors, Recipe, Scoring, run_id
+from flanlib.core.errors import MissingResultError
 from flanlib.data import catalogue
 from flanlib.data.catalogue import Catalogue, Task
 from flanlib.evaluation import illustrations
@@ -98,7 +99,10 @@ class Study:
             key: tuple(t for t in self.catalogue.of_cluster(key) if t.key in scored)
             for key in self.clusters
         }
-        return arms.some({key: tasks for key, tasks in found.items() if tasks}, self.left_out)
+        if not any(found.values()):
+            why = naming.few(self.left_out.values()) or "no cluster can be held out"
+            raise MissingResultError(f"no task to score: {why}")
+        return {key: tasks for key, tasks in found.items() if tasks}
 
     @cached_property
     def left_out(self) -> dict[str, str]:
@@ -306,17 +310,15 @@ class Study:
             if record.kind == "generate" and effects.arm(record) == "base"
         ]
 
-    def agreement(self) -> pd.DataFrame:
-        """Recomputed beside recorded values; see `agreement.compare`.
-
-        Raises
-        ------
-        RunError
-            Naming each value that does not agree.
-        """
+    def compared(self) -> pd.DataFrame:
+        """Recomputed beside recorded values; see `agreement.compare`."""
         fresh = [r for r in self.records(self.recomputed_at) if r.cluster in self.recomputed]
         others = replace(self, settings=replace(self.settings, held_out="")).records(self.at)
-        verdict = agreement.compare(self.records(self.at), fresh, others)
+        return agreement.compare(self.records(self.at), fresh, others)
+
+    def agreement(self) -> pd.DataFrame:
+        """What `compared` gives; `RunError` naming each value that does not agree."""
+        verdict = self.compared()
         agreement.require(verdict)
         return verdict
 
