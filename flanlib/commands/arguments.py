@@ -183,13 +183,7 @@ def _plain(kind: object) -> object:
 
 @cache
 def documented(thing: Callable | type) -> dict[str, str]:
-    """Parameter or attribute -> what its numpydoc says about it.
-
-    Parameters
-    ----------
-    thing
-        A function or class.
-    """
+    """Parameter or attribute -> what the numpydoc of a function or class, `thing`, says of it."""
     found = reference.meanings(inspect.getdoc(thing) or "")
     return {name: " ".join(words.split()) for name, words in found.items()}
 
@@ -231,13 +225,7 @@ def _add(group: argparse._ActionsContainer, argument: Argument) -> None:
 
 
 def flags(argument: Argument) -> list[str]:
-    """What an option is called on the command line; nothing for a positional one.
-
-    Parameters
-    ----------
-    argument
-        One that a verb takes.
-    """
+    """What an `argument` is called on the command line; nothing for a positional one."""
     if argument.positional:
         return []
     flag = "--" + argument.name.rstrip("_").replace("_", "-")
@@ -322,13 +310,7 @@ def _reader(argument: Argument) -> Callable[[str], object]:
 
 
 def call(verb: Callable, found: Sequence[Argument], space: argparse.Namespace) -> int | None:
-    """Call a verb with what was parsed.
-
-    Parameters
-    ----------
-    space
-        What the parser made of a command line.
-    """
+    """Call a verb with what was parsed into `space`."""
     parts: dict[str, dict[str, Any]] = {}
     for argument in found:
         value = getattr(space, argument.destination)

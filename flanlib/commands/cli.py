@@ -32,13 +32,7 @@ class Parser(argparse.ArgumentParser):
     """A parser that tells wrong usage in one line, as every other error is told."""
 
     def error(self, message: str) -> NoReturn:
-        """Refuse the command line.
-
-        Parameters
-        ----------
-        message
-            What is wrong with it.
-        """
+        """Refuse the command line; `message` tells what is wrong with it."""
         raise ParameterError(message.removeprefix("argument "))
 
 

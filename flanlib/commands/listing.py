@@ -96,13 +96,7 @@ def _entry(catalogue: Catalogue, key: str, tasks: list[Task]) -> dict[str, Any]:
 
 
 def table(catalogue: Catalogue, count: Count = "figure") -> str:
-    """One line per dataset or task, then the totals.
-
-    Parameters
-    ----------
-    count
-        See `content`.
-    """
+    """One line per dataset or task, as `count` says (see `content`), then the totals."""
     found = content(catalogue, count)
     what = "datasets" if count == "figure" else "tasks"
     rows = [

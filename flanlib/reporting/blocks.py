@@ -111,62 +111,31 @@ def _words() -> "jinja2.environment.TemplateModule":
 
 
 def said(main: MainResult) -> list[str]:
-    """The answer of a study in plain sentences, as the README has it.
-
-    Parameters
-    ----------
-    main
-        With at least one cluster on record.
-    """
+    """The answer of a study in plain sentences, as the README has it."""
     text = re.sub(r"[*`]", "", str(_words().sentences(main)))
     return [" ".join(part.split()) for part in re.split(r"^\d\. ", text, flags=re.M)[1:]]
 
 
 def extent(main: MainResult) -> str:
-    """How many tuning seeds and clusters of a study are on record, and which are not.
-
-    Parameters
-    ----------
-    main
-        With at least one cluster on record.
-    """
+    """How many tuning seeds and clusters of a study are on record, and which are not."""
     return " ".join(str(_words().extent(main)).split())
 
 
 def subject(stem: str) -> str:
-    """What a figure shows, such as `7 (base and tuned models over the ladder of sizes)`.
-
-    Parameters
-    ----------
-    stem
-        The figure's.
-    """
+    """What a figure shows, such as `7 (base and tuned models over the ladder of sizes)`."""
     number, _, shows = (figures.module(stem).__doc__ or "").split("\n")[0].partition(": ")
     return f"{number.removeprefix('Figure ')} ({shows.rstrip('.')})"
 
 
 def missing(profile: str) -> list[str]:
-    """Figures that a profile could have and that are not drawn; see `subject`.
-
-    Parameters
-    ----------
-    profile
-        Such as `small`.
-    """
+    """Figures that a profile could have and that are not drawn; see `subject`."""
     tables, usual = values.Tables(profile), profiles.PROFILES[profile]
     fitting = (stem for stem in figures.STEMS if figures.applies(stem, usual.collection))
     return [subject(stem) for stem in fitting if not tables.has(stem.split("_")[0])]
 
 
 def bare(found: values.Value, form: str = ".1f") -> str:
-    """A value without its interval.
-
-    Parameters
-    ----------
-    found
-        From `values.Tables`.
-    form
-        A format; `+.1f` for a difference.
+    """A value without its interval, in a `form` such as `+.1f`.
 
     Examples
     --------
@@ -178,11 +147,6 @@ def bare(found: values.Value, form: str = ".1f") -> str:
 
 def less(new: values.Value, old: values.Value) -> str:
     """The difference of two values that have no interval, such as published ones.
-
-    Parameters
-    ----------
-    new, old
-        From `values.Tables`.
 
     Examples
     --------

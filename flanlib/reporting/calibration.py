@@ -30,13 +30,7 @@ COLUMNS = (
 
 
 def cells(study: Study) -> list[Cell]:
-    """What is asked of the untuned model as its card asks it; none where no card is known.
-
-    Parameters
-    ----------
-    study
-        Its rows and templates per example are taken.
-    """
+    """What is asked of the untuned model as its card asks it; none where no card is known."""
     defaults, card = study.settings.defaults, published.model_card(study.settings.model)
     limits = {"templates_per_example": defaults.templates_per_example}
     scoring = replace(PER_BYTE, max_examples=defaults.max_examples, **limits)
@@ -48,13 +42,7 @@ def cells(study: Study) -> list[Cell]:
 
 
 def ensure(study: Study, jobs: int = 0) -> pd.DataFrame:
-    """Score what is not on record as the card scores; the table of `calibration`.
-
-    Parameters
-    ----------
-    study
-        Whose model, rows and records are used.
-    """
+    """Score what is not on record as the card scores; the table of `calibration`."""
     missing = store.missing(_per_byte(study), cells(study))
     study.compute(coverage.at_hand(missing, study.left_out), study.at, jobs)
     return calibration(study)
@@ -62,11 +50,6 @@ def ensure(study: Study, jobs: int = 0) -> pd.DataFrame:
 
 def calibration(study: Study) -> pd.DataFrame:
     """Cloze scores of a study's untuned model beside its model card.
-
-    Parameters
-    ----------
-    study
-        Its records are read; nothing is computed.
 
     Returns
     -------

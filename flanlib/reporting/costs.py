@@ -125,13 +125,7 @@ class Minutes:
 
 
 def minutes(profile: str) -> Minutes | None:
-    """What tuning one model of a profile's main result took; None where no record says.
-
-    Parameters
-    ----------
-    profile
-        Such as `small`.
-    """
+    """What tuning one model of a profile's main result took; None where no record says."""
     usual = profiles.PROFILES[profile]
     spent = {
         record.run_id: record.tuning["wall_s"] / 60
@@ -149,13 +143,7 @@ def _tuned_on(record: Record) -> str:
 
 
 def benchmarks(folder: Path | None = None) -> list[Benchmark]:
-    """The tracked records of measurements beside other tools.
-
-    Parameters
-    ----------
-    folder
-        data/benchmarks if None.
-    """
+    """The tracked records of measurements beside other tools; in data/benchmarks if None."""
     found = []
     for path in sorted((folder or paths.BENCHMARKS).glob("*.json")):
         content = storage.read_json(path, "restore it with git")
@@ -195,15 +183,10 @@ def leaves(content: object, at: str = "") -> Iterable[tuple[str, str]]:
 
 
 def gpu_hours(folder: Path | None = None) -> pd.DataFrame:
-    """Hours that one tuning run of the `gpu` profile takes, as measured.
+    """Hours that one tuning run of the `gpu` profile takes, as measured in data/benchmarks.
 
     Made from records of tuning on a GPU alone: the profile's steps and
     examples, at the record's tokens per example and tokens per second.
-
-    Parameters
-    ----------
-    folder
-        data/benchmarks if None.
 
     Returns
     -------

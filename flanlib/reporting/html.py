@@ -34,13 +34,7 @@ def environment(*, autoescape: bool = True) -> "jinja2.Environment":
 
 
 def cells(frame: pd.DataFrame) -> list[list[str]]:
-    """Cells of a table as text.
-
-    Parameters
-    ----------
-    frame
-        Any table; rows behind the first `LONGEST` are left out.
-    """
+    """Cells of the first `LONGEST` rows of a `frame`, as text."""
     rows = frame.head(LONGEST).itertuples(index=False)
     return [[_cell(value) for value in row] for row in rows]
 

@@ -116,13 +116,7 @@ class MainResult:
         return min(self.controls, key=lambda arm: self.gain(self.mean, arm).value)
 
     def has(self, arm: str, cluster: str) -> bool:
-        """Whether a cluster was asked in some way.
-
-        Parameters
-        ----------
-        arm
-            Such as `base-cloze`.
-        """
+        """Whether a cluster was asked in some way, such as `base-cloze`."""
         return self.table is not None and self._picked(cluster, arm) is not None
 
     def score(self, cluster: str, arm: str) -> Value:
@@ -136,33 +130,15 @@ class MainResult:
         return self._value(cluster, arm)
 
     def gain(self, cluster: str, over: str = "base") -> Value:
-        """What tuning adds on a cluster, in percentage points.
-
-        Parameters
-        ----------
-        over
-            The control that is taken away.
-        """
+        """What tuning adds on a cluster, in percentage points."""
         return self._value(cluster, "tuned", over)
 
     def most(self, over: str = "base") -> str:
-        """The cluster that gains most.
-
-        Parameters
-        ----------
-        over
-            The control that is taken away.
-        """
+        """The cluster that gains most."""
         return max(self.clusters, key=lambda cluster: self.gain(cluster, over).value)
 
     def without_most(self, over: str = "base") -> Value:
-        """The mean gain of the clusters but the one that gains most; it has no interval.
-
-        Parameters
-        ----------
-        over
-            The control that is taken away.
-        """
+        """The mean gain of the clusters but the one that gains most; it has no interval."""
         gains = sorted(self.gain(cluster, over).value for cluster in self.clusters)[:-1]
         return Value(value=sum(gains) / len(gains))
 
@@ -192,13 +168,7 @@ class MainResult:
         return {}
 
     def sides(self, over: str = "base") -> Mapping[str, Sequence[str]]:
-        """`higher`, `lower`, `undecided` -> the clusters whose gain is so.
-
-        Parameters
-        ----------
-        over
-            The control that is taken away; a cluster that lacks it is in no list.
-        """
+        """`higher`, `lower`, `undecided` -> the clusters whose gain is so; of those that have it."""
         found: dict[str, list[str]] = {"higher": [], "lower": [], "undecided": []}
         for cluster in self.clusters:
             if self.has(over, cluster):

@@ -184,11 +184,6 @@ def _arguments(given: ast.arguments) -> Iterator[Argument]:
 def sections(doc: str) -> dict[str, str]:
     """A numpydoc docstring, cut at its underlined titles.
 
-    Parameters
-    ----------
-    doc
-        A docstring without its indentation.
-
     Examples
     --------
     >>> sections("Add.\\n\\nReturns\\n-------\\nThe sum.")
@@ -202,13 +197,7 @@ def sections(doc: str) -> dict[str, str]:
 
 
 def meanings(doc: str) -> dict[str, str]:
-    """Parameter or field -> what a docstring says of it.
-
-    Parameters
-    ----------
-    doc
-        A docstring without its indentation.
-    """
+    """Parameter or field -> what a docstring says of it."""
     found = sections(doc)
     return {
         name.strip(" *`"): body

@@ -62,12 +62,7 @@ def plain(found: Value) -> str:
 
 
 def signed(found: Value, digits: int = 1) -> str:
-    """A difference with its interval; a minus is a minus sign.
-
-    Parameters
-    ----------
-    digits
-        Behind the point.
+    """A difference with its interval, to so many `digits`; a minus is a minus sign.
 
     Examples
     --------
@@ -156,14 +151,7 @@ def read(path: Path) -> pd.DataFrame:
 
 
 def probe(model: str, name: str) -> float:
-    """What a model of `data/models` got right of one kind of probes, percent.
-
-    Parameters
-    ----------
-    model
-        Such as `micro-2m`.
-    name
-        Of the probe, such as `who`.
+    """What a model of `data/models` got right of one kind of probes, such as `who`, percent.
 
     Raises
     ------

@@ -61,45 +61,22 @@ def each(
 
 
 def highest(values: Mapping[str, Value]) -> str:
-    """The name of the highest value.
-
-    Parameters
-    ----------
-    values
-        Name -> value, such as `each` gives.
-    """
+    """The name of the highest value."""
     return max(values, key=lambda key: values[key].value)
 
 
 def lowest(values: Mapping[str, Value]) -> str:
-    """The name of the lowest value.
-
-    Parameters
-    ----------
-    values
-        Name -> value, such as `each` gives.
-    """
+    """The name of the lowest value."""
     return min(values, key=lambda key: values[key].value)
 
 
 def turned(values: Mapping[str, Value]) -> dict[str, Value]:
-    """Differences taken the other way round.
-
-    Parameters
-    ----------
-    values
-        Name -> difference, such as `each` gives.
-    """
+    """Differences taken the other way round."""
     return {name: difference.turned for name, difference in values.items()}
 
 
 def tally(values: Mapping[str, Value]) -> str:
     """How many differences are above 0, below 0, or over it.
-
-    Parameters
-    ----------
-    values
-        Name -> difference, such as `each` gives.
 
     Examples
     --------

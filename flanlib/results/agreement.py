@@ -109,13 +109,7 @@ def allowed(records: Sequence[Record], cluster: str, compared: set[int], n_tests
 
 
 def seed_means(records: Sequence[Record]) -> dict[str, dict[int, float]]:
-    """Cluster -> seed -> the tuned model's mean over the cluster's tasks, percent.
-
-    Parameters
-    ----------
-    records
-        Of any arms; seeds that lack a task of their cluster are left out.
-    """
+    """Cluster -> seed -> mean of the tuned model's tasks, percent; of whole seeds alone."""
     tuned = [r for r in records if effects.arm(r) == "tuned"]
     return {
         cluster: {

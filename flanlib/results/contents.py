@@ -29,11 +29,6 @@ _known: dict[str, str] = {}
 def examples(catalogue: Catalogue, task: Task, scoring: Scoring, rows: Rows = None) -> str:
     """Digest of the examples that a task is scored on, as records have it in `data`.
 
-    Parameters
-    ----------
-    scoring
-        Names the split, and how many examples.
-
     Raises
     ------
     MissingResultError
@@ -48,13 +43,7 @@ def examples(catalogue: Catalogue, task: Task, scoring: Scoring, rows: Rows = No
 
 
 def phrasing(catalogue: Catalogue, task: Task, scoring: Scoring) -> str:
-    """Digest of the words a task is asked in, as records have it in `phrasing`.
-
-    Parameters
-    ----------
-    scoring
-        Names the form.
-    """
+    """Digest of the words a task is asked in, as records have it in `phrasing`."""
     stop = task.stop if task.kind == "generate" else "newline"
     return schema.phrasing_digest(requests.templates_for(catalogue, task, scoring), stop)
 

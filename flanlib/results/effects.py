@@ -44,13 +44,7 @@ class Estimand(NamedTuple):
     against_x: str = ""
 
     def minus(self, other: "Estimand") -> "Estimand":
-        """The difference of two.
-
-        Parameters
-        ----------
-        other
-            What is taken away.
-        """
+        """The difference of two; `other` is taken away."""
         return Estimand(self.arm, self.x, DIFFERENCE, other.arm, other.x)
 
 
@@ -99,8 +93,6 @@ def series(
 
     Parameters
     ----------
-    table
-        With the columns `KEYS`.
     group
         None takes every group.
     """
@@ -129,8 +121,6 @@ def pick(
 
     Parameters
     ----------
-    table
-        With the columns `KEYS` and a `value`.
     against_x
         Where two differences have all else in common; None takes any.
     optional

@@ -44,13 +44,7 @@ class Estimate:
     seeds: int
 
     def minus(self, other: "Estimate") -> "Estimate":
-        """The paired difference, in percentage points.
-
-        Parameters
-        ----------
-        other
-            Of the same draws; it is taken away.
-        """
+        """The paired difference to `other`, of the same draws, in percentage points."""
         return Estimate(
             self.value - other.value,
             self.draws - other.draws,
@@ -76,13 +70,6 @@ Measure = Callable[[Labelled], Estimates]
 def table(labelled: Labelled, groups: Groups, differences: Differences = ()) -> pd.DataFrame:
     """Scores and differences per dataset, per cluster and over all clusters.
 
-    Parameters
-    ----------
-    labelled
-        Records of one collection, each with the estimand that its score is of.
-    differences
-        Pairs of estimands; the second is taken from the first.
-
     Returns
     -------
     See `frame`. Percent, differences in percentage points.
@@ -98,13 +85,7 @@ def table(labelled: Labelled, groups: Groups, differences: Differences = ()) -> 
 
 
 def by_dataset(labelled: Labelled, groups: Groups, differences: Differences = ()) -> Averages:
-    """What `table` is made of, with its draws; see `averages`.
-
-    Parameters
-    ----------
-    labelled, groups, differences
-        As `table` has them.
-    """
+    """What `table` is made of, with its draws; see `averages`."""
     for cluster, members in by(labelled, lambda pair: pair[1].cluster).items():
         _check_seeds(cluster, members)
     return averages(labelled, lambda members: _scores(members, groups), differences)
@@ -115,12 +96,8 @@ def averages(labelled: Labelled, measure: Measure, differences: Differences = ()
 
     Parameters
     ----------
-    labelled
-        Records, each with its estimand.
     measure
         Gives the estimates of one task.
-    differences
-        Pairs of estimands; the second is taken from the first where there are both.
 
     Returns
     -------
@@ -141,12 +118,7 @@ def averages(labelled: Labelled, measure: Measure, differences: Differences = ()
 
 
 def frame(every: Averages) -> pd.DataFrame:
-    """Estimates as rows, estimand by estimand, with their means over clusters.
-
-    Parameters
-    ----------
-    every
-        From `averages`.
+    """Estimates of `every` cluster as rows, estimand by estimand, and means over clusters.
 
     Returns
     -------
@@ -179,8 +151,6 @@ def ordered(table: pd.DataFrame, clusters: Sequence[str], arms: Sequence[str]) -
 
     Parameters
     ----------
-    table
-        As `table` gives it.
     clusters, arms
         In their order; others come behind.
     """
@@ -303,15 +273,7 @@ def _row(cluster: str, dataset: str, name: Estimand, estimate: Estimate) -> tupl
 
 
 def by(items: Iterable, key: Callable) -> dict[Any, list]:
-    """Items gathered by their key, in the order in which keys appear.
-
-    Parameters
-    ----------
-    items
-        What is gathered, in order.
-    key
-        Gives each item its key.
-    """
+    """The `items` gathered by their `key`, in the order in which keys appear."""
     found: dict = {}
     for item in items:
         found.setdefault(key(item), []).append(item)

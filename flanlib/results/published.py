@@ -96,15 +96,10 @@ def ahead_of_gpt3() -> tuple[int, int]:
 
 
 def points(figure: str) -> pd.DataFrame:
-    """What one of the paper's figures plots: series, x, y, status, cluster.
+    """What one of the paper's figures, such as `fig10`, plots: series, x, y, status, cluster.
 
     `y` is text where the figure shows a name. `cluster` is empty where `x`
     is no cluster.
-
-    Parameters
-    ----------
-    figure
-        Key in the file, such as `fig10`.
 
     Raises
     ------
@@ -167,14 +162,9 @@ def cluster_means(columns: Sequence[str]) -> pd.DataFrame:
 
 
 def of_tasks(tasks: Iterable[Task]) -> tuple[pd.DataFrame, dict[str, str]]:
-    """Rows of Tables 1 and 2 that some tasks have, by dataset, and what has none.
+    """Rows of Tables 1 and 2 that tasks of `flan` have, by dataset, and what has none.
 
     A dataset's value is the mean over its tasks, where each has one in the task's own metric.
-
-    Parameters
-    ----------
-    tasks
-        Of the collection `flan`.
 
     Returns
     -------

@@ -43,11 +43,6 @@ def folder(collection: str | Path, root: Path | None = None) -> Path:
     anywhere, and several may have one name, so that eight hex digits of its
     path stand behind it: `pets-0f3a9c1e`. After it was moved, `flanlib merge`
     takes its records over.
-
-    Parameters
-    ----------
-    root
-        Folder of the records of all collections.
     """
     return (root or paths.RESULTS) / paths.label(collection)
 
@@ -267,17 +262,7 @@ def missing(records: Iterable[Record], cells: Iterable[Cell]) -> list[Cell]:
 
 
 def require(records: Iterable[Record], cells: Iterable[Cell], command: str = "flanlib run") -> None:
-    """Raise `MissingResultError` naming the cells that no record fills.
-
-    Parameters
-    ----------
-    records
-        Those there are.
-    cells
-        Those that have to be there.
-    command
-        Computes them.
-    """
+    """Raise `MissingResultError` naming the cells that no record fills, and the command."""
     absent = missing(records, cells)
     if not absent:
         return

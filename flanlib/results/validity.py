@@ -179,27 +179,12 @@ class Today:
 
 
 def current(records: Iterable[Record], today: Today) -> list[Record]:
-    """Those of some records that are not stale.
-
-    Parameters
-    ----------
-    records
-        Of one collection.
-    """
+    """Those of some records that are not stale."""
     return [record for record in records if not today.changed(record)]
 
 
 def require(cells: Sequence[Cell], records: Sequence[Record], today: Today, command: str) -> None:
     """Raise if a cell has no record, or a stale one.
-
-    Parameters
-    ----------
-    cells
-        What has to be there.
-    records
-        All there are, stale ones too.
-    command
-        Computes what is missing.
 
     Raises
     ------
@@ -224,13 +209,7 @@ def require(cells: Sequence[Cell], records: Sequence[Record], today: Today, comm
 def refuse_stale(
     cells: Sequence[Cell], records: Sequence[Record], today: Today, command: str
 ) -> None:
-    """Raise `StaleResultError`, as `require`, and let pass what is not on record.
-
-    Parameters
-    ----------
-    cells, records, today, command
-        See `require`.
-    """
+    """Raise `StaleResultError`, as `require`, and let pass what is not on record."""
     known = {record.key for record in records}
     require([cell for cell in cells if key_of(cell) in known], records, today, command)
 

@@ -217,13 +217,7 @@ class Axis(Study):
         return sorted(found, key=lambda cell: cell[0].arm == "base")
 
     def ensure(self, jobs: int = 0, work: Work | None = None) -> pd.DataFrame:
-        """Everything the figure draws: load it, compute what is missing.
-
-        Parameters
-        ----------
-        work
-            See `runs.run`.
-        """
+        """Everything the figure draws: load it, compute what is missing."""
         self.compute(store.missing(self.current(self.at), self.cells()), self.at, jobs, work)
         self.__dict__.pop("drawn_points", None)  # more than before is on record
         return self.table()

@@ -23,27 +23,13 @@ LACKING = "not measured"  # statistic of a row for a cluster which is not comple
 
 
 def way(cell: Cell) -> tuple:
-    """A cell but for its seed: what records of one arm have in common.
-
-    Parameters
-    ----------
-    cell
-        Of any run.
-    """
+    """A cell but for its seed: what records of one arm have in common."""
     factors, recipe, scoring, task = cell
     return replace(factors, seed=0), recipe, scoring, task
 
 
 def on_record(cells: Iterable[Cell], records: Iterable[Record]) -> set[str]:
-    """Keys of the tasks of which some record has what a cell asks for, whatever the seed.
-
-    Parameters
-    ----------
-    cells
-        Those of a study, for every task that it may have.
-    records
-        Of its folder.
-    """
+    """Keys of the tasks of which some record has what a cell asks for, whatever the seed."""
     ways = {way(cell) for cell in cells}
     return {record.task for record in records if way(record.cell) in ways}
 
@@ -87,24 +73,12 @@ def lacking(clusters: Iterable[str], records: Iterable[Record]) -> pd.DataFrame:
 
 
 def clusters_lacking(table: pd.DataFrame) -> list[str]:
-    """Clusters that a table has no value of; see `lacking`.
-
-    Parameters
-    ----------
-    table
-        Of the main result.
-    """
+    """Clusters that a table has no value of; see `lacking`."""
     return list(table.loc[table["statistic"] == LACKING, "cluster"])
 
 
 def keys(points: Mapping[int, Sequence[Point]]) -> set[tuple]:
-    """Keys of the records that points ask for.
-
-    Parameters
-    ----------
-    points
-        Seed -> its points.
-    """
+    """Keys of the records that `points`, by seed, ask for."""
     return {schema.key_of(cell) for mine in points.values() for p in mine for cell in p.cells}
 
 
@@ -172,13 +146,7 @@ def points_lacking(
 
 
 def types_told(records: Iterable[Record]) -> str:
-    """In which types each arm was computed, as text; empty if all are of one type.
-
-    Parameters
-    ----------
-    records
-        Those that are drawn. One that does not tell its type is not counted.
-    """
+    """In which types each arm was computed, as text; empty if all that is told is one type."""
     arms = estimates.by((r for r in records if r.dtype), lambda record: record.factors.arm)
     found = {arm: sorted({record.dtype for record in mine}) for arm, mine in arms.items()}
     if len({kind for kinds in found.values() for kind in kinds}) < 2:
@@ -188,15 +156,7 @@ def types_told(records: Iterable[Record]) -> str:
 
 
 def at_hand(cells: Sequence[Cell], left_out: Mapping[str, str]) -> list[Cell]:
-    """Cells that can be computed here; how many lack rows is told.
-
-    Parameters
-    ----------
-    cells
-        Those without a record.
-    left_out
-        Task that has no rows here -> why.
-    """
+    """Cells that can be computed here; how many lack rows is told."""
     found = [cell for cell in cells if cell[3] not in left_out]
     if without := dict.fromkeys(cell[3] for cell in cells if cell[3] in left_out):
         n = len(cells) - len(found)

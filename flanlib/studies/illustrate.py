@@ -22,15 +22,7 @@ FILE = "illustrations.json"
 
 
 def questions(study: Study, clusters: tuple[str, ...]) -> list[Task]:
-    """The first task of each cluster that examples were written for.
-
-    Parameters
-    ----------
-    study
-        Of a collection with such examples.
-    clusters
-        In the order wanted; one without such a task is passed over.
-    """
+    """The first task of each cluster that examples were written for, in the order given."""
     found = []
     for cluster in clusters:
         tasks = study.catalogue.of_cluster(cluster)
@@ -43,11 +35,6 @@ def make(study: Study) -> list[dict[str, Any]]:
 
     Groups whose tuned model of the study's seed is not in build/runs are left
     out, and told.
-
-    Parameters
-    ----------
-    study
-        Its settings name the model, the recipe and the seed.
 
     Raises
     ------
@@ -97,11 +84,6 @@ def make(study: Study) -> list[dict[str, Any]]:
 
 def read(study: Study) -> list[dict[str, Any]]:
     """What `make` wrote, but for questions that have changed since; none is an empty list.
-
-    Parameters
-    ----------
-    study
-        Of the same collection.
 
     Raises
     ------

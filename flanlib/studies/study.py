@@ -191,11 +191,6 @@ class Study:
     def ensure(self, jobs: int = 0, work: Work | None = None) -> pd.DataFrame:
         """Everything the figure draws: load it, compute what is missing.
 
-        Parameters
-        ----------
-        work
-            See `runs.run`.
-
         Returns
         -------
         See `table`. Clusters named in `recompute` are tuned and scored again
@@ -239,8 +234,6 @@ class Study:
 
         Parameters
         ----------
-        cells
-            Those that are asked for.
         some
             Whether stale records alone are refused.
         """
@@ -265,13 +258,7 @@ class Study:
         self.require(cells, at)
 
     def table(self, recomputed: Sequence[str] = ()) -> pd.DataFrame:
-        """Chance, arms and gains of all recorded seeds, in the columns of `effects`.
-
-        Parameters
-        ----------
-        recomputed
-            Clusters whose recomputed records replace the recorded ones.
-        """
+        """Chance, arms and gains of all recorded seeds, in the columns of `effects`."""
         fresh = {r.key: r for r in self.records(self.recomputed_at) if r.cluster in recomputed}
         known = {r.key: r for r in self.records(self.at)} | fresh
         complete = self.drawn(list(known.values()))
@@ -287,13 +274,7 @@ class Study:
         return estimates.ordered(table.assign(source=source), list(self.catalogue.clusters), ARMS)
 
     def drawn(self, records: list[Record]) -> list[Record]:
-        """Those of some records that figures are drawn of: whole seeds, of complete clusters.
-
-        Parameters
-        ----------
-        records
-            Of this study; see `records`.
-        """
+        """Those of some records that figures are drawn of: whole seeds, of complete clusters."""
         if not self.settings.defaults.what_there_is:
             return agreement.whole_seeds(records)
         return coverage.whole({key: self.cells([key]) for key in self.tasks}, records)

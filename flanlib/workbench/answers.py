@@ -61,13 +61,7 @@ def _shown(text: str) -> str:
 
 
 def escaped(text: str) -> str:
-    """Text for a page: no markup in it, and half a character as its code.
-
-    Parameters
-    ----------
-    text
-        Any text; a page is sent as UTF-8, which knows no half characters.
-    """
+    """Text for a page: no markup, and half a character, which UTF-8 has not, as its code."""
     return html.escape(text.encode("utf-8", "backslashreplace").decode())
 
 
@@ -81,8 +75,6 @@ def typed(text: str, options: str | Sequence[str] = "") -> Prompt:
 
     Parameters
     ----------
-    text
-        What to do, in words.
     options
         Answers to choose from: a list, or text with `|` or line breaks.
 
