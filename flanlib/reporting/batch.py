@@ -10,7 +10,7 @@ from typing import Any
 from flanlib import figures
 from flanlib.core import folders, naming, paths, storage
 from flanlib.core.errors import DataError, FlanlibError, MissingResultError, ParameterError
-from flanlib.core.progress import say
+from flanlib.core.progress import say, span
 from flanlib.reporting import notebook
 from flanlib.reporting.main_result import MAIN
 from flanlib.studies import profiles
@@ -191,12 +191,10 @@ def run(
     times = _times(book)
     failed: dict[str, str] = {}
     for number, (stem, values) in enumerate(parameters.items(), 1):
-        rest = sum(
-            times.get(_key(s, v), USUAL_S) for s, v in list(parameters.items())[number - 1 :]
-        )
-        known = all(_key(s, v) in times for s, v in list(parameters.items())[number - 1 :])
-        guess = "" if known else ", and what has to be computed"
-        say(f"== [{number}/{len(parameters)}] {stem}: about {_span(rest)} left{guess}")
+        keys = [_key(*pair) for pair in list(parameters.items())[number - 1 :]]
+        rest = sum(times.get(key, USUAL_S) for key in keys)
+        guess = "" if set(keys) <= set(times) else ", and what has to be computed"
+        say(f"== [{number}/{len(parameters)}] {stem}: about {span(rest)} left{guess}")
         began = time.monotonic()
         try:
             execute(stem, out / f"{stem}.ipynb", values)
@@ -220,7 +218,3 @@ def _times(book: Path) -> dict[str, float]:
 
 def _key(stem: str, values: Mapping[str, Any]) -> str:
     return f"{stem} {json.dumps(dict(values), sort_keys=True)}"
-
-
-def _span(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"

@@ -16,6 +16,7 @@ from typing import Any
 
 from flanlib.core import bounds, folders, naming, paths, storage
 from flanlib.core.errors import ParameterError, RunError
+from flanlib.core.progress import say
 from flanlib.data import catalogue
 from flanlib.models import weights
 from flanlib.studies import profiles
@@ -174,7 +175,7 @@ def run(
     out = Path(out) if out else paths.BUILD / "notebooks" / path.name
     folders.make(out.parent)
     began = time.monotonic()
-    _say(f"{path.stem}: {', '.join(f'{k}={v!r}' for k, v in values.items()) or 'defaults'}")
+    say(f"{path.stem}: {', '.join(f'{k}={v!r}' for k, v in values.items()) or 'defaults'}")
     try:
         with _copy(out) as copy:
             papermill.execute_notebook(
@@ -196,7 +197,7 @@ def run(
             f"{path.stem}: the kernel died, most often for lack of memory; the notebook as far as"
             f" it came is {out}"
         ) from None
-    _say(f"{path.stem}: done in {time.monotonic() - began:.0f} s, {out}")
+    say(f"{path.stem}: done in {time.monotonic() - began:.0f} s, {out}")
     return out
 
 
@@ -238,7 +239,3 @@ def _copy(out: Path) -> Iterator[Path]:
             storage.write(out, nbformat.writes(found) + "\n")
         if error:
             raise error
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
