@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from flanlib.core import naming
 from flanlib.core.errors import RunError
 from flanlib.results import effects, estimates
 from flanlib.results.schema import Record
@@ -66,14 +67,13 @@ def require(verdict: pd.DataFrame) -> None:
     wrong = verdict[~verdict["agrees"].astype(bool)]
     if len(wrong):
         lines = [
-            f"  {row.cluster}, {row.arm}: recorded {row.recorded:.1f}, recomputed"
+            f"- {row.cluster}, {row.arm}: recorded {row.recorded:.1f}, recomputed"
             f" {row.recomputed:.1f}, allowed {row.allowed:.2g}"
             for row in wrong.itertuples()
         ]
-        more = [f"  and {len(lines) - 6} more"] if len(lines) > 7 else []
         raise RunError(
             f"{len(wrong)} of {len(verdict)} recomputed values do not agree with the records:\n"
-            + "\n".join([*lines[: 6 if more else 7], *more])
+            + naming.few(lines, 7, "\n")
             + "\nrestore data/results with git, or look for what changed since those commits"
         )
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from textwrap import shorten
 from typing import IO, Any
 
-from flanlib.core import paths, storage
+from flanlib.core import naming, paths, storage
 from flanlib.core.errors import DataError, MissingResultError
 from flanlib.data.adapters import Example
 from flanlib.results.schema import (
@@ -32,7 +32,7 @@ from flanlib.results.schema import (
     wordless,
 )
 
-SHOWN = 8  # lines of a message about cells
+SHOWN = 7  # lines of a message about cells
 LISTED = "examples.jsonl"
 
 
@@ -266,11 +266,9 @@ def require(records: Iterable[Record], cells: Iterable[Cell], command: str = "fl
     absent = missing(records, cells)
     if not absent:
         return
-    n = SHOWN if len(absent) <= SHOWN else SHOWN - 1
-    shown = "\n".join(f"  {describe(cell)}" for cell in absent[:n])
-    more = f"\n  and {len(absent) - n} more" if len(absent) > n else ""
+    shown = naming.few((f"- {describe(cell)}" for cell in absent), SHOWN, "\n")
     raise MissingResultError(
-        f"{len(absent)} results are not recorded:\n{shown}{more}\n"
+        f"{len(absent)} results are not recorded:\n{shown}\n"
         f"compute them with `{command}`, or with `study.ensure()` in a notebook"
     )
 
