@@ -14,6 +14,7 @@ from flanlib.data.catalogue import Catalogue, Task
 from flanlib.models import registry
 from flanlib.prompts import templates
 from flanlib.prompts.audit import columns
+from flanlib.results.estimates import by
 
 Count = Literal["figure", "code"]
 
@@ -42,7 +43,7 @@ def content(catalogue: Catalogue, count: Count = "figure") -> dict[str, Any]:
     clusters = []
     for cluster in catalogue.clusters.values():
         mine = [t for t in tasks if t.cluster == cluster.key]
-        keys = dict.fromkeys(t.dataset if count == "figure" else t.key for t in mine)
+        rows = by(mine, lambda t: t.dataset if count == "figure" else t.key)
         clusters.append(
             {
                 "key": cluster.key,
@@ -51,10 +52,7 @@ def content(catalogue: Catalogue, count: Count = "figure") -> dict[str, Any]:
                 "evaluable": cluster.evaluable,
                 "neighbours": list(cluster.neighbours),
                 "datasets" if count == "figure" else "tasks": [
-                    _entry(catalogue, key, [t for t in mine if key in (t.dataset, t.key)])
-                    if count == "figure"
-                    else _entry(catalogue, key, [catalogue.task(key)])
-                    for key in keys
+                    _entry(catalogue, key, parts) for key, parts in rows.items()
                 ],
             }
         )
@@ -113,7 +111,12 @@ def table(catalogue: Catalogue, count: Count = "figure") -> str:
         for entry in cluster[what]
     ]
     head = ["cluster", what[:-1], "tasks", "kind", "metric", "templates (inverted)", "source"]
-    return f"{columns(head, rows)}\n\n{_total(found)}"
+    total = (
+        f"{found['collection']}: {found['n_clusters']} clusters, {found['n_datasets']} datasets,"
+        f" {found['n_tasks']} tasks, {found['n_templates']} templates (counted as the paper's"
+        f" {count} does)"
+    )
+    return f"{columns(head, rows)}\n\n{total}"
 
 
 def overview(found: list[Catalogue]) -> str:
@@ -158,11 +161,3 @@ def model_table() -> str:
         for one in models()
     ]
     return columns(["model", "parameters", "fetched", "source"], rows)
-
-
-def _total(found: dict[str, Any]) -> str:
-    return (
-        f"{found['collection']}: {found['n_clusters']} clusters, {found['n_datasets']} datasets,"
-        f" {found['n_tasks']} tasks, {found['n_templates']} templates (counted as the paper's"
-        f" {found['count']} does)"
-    )
