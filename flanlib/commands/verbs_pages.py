@@ -83,7 +83,7 @@ def calibrate(settings: Settings) -> None:
     from flanlib.reporting import calibration
     from flanlib.studies.study import open_study
 
-    show(calibration.ensure(open_study(**asdict(settings)), 1).to_dict("records"))
+    show(calibration.ensure(open_study(**asdict(settings))).to_dict("records"))
 
 
 def report(

@@ -41,10 +41,10 @@ def cells(study: Study) -> list[Cell]:
     return [(*run, scoring, key) for key, run in runs.items()]
 
 
-def ensure(study: Study, jobs: int = 0) -> pd.DataFrame:
+def ensure(study: Study) -> pd.DataFrame:
     """Score what is not on record as the card scores; the table of `calibration`."""
     missing = store.missing(_per_byte(study), cells(study))
-    study.compute(coverage.at_hand(missing, study.left_out), study.at, jobs)
+    study.compute(coverage.at_hand(missing, study.left_out), study.at, jobs=1)
     return calibration(study)
 
 
