@@ -116,15 +116,11 @@ def _source(verb: Callable) -> Callable:
 
 
 def _borrowed(verb: Callable) -> Iterator[Argument]:
-    words = _words(verb)
+    words, own = _words(verb), _signature(verb)
     for parameter in _signature(_source(verb)).values():
-        if parameter.name not in HIDDEN and parameter.name not in _own(verb):
+        if parameter.name not in HIDDEN and parameter.name not in own:
             option = parameter.replace(kind=parameter.KEYWORD_ONLY)
             yield _argument(option, words)
-
-
-def _own(verb: Callable) -> set[str]:
-    return set(inspect.signature(verb).parameters)
 
 
 def _signature(function: Callable) -> dict[str, inspect.Parameter]:

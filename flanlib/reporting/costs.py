@@ -93,7 +93,9 @@ def _tuning(records: Sequence[Record]) -> list[tuple]:
     for record in records:
         if record.factors.arm != "base" and (record.tuning or record.run_id not in runs):
             runs[record.run_id] = record
-    groups = by(runs.values(), lambda r: (r.factors.arm, r.factors.model, _tuned_on(r)))
+    # Older records name the device of scoring alone.
+    devices = {key: str(r.tuning.get("device", r.device)) for key, r in runs.items()}
+    groups = by(runs.values(), lambda r: (r.factors.arm, r.factors.model, devices[r.run_id]))
     rows = []
     for about, group in sorted(groups.items()):
         spent = [record.tuning for record in group if record.tuning]
@@ -135,11 +137,6 @@ def minutes(profile: str) -> Minutes | None:
     if not spent:
         return None
     return Minutes(low=round(min(spent.values())), high=round(max(spent.values())), n=len(spent))
-
-
-def _tuned_on(record: Record) -> str:
-    """Device of tuning; older records name that of scoring alone."""
-    return str(record.tuning.get("device", record.device))
 
 
 def benchmarks(folder: Path | None = None) -> list[Benchmark]:
