@@ -21,7 +21,6 @@ from typing import Any
 
 from flanlib.core import naming
 from flanlib.core.errors import ParameterError
-from flanlib.reporting import reference
 
 HIDDEN = {"catalogue", "progress", "say", "mixture", "phases", "adapter_of"}
 ALIASES = {"tasks": "--task", "clusters": "--cluster", "models": "--model"}
@@ -180,6 +179,8 @@ def _plain(kind: object) -> object:
 @cache
 def documented(thing: Callable | type) -> dict[str, str]:
     """Parameter or attribute -> what the numpydoc of a function or class, `thing`, says of it."""
+    from flanlib.reporting import reference
+
     found = reference.meanings(inspect.getdoc(thing) or "")
     return {name: " ".join(words.split()) for name, words in found.items()}
 
