@@ -14,7 +14,7 @@ from plotted import marks, spans
 from flanlib import figures
 from flanlib.core.config import Factors
 from flanlib.data import catalogue
-from flanlib.figures import fig6_clusters, fig7_scale, fig11_templates, lines, orders, style
+from flanlib.figures import fig6_clusters, fig7_scale, fig11_templates, lines, orders, sheets, style
 from flanlib.figures.marks import Series
 from flanlib.models import weights
 from flanlib.results import effects, published
@@ -58,7 +58,7 @@ def less(new, old):
 
 def axis():
     """Axes of a figure of their own."""
-    return lines.sheet("heading", [], ["a note"], 2.0)[0].add_subplot()
+    return sheets.sheet("heading", [], ["a note"], 2.0)[0].add_subplot()
 
 
 # Lines

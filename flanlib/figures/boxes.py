@@ -1,7 +1,7 @@
 """A page measured in inches: boxes of wrapped text, and panels."""
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 
 from matplotlib.axes import Axes
@@ -10,12 +10,10 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from matplotlib.textpath import TextToPath
 
-from flanlib.figures import style
 from flanlib.figures.style import INK, WIDTH, fonts
 
 POINTS = 72.0
 LEADING = 1.32  # line height over font size
-WORDS = 0.6  # inches above a row of small multiples
 
 
 def page(width: float, height: float) -> tuple[Figure, Axes]:
@@ -27,13 +25,9 @@ def page(width: float, height: float) -> tuple[Figure, Axes]:
     return fig, ax
 
 
+@lru_cache(maxsize=65_536)
 def width_of(text: str, size: float, weight: str = "normal") -> float:
     """Width of a line of text in inches."""
-    return _width(text, size, weight)
-
-
-@lru_cache(maxsize=65_536)
-def _width(text: str, size: float, weight: str) -> float:
     font = FontProperties(family=list(fonts()), size=size, weight=weight)
     width, _, _ = TextToPath().get_text_width_height_descent(text, font, ismath=False)
     return width / POINTS
@@ -75,6 +69,11 @@ def wrap(
         head = (max_lines - 1 + 1) // 2
         lines = [*lines[:head], "[…]", *lines[len(lines) - (max_lines - 1 - head) :]]
     return lines
+
+
+def paragraphs(texts: Sequence[str], size: float) -> list[str]:
+    """Lines of `texts` one below the other, wrapped to the page."""
+    return [line for text in texts for line in wrap(text, WIDTH - 0.2, size)]
 
 
 def shorten(text: str, width: float, size: float, weight: str = "normal") -> str:
@@ -251,52 +250,6 @@ def columns(n: int, left: float = 0.5, right: float = WIDTH - 0.1, gap: float = 
     """Edges of `n` panels of one width from `left` to `right`, with a `gap`; inches."""
     width = (right - left - gap * (n - 1)) / n
     return [(left + i * (width + gap), left + i * (width + gap) + width) for i in range(n)]
-
-
-def height_of_rows(n_rows: int, height: float, step: float) -> float:
-    """Inches that `multiples` needs.
-
-    Parameters
-    ----------
-    n_rows
-        How many rows of panels.
-    height, step
-        Of a panel, and from one row to the next, in inches.
-    """
-    return WORDS + step * (n_rows - 1) + height + 0.5
-
-
-def multiples(
-    fig: Figure,
-    top: float,
-    rows: Sequence[tuple[str, Sequence[str]]],
-    height: float,
-    step: float,
-    draw: Callable[[Axes, int, str], object],
-) -> None:
-    """Small multiples: rows of panels, one cluster each, with one scale of y in a row.
-
-    Parameters
-    ----------
-    top
-        Where the room for all begins, in inches from the page's upper edge.
-    rows
-        Words above the left end of a row, and its clusters.
-    height, step
-        Of a panel, and from one row to the next, in inches.
-    draw
-        Draws a panel, given the row's number and the cluster, and titles it.
-    """
-    for n, (words, clusters) in enumerate(rows):
-        at, crowded = top + WORDS + n * step, len(clusters) > 3
-        fig.text(0.012, 1 - (at - (0.5 if crowded else 0.34)) / fig.get_figheight(), words, size=8)
-        spans = columns(max(3, len(clusters)))[: len(clusters)]
-        for i, ax in enumerate(panels(fig, at, height, spans, alike=True)):
-            draw(ax, n, clusters[i])
-            if crowded:
-                narrow(ax, ax.get_title("left"))
-            if i:
-                style.inner(ax)
 
 
 def narrow(ax: Axes, name: str) -> None:

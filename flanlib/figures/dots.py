@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from flanlib.figures import lines, marks, style
+from flanlib.figures import lines, marks, sheets, style
 from flanlib.results import effects
 
 ROW = 0.165  # inches
@@ -136,7 +136,7 @@ def page(
     The figure, and how many inches below its upper edge each line begins.
     """
     room = sum(heights) + len(heights) * (TITLES + UNDER)
-    fig, start = lines.sheet(heading, lines.legend(dots), notes, room)
+    fig, start = sheets.sheet(heading, lines.legend(dots), notes, room)
     tops = [start + (n + 1) * TITLES + n * UNDER + sum(heights[:n]) for n, _ in enumerate(heights)]
     return fig, tops
 

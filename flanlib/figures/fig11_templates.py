@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from flanlib.figures import boxes, lines, style
+from flanlib.figures import boxes, lines, sheets, style
 from flanlib.figures.fig5_zero_shot_gains import Reading
 from flanlib.figures.lines import spelled
 from flanlib.figures.marks import Series
@@ -45,7 +45,7 @@ def draw(table: pd.DataFrame) -> Figure:
     large, small = lines.panels_of(table, TUNED)
     rows = style.in_rows(small)
     with style.look():
-        fig, top = lines.sheet(
+        fig, top = sheets.sheet(
             heading(table), lines.legend(SERIES), notes(table), 2.5 + 3.0 * len(rows)
         )
         left, right = (0.5, 4.0), (4.6, style.WIDTH - 0.1)

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from flanlib.evaluation.choices import BINS
-from flanlib.figures import audits, boxes, lines, marks, overlaps, style
+from flanlib.figures import audits, boxes, lines, marks, overlaps, sheets, style
 from flanlib.figures.audits import (
     MARKS,
     QUESTIONS,
@@ -71,7 +71,7 @@ def draw(table: pd.DataFrame) -> Figure:
     upper = max(3.6 if published else 1.6, BARS * len(_held_out(table)))
     with style.look():
         room = upper + ROWS * len(rows) + 1.7
-        fig, top = lines.sheet(HEADING, _legend(), notes(table), room)
+        fig, top = sheets.sheet(HEADING, _legend(), notes(table), room)
         (left,) = boxes.panels(fig, top + 0.3, upper, [(1.4, 4.6)])
         (right,) = boxes.panels(fig, top + 0.3, 1.45, [(5.1, 6.85)])
         draw_leaks(table, left)
@@ -88,7 +88,7 @@ def draw_datasets(table: pd.DataFrame) -> Figure:
     rows = rows_of(table)
     heading = "Audit, dataset by dataset"
     with style.look():
-        fig, top = lines.sheet(heading, _legend(), notes(table)[1:2], ROWS * len(rows) + 0.85)
+        fig, top = sheets.sheet(heading, _legend(), notes(table)[1:2], ROWS * len(rows) + 0.85)
         audits.questions(table, fig, top + 0.32, rows)
     return fig
 

@@ -16,7 +16,7 @@ from matplotlib.patheffects import withStroke
 
 from flanlib.core.errors import MissingResultError
 from flanlib.data.catalogue import Task
-from flanlib.figures import boxes, dots, lines, marks, style
+from flanlib.figures import boxes, dots, lines, marks, sheets, style
 from flanlib.figures.datasets import FLAN, LAMDA
 from flanlib.figures.dots import Dot
 from flanlib.figures.fig5_zero_shot_gains import Reading
@@ -112,7 +112,7 @@ def draw(table: pd.DataFrame) -> Figure:
     """The whole figure: gains against gains, and untuned against untuned model."""
     with style.look():
         handles = lines.legend(_marks(table), chance=False)
-        fig, top = lines.sheet(heading(table), handles, notes(table), 3.8)
+        fig, top = sheets.sheet(heading(table), handles, notes(table), 3.8)
         left, right = boxes.panels(fig, top + 0.45, 3.05, [(0.55, 3.45), (4.05, 6.95)])
         draw_gains(table, left)
         draw_bases(table, right)

@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from flanlib.figures import boxes, lines, style
+from flanlib.figures import boxes, lines, sheets, style
 from flanlib.figures.fig5_zero_shot_gains import Reading
 from flanlib.figures.lines import spelled
 from flanlib.figures.marks import Series
@@ -41,7 +41,7 @@ def draw(table: pd.DataFrame) -> Figure:
     """The first sheet: means over clusters, scores above and differences below."""
     groups = _groups(table)
     with style.look():
-        fig, top = lines.sheet(heading(table), lines.legend(SERIES), notes(table), 3.75)
+        fig, top = sheets.sheet(heading(table), lines.legend(SERIES), notes(table), 3.75)
         spans = boxes.columns(2, gap=0.5)[: len(groups)]
         scores = boxes.panels(fig, top + 0.2, 1.6, spans, alike=True)
         gains = boxes.panels(fig, top + 1.95, 1.25, spans, alike=True)
@@ -79,7 +79,7 @@ def draw_clusters(table: pd.DataFrame) -> Figure:
 
     words = f"{heading(table)}, by cluster"
     with style.look():
-        return lines.multiples(
+        return sheets.multiples(
             words, lines.legend(SERIES), notes(table)[:1], rows, 1.15, 2.15, draw_one
         )
 

@@ -48,7 +48,7 @@ def draw(table: pd.DataFrame) -> Figure:
     with style.look():
         fig, page = boxes.page(style.WIDTH, 30)
         lowest = draw_pipeline(table, page)
-        words = [x for t in notes(table) for x in boxes.wrap(t, style.WIDTH - 0.2, 7)]
+        words = boxes.paragraphs(notes(table), 7)
         below = 0.2 + boxes.height_of(len(words), 7)
         bars, top = 1.75, 30.0
         bottom = lowest - 0.55 - bars - 0.35 - below

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from flanlib.figures import boxes, lines, marks, style
+from flanlib.figures import boxes, lines, marks, sheets, style
 from flanlib.figures.fig5_zero_shot_gains import Reading
 from flanlib.results import effects
 
@@ -57,7 +57,7 @@ def collect(study: "Axis") -> pd.DataFrame:
 
 def draw(table: pd.DataFrame) -> Figure:
     """The first sheet: three diagrams, and the mean over tasks with each method."""
-    words = [x for text in notes(table) for x in boxes.wrap(text, style.WIDTH - 0.2, lines.SMALL)]
+    words = boxes.paragraphs(notes(table), lines.SMALL)
     large, _ = lines.panels_of(table, TUNED)
     height = 2.72 + PANEL + 0.62 + boxes.height_of(len(words), lines.SMALL)
     with style.look():
@@ -94,7 +94,7 @@ def draw_clusters(table: pd.DataFrame) -> Figure:
             Line2D([], [], ls="-", **look, label="instruction-tuned, zero-shot"),
             Line2D([], [], ls="--", **look, label=f"base, {_most(table)} exemplars"),
         ]
-        return lines.multiples(words, handles, notes(table), rows, TASK, ROW, draw_one)
+        return sheets.multiples(words, handles, notes(table), rows, TASK, ROW, draw_one)
 
 
 def draw_way(way: str, ax: Axes, x: float, y: float, width: float) -> float:

@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from flanlib.figures import boxes, lines, marks, orders, style
+from flanlib.figures import boxes, lines, marks, orders, sheets, style
 from flanlib.figures.fig5_zero_shot_gains import Reading
 from flanlib.figures.lines import spelled
 from flanlib.figures.marks import Series
@@ -48,7 +48,7 @@ def draw(table: pd.DataFrame) -> Figure:
     held_out = orders.held_out_clusters(table)
     tall = 0.2 * len(held_out) if len(held_out) > 1 else 0.0
     with style.look():
-        fig, top = lines.sheet(
+        fig, top = sheets.sheet(
             heading(table), lines.legend(SERIES), notes(table), 3.5 + (tall and tall + 1.75)
         )
         *means, beside = (boxes.panels(fig, top + 0.35, 1.6, [span])[0] for span in spans)
@@ -98,7 +98,7 @@ def draw_clusters(table: pd.DataFrame) -> Figure:
     words = f"{heading(table)}, by cluster"
     with style.look():
         legend = lines.legend(SERIES)
-        return lines.multiples(words, legend, notes(table)[:1], rows, PANEL, ROW, draw_one)
+        return sheets.multiples(words, legend, notes(table)[:1], rows, PANEL, ROW, draw_one)
 
 
 def draw_mean(table: pd.DataFrame, ax: Axes) -> Axes:

@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from flanlib.figures import boxes, lines, sizes, style
+from flanlib.figures import boxes, lines, sheets, sizes, style
 from flanlib.figures.fig5_zero_shot_gains import Reading
 from flanlib.figures.lines import spelled
 from flanlib.figures.marks import Series
@@ -75,7 +75,7 @@ def draw(table: pd.DataFrame) -> Figure:
     """The first sheet: means over clusters, and the published values."""
     below = 0.7 if _scale(table).named else 0.0
     with style.look():
-        fig, top = lines.sheet(heading(table), lines.legend(SERIES), notes(table), 3.35 + below)
+        fig, top = sheets.sheet(heading(table), lines.legend(SERIES), notes(table), 3.35 + below)
         spans = boxes.columns(3, gap=0.5)
         scores = boxes.panels(fig, top + 0.35, 1.35, spans[:2], alike=True)
         gains = boxes.panels(fig, top + 1.82, 1.05, spans[:2], alike=True)
@@ -112,7 +112,7 @@ def draw_clusters(table: pd.DataFrame) -> Figure:
     words = f"{heading(table)}, by cluster"
     with style.look():
         legend = lines.legend(SERIES)
-        return lines.multiples(words, legend, notes(table)[:1], rows, 0.95, step, draw_one)
+        return sheets.multiples(words, legend, notes(table)[:1], rows, 0.95, step, draw_one)
 
 
 def _bare(ax: Axes) -> None:

@@ -4,25 +4,24 @@ A panel shows one cluster, or the mean over clusters. Series differ in shape
 and line, clusters in colour, so that a grey print still tells them apart.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
-from flanlib.figures import boxes, marks, seeds, style
+from flanlib.figures import marks, seeds, style
 from flanlib.figures.marks import Series
 from flanlib.results import effects, published
 from flanlib.results.effects import COLUMNS, Estimand
 
 GREY = "#555555"
-EDGE, SMALL = 0.012, 7.0  # of the page's width; points, for notes
+SMALL = 7.0  # points, for notes
 
 
 # Rows of a table
@@ -185,58 +184,6 @@ def ticks(
         list(places.values()), [names.get(x, x) for x in places], rotation=90 if upright else 0
     )
     ax.set_xlim(ends[0] - room, ends[1] + room)
-
-
-def sheet(
-    heading: str, handles: Sequence[Line2D], notes: Sequence[str], inches: float
-) -> tuple[Figure, float]:
-    """A page with heading and legend above, notes below, and room between.
-
-    Parameters
-    ----------
-    inches
-        Height of the room for panels and what is written at them.
-
-    Returns
-    -------
-    The figure, and how far below its upper edge the room begins, in inches.
-    """
-    lines = [x for text in notes for x in boxes.wrap(text, style.WIDTH - 0.2, SMALL)]
-    n_columns = 6 if len(handles) < 7 else 4
-    above = 0.5 + 0.17 * (max(len(handles) - 1, 0) // n_columns)
-    below = 0.26 + boxes.height_of(len(lines), SMALL)
-    height = above + inches + below
-    fig = Figure(figsize=(style.WIDTH, height))
-    fig.text(EDGE, 1 - 0.07 / height, heading, va="top", size=9, weight="bold")
-    fig.text(EDGE, 0.17 / height, "\n".join(lines), va="bottom", size=SMALL)
-    gap = 1.0 if len(handles) == n_columns else 1.4  # six stand close
-    spacing = {"columnspacing": gap, "handlelength": 2.4, "handletextpad": 0.5}
-    corner = {"loc": "upper left", "bbox_to_anchor": (0.0, 1 - 0.2 / height)}
-    fig.legend(handles=handles, ncol=n_columns, **corner, **spacing)
-    return fig, above
-
-
-def multiples(
-    words: str,
-    handles: Sequence[Line2D],
-    notes: Sequence[str],
-    rows: Sequence[tuple[str, Sequence[str]]],
-    height: float,
-    step: float,
-    draw: Callable[[Axes, int, str], object],
-) -> Figure:
-    """A page of small panels of one kind, in the look that is set; see `sheet`.
-
-    Parameters
-    ----------
-    words, handles, notes
-        Heading, legend and footnotes of the page.
-    rows, height, step, draw
-        As `boxes.multiples` takes them.
-    """
-    fig, top = sheet(words, handles, notes, boxes.height_of_rows(len(rows), height, step))
-    boxes.multiples(fig, top, rows, height, step, draw)
-    return fig
 
 
 def legend(series: Sequence[Series], chance: bool = True) -> list[Line2D]:
