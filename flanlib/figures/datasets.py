@@ -70,7 +70,7 @@ def draw(table: pd.DataFrame) -> Figure:
 
 def heading(table: pd.DataFrame) -> str:
     """What the sheet shows, in a line."""
-    n, both = len(_datasets(table)), len(compared(table))
+    n, both = len(each(table)), len(compared(table))
     return f"Zero-shot scores on {n} datasets never tuned on, {both} of them in the paper's tables"
 
 
@@ -79,7 +79,7 @@ def describe(table: pd.DataFrame) -> str:
     if not compared(table):
         return ""
     parts = [f"{heading(table)}. {wins(table)}"]
-    for cluster, dataset in _datasets(table):
+    for cluster, dataset in each(table):
         row = Row(cluster=cluster, dataset=dataset)
         base, tuned, gain = (dots.find(table, dot, row) for dot in (*EACH, GAIN))
         names = zip(("GPT-3", "LaMDA-PT", "FLAN"), EACH_OLD, strict=True)
@@ -94,7 +94,7 @@ def describe(table: pd.DataFrame) -> str:
 
 def wins(table: pd.DataFrame) -> str:
     """On how many datasets tuning is ahead here, and FLAN in the paper."""
-    rows = [Row(cluster=cluster, dataset=dataset) for cluster, dataset in _datasets(table)]
+    rows = [Row(cluster=cluster, dataset=dataset) for cluster, dataset in each(table)]
     gains = [dots.find(table, GAIN, row) for row in rows]
     sides = [lines.verdict(gain) for gain in gains]
     *controls, tuned = SCORES
@@ -126,14 +126,14 @@ def _note_on_datasets(table: pd.DataFrame) -> str:
 def _rows_of_datasets(table: pd.DataFrame, marks: Sequence[Dot]) -> list[Row]:
     """A row for each cluster's name, and below it one for each of its datasets."""
     rows: list[Row] = []
-    for cluster, dataset in _datasets(table):
+    for cluster, dataset in each(table):
         if not rows or rows[-1].cluster != cluster:
             rows.append(Row(label=style.title(cluster, short=True), cluster=cluster))
         rows.append(Row(label=dataset, cluster=cluster, dataset=dataset, dots=tuple(marks)))
     return rows
 
 
-def _datasets(table: pd.DataFrame) -> list[tuple[str, str]]:
+def each(table: pd.DataFrame) -> list[tuple[str, str]]:
     """Cluster and key of each dataset with a gain."""
     mine = _series(table, GAIN)
     mine = mine[mine["dataset"] != ""]

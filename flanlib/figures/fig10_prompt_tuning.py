@@ -103,9 +103,8 @@ def draw_published_gains(table: pd.DataFrame, ax: Axes) -> Axes:
 
 def heading(table: pd.DataFrame) -> str:
     """What the figure shows, in a line."""
-    n = len(lines.clusters_of(table, TUNED))
-    many = "s" if n > 1 else ""
-    return f"Prompt tuning on {n} held-out task{many}: base against instruction-tuned"
+    many = lines.counted(len(lines.clusters_of(table, TUNED)), "held-out task")
+    return f"Prompt tuning on {many}: base against instruction-tuned"
 
 
 def notes(table: pd.DataFrame) -> list[str]:

@@ -183,8 +183,7 @@ def _from_zero(ax: Axes) -> None:
 
 
 def _told(table: pd.DataFrame, xs: list[str], cluster: str) -> str:
-    gains = [(x, _gain(table, x, cluster)) for x in xs]
-    return "; ".join(f"{x} {spelled(r, signed=True)} ({lines.verdict(r)})" for x, r in gains)
+    return lines.listed([(x, _gain(table, x, cluster)) for x in xs])
 
 
 def _more(table: pd.DataFrame, first: str, last: str, cluster: str) -> str:

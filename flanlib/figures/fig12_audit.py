@@ -274,8 +274,7 @@ def _held_out(table: pd.DataFrame) -> list[str]:
 
 
 def _seeds(table: pd.DataFrame) -> str:
-    n = int(audits.whole(table, SHOWN[scrutiny.CALIBRATION][1]).seeds)
-    return f"{n} seed{'s' if n != 1 else ''}"
+    return lines.counted(int(audits.whole(table, SHOWN[scrutiny.CALIBRATION][1]).seeds), "seed")
 
 
 def _legend() -> list[Line2D]:

@@ -16,7 +16,7 @@ from matplotlib.patheffects import withStroke
 
 from flanlib.core.errors import MissingResultError
 from flanlib.data.catalogue import Task
-from flanlib.figures import boxes, dots, lines, marks, sheets, style
+from flanlib.figures import boxes, datasets, dots, lines, marks, sheets, style
 from flanlib.figures.datasets import FLAN, LAMDA
 from flanlib.figures.dots import Dot
 from flanlib.figures.fig5_zero_shot_gains import Reading
@@ -141,7 +141,7 @@ def draw_bases(table: pd.DataFrame, ax: Axes) -> Axes:
 
 def heading(table: pd.DataFrame) -> str:
     """What the figure shows, in a line."""
-    n = len(_datasets(table))
+    n = len(datasets.each(table))
     return f"Does tuning help here where it helped in the paper? {n} datasets that both have"
 
 
@@ -167,7 +167,7 @@ def describe(table: pd.DataFrame) -> str:
     each = [
         f"{dataset} {lines.spelled(_at(table, GAIN, cluster, dataset), signed=True)} against"
         f" {_at(table, OLD_GAIN, cluster, dataset).value:+.1f}"
-        for cluster, dataset in _datasets(table)
+        for cluster, dataset in datasets.each(table)
     ]
     return (
         f"{heading(table)}. Rank correlation of the gains: {_rho(table, GAIN)}; of the untuned"
@@ -181,7 +181,7 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
     names = {BASE: "base", CLOZE: "base, cloze", TUNED: "tuned"}
     names |= {OLD_BASE: "LaMDA-PT", OLD_TUNED: "FLAN"}
     rows = []
-    for cluster, dataset in _datasets(table):
+    for cluster, dataset in datasets.each(table):
         values = {name: _at(table, of, cluster, dataset) for of, name in names.items()}
         gain, old = (_at(table, of, cluster, dataset) for of in (GAIN, OLD_GAIN))
         rows.append(
@@ -199,11 +199,11 @@ def reading(table: pd.DataFrame) -> Reading:
     said["lower"] = "where FLAN gained more, tuning gains less here"
     rho = _ranks(table, GAIN)
     verdict = said[lines.verdict(rho)] if rho is not None else "too few datasets"
-    pairs = [tuple(_at(table, of, *key) for of in (GAIN, OLD_GAIN)) for key in _datasets(table)]
+    pairs = [tuple(_at(table, of, *key) for of in (GAIN, OLD_GAIN)) for key in datasets.each(table)]
     sides = [lines.verdict(new) for new, _ in pairs]
     against = [
         dataset
-        for (new, old), (_, dataset) in zip(pairs, _datasets(table), strict=True)
+        for (new, old), (_, dataset) in zip(pairs, datasets.each(table), strict=True)
         if lines.verdict(new) != "undecided" and new.value * old.value < 0
     ]
     clusters = _spelled(_ranks(table, GAIN, "clusters"))
@@ -227,7 +227,7 @@ def reading(table: pd.DataFrame) -> Reading:
 def _scatter(table: pd.DataFrame, ax: Axes, of: Estimand, slope: float) -> None:
     dots_of = {dot.cluster: dot for dot in _marks(table)}
     found, drawn = [], []
-    for cluster, dataset in _datasets(table):
+    for cluster, dataset in datasets.each(table):
         new, old = (_at(table, name, cluster, dataset) for name in (of, COMPARED[of]))
         drawn.append(marks.mark(old.value, new, dots_of[cluster], style.colour(cluster)))
         found.append((old.value, new.value, dataset))
@@ -246,7 +246,7 @@ def _scatter(table: pd.DataFrame, ax: Axes, of: Estimand, slope: float) -> None:
 
 
 def _marks(table: pd.DataFrame) -> list[Dot]:
-    clusters = list(dict.fromkeys(cluster for cluster, _ in _datasets(table)))
+    clusters = list(dict.fromkeys(cluster for cluster, _ in datasets.each(table)))
     return [
         Dot(
             arm=GAIN.arm,
@@ -257,11 +257,6 @@ def _marks(table: pd.DataFrame) -> list[Dot]:
         )
         for c, shape in zip(clusters, SHAPES * len(clusters), strict=False)
     ]
-
-
-def _datasets(table: pd.DataFrame) -> list[tuple[str, str]]:
-    mine = effects.series(table, GAIN.arm, against=GAIN.against)
-    return list(zip(mine["cluster"], mine["dataset"], strict=True))
 
 
 def _at(table: pd.DataFrame, of: Estimand, cluster: str, dataset: str):
@@ -281,9 +276,7 @@ def _rho(table: pd.DataFrame, of: Estimand) -> str:
 
 
 def _spelled(found) -> str:
-    if found is None:
-        return "not known"
-    return f"{found.value:+.2f} [{found.low:+.2f}, {found.high:+.2f}]"
+    return "not known" if found is None else lines.spelled(found, signed=True, digits=2)
 
 
 def _left_out(table: pd.DataFrame) -> str:
@@ -291,7 +284,8 @@ def _left_out(table: pd.DataFrame) -> str:
     return "; ".join(f"{', '.join(part)} ({why})" for why, part in mine.groupby("x")["dataset"])
 
 
-def _row(of: Estimand, cluster: str, dataset: str, value: float = np.nan, **more) -> dict:
-    about = {"low": np.nan, "high": np.nan, "n": np.nan, "seeds": 0, "source": LEFT_OUT, **more}
+def _row(
+    of: Estimand, cluster: str, dataset: str, value: float = np.nan, source: str = LEFT_OUT, **more
+) -> dict:
     place = {"cluster": cluster, "dataset": dataset, "value": value}
-    return {"group": "", **of._asdict(), **place, **about}
+    return lines.row(source, **of._asdict(), **place, **more)

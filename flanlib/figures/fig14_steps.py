@@ -57,31 +57,21 @@ def draw(table: pd.DataFrame) -> Figure:
 
 def draw_clusters(table: pd.DataFrame) -> Figure:
     """The second sheet: a panel for each cluster, held in and held out."""
-    every = [
-        (group, some)
-        for group in _groups(table)
-        for some in style.in_rows(lines.panels_of(table, TUNED, group)[1])
-    ]
-    seen = ["", *(group for group, _ in every)]
-    rows = [
-        (f"{_name(group)} clusters" if group != before else "", some)
-        for before, (group, some) in zip(seen, every, strict=False)
-    ]
+    words = {group: f"{_name(group)} clusters" for group in _groups(table)}
+    of, rows = sheets.of_groups(table, TUNED, words)
 
     def draw_one(ax: Axes, n: int, cluster: str) -> None:
-        group, some = every[n]
-        draw_scores(table, ax, group, cluster)
-        ax.set_title(lines.title(table, cluster, TUNED, group))
-        if len(some) > 3:
+        draw_scores(table, ax, of[n], cluster)
+        ax.set_title(lines.title(table, cluster, TUNED, of[n]))
+        if len(rows[n][1]) > 3:
             boxes.narrow(ax, ax.get_title("left"))
             ax.set_xlabel("tuning steps")
             ax.tick_params(axis="x", labelsize=6.0)
 
-    words = f"{heading(table)}, by cluster"
+    about = f"{heading(table)}, by cluster"
     with style.look():
-        return sheets.multiples(
-            words, lines.legend(SERIES), notes(table)[:1], rows, 1.15, 2.15, draw_one
-        )
+        legend = lines.legend(SERIES)
+        return sheets.multiples(about, legend, notes(table)[:1], rows, 1.15, 2.15, draw_one)
 
 
 def draw_scores(
@@ -253,9 +243,7 @@ def _scores(table: pd.DataFrame, group: str, cluster: str) -> list[tuple]:
 def _gains(table: pd.DataFrame, group: str, cluster: str) -> str:
     """Gains of a cluster by steps, each with its verdict, as text."""
     rows = [(x, _gain(table, group, x, cluster)) for x in places(table)]
-    return "; ".join(
-        f"{x} {spelled(r, signed=True)} ({lines.verdict(r)})" for x, r in rows if r is not None
-    )
+    return lines.listed([(x, r) for x, r in rows if r is not None])
 
 
 def _ticks(table: pd.DataFrame, ax: Axes, label: str) -> Axes:

@@ -163,9 +163,7 @@ def draw_task(table: pd.DataFrame, cluster: str, ax: Axes) -> Axes:
 
 def measured(table: pd.DataFrame, way: str, cluster: str) -> list:
     """The points of a `way`, an arm of the table, in the order of the axis."""
-    part = effects.series(table, way)
-    part = part[(part["dataset"] == "") & (part["cluster"] == cluster)]
-    return list(part.dropna(subset=["value"]).itertuples())
+    return [row for _, row in lines.points(table, way, cluster)]
 
 
 def datasets(table: pd.DataFrame) -> dict[str, str]:

@@ -74,13 +74,12 @@ def with_published(table: pd.DataFrame, tasks: Sequence[Task] = ()) -> pd.DataFr
     tasks
         Those whose datasets' own published values are added as well.
     """
-    there = set(table.loc[table["arm"] == "tuned", "cluster"])
-    means = published.cluster_means(tuple(PUBLISHED))
-    means = means[means["cluster"].isin(there)]
-    points = means.assign(series=means["column"], x="", y=means["value"])
-    rows = [lines.published_rows(points, PUBLISHED).assign(n=means["n"])]
+    mine = table[table["arm"] == "tuned"]
+    rows = [lines.published_means(mine, PUBLISHED)]
     if tasks:
-        each, _ = published.of_tasks([task for task in tasks if task.cluster in there])
+        each, _ = published.of_tasks(
+            [task for task in tasks if task.cluster in set(mine["cluster"])]
+        )
         points = each.assign(series=each["column"], x="", y=each["value"])
         known = lines.published_rows(points, {**PUBLISHED, "gpt3_zero": Estimand(GPT3)})
         rows.append(known.assign(dataset=each["dataset"], n=1))
@@ -153,8 +152,7 @@ def draw_published(table: pd.DataFrame, ax: Axes) -> Axes:
     for y, row in enumerate(rows):
         old, new = (dots.find(table, dot, row) for dot in OLD[:2])
         if old and new:
-            many = "s" if new.n > 1 else ""
-            words = f"{new.value - old.value:+.1f}, {int(new.n)} dataset{many}"
+            words = f"{new.value - old.value:+.1f}, {lines.counted(int(new.n), 'dataset')}"
             style.centred(ax, 50, y + 0.36, words)
         elif row.cluster != effects.ALL:
             style.centred(ax, 50, y, "not found")
@@ -171,8 +169,8 @@ def rows_of(table: pd.DataFrame) -> list[str]:
 
 def heading(table: pd.DataFrame) -> str:
     """What the figure shows, in a line."""
-    n = len(lines.clusters_of(table, "tuned"))
-    return f"Zero-shot scores on {n} cluster{'s' if n != 1 else ''} never tuned on"
+    many = lines.counted(len(lines.clusters_of(table, "tuned")), "cluster")
+    return f"Zero-shot scores on {many} never tuned on"
 
 
 def notes(table: pd.DataFrame) -> list[str]:

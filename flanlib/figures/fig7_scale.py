@@ -5,9 +5,6 @@ evaluated on other rows of it. The published values were read off a plot by eye,
 that only the sign of their difference means anything.
 """
 
-from collections.abc import Sequence
-
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -49,7 +46,8 @@ def collect(axis: Axis) -> pd.DataFrame:
 def with_sizes(table: pd.DataFrame, axis: Axis) -> pd.DataFrame:
     """Add a row per model whose parameters can be counted; `n` is the count."""
     counts = {name: weights.n_parameters(name) for name in axis.ladder}
-    rows = [_row(BASE, name, n, "model's folder") for name, n in counts.items() if n]
+    of = {"statistic": SIZE, "arm": BASE}
+    rows = [lines.row("model's folder", **of, x=name, n=n) for name, n in counts.items() if n]
     return lines.together(table, pd.DataFrame(rows))
 
 
@@ -64,8 +62,9 @@ def with_published(table: pd.DataFrame) -> pd.DataFrame:
         against_x=tuned.index,
         value=tuned["value"] - base["value"],
     ).reset_index()
+    of = {"statistic": SIZE, "arm": OLD_BASE}
     counts = [
-        _row(OLD_BASE, x, int(float(x[:-1]) * UNITS[x[-1]]), "published, read-off")
+        lines.row("published, read-off", **of, x=x, n=int(float(x[:-1]) * UNITS[x[-1]]))
         for x in base.index
     ]
     return lines.together(table, rows, gains[COLUMNS], pd.DataFrame(counts))
@@ -92,27 +91,22 @@ def draw(table: pd.DataFrame) -> Figure:
 def draw_clusters(table: pd.DataFrame) -> Figure:
     """The second sheet: a panel for each cluster, held-out and held-in."""
     named = _scale(table).named
-    every = [(group, some) for group in GROUPS for some in _rows(table, group)]
-    seen = ["", *(group for group, _ in every)]
-    rows = [
-        (f"{group.capitalize()} clusters" if group != before else "", some)
-        for before, (group, some) in zip(seen, every, strict=False)
-    ]
+    words = {group: f"{group.capitalize()} clusters" for group in GROUPS}
+    of, rows = sheets.of_groups(table, TUNED, words)
     step = 1.95 + (0.7 if named else 0.0)
 
     def draw_one(ax: Axes, n: int, cluster: str) -> None:
-        group, some = every[n]
-        draw_scores(table, ax, group, cluster)
-        ax.set_title(lines.title(table, cluster, TUNED, group))
-        if len(some) > 3:
+        draw_scores(table, ax, of[n], cluster)
+        ax.set_title(lines.title(table, cluster, TUNED, of[n]))
+        if len(rows[n][1]) > 3:
             for i, label in enumerate(ax.get_xticklabels()[1:-1], 1):
                 label.set_visible(named or (i % 2 == 0 and i < len(ax.get_xticks()) - 2))
             ax.set_xlabel(ax.get_xlabel().removesuffix(", log scale"))
 
-    words = f"{heading(table)}, by cluster"
+    about = f"{heading(table)}, by cluster"
     with style.look():
         legend = lines.legend(SERIES)
-        return sheets.multiples(words, legend, notes(table)[:1], rows, 0.95, step, draw_one)
+        return sheets.multiples(about, legend, notes(table)[:1], rows, 0.95, step, draw_one)
 
 
 def _bare(ax: Axes) -> None:
@@ -163,8 +157,7 @@ def draw_published_gains(table: pd.DataFrame, ax: Axes) -> Axes:
 
 def heading(table: pd.DataFrame) -> str:
     """What the figure shows, in a line."""
-    n = len(_models(table, TUNED))
-    return f"Base and instruction-tuned, {n} model size{'' if n == 1 else 's'}"
+    return f"Base and instruction-tuned, {lines.counted(len(_models(table, TUNED)), 'model size')}"
 
 
 def notes(table: pd.DataFrame) -> list[str]:
@@ -181,14 +174,14 @@ def describe(table: pd.DataFrame) -> str:
     for group in GROUPS:
         large, _ = lines.panels_of(table, TUNED, group)
         name = "mean over clusters" if large == effects.ALL else style.title(large)
-        told = [
-            f"{model} base {base.value:.1f}, tuned {tuned.value:.1f}"
-            for model in _models(table, TUNED)
-            for base in (effects.pick(table, BASE, model, large, group=group),)
-            for tuned in (effects.pick(table, TUNED, model, large, group=group),)
-        ]
+        told = []
+        for model in _models(table, TUNED):
+            base, tuned = (
+                effects.pick(table, arm, model, large, group=group) for arm in (BASE, TUNED)
+            )
+            told.append(f"{model} base {base.value:.1f}, tuned {tuned.value:.1f}")
         parts += [f"{group.capitalize()}, {name}, percent: {'; '.join(told)}."] if told else []
-    if old := _gains(table, OLD_TUNED, "held-out", effects.ALL, OLD_BASE):
+    if old := lines.points(table, OLD_TUNED, effects.ALL, "held-out", OLD_BASE):
         told = ", ".join(f"{x} {'higher' if r.value > 0 else 'lower'}" for x, r in old)
         parts.append(f"Published, read off by eye, tuned against untuned: {told}.")
     return " ".join(parts)
@@ -199,7 +192,7 @@ def describe_clusters(table: pd.DataFrame) -> str:
     parts = []
     for group in GROUPS:
         for cluster in lines.panels_of(table, TUNED, group)[1]:
-            gains = _gains(table, TUNED, group, cluster)
+            gains = lines.points(table, TUNED, cluster, group, BASE)
             told = ", ".join(f"{model} {gain.value:+.1f}" for model, gain in gains)
             parts.append(f"{style.title(cluster)}, {group}, tuned minus base: {told}.")
     return " ".join([f"{heading(table)}, by cluster.", *parts]) if parts else ""
@@ -232,15 +225,13 @@ def reading(table: pd.DataFrame) -> Reading:
     told, found = [], {}
     for group in GROUPS:
         large, small = lines.panels_of(table, TUNED, group)
-        found[group] = _gains(table, TUNED, group, large)
-        each = "; ".join(
-            f"{x} {spelled(r, signed=True)} ({lines.verdict(r)})" for x, r in found[group]
-        )
+        found[group] = lines.points(table, TUNED, large, group, BASE)
+        each = lines.listed(found[group])
         told.append(f"- **{group.capitalize()}**, tuned minus base, points: {each or 'no record'}.")
         for cluster in small:
             words = ", ".join(
                 f"{x} {r.value:+.1f} ({lines.verdict(r)})"
-                for x, r in _gains(table, TUNED, group, cluster)
+                for x, r in lines.points(table, TUNED, cluster, group, BASE)
             )
             told.append(f"    - {style.title(cluster)}: {words}.")
     if len(found["held-out"]) > 1:
@@ -252,7 +243,7 @@ def reading(table: pd.DataFrame) -> Reading:
             f" and {BESIDE[lines.verdict(last)]} it in the largest ({large_one}): the pattern is"
             f" {'seen' if seen else 'not seen'} here."
         )
-    if old := _gains(table, OLD_TUNED, "held-out", effects.ALL, OLD_BASE):
+    if old := lines.points(table, OLD_TUNED, effects.ALL, "held-out", OLD_BASE):
         below = ", ".join(x for x, r in old if r.value < 0) or "no size"
         above = ", ".join(x for x, r in old if r.value > 0) or "no size"
         told.append(
@@ -285,25 +276,6 @@ def _models(table: pd.DataFrame, arm: str) -> list[str]:
 
 def _sizes(table: pd.DataFrame, arm: str) -> dict[str, int]:
     return {r.x: int(r.n) for r in effects.series(table, arm, statistic=SIZE).itertuples()}
-
-
-def _gains(
-    table: pd.DataFrame, arm: str, group: str, cluster: str, against: str = BASE
-) -> list[tuple]:
-    """(model, row) of the differences from another arm, in the table's order."""
-    mine = effects.series(table, arm, group, against=against).dropna(subset=["value"])
-    mine = mine[(mine["cluster"] == cluster) & (mine["dataset"] == "")]
-    return [(r.x, r) for r in mine.itertuples()]
-
-
-def _rows(table: pd.DataFrame, group: str) -> list[Sequence[str]]:
-    """Clusters of a group by rows of panels."""
-    return style.in_rows(lines.panels_of(table, TUNED, group)[1])
-
-
-def _row(arm: str, x: str, n: int, source: str) -> dict:
-    of = ("", SIZE, arm, "", x, "", "", "")
-    return dict(zip(COLUMNS, (*of, np.nan, np.nan, np.nan, n, 0, source), strict=True))
 
 
 SHEETS = {"clusters": (draw_clusters, describe_clusters)}

@@ -121,9 +121,8 @@ def draw_key(table: pd.DataFrame, ax: Axes) -> Axes:
 
 def heading(table: pd.DataFrame) -> str:
     """What the figure shows, in a line."""
-    n = len(lines.clusters_of(table, FULL))
-    many = "s" if n > 1 else ""
-    return f"Tuning with instructions, dataset names or no template: zero-shot on {n} held-out cluster{many}"
+    many = lines.counted(len(lines.clusters_of(table, FULL)), "held-out cluster")
+    return f"Tuning with instructions, dataset names or no template: zero-shot on {many}"
 
 
 def notes(table: pd.DataFrame) -> list[str]:

@@ -43,11 +43,7 @@ def collect(study: Study) -> pd.DataFrame:
 
 def with_published(table: pd.DataFrame) -> pd.DataFrame:
     """Add the paper's scores, spreads and best templates; their x is 0 or `few`."""
-    means = published.cluster_means(tuple(PUBLISHED))
-    points = means[means["cluster"].isin(table["cluster"])].assign(
-        series=means["column"], y=means["value"], x=""
-    )
-    return lines.together(table, lines.published_rows(points, PUBLISHED).assign(n=points["n"]))
+    return lines.together(table, lines.published_means(table, PUBLISHED))
 
 
 def draw(table: pd.DataFrame) -> Figure:
@@ -122,9 +118,8 @@ def draw_published(table: pd.DataFrame, ax: Axes) -> Axes:
 
 def heading(table: pd.DataFrame) -> str:
     """What the figure shows, in a line."""
-    n = len(lines.clusters_of(table, TUNED))
-    many = "s" if n > 1 else ""
-    return f"Zero- and few-shot (up to {shots(table)} exemplars) on {n} held-out cluster{many}"
+    many = lines.counted(len(lines.clusters_of(table, TUNED)), "held-out cluster")
+    return f"Zero- and few-shot (up to {shots(table)} exemplars) on {many}"
 
 
 def shots(table: pd.DataFrame) -> str:

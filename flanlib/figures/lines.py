@@ -50,6 +50,35 @@ def panels_of(table: pd.DataFrame, arm: str, group: str = "") -> tuple[str, list
     return effects.ALL, clusters
 
 
+def points(
+    table: pd.DataFrame, arm: str, cluster: str, group: str | None = None, against: str = ""
+) -> list[tuple]:
+    """(x, row) of a cluster's values of `arm`, or of what it has over the arm `against`."""
+    mine = effects.series(table, arm, group, against=against).dropna(subset=["value"])
+    mine = mine[(mine["cluster"] == cluster) & (mine["dataset"] == "")]
+    return [(r.x, r) for r in mine.itertuples()]
+
+
+def row(source: str, **known: object) -> dict[str, object]:
+    """A row of a table; names that are not among `known` are empty, and so is its value."""
+    empty = dict.fromkeys(effects.KEYS, "") | dict.fromkeys(effects.NUMBERS, np.nan)
+    return {**empty, "seeds": 0, **known, "source": source}
+
+
+def published_means(table: pd.DataFrame, named: Mapping[str, Estimand]) -> pd.DataFrame:
+    """Published means of the clusters of a table, as its rows; n counts datasets.
+
+    Parameters
+    ----------
+    named
+        Column of the paper's tables -> what it is in the table.
+    """
+    means = published.cluster_means(tuple(named))
+    means = means[means["cluster"].isin(table["cluster"])]
+    points = means.assign(series=means["column"], x="", y=means["value"])
+    return published_rows(points, named).assign(n=means["n"])
+
+
 def published_rows(
     points: pd.DataFrame, named: Mapping[str, Estimand], group: str = ""
 ) -> pd.DataFrame:
@@ -224,6 +253,16 @@ def verdict(difference) -> str:
     if difference.low > 0:
         return "higher"
     return "lower" if difference.high < 0 else "undecided"
+
+
+def listed(gains: Sequence[tuple]) -> str:
+    """Differences as text, each with its x and verdict; from `points`."""
+    return "; ".join(f"{x} {spelled(r, signed=True)} ({verdict(r)})" for x, r in gains)
+
+
+def counted(n: int, name: str) -> str:
+    """How many there are of something: its `name` with an s, unless there is one."""
+    return f"{n} {name}{'' if n == 1 else 's'}"
 
 
 def note_on_seeds(table: pd.DataFrame, counted: bool = True) -> str:

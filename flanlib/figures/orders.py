@@ -8,12 +8,11 @@ together: 1, 2, half and all.
 from collections.abc import Iterable
 from itertools import pairwise
 
-import numpy as np
 import pandas as pd
 
 from flanlib.figures import lines, style
 from flanlib.results import effects, published
-from flanlib.results.effects import ALL, COLUMNS, Estimand
+from flanlib.results.effects import ALL, Estimand
 from flanlib.studies.axes import Axis
 
 BASE, PAPER, SHUFFLED = "base", "paper's order", "shuffled order"
@@ -80,9 +79,8 @@ def points(
     table: pd.DataFrame, arm: str, cluster: str = ALL, group: str = "", against: str = ""
 ) -> list:
     """(x, row) of an arm, or of its difference from another, by x."""
-    mine = effects.series(table, arm, group, against=against)
-    mine = mine[(mine["cluster"] == cluster) & (mine["dataset"] == "")].dropna(subset=["value"])
-    return sorted(((r.x, r) for r in mine.itertuples()), key=lambda point: _rank(point[0]))
+    found = lines.points(table, arm, cluster, group, against)
+    return sorted(found, key=lambda point: _rank(point[0]))
 
 
 def held_out_clusters(table: pd.DataFrame) -> list[tuple[str, str]]:
@@ -104,8 +102,7 @@ def added_in_order(table: pd.DataFrame) -> list[str]:
 
 def rises(found: list[tuple]) -> str:
     """How many steps go up, which is the largest, and where the highest mean is."""
-    moves = [(b.value - a.value, x) for (_, a), (x, b) in pairwise(found)]
-    if not moves:
+    if not (moves := _moves(found)):
         return "one number of clusters, no steps"
     up, (most, to) = sum(move > 0 for move, _ in moves), max(moves)
     top, at = max((r.value, x) for x, r in found)
@@ -119,7 +116,7 @@ def number(x: str) -> str:
     """A number of clusters in words."""
     if not x.isdigit():
         return f"{x} of the clusters"
-    return f"{x} cluster{'' if x == '1' else 's'}"
+    return lines.counted(int(x), "cluster")
 
 
 def largest(table: pd.DataFrame) -> str:
@@ -128,9 +125,7 @@ def largest(table: pd.DataFrame) -> str:
     for group in groups(table):
         names = {x: style.title(c, short=True) for x, c, _ in added(table, PAPER, group)}
         for cluster in lines.clusters_of(table, PAPER, group):
-            found = points(table, PAPER, cluster, group)
-            moves = [(b.value - a.value, x) for (_, a), (x, b) in pairwise(found)]
-            if moves:
+            if moves := _moves(points(table, PAPER, cluster, group)):
                 most, x = max(moves)
                 told.append(f"{style.title(cluster)} {most:+.1f} with {names.get(x, x)}")
     return f"Largest step in the paper's order: {'; '.join(told) or 'none'}"
@@ -143,6 +138,11 @@ def names_of(group: str) -> str:
     return ", ".join(style.title(cluster, short=True) for cluster in group.split("+"))
 
 
+def _moves(found: list[tuple]) -> list[tuple[float, str]]:
+    """How much each step adds, and where it ends."""
+    return [(b.value - a.value, x) for (_, a), (x, b) in pairwise(found)]
+
+
 def _rank(x: str) -> tuple[int, int]:
     """Numbers, then half, then all."""
     return (0, int(x)) if x.isdigit() else (1, x == "all")
@@ -151,8 +151,8 @@ def _rank(x: str) -> tuple[int, int]:
 def _row(
     group: str, statistic: str, arm: str, x: object, cluster: str, n: int, source: str = "catalogue"
 ) -> dict:
-    of = (group, statistic, arm, "", str(x), "", cluster, "")
-    return dict(zip(COLUMNS, (*of, np.nan, np.nan, np.nan, n, 0, source), strict=True))
+    of = {"group": group, "statistic": statistic, "arm": arm}
+    return lines.row(source, **of, x=str(x), cluster=cluster, n=n)
 
 
 def _n_datasets(known: dict[str, set[str]], clusters: Iterable[str]) -> int:
