@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patheffects import withStroke
 
 from flanlib.core.errors import MissingResultError
 from flanlib.data.catalogue import Task
@@ -234,14 +233,12 @@ def _scatter(table: pd.DataFrame, ax: Axes, of: Estimand, slope: float) -> None:
     marks.points(ax, drawn)
     middle, named = np.median([x for x, *_ in found]), []
     ax.autoscale_view()
-    around = [withStroke(linewidth=2, foreground="white")]
     for x, y, name in sorted(found, key=lambda point: -abs(point[1] - slope * point[0])):
         at = ax.transData.transform((x, y)) * 72 / ax.figure.dpi  # points
         if len(named) < NAMED and all(np.any(np.abs(at - p) > (75, 9)) for p in named):
             named.append(at)
             by, side = ((-5, 3), "right") if x > middle else ((5, 3), "left")
-            look = {"size": lines.SMALL, "zorder": 5, "path_effects": around}
-            style.beside(ax, name, (x, y), by, ha=side, **look)
+            lines.write(ax, name, (x, y), by, side)
     ax.grid(axis="both")
 
 

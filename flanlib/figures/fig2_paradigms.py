@@ -46,7 +46,7 @@ WAYS = {
         "exemplars in the prompt",
     ),
 }
-PANEL, LEFT, GAP = 1.45, 0.5, 0.12  # inches
+PANEL, GAP = 1.45, 0.12  # inches
 TASK, ROW = 0.95, 1.9  # a task's panel, and its row with all that is written
 
 
@@ -66,7 +66,7 @@ def draw(table: pd.DataFrame) -> Figure:
         width = (style.WIDTH - 0.4) / 3
         for n, way in enumerate(WAYS):
             draw_way(way, page, 0.1 + n * (width + 0.1), height - 0.36, width)
-        spans = boxes.columns(3, left=LEFT, gap=GAP)
+        spans = boxes.columns(3, gap=GAP)
         first, *others = boxes.panels(fig, 2.72, PANEL, spans)
         for ax, way in zip((first, *others), WAYS, strict=True):
             draw_measured(table, way, ax)

@@ -153,13 +153,9 @@ def _cluster(
         top = y - HEAD - n * ROW
         size = _size(row.n_used, generated)
         room = width - 0.24 - boxes.width_of(size, 7)
-        boxes.put(ax, x + 0.08, top, [boxes.shorten(_line(row.title), room, 7.2)], 7.2)
+        boxes.put(ax, x + 0.08, top, [boxes.shorten(" ".join(row.title.split()), room, 7.2)], 7.2)
         ax.text(x + width - 0.08, top, size, size=7, va="top", ha="right", color="#444444")
     return y - height
-
-
-def _line(text: str) -> str:
-    return " ".join(text.split())
 
 
 def _size(n, generated: bool) -> str:

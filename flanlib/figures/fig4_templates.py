@@ -100,7 +100,7 @@ def draw_templates(table: pd.DataFrame, ax: Axes) -> float:
         column = columns.index(max(columns))
         x = 0.1 + column * (width + GAP)
         note = "  (inverted: the task turned round)" if row.inverted else ""
-        text = f"{_trim(row.text)}\n→ {row.target}"
+        text = "\n".join([*map(_short, row.text.split("\n")), f"→ {row.target}"])
         below = boxes.box(
             ax,
             x,
@@ -139,10 +139,6 @@ def _short(text: str) -> str:
         return text
     half = FIELD_WORDS // 2
     return " ".join([*words[:half], "[…]", *words[-half:]])
-
-
-def _trim(text: str) -> str:
-    return "\n".join(_short(line) for line in text.split("\n"))
 
 
 def _cut(fig: Figure, ax: Axes, lowest: float) -> Figure:

@@ -29,7 +29,6 @@ SERIES = (
         arm=SHUFFLED, name="tuned, random orders", marker="s", line="--", fill="white", shift=0.16
     ),
 )
-ARMS = tuple(one.arm for one in SERIES)
 PANEL, ROW = 1.1, 2.15  # inches of a cluster's panel, and of a row of them with its words
 
 
@@ -286,7 +285,7 @@ def _draw_series(table, ax: Axes, places, cluster: str, group: str = "", *, labe
 
 def _told(table: pd.DataFrame, cluster: str, group: str) -> list[str]:
     """Scores of a cluster in words, by number of tuning clusters."""
-    arms = {arm: orders.points(table, arm, cluster, group) for arm in ARMS}
+    arms = {one.arm: orders.points(table, one.arm, cluster, group) for one in SERIES}
     found = "; ".join(f"{arm} {_listed(mine)}" for arm, mine in arms.items() if mine)
     return [f"{_whose(cluster, group)}, percent by number of tuning clusters: {found}."]
 

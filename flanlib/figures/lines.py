@@ -172,7 +172,7 @@ def draw(
             tops = [
                 o["value"] if np.isnan(o["high"]) else o["high"] for o in drawn if o["x"] == m["x"]
             ]
-            _write(ax, m["place"], max(tops), format(m["value"], m["one"].written))
+            write(ax, format(m["value"], m["one"].written), (m["place"], max(tops)))
     ax.grid(axis="y")
     ax.grid(axis="x", visible=False)
     ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10], integer=True))
@@ -194,6 +194,18 @@ def draw_published(
     if not any(_found(table, one, places, cluster, group) for one in series):
         _say(ax, "not found")
     return ax
+
+
+def write(
+    ax: Axes,
+    words: str,
+    at: tuple[float, float],
+    by: tuple[float, float] = (0, 5),
+    side: str = "center",
+) -> None:
+    """Write `words` over lines, `by` so many points beside `at`, aligned at a `side`."""
+    around = [withStroke(linewidth=2, foreground="white")]
+    style.beside(ax, words, at, by, ha=side, size=SMALL, zorder=5, path_effects=around)
 
 
 def empty(ax: Axes, text: str = "not found") -> Axes:
@@ -306,9 +318,3 @@ def _found(table: pd.DataFrame, one: Series, places, cluster: str, group: str) -
 
 def _say(ax: Axes, text: str) -> None:
     style.centred(ax, 0.5, 0.5, text, transform=ax.transAxes)
-
-
-def _write(ax: Axes, x: float, y: float, text: str) -> None:
-    place = {"xytext": (0, 5), "textcoords": "offset points", "ha": "center"}
-    around = [withStroke(linewidth=2, foreground="white")]
-    ax.annotate(text, (x, y), **place, size=SMALL, zorder=5, path_effects=around)
