@@ -152,7 +152,8 @@ def test_further_sheets_are_written_beside_the_figure(micro, table, tmp_path, mo
     monkeypatch.setenv("FLANLIB_FIGURES", str(tmp_path))
     stem, words = "fig5_zero_shot_gains", {"text": "More of it."}
     sheets = {"more": (fig5_zero_shot_gains.draw, lambda table: words["text"])}
-    shown = figures.publish(stem, table, micro, sheets=sheets)
+    monkeypatch.setattr(fig5_zero_shot_gains, "SHEETS", sheets)
+    shown = figures.publish(stem, table, micro)
     names = {path.name for path in (tmp_path / "micro").iterdir()}
     assert names == {f"{stem}.{s}" for s in ("svg", "png", "csv")} | {
         f"{stem}_more.svg",
@@ -163,7 +164,7 @@ def test_further_sheets_are_written_beside_the_figure(micro, table, tmp_path, mo
     assert "More of it. (collection micro" in shown.files["more.svg"].read_text()
     assert shown._repr_html_().count("<img") == 2
     words["text"] = ""
-    assert figures.publish(stem, table, micro, sheets=sheets).sheets == ()
+    assert figures.publish(stem, table, micro).sheets == ()
     assert len(list((tmp_path / "micro").iterdir())) == 3, "what is not drawn does not stay"
 
 

@@ -103,38 +103,24 @@ def require(stem: str, collection: str) -> None:
         )
 
 
-def publish(
-    stem: str,
-    table: "pd.DataFrame",
-    study: "Study",
-    *,
-    sheets: dict[str, Any] | None = None,
-    **own: object,
-) -> Shown:
+def publish(stem: str, table: "pd.DataFrame", study: "Study", **own: object) -> Shown:
     """Draw a table and write SVG, PNG and CSV where they belong, further sheets too.
 
     A collection that is not below data/ is not FLAN's: its clusters have their
-    own titles, and no published number stands beside them.
-
-    Parameters
-    ----------
-    sheets
-        Further sheets, as `sheets_of` gives them; None takes the figure's own.
-    own
-        What else `collect` was given, such as the dataset shown.
+    own titles, and no published number stands beside them. `own` is what else
+    `collect` was given, such as the dataset shown.
     """
     drawn, titles = module(stem), {}
-    further = sheets_of(stem) if sheets is None else sheets
     if not study.catalogue.tracked:
         table = published.without(table)
         titles = {key: cluster.title for key, cluster in study.catalogue.clusters.items()}
     table = style.shown(table)
     with style.titled(titles):
         fig, words = drawn.draw(table), drawn.describe(table)
-        more = [
-            (f"{stem}_{name}", *((draw(table), said) if (said := describe(table)) else (None, "")))
-            for name, (draw, describe) in further.items()
-        ]
+        more = []
+        for name, (draw, describe) in sheets_of(stem).items():
+            said = describe(table)
+            more.append((name, draw(table) if said else None, said))
     about = f"collection {study.catalogue.name}"
     if stem not in WITHOUT_MODEL:
         about += f", model {study.settings.model}"
@@ -149,17 +135,15 @@ def publish(
         return Shown(name, style.save(fig, name, rows, alt, at), alt)
 
     first = put(stem, fig, words, table)
-    put_too = []
+    files, sheets = dict(first.files), []
     for name, page, said in more:
         if page is None:  # an earlier table may have had what this one lacks
             for suffix in ("svg", "png"):
-                (at / f"{name}.{suffix}").unlink(missing_ok=True)
+                (at / f"{stem}_{name}.{suffix}").unlink(missing_ok=True)
         else:
-            put_too.append(put(name, page, said, None))
-    files = {
-        f"{s.stem.removeprefix(f'{stem}_')}.{k}": v for s in put_too for k, v in s.files.items()
-    }
-    return replace(first, files=first.files | files, sheets=tuple(put_too))
+            sheets.append(put(f"{stem}_{name}", page, said, None))
+            files |= {f"{name}.{suffix}": path for suffix, path in sheets[-1].files.items()}
+    return replace(first, files=files, sheets=tuple(sheets))
 
 
 def sheets_of(stem: str) -> dict[str, Any]:

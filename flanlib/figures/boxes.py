@@ -66,7 +66,7 @@ def wrap(
                     line = longer
         lines.append(line)
     if max_lines and len(lines) > max_lines:
-        head = (max_lines - 1 + 1) // 2
+        head = max_lines // 2
         lines = [*lines[:head], "[…]", *lines[len(lines) - (max_lines - 1 - head) :]]
     return lines
 
