@@ -162,13 +162,7 @@ def open_for(stem: str, **given: object) -> "Study":
 
 
 def redraw(stem: str, study: "Study | None" = None, **given: object) -> Shown:
-    """Collect from records and publish; computes nothing.
-
-    Parameters
-    ----------
-    study
-        The figure's usual one, if none is given.
-    """
+    """Collect from records of `study`, or the figure's usual one, and publish them."""
     if study is None:
         study = open_for(stem, **USUAL.get(stem, {}))
     return publish(stem, module(stem).collect(study, **given), study, **given)
@@ -183,12 +177,7 @@ def folder(stem: str, study: "Study", **own: object) -> Path:
     A profile whose records are not tracked has no folder there. The name below
     build/figures/ says all that the figure depends on, so that a rehearsal,
     another collection or model, a part of the study, or a recomputation never
-    takes the place of another figure.
-
-    Parameters
-    ----------
-    own
-        What else `collect` was given.
+    takes the place of another figure. `own` is what else `collect` was given.
     """
     plain = signature(module(stem).collect).parameters
     more = {k: v for k, v in own.items() if k not in plain or v != plain[k].default}

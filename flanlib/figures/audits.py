@@ -56,14 +56,9 @@ def means_of(table: pd.DataFrame) -> list[Pair]:
 
 
 def questions(table: pd.DataFrame, fig: Figure, top: float, rows: Sequence[Pair]) -> None:
-    """Four panels side by side, a question each; the left one names the rows.
+    """Four panels side by side, a question each, `top` inches below the page's upper edge.
 
-    Parameters
-    ----------
-    top
-        Inches from the page's upper edge to that of the panels.
-    rows
-        From `means_of` or `rows_of`.
+    The left one names the `rows`, which are those of `means_of` or `rows_of`.
     """
     panels = boxes.panels(fig, top, ROWS * len(rows), boxes.columns(4, left=1.75))
     drawing = (draw_calibration, draw_order, draw_label_bias, draw_seeds)
@@ -157,11 +152,5 @@ def count(table: pd.DataFrame, cluster: str, dataset: str = "") -> int:
 
 
 def leaked(table: pd.DataFrame, arm: str, cluster: str, statistic: str = leaks.SHARED):
-    """How many rows tuned on, or barred, share text with a cluster.
-
-    Parameters
-    ----------
-    statistic
-        One of `leaks.count`.
-    """
+    """How many rows tuned on, or barred, share text with a cluster; see `leaks.count`."""
     return effects.pick(table, arm, "", cluster, group="leaks", statistic=statistic)

@@ -102,16 +102,9 @@ def height_of(n_lines: int, size: float) -> float:
 def put(
     ax: Axes, x: float, y: float, lines: list[str], size: float, colour: str = INK, **style
 ) -> float:
-    """Write lines downwards; returns the y below them.
+    """Write `lines` downwards from their top left corner; returns the y below them.
 
-    Parameters
-    ----------
-    x, y
-        Top left corner of the first line, in the units of the axes.
-    lines
-        One per line; not wrapped.
-    style
-        What `Axes.text` takes besides.
+    They are not wrapped. `style` is what `Axes.text` takes besides.
     """
     for n, line in enumerate(lines):
         top = y - n * size * LEADING / POINTS
@@ -131,15 +124,7 @@ def frame(
     line: float = 0.9,
     dashed: bool = False,
 ) -> None:
-    """A rounded box.
-
-    Parameters
-    ----------
-    x, y
-        Top left corner.
-    line
-        Width of the edge, in points.
-    """
+    """A rounded box below and right of a corner; its edge is `line` points wide."""
     ax.add_patch(
         FancyBboxPatch(
             (x, y - height),
@@ -199,13 +184,7 @@ def box(
 def arrow(
     ax: Axes, start: tuple[float, float], end: tuple[float, float], colour: str = "#555555"
 ) -> None:
-    """An arrow from one place to another.
-
-    Parameters
-    ----------
-    start, end
-        (x, y); the head is at the end.
-    """
+    """An arrow from `start` to `end`, each (x, y); the head is at the end."""
     ax.add_patch(
         FancyArrowPatch(
             start,

@@ -147,13 +147,7 @@ def compared(table: pd.DataFrame) -> list[str]:
 
 
 def present(table: pd.DataFrame, marks: Sequence[Dot]) -> list[Dot]:
-    """Those of some marks that are not optional, or that the table has a row of.
-
-    Parameters
-    ----------
-    marks
-        Of any arms.
-    """
+    """Those of some `marks` that are not optional, or that the table has a row of."""
     return [dot for dot in marks if not dot.optional or len(_series(table, dot))]
 
 

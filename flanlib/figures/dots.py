@@ -263,12 +263,9 @@ def limits(table: pd.DataFrame) -> str:
 
 
 def same_sign(pairs: Sequence[tuple]) -> str:
-    """How many differences have the sign of the published one beside them.
+    """How many of `pairs`, a measured and a published difference, have one sign.
 
-    Parameters
-    ----------
-    pairs
-        Measured and published difference; pairs with a None do not count.
+    Pairs with a None do not count.
     """
     both = [(new, old) for new, old in pairs if new is not None and old is not None]
     agree = sum(new.value * old.value > 0 for new, old in both)

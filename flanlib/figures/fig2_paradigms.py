@@ -98,15 +98,7 @@ def draw_clusters(table: pd.DataFrame) -> Figure:
 
 
 def draw_way(way: str, ax: Axes, x: float, y: float, width: float) -> float:
-    """Figure 2, top: one method as a chain of boxes; lowest y used.
-
-    Parameters
-    ----------
-    way
-        Key of `WAYS`, which is an arm of the table.
-    x, y
-        Top left corner.
-    """
+    """Figure 2, top: a `way`, key of `WAYS`, as boxes below a corner; lowest y used."""
     name, steps, needs, _ = WAYS[way]
     y = boxes.put(ax, x, y, [name], 8.5, weight="bold") - 0.06
     middle, height = x + width / 2, 0.40
@@ -126,12 +118,8 @@ def draw_way(way: str, ax: Axes, x: float, y: float, width: float) -> float:
 def draw_measured(table: pd.DataFrame, way: str, ax: Axes) -> Axes:
     """Figure 2, bottom: what one method reached, with 95 % intervals.
 
-    The band is the interval of the instruction-tuned model, in every panel.
-
-    Parameters
-    ----------
-    way
-        Key of `WAYS`, which is an arm of the table.
+    The band is the interval of the instruction-tuned model, in every panel. A `way` is a
+    key of `WAYS` and an arm of the table.
     """
     large, _ = lines.panels_of(table, TUNED)
     mine = measured(table, way, large)

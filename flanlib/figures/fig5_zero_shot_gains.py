@@ -65,14 +65,8 @@ def collect(study: Study) -> pd.DataFrame:
 def with_published(table: pd.DataFrame, tasks: Sequence[Task] = ()) -> pd.DataFrame:
     """Add the published cluster means, each with its status as source.
 
-    `n` of a published row counts datasets, not examples.
-
-    Parameters
-    ----------
-    table
-        As `Study.table` gives it.
-    tasks
-        Those whose datasets' own published values are added as well.
+    `n` of a published row counts datasets, not examples. Values of the datasets of
+    `tasks` are added as well.
     """
     mine = table[table["arm"] == "tuned"]
     rows = [lines.published_means(mine, PUBLISHED)]

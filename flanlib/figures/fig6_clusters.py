@@ -119,12 +119,7 @@ def draw_measured(
 ) -> Axes:
     """Figure 6, one panel: score of a cluster against tuning clusters.
 
-    Parameters
-    ----------
-    group
-        What was held out together.
-    named
-        Whether there is room for the names of the clusters added, and for values.
+    Where it is `named` there is room for the names of the clusters added, and for values.
     """
     places = {x: float(x) for x in ["0", *orders.steps(table, group)]}
     _draw_series(table, ax, places, cluster, group, labelled=named)

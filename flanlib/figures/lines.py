@@ -280,10 +280,7 @@ def counted(n: int, name: str) -> str:
 def note_on_seeds(table: pd.DataFrame, counted: bool = True) -> str:
     """What a mark and its interval are, with the tuning seeds behind them.
 
-    Parameters
-    ----------
-    counted
-        Whether the figure writes n, which is then said to count examples.
+    If n is written in the figure (`counted`), it is said to count examples.
     """
     return (
         "Mean over datasets and templates; bars: 95 % interval over examples and"

@@ -85,15 +85,7 @@ def mark(place: float, found, one: Series, colour: str) -> dict:
 
 
 def points(ax: Axes, marks: Sequence[dict], upright: bool = True) -> None:
-    """Marks with their 95 % intervals, by seaborn's scatter plot.
-
-    Parameters
-    ----------
-    marks
-        From `mark`.
-    upright
-        Whether values go along y.
-    """
+    """`marks` with 95 % intervals, by seaborn's scatter plot; if `upright`, values go along y."""
     if not marks:
         return
     table = pd.DataFrame(marks)

@@ -29,15 +29,7 @@ ANSWERS = {
 
 
 def collect(study: Study, cluster: str) -> list[dict[str, Any]]:
-    """A question of each cluster, and its answers where there are any.
-
-    Parameters
-    ----------
-    study
-        What is shown; nothing is computed.
-    cluster
-        Held out; the others are those that the profile holds out with it.
-    """
+    """A question of each cluster of a `group`, and its answers; nothing is computed."""
     known = {line["task"]: line for line in illustrate.read(study)}
     rows: list[dict[str, Any]] = []
     for key in group(study, cluster)[:SHOWN]:
@@ -49,30 +41,14 @@ def collect(study: Study, cluster: str) -> list[dict[str, Any]]:
 
 
 def group(study: Study, cluster: str) -> list[str]:
-    """A cluster, then those of the collection that the profile holds out with it.
-
-    Parameters
-    ----------
-    study
-        With the profile and the collection.
-    cluster
-        The first.
-    """
+    """A cluster, then those of the collection that the profile holds out with it."""
     found = next((g for g in study.settings.defaults.held_out_groups if cluster in g), (cluster,))
     others = [c for c in found if c != cluster and c in study.catalogue.clusters]
     return [cluster, *others]
 
 
 def draw(table: pd.DataFrame, ax: Axes, x: float, y: float, width: float) -> float:
-    """The questions one below the other, each with its answers; lowest y used.
-
-    Parameters
-    ----------
-    x, y
-        Top left corner, in inches.
-    width
-        Of the boxes, in inches.
-    """
+    """The questions one below the other, each with its answers; lowest y used."""
     unseen = table[table["panel"] == "unseen"]
     for row in unseen.itertuples():
         head = f"{style.title(row.cluster)} ({row.task})"
@@ -88,13 +64,7 @@ def draw(table: pd.DataFrame, ax: Axes, x: float, y: float, width: float) -> flo
 
 
 def answers(table: pd.DataFrame, cluster: str) -> dict[str, str]:
-    """Whose answer -> the answer, to a cluster's question.
-
-    Parameters
-    ----------
-    cluster
-        One that has a question.
-    """
+    """Whose answer -> the answer, to a cluster's question."""
     mine = table[table["cluster"] == cluster].set_index("panel")["text"]
     return {name: mine[panel] for panel, name in ANSWERS.items() if panel in mine.index}
 

@@ -9,13 +9,7 @@ from flanlib.results import effects
 
 
 def told(table: pd.DataFrame) -> str:
-    """How many tuning seeds are behind the values of a table, as text.
-
-    Parameters
-    ----------
-    table
-        What was measured, with a cluster, a value and a number of seeds in each row.
-    """
+    """How many tuning seeds are behind the values of a table that were measured, as text."""
     mine = table[table["value"].notna() & (table["seeds"] > 0)]
     each = mine[mine["cluster"] != effects.ALL].groupby("cluster", sort=False)["seeds"]
     spans = {cluster: _span(found) for cluster, found in each}

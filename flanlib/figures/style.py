@@ -101,13 +101,7 @@ _TITLES: ContextVar[Mapping[str, str]] = ContextVar("titles", default=MappingPro
 
 @contextmanager
 def titled(titles: Mapping[str, str]) -> Iterator[None]:
-    """Call clusters by the titles of a user's own collection.
-
-    Parameters
-    ----------
-    titles
-        Cluster -> title.
-    """
+    """Call clusters by the `titles` (cluster -> title) of a user's own collection."""
     token = _TITLES.set(titles)
     try:
         yield
@@ -118,10 +112,7 @@ def titled(titles: Mapping[str, str]) -> Iterator[None]:
 def title(cluster: str, short: bool = False) -> str:
     """A cluster's name: its title in a user's own collection, or its key made readable.
 
-    Parameters
-    ----------
-    short
-        Whether it has to fit a narrow place.
+    A `short` one fits a narrow place.
     """
     if own := _TITLES.get().get(cluster):
         return own
@@ -209,15 +200,9 @@ def look() -> Iterator[None]:
 def stamp(fig: Figure, about: str, note: str = "") -> None:
     """Say below what was measured; mark a figure across where a note asks.
 
-    A note that begins with a word and a colon is a warning: it is red, and
-    that word is written over the whole figure.
-
-    Parameters
-    ----------
-    about
-        In words; the note follows it.
-    note
-        Of the profile; empty says nothing.
+    The `note` is the profile's and follows what it is `about`. One that begins with
+    a word and a colon is a warning: it is red, and that word is written over the
+    whole figure.
     """
     line = printable(f"{about}. {note}" if note else about)
     word, warning, _ = note.partition(":")
