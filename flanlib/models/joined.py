@@ -156,7 +156,8 @@ class Joined:
         wide = x[:, self.n_inputs :]
         for part in self.parts:
             _add(part.a, grad_a[part.columns], part.scaling)
-            _add(part.b, grad[:, part.rows].t() @ wide[:, part.columns], 1.0)
+            # The narrow factor comes first: the other way round takes up to twice as long.
+            _add(part.b, (wide[:, part.columns].t() @ grad[:, part.rows]).t(), 1.0)
         return into.addmm_(narrow, self.narrow)
 
 
