@@ -316,8 +316,10 @@ def test_killed_at_random_moments_ends_in_the_same_weights(base, tmp_path, seed)
 # What a GPU run does, on a CPU ------------------------------------------------------------------
 
 
-def test_recomputing_activations_changes_nothing(go, tmp_path):
+def test_recomputing_activations_changes_nothing(go, tmp_path, monkeypatch):
     """A forward pass more for every backward pass, and the same weights."""
+
+    loss_sum, usual = packing.loss_sum, trainer.arguments
 
     def run(recompute):
         hooks, passes = [], []
@@ -326,9 +328,16 @@ def test_recomputing_activations_changes_nothing(go, tmp_path):
             if not hooks:
                 first = packing.bare(net).base_model.layers[0].attention
                 hooks.append(first.register_forward_pre_hook(lambda *_: passes.append(1)))
-            return packing.loss_sum(net, packed)
+            return loss_sum(net, packed)
 
-        return go(f"{recompute}", recompute=recompute, loss=watched).out, len(passes)
+        def arguments(*given):
+            made = usual(*given)
+            made.activation_checkpointing = recompute
+            return made
+
+        monkeypatch.setattr(packing, "loss_sum", watched)
+        monkeypatch.setattr(tune, "arguments", arguments)
+        return go(f"{recompute}").out, len(passes)
 
     (plain, once), (recomputed, twice) = run(False), run(True)
     assert same(plain, recomputed) and twice == 2 * once > 0
@@ -336,15 +345,17 @@ def test_recomputing_activations_changes_nothing(go, tmp_path):
     assert not kept.activation_checkpointing
 
 
-def test_bfloat16_is_computed_under_autocast_and_trained_in_float32(go):
+def test_bfloat16_is_computed_under_autocast_and_trained_in_float32(go, monkeypatch):
     recipe, kinds = replace(RECIPE, dropout=0.0, steps=3), set()
+    loss_sum = packing.loss_sum
     plain = go("plain", recipe=recipe)
 
     def watched(net, packed):
         kinds.add((torch.is_autocast_enabled("cpu"), packing.logits(net, packed).dtype))
-        return packing.loss_sum(net, packed)
+        return loss_sum(net, packed)
 
-    made = go("half", recipe=recipe, dtype="bfloat16", loss=watched)
+    monkeypatch.setattr(packing, "loss_sum", watched)
+    made = go("half", recipe=recipe, dtype="bfloat16")
     assert kinds == {(True, torch.bfloat16)} and made.dtype == "bfloat16"
     assert made.losses == pytest.approx(plain.losses, abs=0.05)
     assert made.losses != plain.losses
@@ -413,12 +424,12 @@ def test_damaged_adapter_is_named(go):
 
 
 @pytest.mark.parametrize("what", ["loss", "gradient"])
-def test_numbers_that_are_not_finite_stop_the_run(go, tmp_path, what):
-    calls = []
+def test_numbers_that_are_not_finite_stop_the_run(go, tmp_path, what, monkeypatch):
+    calls, loss_sum = [], packing.loss_sum
 
     def spoilt(net, packed):
         calls.append(1)
-        loss = packing.loss_sum(net, packed)
+        loss = loss_sum(net, packed)
         if len(calls) <= 4:
             return loss
         if what == "loss":
@@ -427,10 +438,12 @@ def test_numbers_that_are_not_finite_stop_the_run(go, tmp_path, what):
         return loss + (parameter - parameter.detach()).clamp(min=0).sum().sqrt()
 
     recipe = replace(RECIPE, pack_tokens=10_000)
+    monkeypatch.setattr(packing, "loss_sum", spoilt)
     with pytest.raises(
         RunError, match=rf"step 5: the {what} is (nan|inf) on examples of tasks task0, "
     ):
-        go(recipe=recipe, loss=spoilt)
+        go(recipe=recipe)
+    monkeypatch.undo()
     assert checkpoint.latest(tmp_path / "run.checkpoints")[0] == 4
     kept = load_file(tmp_path / "run.checkpoints" / "step-0000004" / trainer.TRAINABLE)
     assert all(torch.isfinite(v).all() for v in kept.values())

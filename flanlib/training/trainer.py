@@ -23,7 +23,7 @@ from transformers.trainer_callback import PrinterCallback
 from flanlib.core import storage
 from flanlib.core.config import Recipe
 from flanlib.core.errors import RunError
-from flanlib.core.protocols import LanguageModel, Tokenizer
+from flanlib.core.protocols import Tokenizer
 from flanlib.models import encode
 from flanlib.prompts.prompt import Prompt
 from flanlib.training import checkpoint, packing
@@ -31,7 +31,6 @@ from flanlib.training.fused import Step
 
 TRAINABLE = "trainable.safetensors"
 STATE = "progress.json"
-Loss = Callable[[LanguageModel, packing.Pack], torch.Tensor]
 
 
 @dataclass
@@ -124,8 +123,6 @@ class PackedTrainer(Trainer):
         Where checkpoints are written.
     written
         Runs each pack without autograd; None leaves that to it.
-    loss
-        Summed loss of a pack, where autograd runs it.
     given
         What transformers' Trainer takes.
     """
@@ -137,11 +134,10 @@ class PackedTrainer(Trainer):
         progress: Progress,
         folder: Path,
         written: Step | None = None,
-        loss: Loss = packing.loss_sum,
         **given: object,
     ) -> None:
         super().__init__(**given)
-        self.written, self.loss = written, loss
+        self.written = written
         self.remove_callback(PrinterCallback)
         self.steps, self.progress, self.folder = steps, progress, folder
         self.began, self.before = time.monotonic(), progress.wall_s
@@ -169,7 +165,7 @@ class PackedTrainer(Trainer):
         if self.written is not None:
             return torch.tensor(self.written.run(packed, 1 / total))
         with self.accelerator.autocast():
-            loss = self.loss(self.model, packed.to(self.args.device)) / total
+            loss = packing.loss_sum(self.model, packed.to(self.args.device)) / total
         self.accelerator.backward(loss)
         return loss.detach()
 
@@ -234,15 +230,7 @@ def trainable(model: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 
 class Watch(TrainerCallback):
-    """Saves every so many steps, and tells of progress in lines.
-
-    Parameters
-    ----------
-    trainer
-        Whose losses and clock are told.
-    every
-        Steps from one checkpoint to the next.
-    """
+    """Saves after `every` so many steps, and tells of a `trainer`'s progress in lines."""
 
     def __init__(self, trainer: PackedTrainer, every: int, tell: Callable[[str], None]) -> None:
         self.trainer, self.every, self.tell = trainer, every, tell
@@ -266,22 +254,12 @@ class Watch(TrainerCallback):
 
 
 def arguments(
-    recipe: Recipe,
-    seed: int,
-    folder: Path,
-    kind: str,
-    dtype: torch.dtype,
-    recompute: bool = False,
+    recipe: Recipe, seed: int, folder: Path, kind: str, dtype: torch.dtype
 ) -> TrainingArguments:
     """The Trainer's settings for a recipe on a kind of device.
 
     A base in bfloat16 is computed under autocast; what is trained stays in
     float32.
-
-    Parameters
-    ----------
-    recompute
-        Whether activations are computed again in the backward pass on a CPU too.
     """
     cuda = kind == "cuda"
     return TrainingArguments(
@@ -296,7 +274,7 @@ def arguments(
         optim="paged_adamw_8bit" if cuda else "adamw_torch_fused",
         bf16=dtype == torch.bfloat16,
         use_cpu=not cuda,
-        activation_checkpointing=cuda or recompute,
+        activation_checkpointing=cuda,
         seed=seed,
         save_strategy="no",
         logging_strategy="no",

@@ -31,7 +31,6 @@ from flanlib.prompts.prompt import Prompt
 from flanlib.training import card, checkpoint, folding, fused, memory, packing
 from flanlib.training.result import RUN, TuneResult
 from flanlib.training.trainer import (
-    Loss,
     PackedTrainer,
     Progress,
     Steps,
@@ -56,9 +55,7 @@ def tune(
     device: Device | None = None,
     dtype: Dtype | None = None,
     checkpoint_every: PositiveInt = 50,
-    recompute: bool = False,
     available_gib: PositiveFloat | None = None,
-    loss: Loss = packing.loss_sum,
     progress: Callable[[str], None] | None = say,
 ) -> TuneResult:
     """Tune as the factors and the recipe say, and leave the result in `out`.
@@ -84,15 +81,8 @@ def tune(
         See `language_model.load`.
     checkpoint_every
         Steps from one checkpoint to the next.
-    recompute
-        Whether autograd computes activations again in the backward pass on a CPU too, as
-        it does on CUDA: it saves memory, which `memory.plan` does not count, and costs
-        time. The weights are the same.
     available_gib
         Memory that the run may take; None is what is free.
-    loss
-        Summed loss of a pack, in nats, shape (); takes the model and the pack. One that
-        computes another loss makes another run: give it a folder of its own.
     progress
         Takes lines of text; None for silence.
 
@@ -136,9 +126,7 @@ def tune(
             adapter=adapter,
             tell=tell,
             checkpoint_every=checkpoint_every,
-            recompute=recompute,
             available_gib=available_gib,
-            loss=loss,
         )
         done = _finished(out, identity) or run.go(source, data, identity, device, dtype)
         shutil.rmtree(folder)
@@ -186,7 +174,7 @@ class Run:
 
     Attributes
     ----------
-    recompute, available_gib, loss
+    available_gib
         See `tune`.
     """
 
@@ -197,9 +185,7 @@ class Run:
     adapter: str | Path | None
     tell: Callable[[str], None]
     checkpoint_every: int
-    recompute: bool
     available_gib: float | None
-    loss: Loss
 
     @property
     def quantization(self) -> str:
@@ -250,10 +236,7 @@ class Run:
                 progress=progress,
                 folder=self.folder,
                 written=fused.step_of(net),
-                loss=self.loss,
-                args=arguments(
-                    self.recipe, self.factors.seed, self.folder, kind, kept_in, self.recompute
-                ),
+                args=arguments(self.recipe, self.factors.seed, self.folder, kind, kept_in),
             )
             trainer.add_callback(Watch(trainer, self.checkpoint_every, self.tell))
             trainer.train(resume_from_checkpoint=at and str(at))
