@@ -3,6 +3,7 @@
 import re
 import string
 from collections import Counter
+from dataclasses import replace
 from importlib.util import find_spec
 from itertools import permutations
 from statistics import fmean
@@ -206,9 +207,9 @@ def test_each_annotators_spans_reach_the_metric_and_a_file(tmp_path):
     )
     table.to_parquet(tmp_path / "t.parquet")
     for known in (table, pd.read_parquet(tmp_path / "t.parquet")):
-        assert metrics.evaluate(task, known, metric="drop_em").scores == (100, 0)
-        assert metrics.evaluate(task, known, metric="drop_f1").scores == (100, 33)
-        assert metrics.evaluate(task, known, metric="squad_em").scores == (100, 0)
+        assert metrics.evaluate(replace(task, metric="drop_em"), known).scores == (100, 0)
+        assert metrics.evaluate(replace(task, metric="drop_f1"), known).scores == (100, 33)
+        assert metrics.evaluate(replace(task, metric="squad_em"), known).scores == (100, 0)
 
 
 # CoQA and QuAC

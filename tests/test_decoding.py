@@ -53,24 +53,18 @@ def test_answers_are_those_of_transformers(kind, adapted):
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 5, 100])
 @pytest.mark.parametrize("budget", [1, 70, 10_000])
-def test_rows_that_end_make_room_and_move_nothing(rows, budget):
+def test_rows_that_end_make_room_and_move_nothing(rows, budget, monkeypatch):
     """However few rows there are, and whenever they end, answers are the same."""
     lm, asked = tuned().eval(), prompts()
     whole = [by_transformers(lm, prompt, 12) for prompt in asked]
     ends, last = {whole[2][3], whole[5][0]}, {whole[7][6], whole[1][1]}
     wanted = [until(answer, ends, last) for answer in whole]
     assert len(set(map(len, wanted))) > 3
-    told = []
-    given = {
-        "token_budget": budget,
-        "most_rows": rows,
-        "progress": lambda *counts: told.append(counts),
-    }
-    assert written(lm, asked, ends, last, **given) == wanted
-    assert told == [(n + 1, len(asked)) for n in range(len(asked))]
+    monkeypatch.setattr(decoding, "ROWS", rows)
+    assert written(lm, asked, ends, last, token_budget=budget) == wanted
 
 
-def test_little_memory_means_few_rows_and_no_longer_ones_than_needed():
+def test_little_memory_means_few_rows_and_no_longer_ones_than_needed(monkeypatch):
     lm = tuned().eval()
     long, short = list(range(90)), [[k, 3 * k] for k in range(20)]
     asked = [*short, long]
@@ -82,9 +76,10 @@ def test_little_memory_means_few_rows_and_no_longer_ones_than_needed():
         return len(found[n]) < 5
 
     room = [len(prompt) + 5 for prompt in asked]
-    given = {"token_budget": 10_000, "cache_bytes": 3 * 2 * 32 * 4 * 200}  # 200 tokens
+    monkeypatch.setattr(decoding, "CACHE_BYTES", 3 * 2 * 32 * 4 * 200)  # 200 tokens
     with torch.inference_mode():
-        turns = decoding.decode(backbone.backbone(lm), asked, goes_on, room, **given)
+        model = backbone.backbone(lm)
+        turns = decoding.decode(model, asked, goes_on, room, token_budget=10_000)
     assert found == wanted
     assert turns == [(2, 95), (20, 7)]
 

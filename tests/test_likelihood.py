@@ -230,16 +230,6 @@ def test_a_logit_that_is_no_number_is_named():
         score.rank(lm, WORDS, PROMPTS[:1])
 
 
-def test_progress_reaches_the_end():
-    seen = []
-    score.rank(
-        random_model("llama"), WORDS, PROMPTS, token_budget=80, progress=lambda *at: seen.append(at)
-    )
-    assert len(seen) > 2
-    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
-    assert seen[-1][0] == seen[-1][1]
-
-
 @pytest.mark.parametrize("is_decoder", [True, False])
 def test_a_model_that_reads_ahead_is_refused(is_decoder):
     """As BERT, whose every place sees the whole text, unless it is told to be a decoder."""

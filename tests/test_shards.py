@@ -12,26 +12,30 @@ from small_models import byte_tokenizer, prompt, random_model
 
 from flanlib.core import parts
 from flanlib.core.errors import DataError, ParameterError, RunError
-from flanlib.evaluation import shards
+from flanlib.evaluation import score, shards
 
 WORDS, LM = byte_tokenizer(), random_model("llama")
 PROMPTS = [prompt("word " * (n % 5 + 1), example=str(n)) for n in range(11)]
 
 
 @pytest.mark.parametrize("kind", ["rank", "generate"])
-def test_killed_and_resumed_equals_unbroken(tmp_path, kind):
-    lm, given = random_model("llama"), {"kind": kind, "shard_prompts": 3}
+def test_killed_and_resumed_equals_unbroken(tmp_path, kind, monkeypatch):
+    monkeypatch.setattr(shards, "SHARD_PROMPTS", 3)
+    lm, given = random_model("llama"), {"kind": kind}
     if kind == "generate":
         given["max_new_tokens"] = 6
     whole = shards.run(lm, WORDS, PROMPTS, out=tmp_path / "whole", **given)
     broken = tmp_path / "broken"
 
-    def killed(done, total):
-        if len(list(broken.glob("*.parquet"))) == 2:  # within the third shard
+    def killed(lm, tokenizer, part, **settings):
+        if part[0] is PROMPTS[6]:  # within the third shard
             raise KeyboardInterrupt
+        return act(lm, tokenizer, part, **settings)
 
-    with pytest.raises(KeyboardInterrupt):
-        shards.run(lm, WORDS, PROMPTS, out=broken, progress=killed, **given)
+    act = getattr(score, kind)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(score, kind, killed)
+        shards.run(lm, WORDS, PROMPTS, out=broken, **given)
     made = {path: path.stat().st_mtime_ns for path in broken.glob("*.parquet")}
     assert len(made) == 2
     lines = []
@@ -45,15 +49,16 @@ def test_killed_and_resumed_equals_unbroken(tmp_path, kind):
     pd.testing.assert_frame_equal(again, whole, check_exact=True)
 
 
-def test_a_partial_file_is_not_taken_for_a_shard(tmp_path):
+def test_a_partial_file_is_not_taken_for_a_shard(tmp_path, monkeypatch):
+    monkeypatch.setattr(shards, "SHARD_PROMPTS", 4)
     lm = random_model("llama")
-    whole = shards.run(lm, WORDS, PROMPTS, out=tmp_path, kind="rank", shard_prompts=4)
+    whole = shards.run(lm, WORDS, PROMPTS, out=tmp_path, kind="rank")
     (tmp_path / "00001.parquet").unlink()
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     left = f".00001.parquet.{parts.MACHINE}-{ended.pid}-0123456789ab.part"
     (tmp_path / left).write_bytes(b"half")
-    found = shards.run(lm, WORDS, PROMPTS, out=tmp_path, kind="rank", shard_prompts=4)
+    found = shards.run(lm, WORDS, PROMPTS, out=tmp_path, kind="rank")
     pd.testing.assert_frame_equal(found, whole, check_exact=True)
     assert not list(tmp_path.glob(".*.part"))
 
@@ -77,8 +82,9 @@ def swap(path):
 
 
 @pytest.mark.parametrize("damage", [cut, flip, swap])
-def test_a_damaged_shard_is_named_before_anything_is_scored(tmp_path, damage):
-    given = {"out": tmp_path, "kind": "rank", "shard_prompts": 4}
+def test_a_damaged_shard_is_named_before_anything_is_scored(tmp_path, damage, monkeypatch):
+    monkeypatch.setattr(shards, "SHARD_PROMPTS", 4)
+    given = {"out": tmp_path, "kind": "rank"}
     whole = shards.run(LM, WORDS, PROMPTS, **given)
     damage(tmp_path / "00001.parquet")
     (tmp_path / "00000.parquet").unlink()
@@ -119,7 +125,3 @@ def test_another_run_in_the_same_folder_is_refused(tmp_path):
 def test_nothing_to_do_is_an_error(tmp_path):
     with pytest.raises(ParameterError, match="no prompts"):
         shards.run(random_model("llama"), WORDS, [], out=tmp_path, kind="rank")
-    with pytest.raises(ParameterError, match="shard_prompts is 0"):
-        shards.run(
-            random_model("llama"), WORDS, PROMPTS, out=tmp_path, kind="rank", shard_prompts=0
-        )

@@ -30,8 +30,6 @@ def decode(
     room: Sequence[int],
     *,
     token_budget: int,
-    most_rows: int = ROWS,
-    cache_bytes: int = CACHE_BYTES,
 ) -> list[tuple[int, int]]:
     """Read prompts and write, until every row has ended.
 
@@ -48,10 +46,6 @@ def decode(
         Most tokens of each prompt and its answer.
     token_budget
         Prompt tokens in one pass.
-    most_rows
-        At a time.
-    cache_bytes
-        Most for keys and values.
 
     Returns
     -------
@@ -60,10 +54,10 @@ def decode(
     turns = []
     order = sorted(range(len(prompts)), key=lambda n: (-room[n], n))
     while order:
-        rows = Rows(model, min(most_rows, len(order)), room[order[0]], cache_bytes)
+        rows = Rows(model, min(ROWS, len(order)), room[order[0]])
         turns.append((rows.n, room[order[0]]))
         # Rows as long as the longest would be few, so shorter ones wait for the next turn.
-        least = room[order[0]] / 2 if rows.n < min(most_rows, len(order)) else 0
+        least = room[order[0]] / 2 if rows.n < min(ROWS, len(order)) else 0
         numbers = [n for n in order if room[n] > least]
         order = order[len(numbers) :]
         waiting, alive, tokens = numbers, [], []
@@ -90,32 +84,24 @@ class Rows:
     model
         Of the way `written`.
     n
-        Rows wanted.
+        Rows wanted; there are as many as `CACHE_BYTES` has room for, at least one.
     room
         Most tokens in a row.
-    cache_bytes
-        Most for keys and values; there are as many rows as fit, at least one.
     """
 
-    def __init__(self, model: Backbone, n: int, room: int, cache_bytes: int = CACHE_BYTES) -> None:
+    def __init__(self, model: Backbone, n: int, room: int) -> None:
         self.body = llama.body_of(model.model)
         heads = self.body.heads
         columns = 2 * heads.n_keys * heads.width
         of_a_row = len(self.body.layers) * room * columns * self.body.dtype.itemsize
-        self.n = max(1, min(n, cache_bytes // of_a_row))
+        self.n = max(1, min(n, CACHE_BYTES // of_a_row))
         # What is masked has to be finite. Numpy's zeros take no memory before they are written.
         held = torch.from_numpy(np.zeros(self.n * of_a_row, dtype=np.uint8)).view(self.body.dtype)
         self.held = held.view(len(self.body.layers), self.n, room, columns)
         self.lengths = np.zeros(0, dtype=np.int64)
 
     def read(self, prompts: Sequence[list[int]], token_budget: int) -> list[int]:
-        """Prompts into rows after the last one; the likeliest token after each.
-
-        Parameters
-        ----------
-        prompts
-            No more than there are rows free.
-        """
+        """Read `prompts`, no more than there are rows free; the likeliest token after each."""
         first, found = len(self.lengths), np.zeros(len(prompts), dtype=np.int64)
         items = [Item(prompt, [[0]], "") for prompt in prompts]
         for paths in plan(paths_of(items, 0, Work()), token_budget, True):
@@ -148,13 +134,7 @@ class Rows:
         return likeliest(self.body, hidden)[inverse].tolist()
 
     def step(self, tokens: Sequence[int]) -> list[int]:
-        """Read a token in every row; the likeliest one after each.
-
-        Parameters
-        ----------
-        tokens
-            One for each row.
-        """
+        """Read one of `tokens` in every row; the likeliest one after each."""
         at, heads, start = torch.from_numpy(self.lengths), self.body.heads, self._start
         n, longest = len(tokens), int(self.lengths.max()) + 1
         to = torch.arange(n) * self.held.shape[2] + at
@@ -178,12 +158,7 @@ class Rows:
         return likeliest(self.body, found).tolist()
 
     def keep(self, rows: Sequence[int]) -> list[int]:
-        """Drop all but some rows; the last ones take the places of those dropped.
-
-        Parameters
-        ----------
-        rows
-            Numbers of those kept, sorted.
+        """Drop all but some `rows`, sorted; the last ones take the places of those dropped.
 
         Returns
         -------

@@ -9,7 +9,7 @@ from transformers import DynamicCache, GenerationConfig
 
 from flanlib.core.protocols import LanguageModel, Tokenizer
 from flanlib.evaluation.backbone import Backbone, backbone
-from flanlib.evaluation.decoding import ROWS, decode
+from flanlib.evaluation.decoding import decode
 from flanlib.evaluation.likelihood import evaluating
 
 Stops = tuple[Callable[[int], bool], Callable[[int], bool]]
@@ -23,8 +23,6 @@ def greedy(
     last: Callable[[int], bool] = lambda token: False,
     max_new_tokens: int = 256,
     token_budget: int | None = None,
-    most_rows: int = ROWS,
-    progress: Callable[[int, int], None] | None = None,
 ) -> list[list[int]]:
     """The likeliest next token, again and again.
 
@@ -40,10 +38,6 @@ def greedy(
         Longest answer; shorter where the model's context is full.
     token_budget
         Tokens (with padding) of a batch's prompts; None fits the device.
-    most_rows
-        Answers written at a time by a model whose layers are written out.
-    progress
-        Called with prompts done and prompts in all.
 
     Returns
     -------
@@ -51,49 +45,31 @@ def greedy(
     """
     answers: list[list[int]] = [[] for _ in prompts]
     order = sorted(range(len(prompts)), key=lambda n: (-len(prompts[n]), n))
-    done = 0
     with torch.inference_mode(), evaluating(lm):
         model = backbone(lm)
         budget = token_budget or model.token_budget
         if model.way == "written":
-            return _written(
-                model, prompts, (ends, last), max_new_tokens, budget, most_rows, progress
-            )
+            return _written(model, prompts, (ends, last), max_new_tokens, budget)
         for batch in _batches(order, prompts, budget, level=not model.tree):
             batch_prompts = [prompts[n] for n in batch]
             _answer(model, batch_prompts, batch, answers, (ends, last), max_new_tokens)
-            done += len(batch)
-            if progress:
-                progress(done, len(prompts))
     return answers
 
 
 def _written(
-    model: Backbone,
-    prompts: Sequence[list[int]],
-    stops: Stops,
-    max_new_tokens: int,
-    budget: int,
-    most_rows: int,
-    progress: Callable[[int, int], None] | None,
+    model: Backbone, prompts: Sequence[list[int]], stops: Stops, max_new_tokens: int, budget: int
 ) -> list[list[int]]:
     """By a model whose layers are written out."""
     limits = [max_new_tokens] * len(prompts)
     if model.context:
         limits = [min(max_new_tokens, model.context - len(prompt)) for prompt in prompts]
     answers: list[list[int]] = [[] for _ in prompts]
-    done = 0
 
     def goes_on(n: int, token: int) -> bool:
-        nonlocal done
-        on = _taken(answers[n], token, limits[n], stops)
-        done += not on
-        if progress and not on:
-            progress(done, len(prompts))
-        return on
+        return _taken(answers[n], token, limits[n], stops)
 
     room = [len(prompt) + max(limit, 1) for prompt, limit in zip(prompts, limits, strict=True)]
-    decode(model, prompts, goes_on, room, token_budget=budget, most_rows=most_rows)
+    decode(model, prompts, goes_on, room, token_budget=budget)
     return answers
 
 

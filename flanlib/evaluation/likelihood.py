@@ -6,9 +6,9 @@ padding, and the output layer runs only where an option token is predicted. A
 model that cannot be run so gets the paths as rows of a padded batch.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -70,16 +70,15 @@ class Work:
     separate, distinct, computed, padded
         Tokens if every option ran alone; in the tree of all prompts; in the
         passes; in the passes with padding.
-    batches, halvings
-        Passes made, and passes cut in two for want of memory.
+    halvings
+        Passes cut in two for want of memory.
     """
 
     separate: int = 0
     distinct: int = 0
     computed: int = 0
     padded: int = 0
-    batches: int = 0
-    halvings: int = field(default=0)
+    halvings: int = 0
 
 
 def likelihoods(
@@ -87,19 +86,9 @@ def likelihoods(
     items: Sequence[Item],
     *,
     token_budget: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
     work: Work | None = None,
 ) -> list[np.ndarray]:
     """Summed log-probability of each option after its prompt.
-
-    Parameters
-    ----------
-    lm
-        Causal LM: plain, quantised, with LoRA or with a soft prompt.
-    token_budget
-        Tokens (with padding) in one forward pass; None fits the device.
-    progress
-        Called with tokens done and tokens in all.
 
     Returns
     -------
@@ -120,13 +109,9 @@ def likelihoods(
         budget = token_budget or model.token_budget
         passes = plan(paths_of(items, model.n_soft, work), budget, model.tree)
         result = [np.full(len(item.options), np.nan) for item in items]
-        total, done = sum(map(_n_tokens, passes)), 0
-        work.computed += total
         for paths in passes:
             _score(model, paths, items, result, work)
-            done += _n_tokens(paths)
-            if progress:
-                progress(done, total)
+            work.computed += _n_tokens(paths)
     return result
 
 
@@ -161,13 +146,7 @@ def paths_of(items: Sequence[Item], n_soft: int, work: Work) -> list[Path]:
 
 
 def common_prefix(a: np.ndarray, b: np.ndarray) -> int:
-    """How many tokens two paths begin with alike.
-
-    Parameters
-    ----------
-    a, b
-        int64, shapes (A,) and (B,).
-    """
+    """How many tokens two paths `a` and `b` begin with alike."""
     size = min(len(a), len(b))
     differs = a[:size] != b[:size]
     return int(differs.argmax()) if differs.any() else size
@@ -245,7 +224,6 @@ def _score(model: Backbone, paths: list[Path], items, result, work: Work) -> Non
         for part in (paths[:half], _apart(paths[half:])):
             _score(model, part, items, result, work)
         return
-    work.batches += 1
     work.padded += size
     first = 0
     for i, k, _ in (use for path in paths for use in path.uses):

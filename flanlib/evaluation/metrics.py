@@ -68,10 +68,7 @@ def evaluate(
     *,
     examples: Sequence[Example] = (),
     choice: Choice = "sum",
-    metric: str = "",
     in_turn: bool = False,
-    draws: int = DRAWS,
-    seed: int = 0,
 ) -> Evaluation:
     """A task's metric over all templates of a score table.
 
@@ -86,8 +83,6 @@ def evaluate(
     choice
         What makes an option the answer: its log-likelihood, the same per
         token or per byte, or less its log-likelihood without the question.
-    metric
-        Replaces the task's own.
     in_turn
         Whether each example was asked in some templates only, all templates
         taking turns; without it, a template that lacks examples is an error.
@@ -99,7 +94,7 @@ def evaluate(
     ParameterError
         If the metric does not exist for this kind of task.
     """
-    metric = metric or task.metric
+    metric = task.metric
     known = {example.id: example for example in examples}
     ids, names = _grid(task, table, known, in_turn)
     if "ll" in table:
@@ -112,9 +107,7 @@ def evaluate(
     groups = tuple((known[i].group or i) if i in known else i for i in ids)
     per_template = cells.finish(array.sum(axis=1))
     each = np.array([[cells.each.get((t, e), np.nan) for e in ids] for t in names])
-    low, high, stderr = bootstrap(
-        array, groups, cells.finish, asked=~np.isnan(each), draws=draws, seed=seed
-    )
+    low, high, stderr = bootstrap(array, groups, cells.finish, asked=~np.isnan(each))
     return Evaluation(
         task=task.key,
         metric=metric,
@@ -132,12 +125,7 @@ def evaluate(
 
 
 def check(task: Task, examples: Sequence[Example]) -> None:
-    """Refuse what a task's metric cannot count, before anything is written.
-
-    Parameters
-    ----------
-    examples
-        Those that will be scored; their own answers are counted.
+    """Refuse examples whose answers a task's metric cannot count, before anything is written.
 
     Raises
     ------
@@ -195,9 +183,7 @@ def bootstrap(
     groups: Sequence[str],
     finish: Callable[[np.ndarray], np.ndarray],
     *,
-    asked: np.ndarray | None = None,
-    draws: int = DRAWS,
-    seed: int = 0,
+    asked: np.ndarray,
 ) -> tuple[float, float, float]:
     """95 % percentile interval and standard error over groups of examples.
 
@@ -213,7 +199,7 @@ def bootstrap(
         Sums over examples, shape (..., K), to percent.
     asked
         bool, shape (templates, examples): which examples were asked in which
-        templates; without it, all in all.
+        templates.
 
     Returns
     -------
@@ -224,8 +210,7 @@ def bootstrap(
     if len(names) < 2:
         return float("nan"), float("nan"), float("nan")
     summed = _by_group(array, codes, len(names))
-    everywhere = np.ones(array.shape[:2], bool) if asked is None else asked
-    of_template = _by_group(everywhere[..., None], codes, len(names))[..., 0]
+    of_template = _by_group(asked[..., None], codes, len(names))[..., 0]
 
     def statistic(drawn: np.ndarray, axis: int = -1) -> np.ndarray:
         weights = _tally(drawn, len(names))
@@ -237,10 +222,10 @@ def bootstrap(
     result = stats.bootstrap(
         (np.arange(len(names)),),
         lambda drawn, axis=-1: statistic(np.atleast_2d(drawn)).reshape(drawn.shape[:-1]),
-        n_resamples=draws,
+        n_resamples=DRAWS,
         method="percentile",
         vectorized=True,
-        rng=np.random.default_rng(seed),
+        rng=np.random.default_rng(0),
     )
     interval = result.confidence_interval
     return float(interval.low), float(interval.high), float(result.standard_error)

@@ -22,7 +22,6 @@ from flanlib.evaluation.likelihood import Item, Work, likelihoods
 from flanlib.models import encode
 from flanlib.prompts.prompt import Prompt
 
-Progress = Callable[[int, int], None]
 NULL_INPUT = "Answer:"
 
 
@@ -34,7 +33,6 @@ def rank(
     calibrate: bool = True,
     token_budget: int | None = None,
     max_input_tokens: int = encode.MAX_INPUT_TOKENS,
-    progress: Progress | None = None,
     work: Work | None = None,
 ) -> pd.DataFrame:
     """Log-likelihood of every option of every prompt.
@@ -43,8 +41,6 @@ def rank(
     ----------
     calibrate
         Also weigh the options after "Answer:" alone, for the PMI choice.
-    progress
-        Called with tokens done and tokens in all.
 
     Returns
     -------
@@ -66,9 +62,7 @@ def rank(
     items, read = items_of(tokenizer, prompts, context_of(lm), max_input_tokens)
     encode.tell([item.where for item in items], read)
     nulls = _null_items(tokenizer, prompts) if calibrate else {}
-    values = likelihoods(
-        lm, [*items, *nulls.values()], token_budget=token_budget, progress=progress, work=work
-    )
+    values = likelihoods(lm, [*items, *nulls.values()], token_budget=token_budget, work=work)
     rows = [
         (p.task, p.example, p.template, k, p.gold, *row)
         for p, item, one, found in zip(prompts, items, read, values, strict=False)
@@ -169,7 +163,6 @@ def generate(
     stop: Literal["end", "newline"] = "end",
     token_budget: int | None = None,
     max_input_tokens: int = encode.MAX_INPUT_TOKENS,
-    progress: Progress | None = None,
 ) -> pd.DataFrame:
     """Greedy answers.
 
@@ -208,7 +201,6 @@ def generate(
         last=lambda token: bool(before(token)),
         max_new_tokens=max_new_tokens,
         token_budget=token_budget,
-        progress=progress,
     )
     texts = [text_of(tokenizer, answer) for answer in answers]
     if stop == "newline":
@@ -250,7 +242,6 @@ def loglikelihoods(
     option_prefix: str = "\n",
     names: Sequence[str] = (),
     token_budget: int | None = None,
-    progress: Progress | None = None,
 ) -> list[list[dict[str, float]]]:
     """Scores of `option_prefix + option` after ready-made inputs.
 
@@ -274,7 +265,7 @@ def loglikelihoods(
     written = [[option_prefix + option for option in options] for _, options in requests]
     items, read = _items(tokenizer, prompts, written, names, context_of(lm), sys.maxsize)
     encode.tell(names, read)
-    values = likelihoods(lm, items, token_budget=token_budget, progress=progress)
+    values = likelihoods(lm, items, token_budget=token_budget)
     return [
         [
             {

@@ -37,7 +37,6 @@ def run(
     *,
     out: Path,
     kind: Literal["rank", "generate"],
-    shard_prompts: int = SHARD_PROMPTS,
     say: Callable[[str], None] = lambda line: None,
     **settings: Any,
 ) -> pd.DataFrame:
@@ -47,8 +46,6 @@ def run(
     ----------
     out
         Folder of this run alone. Shards that are there are not made again.
-    shard_prompts
-        Prompts in one shard.
     say
         Told after each shard: done, rate, time left.
     settings
@@ -64,16 +61,13 @@ def run(
         If the folder holds shards of other prompts, settings or weights, or
         one that is damaged.
     ParameterError
-        If a shard would hold no prompt.
+        If there are no prompts.
     """
-    if shard_prompts < 1:
-        raise ParameterError(f"shard_prompts is {shard_prompts}; at least 1 is wanted")
-    kept = {k: v for k, v in settings.items() if k not in ("progress", "work")}
-    _claim(out, lm, prompts, [kind, shard_prompts, kept])
+    _claim(out, lm, prompts, [kind, SHARD_PROMPTS, settings])
     act = {"rank": score.rank, "generate": score.generate}[kind]
-    starts = range(0, len(prompts), shard_prompts)
+    starts = range(0, len(prompts), SHARD_PROMPTS)
     shards = [
-        (out / f"{number:05}.parquet", prompts[first : first + shard_prompts])
+        (out / f"{number:05}.parquet", prompts[first : first + SHARD_PROMPTS])
         for number, first in enumerate(starts)
     ]
     # Those that are there are read first, so that damage shows before hours of scoring.
