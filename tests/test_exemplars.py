@@ -4,7 +4,7 @@ import pytest
 from small_models import byte_tokenizer
 from toy_collection import toy_catalogue, toy_rows
 
-from flanlib.core.config import Scoring
+from flanlib.core.config import Recipe, Scoring
 from flanlib.core.errors import MissingResultError
 from flanlib.data import catalogue
 from flanlib.data.source import ListRows
@@ -15,22 +15,22 @@ WORDS = byte_tokenizer()
 
 @pytest.fixture
 def asked(tmp_path):
-    """Catalogue, task, prompts and templates."""
+    """Catalogue, task, examples, and their prompts without exemplars."""
     toy_catalogue(tmp_path)
     found = catalogue.load(str(tmp_path))
     task, scoring = found.task("rain"), Scoring(max_examples=3)
     wording = requests.templates_for(found, task, scoring)
     examples = requests.examples_of(found, task, scoring)
-    return found, task, list(requests.prompts_of(examples, wording, scoring)), wording
+    return found, task, examples, list(requests.prompts_of(examples, wording, scoring))
 
 
-def shown(asked, **changes):
-    given = {"shots": 4, "seed": 1, "show_options": True, "tokenizer": WORDS, "rows": None}
-    return exemplars.exemplified(*asked, **{**given, **changes})
+def shown(asked, rows=None, seed=1, **limits):
+    given = {"tokenizer": WORDS, "rows": rows, "seed": seed}
+    return exemplars.prompts_of(*asked[:3], Scoring(shots=4), Recipe(**limits), **given)
 
 
 def test_exemplars_are_solved_and_their_labels_take_turns(asked):
-    for plain, prompt in zip(asked[2], shown(asked), strict=True):
+    for plain, prompt in zip(asked[3], shown(asked), strict=True):
         assert prompt.input.endswith(plain.input) and prompt.target == plain.target
         solved = prompt.input.removesuffix(plain.input).split("\n\n")[:-1]
         answers = [text.rsplit("\n", 1)[1] for text in solved]
@@ -40,13 +40,13 @@ def test_exemplars_are_solved_and_their_labels_take_turns(asked):
 
 def test_exemplars_are_dropped_until_they_fit(asked):
     whole = shown(asked)
-    longest = max(len(p.input) for p in asked[2]) + 150
-    fitted = shown(asked, longest=longest)
+    longest = max(len(p.input) for p in asked[3]) + 150
+    fitted = shown(asked, max_input_tokens=longest)
     assert all(len(p.input.encode()) <= longest for p in fitted)
     assert all(a.input.endswith(b.input) for a, b in zip(whole, fitted, strict=True))
     kept = [p.input.count("\n\n") for p in fitted]
     assert all(kept) and kept != [p.input.count("\n\n") for p in whole]
-    assert shown(asked, longest=1) == asked[2]
+    assert shown(asked, max_input_tokens=16) == asked[3]
 
 
 def test_another_seed_draws_others(asked):
@@ -60,7 +60,7 @@ def test_without_train_rows_there_are_no_exemplars(asked):
 
 
 def test_few_shot_prompts_that_lost_exemplars_are_told(asked, caplog):
-    shown(asked, longest=max(len(p.input) for p in asked[2]) + 1)
+    shown(asked, max_input_tokens=max(len(p.input) for p in asked[3]) + 1)
     assert "task rain: 24 of 24 prompts show fewer than 4 exemplars" in caplog.text
 
 

@@ -6,9 +6,8 @@ fit, so that it need not be cut.
 
 import logging
 import random
-from collections.abc import Iterator, Sequence
-from itertools import islice
-from typing import Any
+from collections.abc import Sequence
+from itertools import islice, zip_longest
 
 from flanlib.core.config import Recipe, Scoring
 from flanlib.core.errors import MissingResultError
@@ -22,7 +21,6 @@ from flanlib.models import truncation
 from flanlib.prompts import templates
 from flanlib.prompts.prompt import Prompt
 from flanlib.prompts.stream import few_shot
-from flanlib.prompts.template import Template
 
 FEW_SHOT_TOKENS = 960
 POOL = 2_000
@@ -47,7 +45,8 @@ def prompts_of(
     recipe
         Whose limits the prompts have to fit.
     seed
-        Of the exemplars.
+        Of the draw; which exemplars a prompt gets depends on its example
+        alone, so that all its templates show the same.
 
     Raises
     ------
@@ -55,61 +54,16 @@ def prompts_of(
         If there is no template that can be scored.
     MissingResultError
         If exemplars are wanted and there are no train rows.
-    """
-    wording = requests.templates_for(catalogue, task, scoring)
-    prompts = list(requests.prompts_of(examples, wording, scoring))
-    if not scoring.shots:
-        return prompts
-    return exemplified(
-        catalogue,
-        task,
-        prompts,
-        wording,
-        shots=scoring.shots,
-        seed=seed,
-        show_options=scoring.show_options,
-        tokenizer=tokenizer,
-        rows=rows,
-        longest=min(recipe.max_input_tokens, FEW_SHOT_TOKENS),
-    )
-
-
-def exemplified(
-    catalogue: Catalogue,
-    task: Task,
-    prompts: Sequence[Prompt],
-    wording: Sequence[Template],
-    *,
-    shots: int,
-    seed: int,
-    show_options: bool,
-    tokenizer: Tokenizer,
-    rows: Rows,
-    longest: int = FEW_SHOT_TOKENS,
-) -> list[Prompt]:
-    """Prompts with solved examples in front.
-
-    Parameters
-    ----------
-    wording
-        The templates that the prompts are written in.
-    shots
-        Exemplars in front of each prompt, fewer where they do not fit.
-    seed
-        Of the draw; which exemplars a prompt gets depends on its example
-        alone, so that all its templates show the same.
-    longest
-        Tokens that an input may have.
-
-    Raises
-    ------
-    MissingResultError
-        If there are no train rows to take exemplars from.
 
     Source
     ------
     Wei et al. 2022, section 4.3: as many exemplars as fit 960 tokens.
     """
+    wording = requests.templates_for(catalogue, task, scoring)
+    prompts = list(requests.prompts_of(examples, wording, scoring))
+    shots, longest = scoring.shots, min(recipe.max_input_tokens, FEW_SHOT_TOKENS)
+    if not shots:
+        return prompts
     pool = list(islice(sources.examples(catalogue, task, "train", rows=rows), POOL))
     if not pool:
         raise MissingResultError(f"task {task.key}: no train rows to take exemplars from")
@@ -119,7 +73,10 @@ def exemplified(
         rng = random.Random(f"{seed}/{task.key}/{prompt.example}")
         solved = [
             templates.render(
-                one, by_id[prompt.template], show_options=show_options, separator=prompt.separator
+                one,
+                by_id[prompt.template],
+                show_options=scoring.show_options,
+                separator=prompt.separator,
             )
             for one in _drawn(pool, shots, rng)
         ]
@@ -144,13 +101,6 @@ def _drawn(pool: Sequence[Example], n: int, rng: random.Random) -> list[Example]
     labels: dict[str, list[Example]] = {}
     for one in rng.sample(pool, len(pool)):
         labels.setdefault(one.answers[0] if one.gold is not None else "", []).append(one)
-    turns = [
-        one for column in _turns(rng.sample(list(labels.values()), len(labels))) for one in column
-    ]
+    columns = zip_longest(*rng.sample(list(labels.values()), len(labels)))
+    turns = [one for column in columns for one in column if one is not None]
     return rng.sample(turns[:n], min(n, len(turns)))
-
-
-def _turns(groups: Sequence[Sequence[Any]]) -> Iterator[list[Any]]:
-    """First of each group, second of each, and so on until all are empty."""
-    for place in range(max(map(len, groups))):
-        yield [group[place] for group in groups if place < len(group)]
