@@ -26,6 +26,7 @@ from typing import IO, Any
 from flanlib.core import folders, parts, paths, storage
 from flanlib.core.errors import DataError, FlanlibError, MissingResultError
 from flanlib.core.progress import say, span
+from flanlib.data import files
 from flanlib.models import registry, weights
 from flanlib.models.registry import Gguf, Model
 
@@ -76,13 +77,7 @@ def fetch(
 
 
 def told(error: Exception) -> str:
-    """An error in one line.
-
-    Parameters
-    ----------
-    error
-        Of a download, of the disk, or one of flanlib's own.
-    """
+    """An `error` in one line: of a download, of the disk, or one of flanlib's own."""
     text = " ".join(str(error).split())[:600]
     if isinstance(error, FlanlibError):
         return text
@@ -130,29 +125,17 @@ def steps(model: Model) -> Iterator[str]:
 
 
 def own(folder: Path) -> list[str]:
-    """Files of a folder that an earlier fetch wrote.
-
-    Parameters
-    ----------
-    folder
-        Of a model; one that was not fetched has none.
-    """
+    """Files of a folder that an earlier fetch wrote; none where it was not fetched."""
     return [SOURCE, *_written(folder)["files"]] if (folder / SOURCE).is_file() else []
 
 
 def changed(model: Model) -> str:
-    """What of a converted model is not as it was written; empty where all is.
-
-    Parameters
-    ----------
-    model
-        With a folder that holds `SOURCE`.
-    """
+    """What of a model converted before is not as it was written; empty where all is."""
     written = _written(model.folder)
     if written["sha256"] != model.gguf.sha256:
         return "was made from another file"
     for name, digest in written["files"].items():
-        if not (model.folder / name).is_file() or _sha256(model.folder / name) != digest:
+        if not (model.folder / name).is_file() or files.sha256(model.folder / name) != digest:
             return f"{name} has changed"
     return ""
 
@@ -183,7 +166,7 @@ def _convert(model: Model, file: Path) -> None:
             "package": model.gguf.package,
             "file": model.gguf.member,
             "sha256": model.gguf.sha256,
-            "files": {name: _sha256(part / name) for name in folders.files(part)},
+            "files": {name: files.sha256(part / name) for name in folders.files(part)},
         }
         folders.new_text(part / SOURCE, json.dumps(content, indent=1) + "\n")
 
@@ -329,12 +312,9 @@ def _wrong(file: Path, wanted: Gguf) -> str:
     """What is wrong with a GGUF file; empty where it is the one."""
     if (size := file.stat().st_size) != wanted.size:
         return f"has {size} bytes, not {wanted.size}"
-    return "" if _sha256(file) == wanted.sha256 else "has another SHA-256 than the registry says"
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
+    return (
+        "" if files.sha256(file) == wanted.sha256 else "has another SHA-256 than the registry says"
+    )
 
 
 def _short(said: object) -> str:

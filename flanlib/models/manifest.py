@@ -1,11 +1,11 @@
 """The list of a saved folder's files, by which damage to one of them is found."""
 
-import hashlib
 from collections.abc import Collection
 from pathlib import Path
 
 from flanlib.core import folders, storage
 from flanlib.core.errors import DataError, RunError
+from flanlib.data import files
 
 MANIFEST = "manifest.json"
 CARD = "README.md"  # meant to be edited
@@ -14,15 +14,9 @@ UNLISTED = (CARD, CLOCK)  # so that a list says what was tuned, and no more
 
 
 def listed(folder: Path) -> dict[str, str]:
-    """File of a folder -> its SHA-256, those apart that may change.
-
-    Parameters
-    ----------
-    folder
-        With all its files written.
-    """
+    """File of a folder -> its SHA-256, those apart that may change."""
     names = [name for name in folders.files(folder) if name not in UNLISTED]
-    return {name: _digest(folder / name) for name in names}
+    return {name: files.sha256(folder / name) for name in names}
 
 
 def verify(path: Path, advice: str, loaded: Collection[str] = ()) -> None:
@@ -52,12 +46,7 @@ def verify(path: Path, advice: str, loaded: Collection[str] = ()) -> None:
             continue
         if not file.is_file():
             raise RunError(f"{file}: is missing; {advice}")
-        if (found := _digest(file)) != digest:
+        if (found := files.sha256(file)) != digest:
             raise RunError(
                 f"{file}: is damaged (SHA-256 {found[:12]}, written as {str(digest)[:12]}); {advice}"
             )
-
-
-def _digest(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()

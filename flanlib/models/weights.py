@@ -8,6 +8,7 @@ from pathlib import Path
 
 from flanlib.core import naming, paths, storage
 from flanlib.core.errors import DataError, MissingResultError
+from flanlib.data.files import sha256
 from flanlib.models import registry
 
 # What transformers and PEFT look for, in this order; an index names the shards.
@@ -98,11 +99,6 @@ def tokenizer_digest(model: str | Path) -> str:
     """Twelve hex digits over a model's tokenizer.json; empty where its folder has none.
 
     A hub model's commit, and with it `fingerprint`, stands for its tokenizer as well.
-
-    Parameters
-    ----------
-    model
-        Name below data/models/, folder, or hub id.
     """
     file = Path(locate(model)[0]) / "tokenizer.json"
     return hashlib.sha256(file.read_bytes()).hexdigest()[:12] if file.is_file() else ""
@@ -150,12 +146,7 @@ def files(folder: Path, names: tuple[str, ...] = MODEL) -> list[Path]:
 
 
 def shards(index: Path) -> list[Path]:
-    """The files that an index of weights names.
-
-    Parameters
-    ----------
-    index
-        As transformers writes it, with a `weight_map`.
+    """The files that an `index` of weights names, as transformers writes it.
 
     Raises
     ------
@@ -180,8 +171,7 @@ def shards(index: Path) -> list[Path]:
 @lru_cache(maxsize=4096)
 def _digest(file: Path, *state: int) -> bytes:
     """SHA-256 of a file, read once while its number, size and time of writing stay."""
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").digest()
+    return bytes.fromhex(sha256(file))
 
 
 def _commit(name: str, revision: str | None, offline: bool) -> str:
