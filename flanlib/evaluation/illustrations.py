@@ -54,15 +54,8 @@ def of_task(catalogue: Catalogue, task: Task) -> list[Example]:
 
 
 def prompt_of(catalogue: Catalogue, task: Task) -> Prompt:
-    """The first example written for a task, in its first template.
-
-    Parameters
-    ----------
-    task
-        One that examples were written for.
-    """
-    example = of_task(catalogue, task)[0]
-    return templates.render(example, requests.templates_for(catalogue, task, config.Scoring())[0])
+    """The first example written for a task that has one, in its first template."""
+    return _in_first_template(catalogue, task, of_task(catalogue, task)[0])
 
 
 def prompt(catalogue: Catalogue, task: Task, rows: str) -> str:
@@ -75,17 +68,17 @@ def prompt(catalogue: Catalogue, task: Task, rows: str) -> str:
     """
     try:
         example, note = requests.first_example(catalogue, task, "eval", rows), ""
-        found = templates.render(
-            example, requests.templates_for(catalogue, task, config.Scoring())[0]
-        )
     except MissingResultError:
-        if not of_task(catalogue, task):
+        if not (written := of_task(catalogue, task)):
             raise
-        found, note = (
-            prompt_of(catalogue, task),
-            f"({WRITTEN}; the dataset's rows are not at hand)\n",
-        )
+        example, note = written[0], f"({WRITTEN}; the dataset's rows are not at hand)\n"
+    found = _in_first_template(catalogue, task, example)
     return f"{note}{found.input}\n--> {found.target}"
+
+
+def _in_first_template(catalogue: Catalogue, task: Task, example: Example) -> Prompt:
+    wording = requests.templates_for(catalogue, task, config.Scoring())
+    return templates.render(example, wording[0])
 
 
 @cache
