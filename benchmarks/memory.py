@@ -75,7 +75,7 @@ def chosen(work: Path, recipe) -> list[Prompt]:
         max_input_tokens=recipe.max_input_tokens,
         max_target_tokens=recipe.max_target_tokens,
     )
-    sizes = [duration.n_tokens(e) for e in encoded]
+    sizes = [packing.n_tokens(e) for e in encoded]
     long = [p for p, n in zip(prompts, sizes, strict=True) if LONG[0] <= n <= LONG[1]]
     short = [p for p, n in zip(prompts, sizes, strict=True) if n <= SHORT]
     n, found = recipe.examples_per_step, []

@@ -10,7 +10,7 @@ from flanlib.core.config import Factors, Recipe
 from flanlib.models import loading
 from flanlib.models.encode import Encoded
 from flanlib.studies.profiles import MICRO
-from flanlib.training import duration, tune
+from flanlib.training import duration, packing, tune
 from flanlib.training.duration import Spent
 
 RECIPE = Recipe(steps=100, examples_per_step=8, max_input_tokens=198, max_target_tokens=50)
@@ -26,14 +26,14 @@ def test_the_difference_of_two_trials_is_a_layer_and_tokens_scale():
     examples = [of_length(n) for n in (50, 100, 150)]
 
     def trial(layers, few):
-        tokens = sum(map(duration.n_tokens, few))
+        tokens = sum(map(packing.n_tokens, few))
         return Spent(0.01 + layers * (0.002 + tokens * 1e-5), 0.5 + layers)
 
     drawing = Spent(0.001, 0.001)
     found = duration.of_examples(MICRO_2M, RECIPE, examples, drawing, trial=trial)
     assert found.tokens_per_step == 800 and found.n_steps == 100
     layers = loading.config_of("micro-2m").num_hidden_layers
-    taken = sum(map(duration.n_tokens, duration.spread(examples, 8)))
+    taken = sum(map(packing.n_tokens, duration.spread(examples, 8)))
     at_once = 0.01 + layers * (0.002 + taken * 1e-5)
     assert found.step.cpu == pytest.approx(at_once * 800 / taken + 8 * 0.001)
     assert found.step.wall == pytest.approx((0.5 + layers) * 800 / taken + 8 * 0.001)
@@ -52,7 +52,7 @@ def test_both_clocks_are_told_where_other_work_takes_the_processor():
 
 def test_examples_of_a_trial_are_spread_over_the_lengths():
     examples = [of_length(n) for n in range(10, 110)]
-    few = [duration.n_tokens(e) for e in duration.spread(examples, 4)]
+    few = [packing.n_tokens(e) for e in duration.spread(examples, 4)]
     assert few == [22, 47, 72, 97]
     assert len(duration.spread(examples[:2], 8)) == 8
 

@@ -130,7 +130,6 @@ def forecast(
     prompts: Iterable[Prompt],
     *,
     dtype: torch.dtype | str | None = None,
-    trial: Trial | None = None,
 ) -> Forecast:
     """Predict the seconds of tuning on this CPU.
 
@@ -138,9 +137,6 @@ def forecast(
     ----------
     prompts
         Of the mixture; a sample of them is drawn and tokenised.
-    trial
-        Given a number of layers and the examples of a step, returns what
-        the step takes; None is `Trials` of that model.
     """
     drawn, config = iter(prompts), loading.config_of(factors.model)
     first = list(islice(drawn, 1))  # rows are read with it, once
@@ -153,7 +149,7 @@ def forecast(
         context=language_model.context(config),
     )
     drawing = (Spent.now() - began) * (1 / len(found))
-    return of_examples(factors, recipe, found, drawing, dtype=dtype, trial=trial)
+    return of_examples(factors, recipe, found, drawing, dtype=dtype)
 
 
 def of_examples(
@@ -171,8 +167,9 @@ def of_examples(
     ----------
     drawing
         What drawing and tokenising one takes.
-    dtype, trial
-        As in `forecast`.
+    trial
+        Given a number of layers and the examples of a step, returns what
+        the step takes; None is `Trials` of that model.
     """
     config = loading.config_of(factors.model)
     layers = config.get_text_config().num_hidden_layers
@@ -182,9 +179,9 @@ def of_examples(
         few = spread(examples, n)
         one, three = ((trial or real)(layers, few) for layers in (FEW, MORE))
     step = one + (three - one) * ((layers - FEW) / (MORE - FEW))
-    tokens = sum(map(n_tokens, examples)) / len(examples) * recipe.examples_per_step
+    tokens = sum(map(packing.n_tokens, examples)) / len(examples) * recipe.examples_per_step
     whole = spread(examples, recipe.examples_per_step)
-    times = real.rows(whole) / real.rows(few) * tokens / sum(map(n_tokens, whole))
+    times = real.rows(whole) / real.rows(few) * tokens / sum(map(packing.n_tokens, whole))
     return Forecast(
         n_steps=recipe.steps,
         tokens_per_step=tokens,
@@ -192,31 +189,17 @@ def of_examples(
     )
 
 
-def n_tokens(example: Encoded) -> int:
-    """Tokens of an example that a run counts, prompt and target, end token included."""
-    return len(example.prompt_ids) + len(packing.trained(example, 0))
-
-
 def spread(examples: Sequence[Encoded], n: int) -> list[Encoded]:
     """So many examples whose lengths are spread as those of all are.
 
-    Parameters
-    ----------
-    n
-        How many to take; an example is taken again where there are fewer.
+    An example is taken again where there are fewer than `n`.
     """
-    by_length = sorted(examples, key=n_tokens)
+    by_length = sorted(examples, key=packing.n_tokens)
     return [by_length[int((k + 0.5) * len(by_length) / n)] for k in range(n)]
 
 
 class Trials:
-    """Steps of a run, timed with fewer layers and arbitrary weights.
-
-    Parameters
-    ----------
-    folder
-        Where the trainer may write.
-    """
+    """Steps of a run, timed with fewer layers and arbitrary weights."""
 
     def __init__(
         self, factors: Factors, recipe: Recipe, folder: Path, dtype: torch.dtype | str | None
@@ -236,7 +219,7 @@ class Trials:
         name = str(self.dtype).removeprefix("torch.")
         rate = machine.rates().get(name, machine.rates()["float32"])
         tokens = TRIAL_S * rate * 1e9 / (steps * 4 * layer)
-        mean = sum(map(n_tokens, examples)) / len(examples)
+        mean = sum(map(packing.n_tokens, examples)) / len(examples)
         return min(self.recipe.examples_per_step, max(1, int(tokens / mean)))
 
     def rows(self, examples: Sequence[Encoded]) -> int:

@@ -314,8 +314,7 @@ def _tokens(
         max_target_tokens=recipe.max_target_tokens,
         context=context,
     )
-    used = sum(len(e.prompt_ids) + len(packing.trained(e, 0)) for e in found)
-    return used / len(found) * recipe.examples_per_step
+    return sum(map(packing.n_tokens, found)) / len(found) * recipe.examples_per_step
 
 
 def _advice(count: Count, factors: Factors, recipe: Recipe, room: float) -> str:

@@ -64,6 +64,11 @@ def trained(example: Encoded, eos: int) -> list[int]:
     return example.target_ids if example.n_cut_target else [*example.target_ids, eos]
 
 
+def n_tokens(example: Encoded) -> int:
+    """Tokens of an example that a run counts, prompt and target, end token included."""
+    return len(example.prompt_ids) + len(trained(example, 0))
+
+
 def pack(examples: Sequence[Encoded], eos: int, n_virtual: int = 0) -> Pack:
     """Put examples end to end."""
     ids: list[int] = []
