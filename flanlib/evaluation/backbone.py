@@ -140,13 +140,7 @@ class Backbone:
         return output.reshape(-1, output.shape[-1])[at]
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Next-token logits, shape (N, vocabulary).
-
-        Parameters
-        ----------
-        hidden
-            What `hidden` gave, shape (N, hidden) or (N, vocabulary).
-        """
+        """Next-token logits, shape (N, vocabulary), of what `hidden` gave."""
         if self.way == "written":
             return llama.body_of(self.model).logits(hidden)
         return hidden if self.way == "whole" else self.model.get_output_embeddings()(hidden)

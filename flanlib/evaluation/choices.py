@@ -63,13 +63,7 @@ def choices(table: pd.DataFrame, choice: Choice = "sum") -> pd.DataFrame:
 
 
 def error_of(bins: Sequence[Sequence[float]]) -> float:
-    """Expected calibration error, percent, of bins as `responses` gives them.
-
-    Parameters
-    ----------
-    bins
-        Per bin: prompts, mean confidence and accuracy, both in percent.
-    """
+    """Expected calibration error, percent, of `bins` as `responses` gives them."""
     prompts, confidence, right = np.array(bins).T
     return float((prompts * np.abs(right - confidence)).sum() / prompts.sum())
 

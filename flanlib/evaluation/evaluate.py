@@ -67,13 +67,7 @@ class Scorer:
     def of_base(
         cls, model: str, *, quantization: Quantization = "nf4", recipe: Recipe | None = None
     ) -> Self:
-        """The scorer of an untuned model.
-
-        Parameters
-        ----------
-        recipe
-            Whose limits hold; None takes the default.
-        """
+        """The scorer of an untuned model, within the limits of `recipe`; None takes the default."""
         from flanlib.models import language_model
 
         lm, tokenizer = language_model.load(model, quantization=quantization)

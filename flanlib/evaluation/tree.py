@@ -81,12 +81,7 @@ class Tree:
         return cls(ids, depths, ends, starts, nodes)
 
     def stretches(self, call_pairs: int) -> list[tuple[int, int]]:
-        """Cut the places where that saves more pairs than a call costs.
-
-        Parameters
-        ----------
-        call_pairs
-            Query-key pairs that cost as much as one more call.
+        """Cut the places where that saves more query-key pairs than a call costs, `call_pairs`.
 
         Returns
         -------
@@ -267,15 +262,7 @@ AttentionInterface.register(ATTENTION, tree_attention)
 def along(
     heads: Heads, tree: Tree, places: np.ndarray, like: torch.Tensor, n_layers: int
 ) -> Attend:
-    """Attention of a model whose layers are written out, along a tree.
-
-    Parameters
-    ----------
-    places
-        Where the last layer is wanted, sorted.
-    n_layers
-        Of the model.
-    """
+    """Attention along a tree of written-out layers; the last of `n_layers` at `places` alone."""
     layers, last = (calls(tree, which, like, together=False) for which in (None, places))
 
     def attend(number: int, qkv: torch.Tensor, mixed: torch.Tensor) -> None:

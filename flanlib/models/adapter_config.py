@@ -152,13 +152,7 @@ def _check_words(key: str, value: object) -> None:
 
 
 class Patterns:
-    """Regular expressions in an adapter's settings, written out as names of modules.
-
-    Parameters
-    ----------
-    names
-        Of the model's modules.
-    """
+    """Regular expressions in an adapter's settings, written out as `names` of modules."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self.names, self.until = list(names), time.monotonic() + PATIENCE_S

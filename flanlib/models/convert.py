@@ -28,18 +28,11 @@ PARTED = {
 
 
 def convert(file: Path, out: Path) -> None:
-    """Write a GGUF file as a folder saved by transformers, in bfloat16.
+    """Write a GGUF `file` into a folder that is there, as transformers saves one, in bfloat16.
 
     Quantised weights are taken back into 32 bits and then rounded, so that the
     same file gives the same folder everywhere. A chat template in the file is
     kept with the tokenizer.
-
-    Parameters
-    ----------
-    file
-        To read.
-    out
-        Folder that is there, to write into.
 
     Raises
     ------

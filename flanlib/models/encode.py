@@ -223,13 +223,7 @@ def _fitted(
 
 
 def tell(places: Sequence[str], found: Sequence[Encoded]) -> None:
-    """Warn of what prompts lost, in a line for each kind of loss.
-
-    Parameters
-    ----------
-    places
-        What each prompt is called.
-    """
+    """Warn of what prompts lost, a line for each kind of loss; `places` are their names."""
     for name, what in (
         ("n_cut", "were cut to fit; the first is %s, by %d tokens"),
         ("n_dropped", "show fewer exemplars, to fit; the first is %s, without %d"),
@@ -241,13 +235,7 @@ def tell(places: Sequence[str], found: Sequence[Encoded]) -> None:
 
 
 def ready_made(text: str, target: str = "", separator: str = SEPARATOR) -> Prompt:
-    """A prompt of which nothing is known but its text.
-
-    Parameters
-    ----------
-    target
-        What should be written; empty where it is only scored.
-    """
+    """A prompt of which nothing is known but its text, and its `target` if there is one."""
     return Prompt(text, target, (), None, (), "", "", "", separator=separator)
 
 

@@ -34,10 +34,7 @@ class Heads:
     def split(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Queries, shape (keys, group, L, width), and keys and values, (keys, L, width).
 
-        Parameters
-        ----------
-        rows
-            Shape (L, (queries + 2 keys) x width).
+        `rows` has the shape (L, (queries + 2 keys) x width).
         """
         sizes = (self.n_queries * self.width, self.n_keys * self.width, self.n_keys * self.width)
         q, k, v = rows.split(sizes, 1)
@@ -47,10 +44,7 @@ class Heads:
     def grouped(self, rows: torch.Tensor) -> torch.Tensor:
         """Query heads in groups that share a key, shape (keys, group, L, width).
 
-        Parameters
-        ----------
-        rows
-            Shape (L, at least queries x width).
+        `rows` has the shape (L, at least queries x width).
         """
         rows = rows[:, : self.n_queries * self.width]
         return rows.unflatten(1, (self.n_keys, -1, self.width)).permute(1, 2, 0, 3)
@@ -58,10 +52,7 @@ class Heads:
     def turned(self, rows: torch.Tensor) -> torch.Tensor:
         """Queries and keys as pairs of halves, shape (L, heads, 2, width / 2).
 
-        Parameters
-        ----------
-        rows
-            Shape (L, (queries + 2 keys) x width).
+        `rows` has the shape (L, (queries + 2 keys) x width).
         """
         return rows[:, : self.n_turned].unflatten(1, (-1, 2, self.width // 2))
 

@@ -22,15 +22,7 @@ class Buffers:
         self.held: dict[Hashable, torch.Tensor] = {}
 
     def take(self, name: Hashable, *shape: int, dtype: torch.dtype) -> torch.Tensor:
-        """A contiguous tensor over the buffer of that name; its content is arbitrary.
-
-        Parameters
-        ----------
-        name
-            What tells it from the others of its type.
-        shape
-            Of the tensor.
-        """
+        """A contiguous tensor of a `shape` over the buffer of that name; content is arbitrary."""
         size, key = math.prod(shape), (name, dtype)
         held = self.held.get(key)
         if held is None or len(held) < size:

@@ -25,15 +25,10 @@ Attend = Callable[[int, torch.Tensor, torch.Tensor], None]
 
 
 def fits(core: LanguageModel) -> bool:
-    """Whether a transformers model, with or without LoRA in it, can be run so.
+    """Whether a transformers model, under PEFT the `core` inside, can be run so.
 
     It has to be on a CPU and to have plain linear layers, or LoRA without
     dropout over them.
-
-    Parameters
-    ----------
-    core
-        The transformers model; under PEFT, the one inside.
     """
     if core.device.type != "cpu" or not suits(core.config):
         return False
@@ -47,13 +42,7 @@ def suits(config: PreTrainedConfig) -> bool:
 
 
 def linear_layers(layer: torch.nn.Module) -> list[torch.nn.Module]:
-    """Query, key, value, output, gate, up and down projection.
-
-    Parameters
-    ----------
-    layer
-        A decoder layer of a transformers model.
-    """
+    """Query, key, value, output, gate, up and down projection of a decoder layer."""
     attention, mlp = layer.self_attn, layer.mlp
     return [
         attention.q_proj,
@@ -67,25 +56,13 @@ def linear_layers(layer: torch.nn.Module) -> list[torch.nn.Module]:
 
 
 def filled(n: int, dtype: torch.dtype) -> int:
-    """Rows of a product that has `n` of its own, computed in that type; see `Body.padded`.
-
-    Parameters
-    ----------
-    n
-        At least one.
-    """
+    """Rows of a product that has `n` of its own, computed in that type; see `Body.padded`."""
     step = 1 if dtype == torch.float32 else COARSE if n > COARSE else FINE
     return n + -n % step
 
 
 class Layer:
-    """One decoder layer: its joined products and its norms' weights.
-
-    Parameters
-    ----------
-    layer
-        Of a transformers model, with or without LoRA in it.
-    """
+    """A decoder layer of a transformers model: its joined products and its norms' weights."""
 
     def __init__(self, layer: torch.nn.Module) -> None:
         q, k, v, o, gate, up, down = linear_layers(layer)
@@ -101,13 +78,7 @@ class Layer:
         return self.qkv, self.o, self.gate_up, self.down
 
     def holds(self, layer: torch.nn.Module) -> bool:
-        """Whether a decoder layer still has the modules and weights taken over.
-
-        Parameters
-        ----------
-        layer
-            Of the model that this was made of.
-        """
+        """Whether a decoder layer of the model still has the modules and weights taken over."""
         now = linear_layers(layer)
         same = all(a is b for a, b in zip(now, self.made_of, strict=True))
         places = {joined.weight.untyped_storage().data_ptr() for joined in self.products}
@@ -120,13 +91,7 @@ class Layer:
 
 
 def body_of(core: LanguageModel) -> "Body":
-    """A model's body for reading, made once and again when its layers have changed.
-
-    Parameters
-    ----------
-    core
-        A transformers model that `fits`.
-    """
+    """Body of a `core` that `fits`, for reading; made once and again when layers have changed."""
     found = core.__dict__.get(_HELD)
     if found is None or not found.holds(core):
         with torch.inference_mode(False):
@@ -166,13 +131,7 @@ class Body:
         )
 
     def holds(self, core: LanguageModel) -> bool:
-        """Whether a model's layers are still those that were taken over, weights and all.
-
-        Parameters
-        ----------
-        core
-            The model that this was made of.
-        """
+        """Whether the layers of a `core` are still those that were taken over, weights and all."""
         given = core.base_model.layers
         return len(given) == len(self.layers) and all(
             ours.holds(theirs) for ours, theirs in zip(self.layers, given, strict=True)
@@ -209,13 +168,7 @@ class Body:
         return self.normed(stream, self.norm, torch.empty_like(stream))[:n]
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Next-token logits in float32, shape (N, vocabulary).
-
-        Parameters
-        ----------
-        hidden
-            What `read` gave, shape (N, D).
-        """
+        """Next-token logits in float32, shape (N, vocabulary), of the `hidden` that `read` gave."""
         return torch.nn.functional.linear(hidden, self._head)
 
     @cached_property
@@ -226,59 +179,31 @@ class Body:
     def take(
         self, name: str, number: int, rows: int, columns: int, dtype: torch.dtype | None = None
     ) -> torch.Tensor:
-        """A buffer of a layer, or of all in turn where nothing is kept.
+        """A buffer of the layer `number`, or of all in turn where nothing is kept.
 
-        Parameters
-        ----------
-        name
-            What tells it from the layer's others.
-        number
-            Of the layer.
-        rows, columns
-            Shape.
-        dtype
-            Of its numbers; None is the type of computing.
+        It has `rows` and `columns`, of the type of computing where `dtype` is None.
         """
         key = (name, number if self.keep else 0)
         return self.buffers.take(key, rows, columns, dtype=dtype or self.dtype)
 
     def padded(self, rows: torch.Tensor, value: int = 0) -> torch.Tensor:
-        """Filled up to a number of rows that products in this type are often made for.
+        """`rows` (..., T) filled up to a number that products in this type are often made for.
 
         A product in bfloat16 is compiled for its shape when that is first seen:
         milliseconds, and a mebibyte that stays. Rows added change no others.
-
-        Parameters
-        ----------
-        rows
-            Shape (..., T).
-        value
-            What it is filled up with.
         """
         n = rows.shape[-1]
         missing = filled(n, self.dtype) - n
         return torch.nn.functional.pad(rows, (0, missing), value=value) if missing else rows
 
     def rotation(self, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Cosine and sine of each place's angles, shape (T, 1, head width / 2).
-
-        Parameters
-        ----------
-        positions
-            int64, shape (1, T).
-        """
+        """Cosine and sine of the angles of `positions` (1, T), shape (T, 1, head width / 2)."""
         found = self.core.base_model.rotary_emb(self.norm, positions)
         half = self.heads.width // 2
         return tuple(x[0, :, None, :half].to(self.dtype) for x in found)
 
     def embedded(self, ids: torch.Tensor) -> torch.Tensor:
-        """The stream before the first layer, float32, shape (T, D).
-
-        Parameters
-        ----------
-        ids
-            int64, shape (T,).
-        """
+        """The stream before the first layer, float32, shape (T, D)."""
         stream = self.take("stream", 0, len(ids), self.size, torch.float32)
         return stream.copy_(self.core.get_input_embeddings().weight[ids])
 

@@ -48,13 +48,7 @@ def config_of(model: str | Path) -> PreTrainedConfig:
 
 
 def of_layers(config: PreTrainedConfig, layers: int) -> PreTrainedConfig:
-    """A copy of a configuration that has its first layers alone.
-
-    Parameters
-    ----------
-    layers
-        How many to keep.
-    """
+    """A copy of a configuration that has its first `layers` alone."""
     found = copy.deepcopy(config)
     text = found.get_text_config()
     text.num_hidden_layers = layers

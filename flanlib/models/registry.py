@@ -135,12 +135,7 @@ class _Document:
 
 
 def load(path: Path | None = None) -> dict[str, Model]:
-    """Every registered model, by name.
-
-    Parameters
-    ----------
-    path
-        A registry; None reads `data/models.yaml`.
+    """Every registered model by name; without a path, those of `data/models.yaml`.
 
     Raises
     ------

@@ -42,13 +42,7 @@ def misfit(missing: Collection[str], unexpected: Collection[str], file: Shapes, 
 
 
 def shortened(names: Sequence[str]) -> str:
-    """The first few of many names, none longer than a line.
-
-    Parameters
-    ----------
-    names
-        In the order in which they are told.
-    """
+    """The first few of many `names`, none longer than a line."""
     first = [name if len(name) <= 90 else f"{name[:87]}..." for name in names[:SHOWN]]
     return ", ".join([*first, *["..."][: len(names) > SHOWN]])
 
@@ -84,12 +78,9 @@ def _between(longer: Sequence[str], shorter: Collection[str]) -> str:
 
 
 def not_finite(tensors: Iterable[tuple[str, torch.Tensor]]) -> list[str]:
-    """Names of tensors in which something is not a finite floating-point number.
+    """Names of those of `tensors` that hold something else than finite floating-point numbers.
 
-    Parameters
-    ----------
-    tensors
-        Name and tensor; 4-bit weights are held to their scales.
+    4-bit weights are held to their scales.
     """
     found = []
     for name, tensor in tensors:

@@ -65,13 +65,7 @@ def fit(
 
 
 def without_exemplars(tokenizer: Tokenizer, prompt: Prompt, room: int) -> Prompt:
-    """A prompt with as many of its exemplars as fit, whole, the last ones first.
-
-    Parameters
-    ----------
-    room
-        Tokens that the input may have.
-    """
+    """A prompt with as many exemplars as fit `room` tokens, whole, the last ones first."""
     own = prompt.input
     if prompt.exemplars:
         own = own[len(BREAK.join(prompt.exemplars)) + len(BREAK) :]

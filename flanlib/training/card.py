@@ -16,13 +16,7 @@ def versions() -> dict[str, str]:
 
 
 def text(run: "TuneResult") -> str:
-    """The model card of a finished run, Markdown with a YAML head.
-
-    Parameters
-    ----------
-    run
-        A `tune.TuneResult`.
-    """
+    """The model card of a finished `run`, Markdown with a YAML head."""
     factors, recipe, progress = asdict(run.factors), asdict(run.recipe), run.progress
     last = progress.losses[-20:]
     what = {

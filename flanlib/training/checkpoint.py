@@ -102,12 +102,7 @@ def save(path: Path, step: int, write: Callable[[Path], None]) -> Path:
 
 
 def whole(final: Path, write: Callable[[Path], None]) -> None:
-    """Write a folder whole or not at all, with a list of its files.
-
-    Parameters
-    ----------
-    final
-        Where it stands in the end; it must not be there, or be empty.
+    """Write a folder `final`, which is not there or empty, whole or not at all, files listed.
 
     Raises
     ------
@@ -159,12 +154,7 @@ def latest(path: Path) -> tuple[int, Path] | None:
 
 
 def claim(path: Path, identity: dict[str, str]) -> None:
-    """Make a folder of checkpoints one run's, or see that it is.
-
-    Parameters
-    ----------
-    identity
-        What tells the run from others.
+    """Make a folder of checkpoints one run's, by its `identity`, or see that it is.
 
     Raises
     ------

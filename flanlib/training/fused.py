@@ -78,13 +78,7 @@ def step_of(model: LanguageModel) -> "Step | None":
 
 
 class Step:
-    """A model's packed step, with buffers that last for the run.
-
-    Parameters
-    ----------
-    model
-        A PEFT model that `fits`.
-    """
+    """The packed step of a PEFT model that `fits`, with buffers that last for the run."""
 
     def __init__(self, model: LanguageModel) -> None:
         self.body = llama.Body(bare(model), keep=True)
