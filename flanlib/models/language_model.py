@@ -37,7 +37,6 @@ def load(
     dtype: torch.dtype | str | None = None,
     device: str | torch.device | None = None,
     adapter: str | Path | Sequence[str | Path] | None = None,
-    unfolded: bool | None = None,
 ) -> tuple[LanguageModel, Tokenizer]:
     """A model ready to score, and its tokenizer.
 
@@ -48,9 +47,6 @@ def load(
     adapter
         PEFT folder, or several to lay one over the other: a soft prompt
         over a tuned model. Adapters are never merged into the base.
-    unfolded
-        Whether 4-bit weights on a CPU are taken back into plain ones once, see `unfold`;
-        None leaves it to the memory that is left.
 
     Returns
     -------
@@ -83,7 +79,7 @@ def load(
     if quantization == "none":
         found = found.to(where)
     elif where.type == "cpu":
-        unfold(found, numbers, unfolded)
+        unfold(found, numbers)
     if bad := tensors.not_finite(found.named_parameters()):
         raise DataError(
             f"{model}: {len(bad)} weights hold numbers that are not finite in {numbers}"
@@ -147,23 +143,17 @@ def _check_vocabulary(model: str | Path, tokenizer: Tokenizer, net: LanguageMode
         )
 
 
-def unfold(model: PreTrainedModel, dtype: torch.dtype, always: bool | None = None) -> None:
-    """Take 4-bit weights back into plain ones, by bitsandbytes' own function.
+def unfold(model: PreTrainedModel, dtype: torch.dtype) -> None:
+    """Take 4-bit weights back into plain ones of `dtype`, by bitsandbytes' own function.
 
-    Else the weights stay in 4 bits, and each forward pass takes them back anew.
-
-    Parameters
-    ----------
-    dtype
-        Of the plain weights.
-    always
-        Whether to do it; None does where it needs at most half of the memory left.
+    Where that needs more than half of the memory left, the weights stay in 4 bits, and each
+    forward pass takes them back anew.
     """
     import bitsandbytes as bnb
 
     found = {n: m for n, m in model.named_modules() if isinstance(m, bnb.nn.Linear4bit)}
     size = sum(m.in_features * m.out_features for m in found.values()) * dtype.itemsize
-    if not (size <= 0.5 * psutil.virtual_memory().available if always is None else always):
+    if size > 0.5 * psutil.virtual_memory().available:
         for module in found.values():
             module.support_avx512bf16_for_cpu = False
         return

@@ -259,13 +259,9 @@ class Body:
         x = self.normed(between, layer.between, self.take("y", number, n, layer.gate_up.width))
         both = layer.gate_up.forward(x, self.take("both", number, n, 2 * self.inner))
         inner = self.take("inner", number, n, layer.down.width)
-        active = silu(both[:, : self.inner], self.take("silu", 0, n, self.inner))
+        gate, active = both[:, : self.inner], self.take("silu", 0, n, self.inner)
+        torch.ops.aten.silu.out(gate, out=active)
         torch.mul(active, both[:, self.inner :], out=inner[:, : self.inner])
         out = layer.down.forward(inner, self.take("out", 0, n, self.size))
         after = self.take("stream", number + 1, n, self.size, torch.float32)
         return torch.add(between, out, out=after)
-
-
-def silu(gate: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
-    """`gate` times its logistic, into `out`, both of shape (T, inner)."""
-    return torch.ops.aten.silu.out(gate, out=out)

@@ -13,8 +13,7 @@ from transformers import (
     set_seed,
 )
 
-from flanlib.core import devices, folders
-from flanlib.core.errors import ParameterError
+from flanlib.core import folders
 from flanlib.core.quiet import quiet
 
 # What transformers writes of a model and its tokenizer.
@@ -76,10 +75,8 @@ def byte_tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def random_neox(
-    out_dir: str | Path, seed: int = 1, size: str = "tiny", dtype: str = "float32"
-) -> Path:
-    """Write a GPT-NeoX with random weights and a byte tokenizer.
+def random_neox(out_dir: str | Path, seed: int = 1) -> Path:
+    """Write a tiny GPT-NeoX with random weights and a byte tokenizer.
 
     It has learnt nothing: it rehearses a run, and measures speed and memory.
 
@@ -87,19 +84,8 @@ def random_neox(
     ----------
     out_dir
         Folder of the model, whole or not at all; a model that is there is replaced.
-    size
-        A key of `SHAPES`.
-    dtype
-        One of `devices.DTYPES`.
-
-    Raises
-    ------
-    ParameterError
-        If there is no such size or dtype.
     """
-    if size not in SHAPES:
-        raise ParameterError(f"size {size!r}: there are {', '.join(SHAPES)}")
-    model = neox(size, seed).to(devices.checked("cpu", dtype)[1])
+    model = neox("tiny", seed)
     with folders.filling(out_dir, owned=model_files) as part, quiet():
         model.save_pretrained(part)
         byte_tokenizer().save_pretrained(part)
