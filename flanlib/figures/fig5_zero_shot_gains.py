@@ -134,9 +134,14 @@ def _write(table: pd.DataFrame, ax: Axes, rows: Sequence[Row]) -> None:
     place = (1 - GAP / wide, "right") if right <= left else (GAP / wide, "left")
     for (dot, _), text in zip(found, words, strict=True):
         ax.text(
-            place[0], len(rows) - 1 + dot.shift, text, size=WRITTEN, ha=place[1], va="center",
+            place[0],
+            len(rows) - 1 + dot.shift,
+            text,
+            size=WRITTEN,
+            ha=place[1],
+            va="center",
             transform=ax.get_yaxis_transform(),
-        )  # fmt: skip
+        )
 
 
 def draw_published(table: pd.DataFrame, ax: Axes) -> Axes:
