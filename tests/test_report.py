@@ -125,13 +125,18 @@ def test_the_page_holds_each_table_as_its_csv(drawn):
     assert Page(text).open == []
 
 
-def test_it_opens_with_the_answer_as_recorded(drawn, monkeypatch):
+@pytest.fixture
+def unchecked(monkeypatch):
+    """Records are taken as they stand."""
+    monkeypatch.setattr(chapters.validity, "refuse_stale", lambda *_: None)
+
+
+def test_it_opens_with_the_answer_as_recorded(drawn, unchecked, monkeypatch):
     stem = main_result.MAIN
     for suffix in ("svg", "csv"):
         source = Path(__file__).parents[1] / "figures" / "micro" / f"{stem}.{suffix}"
         (paths.FIGURES / "micro" / source.name).symlink_to(source)
     monkeypatch.delenv("FLANLIB_NOTEBOOKS")
-    monkeypatch.setattr(chapters.validity, "refuse_stale", lambda *_: None)
     text = report.write(Settings()).index.read_text()
     opening = text[text.index("<h1>") : text.index("<main>")]
     main = main_result.main_result("micro")
@@ -256,10 +261,9 @@ def test_it_tells_what_was_not_measured(drawn):
     assert "Not measured in this study" not in text, "all that could be drawn is"
 
 
-def test_figures_that_are_not_drawn_are_named(drawn, monkeypatch):
+def test_figures_that_are_not_drawn_are_named(drawn, unchecked):
     notebook = paths.ROOT / "notebooks" / "fig7_scale.ipynb"
     (paths.NOTEBOOKS / notebook.name).symlink_to(notebook)
-    monkeypatch.setattr(chapters.validity, "refuse_stale", lambda *_: None)
     text = report.write(Settings()).index.read_text()
     said = "Not measured in this study: figure 7 (base and tuned models over the ladder of sizes)."
     assert said in text

@@ -18,9 +18,14 @@ WORDS, LM = byte_tokenizer(), random_model("llama")
 PROMPTS = [prompt("word " * (n % 5 + 1), example=str(n)) for n in range(11)]
 
 
+@pytest.fixture(autouse=True)
+def of_three(monkeypatch):
+    """Shards of three prompts."""
+    monkeypatch.setattr(shards, "SHARD_PROMPTS", 3)
+
+
 @pytest.mark.parametrize("kind", ["rank", "generate"])
 def test_killed_and_resumed_equals_unbroken(tmp_path, kind, monkeypatch):
-    monkeypatch.setattr(shards, "SHARD_PROMPTS", 3)
     lm, given = random_model("llama"), {"kind": kind}
     if kind == "generate":
         given["max_new_tokens"] = 6
@@ -49,8 +54,7 @@ def test_killed_and_resumed_equals_unbroken(tmp_path, kind, monkeypatch):
     pd.testing.assert_frame_equal(again, whole, check_exact=True)
 
 
-def test_a_partial_file_is_not_taken_for_a_shard(tmp_path, monkeypatch):
-    monkeypatch.setattr(shards, "SHARD_PROMPTS", 4)
+def test_a_partial_file_is_not_taken_for_a_shard(tmp_path):
     lm = random_model("llama")
     whole = shards.run(lm, WORDS, PROMPTS, out=tmp_path, kind="rank")
     (tmp_path / "00001.parquet").unlink()
@@ -82,8 +86,7 @@ def swap(path):
 
 
 @pytest.mark.parametrize("damage", [cut, flip, swap])
-def test_a_damaged_shard_is_named_before_anything_is_scored(tmp_path, damage, monkeypatch):
-    monkeypatch.setattr(shards, "SHARD_PROMPTS", 4)
+def test_a_damaged_shard_is_named_before_anything_is_scored(tmp_path, damage):
     given = {"out": tmp_path, "kind": "rank"}
     whole = shards.run(LM, WORDS, PROMPTS, **given)
     damage(tmp_path / "00001.parquet")

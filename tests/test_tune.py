@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -316,7 +317,13 @@ def test_killed_at_random_moments_ends_in_the_same_weights(base, tmp_path, seed)
 # What a GPU run does, on a CPU ------------------------------------------------------------------
 
 
-def test_recomputing_activations_changes_nothing(go, tmp_path, monkeypatch):
+@pytest.fixture
+def instead(monkeypatch):
+    """Computes the loss of a pack by another function, which may call packing's own."""
+    return partial(monkeypatch.setattr, packing, "loss_sum")
+
+
+def test_recomputing_activations_changes_nothing(go, tmp_path, instead, monkeypatch):
     """A forward pass more for every backward pass, and the same weights."""
 
     loss_sum, usual = packing.loss_sum, trainer.arguments
@@ -335,7 +342,7 @@ def test_recomputing_activations_changes_nothing(go, tmp_path, monkeypatch):
             made.activation_checkpointing = recompute
             return made
 
-        monkeypatch.setattr(packing, "loss_sum", watched)
+        instead(watched)
         monkeypatch.setattr(tune, "arguments", arguments)
         return go(f"{recompute}").out, len(passes)
 
@@ -345,7 +352,7 @@ def test_recomputing_activations_changes_nothing(go, tmp_path, monkeypatch):
     assert not kept.activation_checkpointing
 
 
-def test_bfloat16_is_computed_under_autocast_and_trained_in_float32(go, monkeypatch):
+def test_bfloat16_is_computed_under_autocast_and_trained_in_float32(go, instead):
     recipe, kinds = replace(RECIPE, dropout=0.0, steps=3), set()
     loss_sum = packing.loss_sum
     plain = go("plain", recipe=recipe)
@@ -354,7 +361,7 @@ def test_bfloat16_is_computed_under_autocast_and_trained_in_float32(go, monkeypa
         kinds.add((torch.is_autocast_enabled("cpu"), packing.logits(net, packed).dtype))
         return loss_sum(net, packed)
 
-    monkeypatch.setattr(packing, "loss_sum", watched)
+    instead(watched)
     made = go("half", recipe=recipe, dtype="bfloat16")
     assert kinds == {(True, torch.bfloat16)} and made.dtype == "bfloat16"
     assert made.losses == pytest.approx(plain.losses, abs=0.05)
@@ -424,7 +431,7 @@ def test_damaged_adapter_is_named(go):
 
 
 @pytest.mark.parametrize("what", ["loss", "gradient"])
-def test_numbers_that_are_not_finite_stop_the_run(go, tmp_path, what, monkeypatch):
+def test_numbers_that_are_not_finite_stop_the_run(go, tmp_path, what, instead, monkeypatch):
     calls, loss_sum = [], packing.loss_sum
 
     def spoilt(net, packed):
@@ -438,7 +445,7 @@ def test_numbers_that_are_not_finite_stop_the_run(go, tmp_path, what, monkeypatc
         return loss + (parameter - parameter.detach()).clamp(min=0).sum().sqrt()
 
     recipe = replace(RECIPE, pack_tokens=10_000)
-    monkeypatch.setattr(packing, "loss_sum", spoilt)
+    instead(spoilt)
     with pytest.raises(
         RunError, match=rf"step 5: the {what} is (nan|inf) on examples of tasks task0, "
     ):
