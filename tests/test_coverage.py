@@ -178,8 +178,8 @@ def test_what_changed_is_refused_in_part_as_well(small):
 TYPES = {
     "": "",
     "bfloat16": "",
-    "float32": ". Computed in more than one type: base in bfloat16, tuned in float32",
-    "both": ". Computed in more than one type: base in bfloat16, tuned in bfloat16 and float32",
+    "float32": "Computed in more than one type: base in bfloat16, tuned in float32.",
+    "both": "Computed in more than one type: base in bfloat16, tuned in bfloat16 and float32.",
 }
 
 
@@ -194,8 +194,12 @@ def test_types_that_differ_are_told_below_every_figure(small, tuned_in):
         return one if tuned_in == "both" else tuned_in
 
     written(cells(small()), small().at, dtype=kind)
-    told = profiles.PROFILES["small"].note + TYPES[tuned_in]
-    assert figures.redraw("fig5_zero_shot_gains", small()).alt.startswith(f"{told}. Zero-shot")
+    assert small().types == TYPES[tuned_in]
+    alt = figures.redraw("fig5_zero_shot_gains", small()).alt
+    assert ("more than one type" in alt) is bool(TYPES[tuned_in]) and TYPES[tuned_in] in alt
+    with style.remarking(TYPES[tuned_in]):
+        footnote = fig5.notes(fig5.with_published(small().load()))[0]
+    assert TYPES[tuned_in] in footnote and "  " not in footnote
 
 
 def test_a_prompt_without_rows_and_illustration_is_missing(small):

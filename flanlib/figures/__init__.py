@@ -115,7 +115,8 @@ def publish(stem: str, table: "pd.DataFrame", study: "Study", **own: object) -> 
         table = published.without(table)
         titles = {key: cluster.title for key, cluster in study.catalogue.clusters.items()}
     table = style.shown(table)
-    with style.titled(titles):
+    note, remark = ("", "") if stem in WITHOUT_RECORDS else (study.note, study.types)
+    with style.titled(titles), style.remarking(remark):
         fig, words = drawn.draw(table), drawn.describe(table)
         more = []
         for name, (draw, describe) in sheets_of(stem).items():
@@ -124,13 +125,12 @@ def publish(stem: str, table: "pd.DataFrame", study: "Study", **own: object) -> 
     about = f"collection {study.catalogue.name}"
     if stem not in WITHOUT_MODEL:
         about += f", model {study.settings.model}"
-    note = "" if stem in WITHOUT_RECORDS else study.note
     at = folder(stem, study, **own)
 
     def put(name: str, fig: "Figure", words: str, rows: "pd.DataFrame | None") -> Shown:
         with style.look():
             style.stamp(fig, about, note)
-        parts = (note and f"{note}.", words, f"({about})")
+        parts = (note and f"{note}.", words, remark, f"({about})")
         alt = style.printable(" ".join(part for part in parts if part))
         return Shown(name, style.save(fig, name, rows, alt, at), alt)
 

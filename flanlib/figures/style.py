@@ -109,6 +109,24 @@ def titled(titles: Mapping[str, str]) -> Iterator[None]:
         _TITLES.reset(token)
 
 
+_REMARK: ContextVar[str] = ContextVar("remark", default="")
+
+
+@contextmanager
+def remarking(remark: str) -> Iterator[None]:
+    """Add a `remark` on what was measured, a sentence, to the first footnote of figures."""
+    token = _REMARK.set(remark)
+    try:
+        yield
+    finally:
+        _REMARK.reset(token)
+
+
+def remarked(text: str) -> str:
+    """A footnote with the remark of `remarking` behind it, if there is one."""
+    return f"{text} {_REMARK.get()}".rstrip()
+
+
 def title(cluster: str, short: bool = False) -> str:
     """A cluster's name: its title in a user's own collection, or its key made readable.
 

@@ -152,7 +152,7 @@ def types_told(records: Iterable[Record]) -> str:
     if len({kind for kinds in found.values() for kind in kinds}) < 2:
         return ""
     told = (f"{arm} in {' and '.join(kinds)}" for arm, kinds in found.items())
-    return f"Computed in more than one type: {', '.join(told)}"
+    return f"Computed in more than one type: {', '.join(told)}."
 
 
 def at_hand(cells: Sequence[Cell], left_out: Mapping[str, str]) -> list[Cell]:

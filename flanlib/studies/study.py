@@ -77,8 +77,12 @@ class Study:
     @property
     def note(self) -> str:
         """What every figure of this study has to say; may be empty."""
-        said = (self.settings.defaults.note, coverage.types_told(self.drawn(self.records(self.at))))
-        return ". ".join(part for part in said if part)
+        return self.settings.defaults.note
+
+    @property
+    def types(self) -> str:
+        """In which types arms were computed, where not all in one; see `types_told`."""
+        return coverage.types_told(self.drawn(self.records(self.at)))
 
     @property
     def clusters(self) -> tuple[str, ...]:
