@@ -1,12 +1,17 @@
 """Records of other rows, words, metrics, weights or collections are never taken for today's."""
 
 import json
+import re
 import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from records import scored
 from toy_collection import CATALOGUE, reword
 
+from flanlib import figures
+from flanlib.commands import verbs_pages
 from flanlib.core import paths
 from flanlib.core.errors import DataError, MissingResultError, StaleResultError
 from flanlib.data import catalogue
@@ -84,6 +89,26 @@ CHANGES = {
         {"base": 5, "tuned": 3},
     ),
 }
+
+
+def test_stale_records_can_be_drawn_marked_and_elsewhere(worked, capsys):
+    usual = figures.redraw("fig5_zero_shot_gains", opened())
+    lenient = replace(opened(), stale_too=True)
+    assert lenient.note == opened().note, "nothing is stale yet"
+    edit_template("soup")
+    with pytest.raises(StaleResultError, match="flanlib figures --allow-stale"):
+        figures.redraw("fig5_zero_shot_gains", opened())
+    before = {path: path.read_bytes() for path in usual.files.values()}
+    lenient = replace(opened(), stale_too=True)
+    assert verbs_pages.figures(lenient.settings, only=("fig5",), allow_stale=True) is None
+    made = [Path(line) for line in capsys.readouterr().out.splitlines()]
+    assert made and all(paths.BUILD / "stale" in path.parents for path in made)
+    svg = next(path for path in made if path.suffix == ".svg").read_text()
+    said = "STALE: 4 of 9 results, made of other templates, mixture"
+    assert re.search("<desc[^>]*>([^.]*)", svg)[1] == said
+    csv = next(path for path in made if path.suffix == ".csv")
+    assert csv.read_bytes() == before[usual.files["csv"]], "the old values, all of them"
+    assert {path: path.read_bytes() for path in before} == before
 
 
 @pytest.mark.parametrize("change", CHANGES)

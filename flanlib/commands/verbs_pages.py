@@ -39,7 +39,7 @@ def run(
     return 1 if failed else 0
 
 
-def figures(settings: Settings, *, only: tuple[str, ...] = ()) -> None:
+def figures(settings: Settings, *, only: tuple[str, ...] = (), allow_stale: bool = False) -> None:
     """Draw figures again from records, without a model.
 
     Where a profile takes what there is, a figure that is not on record is left
@@ -47,7 +47,15 @@ def figures(settings: Settings, *, only: tuple[str, ...] = ()) -> None:
 
     With `--recompute`, the records of those clusters are the ones that
     `flanlib run` with the same settings computed; without them it is an error.
+
+    Parameters
+    ----------
+    allow_stale
+        Draw records as well whose rows, templates or weights have changed since;
+        such figures are marked, and lie below build/stale.
     """
+    from dataclasses import replace
+
     from flanlib import figures as drawn
     from flanlib.reporting import batch
 
@@ -55,7 +63,8 @@ def figures(settings: Settings, *, only: tuple[str, ...] = ()) -> None:
     for stem, own in batch.for_each(chosen, batch.given(settings)).items():
         values = {**drawn.USUAL.get(stem, {}), **own}
         try:
-            shown = drawn.redraw(stem, drawn.open_for(stem, **values))
+            study = replace(drawn.open_for(stem, **values), stale_too=allow_stale)
+            shown = drawn.redraw(stem, study)
         except MissingResultError:
             if only or not settings.defaults.what_there_is:
                 raise

@@ -182,9 +182,11 @@ def folder(stem: str, study: "Study", **own: object) -> Path:
     plain = signature(module(stem).collect).parameters
     more = {k: v for k, v in own.items() if k not in plain or v != plain[k].default}
     settings = study.settings
-    if settings.defaults.tracked:
+    if settings.defaults.tracked and not study.stale_too:
         usual = profiles.settings(**{**USUAL.get(stem, {}), "profile": settings.profile})
         same = settings if stem in SHOWING_ROWS else replace(settings, rows="")
         if profiles.label(same, **more) == profiles.label(usual):
             return paths.FIGURES / settings.profile
-    return paths.BUILD / "figures" / profiles.label(settings, **more)
+    return (
+        paths.BUILD / ("stale" if study.stale_too else "figures") / profiles.label(settings, **more)
+    )

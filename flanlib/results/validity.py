@@ -55,12 +55,15 @@ class Today:
         Most train rows read per task; 0 is the cap.
     prerequisites
         Run id -> settings of each tuned model that a soft prompt is learned on.
+    stale_too
+        Whether stale records are taken as if they were current; see `marked`.
     """
 
     catalogue: Catalogue
     rows: Rows = None
     train_limit: int = 0
     prerequisites: Mapping[str, contents.Run] = field(default_factory=dict)
+    stale_too: bool = False
     _known: dict[tuple, Any] = field(default_factory=dict, repr=False)
 
     def changed(self, record: Record) -> tuple[str, ...]:
@@ -179,12 +182,12 @@ class Today:
 
 
 def current(records: Iterable[Record], today: Today) -> list[Record]:
-    """Those of some records that are not stale."""
-    return [record for record in records if not today.changed(record)]
+    """Those of some records that are not stale, or all where `today` takes stale ones too."""
+    return [record for record in records if today.stale_too or not today.changed(record)]
 
 
 def require(cells: Sequence[Cell], records: Sequence[Record], today: Today, command: str) -> None:
-    """Raise if a cell has no record, or a stale one.
+    """Raise if a cell has no record, or a stale one where those are not taken too.
 
     Raises
     ------
@@ -195,13 +198,14 @@ def require(cells: Sequence[Cell], records: Sequence[Record], today: Today, comm
     """
     wanted = {key_of(cell) for cell in cells}
     mine = [record for record in records if record.key in wanted]
-    changed = [(record, names) for record in mine if (names := today.changed(record))]
-    if changed:
+    changed = _stale(mine, today)
+    if changed and not today.stale_too:
         absent = len(store.missing(mine, cells))
         also = f"; {absent} more are not recorded" if absent else ""
         raise StaleResultError(
             f"{described(changed)}{also}\ncompute them anew with `{command}`, or with"
-            " `study.ensure()` in a notebook; the new records take the place of the old ones"
+            " `study.ensure()` in a notebook; the new records take the place of the old ones, which"
+            " `flanlib figures --allow-stale` draws and marks"
         )
     store.require(mine, cells, command)
 
@@ -212,6 +216,20 @@ def refuse_stale(
     """Raise `StaleResultError`, as `require`, and let pass what is not on record."""
     known = {record.key for record in records}
     require([cell for cell in cells if key_of(cell) in known], records, today, command)
+
+
+def marked(records: Iterable[Record], today: Today) -> str:
+    """What a figure of stale records has written over it; empty where none of them is stale."""
+    every = list(records)
+    changed = _stale(every, today)
+    names = {name for _, found in changed for name in found}
+    told = ", ".join(name for name in MEANINGS if name in names)
+    return f"STALE: {len(changed)} of {len(every)} results, made of other {told}" if changed else ""
+
+
+def _stale(records: Iterable[Record], today: Today) -> list[tuple[Record, tuple[str, ...]]]:
+    """Those that are stale, each with what changed."""
+    return [(record, names) for record in records if (names := today.changed(record))]
 
 
 def described(changed: Sequence[tuple[Record, Sequence[str]]]) -> str:

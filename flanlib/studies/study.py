@@ -3,7 +3,7 @@
 import shlex
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -39,9 +39,12 @@ class Study:
     ----------
     settings
         Checked parameters, with nothing left to the profile.
+    stale_too
+        Whether stale records are drawn as well, and figures marked by it.
     """
 
     settings: Settings
+    stale_too: bool = field(default=False, kw_only=True)
 
     @cached_property
     def catalogue(self) -> Catalogue:
@@ -61,8 +64,8 @@ class Study:
     @property
     def today(self) -> Today:
         """What records are held against: rows, templates and weights as they are now."""
-        defaults = self.settings.defaults
-        return Today(self.catalogue, self.settings.rows, defaults.train_limit, self.prerequisites)
+        limit, about = self.settings.defaults.train_limit, self.prerequisites
+        return Today(self.catalogue, self.settings.rows, limit, about, self.stale_too)
 
     @property
     def command(self) -> str:
@@ -77,7 +80,8 @@ class Study:
     @property
     def note(self) -> str:
         """What every figure of this study has to say; may be empty."""
-        return self.settings.defaults.note
+        shown = self.drawn(self.records(self.at)) if self.stale_too else []
+        return validity.marked(shown, self.today) or self.settings.defaults.note
 
     @property
     def types(self) -> str:
