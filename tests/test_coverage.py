@@ -14,7 +14,7 @@ from flanlib.core.config import run_id
 from flanlib.core.errors import MissingResultError, StaleResultError
 from flanlib.data import catalogue
 from flanlib.data.adapters import Example
-from flanlib.figures import datasets, style
+from flanlib.figures import boxes, datasets, style
 from flanlib.figures import fig5_zero_shot_gains as fig5
 from flanlib.figures import fig13_against_paper as fig13
 from flanlib.results import contents, effects, published, store
@@ -198,8 +198,9 @@ def test_types_that_differ_are_told_below_every_figure(small, tuned_in):
     alt = figures.redraw("fig5_zero_shot_gains", small()).alt
     assert ("more than one type" in alt) is bool(TYPES[tuned_in]) and TYPES[tuned_in] in alt
     with style.remarking(TYPES[tuned_in]):
-        footnote = fig5.notes(fig5.with_published(small().load()))[0]
-    assert TYPES[tuned_in] in footnote and "  " not in footnote
+        notes = fig5.notes(fig5.with_published(small().load()))
+        lines = boxes.paragraphs(notes, 7)
+    assert " ".join(lines).endswith(TYPES[tuned_in] or notes[-1][-20:])
 
 
 def test_a_prompt_without_rows_and_illustration_is_missing(small):

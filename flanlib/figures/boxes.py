@@ -10,7 +10,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from matplotlib.textpath import TextToPath
 
-from flanlib.figures.style import INK, WIDTH, fonts
+from flanlib.figures.style import INK, WIDTH, fonts, footnotes
 
 POINTS = 72.0
 LEADING = 1.32  # line height over font size
@@ -72,8 +72,8 @@ def wrap(
 
 
 def paragraphs(texts: Sequence[str], size: float) -> list[str]:
-    """Lines of `texts` one below the other, wrapped to the page."""
-    return [line for text in texts for line in wrap(text, WIDTH - 0.2, size)]
+    """Lines of footnotes one below the other, wrapped to the page; see `style.footnotes`."""
+    return [line for text in footnotes(texts) for line in wrap(text, WIDTH - 0.2, size)]
 
 
 def shorten(text: str, width: float, size: float, weight: str = "normal") -> str:

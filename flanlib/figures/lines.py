@@ -282,7 +282,7 @@ def note_on_seeds(table: pd.DataFrame, counted: bool = True) -> str:
 
     If n is written in the figure (`counted`), it is said to count examples.
     """
-    return style.remarked(
+    return (
         "Mean over datasets and templates; bars: 95 % interval over examples and"
         f" {seeds.told(measured(table))}{'; n: examples' if counted else ''}."
     )

@@ -114,7 +114,7 @@ _REMARK: ContextVar[str] = ContextVar("remark", default="")
 
 @contextmanager
 def remarking(remark: str) -> Iterator[None]:
-    """Add a `remark` on what was measured, a sentence, to the first footnote of figures."""
+    """Add a `remark` on what was measured, a sentence, to the footnotes of figures."""
     token = _REMARK.set(remark)
     try:
         yield
@@ -122,9 +122,10 @@ def remarking(remark: str) -> Iterator[None]:
         _REMARK.reset(token)
 
 
-def remarked(text: str) -> str:
-    """A footnote with the remark of `remarking` behind it, if there is one."""
-    return f"{text} {_REMARK.get()}".rstrip()
+def footnotes(texts: Sequence[str]) -> list[str]:
+    """The `texts`, and the remark of `remarking` behind them, if there is one."""
+    remark = _REMARK.get()
+    return [*texts, remark] if remark else list(texts)
 
 
 def title(cluster: str, short: bool = False) -> str:
