@@ -5,12 +5,14 @@ import pandas as pd
 import pytest
 from records import make_record
 
+from flanlib.core import resampling
 from flanlib.core.config import Factors, Scoring
 from flanlib.core.errors import DataError, MissingResultError
 from flanlib.results import effects, estimates
 from flanlib.results.effects import Estimand
 
 N = 40
+BASE, ENDS = Estimand("base"), ["low", "high"]
 GROUPS = {"d" * 12: tuple(str(i // 2) for i in range(N))}
 
 
@@ -64,6 +66,29 @@ def test_interval_width_is_that_of_the_groups():
     row = pick(table_of([record("a", "base", scores)]), "nli", "a", "base")
     expected = 2 * 1.96 * scores[::2].std() / np.sqrt(N // 2)
     assert row.high - row.low == pytest.approx(expected, rel=0.15)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"metric": "bleu"}, {"scoring": Scoring(templates_per_example=2)}]
+)
+def test_what_is_no_mean_of_the_scores_is_spread_as_its_standard_error_says(changes):
+    base, tuned = noise(1), np.minimum(noise(1) + 50, 100.0)
+    wide = record("a", "base", base, stderr=1.5, **changes)
+    row = pick(table_of([wide]), "nli", "a", "base")
+    assert row.high - row.low == pytest.approx(2 * 1.96 * 1.5, rel=0.06)
+    assert row.low < wide.value < row.high
+    mean = record("a", "base", base, stderr=1.5)  # a mean: its scores say more than its line
+    assert row.high - row.low < 0.4 * np.diff(estimates.table([(BASE, mean)], GROUPS).iloc[0][ENDS])
+    both = [wide, record("a", "tuned", tuned, stderr=1.5, **changes)]
+    gain = pick(table_of(both, pairs=[("tuned", "base")]), "nli", "a", "tuned", "base")
+    assert gain.high - gain.low < 0.2, "of the same draws, the two move together"
+
+
+def test_scores_that_do_not_differ_have_the_spread_of_their_standard_error():
+    flat = [record("a", "base", [0.0] * N, stderr=e, metric="pearson") for e in (2.0, 0.0)]
+    wide, none = (pick(table_of([r]), "nli", "a", "base") for r in flat)
+    assert wide.high - wide.low == pytest.approx(2 * 1.96 * 2.0, rel=0.1)
+    assert (none.low, none.high) == (0.0, 0.0)
 
 
 def test_seeds_widen_the_interval():
@@ -162,9 +187,9 @@ def test_tuned_arms_of_the_same_seeds_are_paired_by_seed():
 
 
 def test_seeds_are_drawn_alike_for_clusters_and_arms():
-    one, same, other = (estimates.seed_draws(seeds) for seeds in ([1, 2, 3], [3, 1, 2], [4, 5, 6]))
+    one, same, other = (resampling.of_seeds(seeds) for seeds in ([1, 2, 3], [3, 1, 2], [4, 5, 6]))
     assert (one == same).all() and not (one == other).all()
-    assert one.shape == (estimates.DRAWS, 3) and set(one.ravel()) == {0, 1, 2}
+    assert one.shape == (resampling.DRAWS, 3) and set(one.ravel()) == {0, 1, 2}
 
 
 def test_what_is_absent_is_named_with_the_nearest_there_is():

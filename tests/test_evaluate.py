@@ -12,7 +12,8 @@ from flanlib.core.config import Factors, Recipe, Scoring
 from flanlib.data import catalogue
 from flanlib.evaluation import requests
 from flanlib.evaluation.evaluate import evaluate
-from flanlib.results import store
+from flanlib.results import estimates, store
+from flanlib.results.effects import Estimand
 from flanlib.studies import profiles, runs
 from flanlib.studies.runs import recipe_of
 from flanlib.workbench import explore
@@ -98,7 +99,7 @@ def test_study_command_line_and_explorer_score_alike(job, scoring, key, tmp_path
 
 def test_an_untuned_model_is_scored_as_the_study_scores_it(tmp_path):
     """Without an adapter, limits and quantisation are those of the profile."""
-    scoring = Scoring(max_examples=1, shots=3)
+    scoring = Scoring(max_examples=5, shots=3)
     job = runs.Job(
         factors=Factors(model=MODEL, held_out="nli", arm="base"),
         recipe=profiles.MICRO,
@@ -108,10 +109,12 @@ def test_an_untuned_model_is_scored_as_the_study_scores_it(tmp_path):
         quiet=True,
     )
     runs.compute(job)
-    verbs_study.score(model=MODEL, tasks=("rte",), shots=3, max_examples=1, out=tmp_path / "o")
+    verbs_study.score(model=MODEL, tasks=("rte",), shots=3, max_examples=5, out=tmp_path / "o")
     (record,), line = store.load(job.at), json.loads((tmp_path / "o/results.jsonl").read_text())
     assert line["value"] == record.value and line["templates"] == record.templates
     assert line["responses"] == json.loads(json.dumps(record.responses))
+    alone = estimates.table([(Estimand("base"), record)], store.groups(job.at)).iloc[0]
+    assert (line["low"], line["high"]) == pytest.approx((alone["low"], alone["high"]), abs=0.1)
     assert line["asked"]["quantization"] == "nf4" and line["asked"]["max_input_tokens"] == 400
 
 

@@ -11,6 +11,7 @@ from records import make_record
 from scipy.stats import spearmanr
 
 from flanlib import figures
+from flanlib.core import resampling
 from flanlib.core.config import Factors, Scoring
 from flanlib.core.errors import MissingResultError, ParameterError
 from flanlib.data import catalogue
@@ -54,6 +55,7 @@ def made_up(gain, seeds=(1, 2), wide=0.0):
                     cluster=task.cluster,
                     scores=level + noise,
                     value=float((level + noise).mean()),
+                    stderr=float(noise.std() / N**0.5),
                     kind=task.kind,
                     dataset=task.dataset,
                     metric=task.metric,
@@ -120,7 +122,7 @@ def test_another_metric_is_not_compared():
 
 def exact(values, wide=0.0):
     rng = np.random.default_rng(1)
-    return [Estimate(v, v + wide * rng.normal(size=estimates.DRAWS), N, 3) for v in values]
+    return [Estimate(v, v + wide * rng.normal(size=resampling.DRAWS), N, 3) for v in values]
 
 
 def test_spearman_is_the_known_value_and_its_interval_holds_both_sources():

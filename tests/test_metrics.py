@@ -9,7 +9,7 @@ from scipy.stats import pearsonr
 from flanlib.core.errors import DataError, ParameterError
 from flanlib.data.adapters import Example
 from flanlib.data.catalogue import Task
-from flanlib.data.metric_names import METRICS
+from flanlib.data.metric_names import CORPUS_LEVEL, METRICS
 from flanlib.evaluation import answers, metrics
 from flanlib.evaluation.choices import choices, responses
 
@@ -386,5 +386,29 @@ def test_templates_that_take_turns_have_an_interval_though_few_examples_have_the
     cells, groups = np.ones((2, 4, 1)), list("abcd")
     cells[1, 1:] = 0.0  # the second template was asked of one example of four, and is right
     asked = cells[..., 0] > 0
-    summed = metrics.bootstrap(cells, groups, lambda s: 100 * np.minimum(s[..., 0], 1), asked=asked)
-    assert summed == (100.0, 100.0, 0.0), "a template that was not drawn counts as nothing"
+    share = lambda s: 100 * np.minimum(s[..., 0], 1)  # noqa: E731
+    drawn = metrics.draws("t", cells, groups, share, asked=asked)
+    assert set(drawn) == {100.0}, "a template that was not drawn counts as nothing"
+
+
+@pytest.mark.parametrize("metric", METRICS["rank"])
+def test_what_is_a_mean_of_the_examples_scores_and_what_is_not(metric):
+    rng = np.random.default_rng(5)
+    rows = [("a", str(n), int(n % 3 == 0), rng.normal(size=2).tolist()) for n in range(40)]
+    asked = {"paragraph": "p", "options": ("1", "2"), "references": ("1",)}
+    examples = [example(str(n), question=str(n // 3), **asked) for n in range(40)]
+    found = metrics.evaluate(task(metric), ranked(rows), examples=examples)
+    assert (found.value == pytest.approx(np.mean(found.scores))) == (metric not in CORPUS_LEVEL)
+
+
+def test_of_written_answers_bleu_and_correlation_are_no_means():
+    said = ["3 cats on a mat", "2 dogs", "1 bird in the old tree", "2 owls"]
+    true = [["3 cats sat on a mat"], ["a dog"], ["1 bird sat in a tree"], ["2 old owls"]]
+    table = written([("a", str(n), *pair) for n, pair in enumerate(zip(said, true, strict=True))])
+    for metric in ("bleu", "pearson", "rouge1", "rouge_lsum", "squad_f1", "edit_similarity"):
+        if metric == "pearson":
+            table["references"] = [["3"], ["1"], ["1"], ["2"]]
+        found = metrics.evaluate(task(metric, "generate"), table)
+        table["references"] = true
+        mean = found.value == pytest.approx(np.mean(found.scores))
+        assert mean == (metric not in CORPUS_LEVEL), metric

@@ -25,7 +25,7 @@ def lines(path):
 
 
 def test_round_trip_keeps_every_field(tmp_path):
-    record = make_record(low=40.0, high=60.0, sample={"input": "Is it so? – ja"})
+    record = make_record(stderr=2.5, sample={"input": "Is it so? – ja"})
     assert store.append([record], tmp_path) == 1
     assert store.load(tmp_path) == [record]
 
@@ -80,7 +80,6 @@ def test_parallel_appends_lose_nothing(tmp_path):
     [
         ({"scores": (1e9, -1e9)}, "less than or equal to 100"),
         ({"scores": (float("nan"), 0.0)}, "finite|less than|greater than"),
-        ({"low": float("inf")}, "finite"),
         ({"value": 51.0, "templates": {"a": 50.0}}, "mean of its templates"),
         ({"n": 3}, "2 scores"),
         ({"run_id": "0" * 12}, "that of its settings"),
@@ -198,11 +197,24 @@ def test_a_line_of_the_first_schema_is_read_by_todays_names(tmp_path):
     (found,) = store.load(tmp_path)
     assert found == record and found.responses["reliability"] == bins
     assert store.append([make_record("cb")], tmp_path) == 1
-    assert [json.loads(line)["schema"] for line in file.read_text().splitlines()] == [2, 2]
+    assert [json.loads(line)["schema"] for line in file.read_text().splitlines()] == [3, 3]
     assert record in store.load(tmp_path)
 
 
-@pytest.mark.parametrize("number", [0, 3, "2", None])
+def test_the_interval_that_lines_of_the_second_schema_have_is_left_out(tmp_path):
+    new = make_record().line()
+    old = {**new, "schema": 2, "low": 48.0, "high": None}
+    file = tmp_path / "tuned.jsonl"
+    file.write_text(json.dumps(old) + "\n")
+    assert store.load(tmp_path) == [make_record()]
+    assert store.append([make_record("cb")], tmp_path) == 1
+    assert [set(json.loads(line)) for line in file.read_text().splitlines()] == [set(new)] * 2
+    file.write_text(json.dumps({**old, "schema": 3}) + "\n")
+    with pytest.raises(DataError, match=r"tuned\.jsonl, line 1: .*low"):
+        store.load(tmp_path)
+
+
+@pytest.mark.parametrize("number", [0, 4, "3", None])
 def test_a_line_of_another_schema_is_refused(tmp_path, number):
     (tmp_path / "tuned.jsonl").write_text(json.dumps({**make_record().line(), "schema": number}))
     with pytest.raises(DataError, match=rf"tuned.jsonl, line 1: .*schema {number!r} is not one of"):

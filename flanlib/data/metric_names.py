@@ -15,6 +15,8 @@ METRICS = {
         " rouge1 rouge2 rouge_l rouge_lsum bleu pearson".split()
     ),
 }
+# What is computed over all examples together, and is no mean of theirs.
+CORPUS_LEVEL = ("bleu", "f1", "macro_f1", "multirc_em", "multirc_f1", "pearson")
 KINDS = {"rank": "ranked options", "generate": "written answers"}
 QUESTION = ("paragraph", "question")  # fields that make a question of MultiRC
 

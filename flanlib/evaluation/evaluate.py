@@ -145,11 +145,10 @@ class Scored:
     def line(self) -> dict[str, Any]:
         """What records and results keep of it: plain data, rounded so that lines stay short."""
         found = self.evaluation
-        interval = {name: getattr(found, name) for name in ("stderr", "low", "high")}
         return {
             "metric": found.metric,
             "value": round(found.value, 4),
-            **{name: None if v != v else round(v, 4) for name, v in interval.items()},
+            "stderr": rounded(found.stderr),
             "chance": round(found.chance, 4),
             "n": found.n,
             "templates": {key: round(value, 4) for key, value in found.templates.items()},
@@ -174,6 +173,11 @@ class Scored:
             "target": first.target,
             "answer": answer,
         }
+
+
+def rounded(value: float) -> float | None:
+    """As lines of results have it; None of NaN."""
+    return None if value != value else round(value, 4)
 
 
 def evaluate(

@@ -11,15 +11,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
+from flanlib.core import resampling
 from flanlib.core.errors import DataError
 from flanlib.data.adapters import Example, answer_text
 from flanlib.data.catalogue import Task
 from flanlib.evaluation import counts
 from flanlib.evaluation.choices import Choice, compared
 
-DRAWS = 2000
 OF_LABELS = ("f1", "macro_f1", "multirc_f1")  # what F1 is of
 
 
@@ -32,7 +31,7 @@ class Evaluation:
     value
         Percent, the mean over templates.
     stderr, low, high
-        Bootstrap over groups of examples: standard error and 95 % interval,
+        Standard error and ends of the 95 % interval over groups of examples,
         percent; NaN where there is one group only.
     chance
         Percent that guessing among the options gets.
@@ -107,12 +106,13 @@ def evaluate(
     groups = tuple((known[i].group or i) if i in known else i for i in ids)
     per_template = cells.finish(array.sum(axis=1))
     each = np.array([[cells.each.get((t, e), np.nan) for e in ids] for t in names])
-    low, high, stderr = bootstrap(array, groups, cells.finish, asked=~np.isnan(each))
+    drawn = draws(task.key, array, groups, cells.finish, asked=~np.isnan(each))
+    low, high = resampling.interval(drawn)
     return Evaluation(
         task=task.key,
         metric=metric,
         value=float(per_template.mean()),
-        stderr=stderr,
+        stderr=float(drawn.std(ddof=1)),
         low=low,
         high=high,
         chance=chance,
@@ -178,14 +178,15 @@ def _chance(table: pd.DataFrame, metric: str) -> float:
     return float((100 * 2 * true * share / (true + share)).mean())
 
 
-def bootstrap(
+def draws(
+    task: str,
     array: np.ndarray,
     groups: Sequence[str],
     finish: Callable[[np.ndarray], np.ndarray],
     *,
     asked: np.ndarray,
-) -> tuple[float, float, float]:
-    """95 % percentile interval and standard error over groups of examples.
+) -> np.ndarray:
+    """A metric in each draw of its task's examples, which `resampling` draws by their group.
 
     A draw that has no example of a template is the mean over the others.
 
@@ -194,7 +195,7 @@ def bootstrap(
     array
         Counts, shape (templates, examples, K).
     groups
-        Examples of one group are drawn together.
+        Of each example.
     finish
         Sums over examples, shape (..., K), to percent.
     asked
@@ -203,42 +204,20 @@ def bootstrap(
 
     Returns
     -------
-    low, high, standard error
-        Percent; NaN when there are fewer than two groups.
+    float64 array, shape (DRAWS,), percent; NaN when there are fewer than two groups.
     """
-    codes, names = pd.factorize(np.asarray(groups, dtype=object))
-    if len(names) < 2:
-        return float("nan"), float("nan"), float("nan")
-    summed = _by_group(array, codes, len(names))
-    of_template = _by_group(asked[..., None], codes, len(names))[..., 0]
-
-    def statistic(drawn: np.ndarray, axis: int = -1) -> np.ndarray:
-        weights = _tally(drawn, len(names))
-        drawn_of = weights @ of_template.T  # (draws, templates): examples
-        with np.errstate(invalid="ignore", divide="ignore"):
-            found = finish(np.einsum("dg,tgk->dtk", weights, summed))
-        return np.nanmean(np.where(drawn_of > 0, found, np.nan), axis=-1)
-
-    result = stats.bootstrap(
-        (np.arange(len(names)),),
-        lambda drawn, axis=-1: statistic(np.atleast_2d(drawn)).reshape(drawn.shape[:-1]),
-        n_resamples=DRAWS,
-        method="percentile",
-        vectorized=True,
-        rng=np.random.default_rng(0),
-    )
-    interval = result.confidence_interval
-    return float(interval.low), float(interval.high), float(result.standard_error)
+    codes, weights = resampling.of_groups(task, groups)
+    if weights.shape[1] < 2:
+        return np.full(resampling.DRAWS, np.nan)
+    summed = _by_group(array, codes, weights.shape[1])
+    of_template = _by_group(asked[..., None], codes, weights.shape[1])[..., 0]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found = finish(np.einsum("dg,tgk->dtk", weights, summed, optimize=True))
+    asked_of = weights @ of_template.T  # (DRAWS, templates): examples
+    return np.nanmean(np.where(asked_of > 0, found, np.nan), axis=-1)
 
 
 def _by_group(array: np.ndarray, codes: np.ndarray, n: int) -> np.ndarray:
     summed = np.zeros((array.shape[0], n, array.shape[2]))
     np.add.at(summed, (slice(None), codes), array)
     return summed
-
-
-def _tally(drawn: np.ndarray, n: int) -> np.ndarray:
-    """How often each group was drawn, shape (draws, n)."""
-    offsets = np.arange(len(drawn))[:, None] * n
-    flat = np.bincount((drawn + offsets).ravel(), minlength=len(drawn) * n)
-    return flat.reshape(len(drawn), n).astype(float)

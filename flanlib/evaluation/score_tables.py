@@ -19,7 +19,7 @@ from flanlib.data import files
 from flanlib.data.catalogue import Catalogue, Task
 from flanlib.data.source import Rows
 from flanlib.evaluation import requests
-from flanlib.evaluation.evaluate import Scorer, evaluate
+from flanlib.evaluation.evaluate import Scorer, evaluate, rounded
 
 RESULTS = "results.jsonl"
 
@@ -84,7 +84,8 @@ def score_tasks(
             say=lambda line, head=head: say(f"{head}: {line}"),
         )
         about_it = {"task": task.key, "dataset": task.dataset, "cluster": task.cluster}
-        measured = {**about_it, **scored.line(), "asked": asked, "sheet": task.key}
+        ends = {end: rounded(getattr(scored.evaluation, end)) for end in ("low", "high")}
+        measured = {**about_it, **scored.line(), **ends, "asked": asked, "sheet": task.key}
         measured["close"] = measured["responses"].get("close")
         _write(out, measured)
         say(f"{head}: {measured['metric']} {measured['value']:.1f} (n {measured['n']})")

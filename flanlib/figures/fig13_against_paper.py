@@ -13,6 +13,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from flanlib.core import resampling
 from flanlib.core.errors import MissingResultError
 from flanlib.data.catalogue import Task
 from flanlib.figures import boxes, datasets, dots, lines, marks, sheets, style
@@ -150,7 +151,7 @@ def notes(table: pd.DataFrame) -> list[str]:
         f"{lines.note_on_seeds(table, counted=False)} A point is a dataset (several tasks: their mean), in the"
         " paper's metric; struct to text: Rouge-L. Named: those that tuning moves most, and those"
         " furthest from equal.",
-        f"ρ: Spearman's rank correlation; interval: {estimates.DRAWS:,} resamples of the datasets,"
+        f"ρ: Spearman's rank correlation; interval: {resampling.DRAWS:,} resamples of the datasets,"
         " with the gains of one resample of their examples and seeds each; published values as"
         " printed.",
         f"{lines.note_on_published(table)} LaMDA-PT: GPT-3's prompts, the base with"

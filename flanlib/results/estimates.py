@@ -1,8 +1,7 @@
 """Means over datasets and clusters, and their differences, with 95 % intervals.
 
-One bootstrap for every figure: examples are resampled by their group (the
-passage or entity they share), the same draw for every arm, and tuning seeds
-are resampled too. Differences are therefore paired, and a cluster's interval holds
+The draws are those of `core.resampling`: examples by their group (the passage or
+entity they share), the same draw for every arm, and tuning seeds too. Differences are therefore paired, and a cluster's interval holds
 what a new draw of entities and of seeds would change.
 """
 
@@ -13,13 +12,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from flanlib.core.config import digest
+from flanlib.core import resampling
 from flanlib.core.errors import DataError, MissingResultError
+from flanlib.core.resampling import DRAWS
+from flanlib.data.metric_names import CORPUS_LEVEL
 from flanlib.results.effects import ALL, COLUMNS, SCORE, Estimand
 from flanlib.results.schema import Record
-
-DRAWS = 2000
-ENDS = (2.5, 97.5)
 
 
 @dataclass(frozen=True)
@@ -55,8 +53,7 @@ class Estimate:
     @property
     def interval(self) -> tuple[float, float]:
         """Ends of the 95 % interval; NaN when one group is all there is."""
-        low, high = np.percentile(self.draws, ENDS)
-        return float(low), float(high)
+        return resampling.interval(self.draws)
 
 
 Labelled = Sequence[tuple[Estimand, Record]]
@@ -187,13 +184,13 @@ def _scores(members: Labelled, groups: Groups) -> Estimates:
     (mark,) = marks
     if mark not in groups:
         raise MissingResultError(f"task {task}: examples.jsonl has no line for digest {mark}")
-    codes, weights = example_draws(task, groups[mark])
+    codes, weights = resampling.of_groups(task, groups[mark])
     known = {record.key: _draws(record, codes, weights) for _, record in members}
     found = {}
     for name, pairs in by(members, lambda pair: pair[0]).items():
         mine = sorted((record for _, record in pairs), key=lambda r: r.factors.seed)
         draws = np.stack([known[record.key] for record in mine])
-        picks = seed_draws([record.factors.seed for record in mine])
+        picks = resampling.of_seeds([record.factors.seed for record in mine])
         drawn = draws[picks, np.arange(DRAWS)[:, None]].mean(axis=1)
         found[name] = over_seeds(mine, [record.value for record in mine], drawn)
     return found
@@ -215,35 +212,36 @@ def over_seeds(records: Sequence[Record], values: Sequence[float], draws: np.nda
     return Estimate(float(np.mean(values)), draws, records[0].n, n_seeds)
 
 
-def example_draws(task: str, groups: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """How often each draw takes each group of a task's examples.
-
-    Parameters
-    ----------
-    task
-        Its key; the same task has the same draws for all arms and measures.
-
-    Returns
-    -------
-    int64 array, shape (examples,): number of each one's group; int64 array,
-    shape (DRAWS, groups).
-    """
-    codes, names = pd.factorize(np.asarray(groups, dtype=object))
-    even = np.full(len(names), 1 / len(names))
-    return codes, generator(task).multinomial(len(names), even, size=DRAWS)
-
-
 def _draws(record: Record, codes: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Resampled values of one record, centred on the value recorded.
 
-    Centring matters where the value is no mean over examples (BLEU).
+    Where that is no mean of the examples' scores, as of BLEU, they are spread as far
+    as the record's standard error says, which was measured with the metric itself.
     """
     scores = np.asarray(record.scores, dtype=float)
     sums = np.bincount(codes, weights=scores)
     draws = (weights @ sums) / (weights @ np.bincount(codes))
     if len(sums) < 2:
         return np.full(DRAWS, np.nan)
-    return draws - scores.mean() + record.value
+    draws = draws - scores.mean()
+    if record.metric in CORPUS_LEVEL or record.scoring.templates_per_example:
+        draws = _spread(record, draws)
+    return draws + record.value
+
+
+def _spread(record: Record, deviations: np.ndarray) -> np.ndarray:
+    """Deviations whose standard deviation is a record's standard error.
+
+    Of scores that do not differ, such as a BLEU of texts that share no word, the
+    deviations are Gaussian, and of the record's own.
+    """
+    if record.stderr is None:
+        return deviations
+    spread = deviations.std(ddof=1)
+    if spread < record.stderr * 1e-6:
+        own = resampling.generator(" ".join(record.key))
+        deviations, spread = own.standard_normal(resampling.DRAWS), 1.0
+    return deviations * (record.stderr / max(spread, 1e-12))
 
 
 def _check_seeds(cluster: str, members: Labelled) -> None:
@@ -278,22 +276,3 @@ def by(items: Iterable, key: Callable) -> dict[Any, list]:
     for item in items:
         found.setdefault(key(item), []).append(item)
     return found
-
-
-def seed_draws(seeds: Sequence[int]) -> np.ndarray:
-    """Which seeds each draw takes: the same for all arms and clusters that have these.
-
-    One tuned model answers for several clusters, so that its luck is theirs
-    in common.
-
-    Returns
-    -------
-    int64 array, shape (DRAWS, number of seeds): places in `seeds`.
-    """
-    picks = generator(f"seeds {sorted(seeds)}")
-    return picks.integers(len(seeds), size=(DRAWS, len(seeds)))
-
-
-def generator(name: str) -> np.random.Generator:
-    """Random numbers of a name's own, the same everywhere."""
-    return np.random.default_rng(int(digest(name), 16))

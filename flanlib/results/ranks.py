@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from flanlib.results.estimates import DRAWS, Estimate, generator
+from flanlib.core.resampling import DRAWS, generator
+from flanlib.results.estimates import Estimate
 
 FEWEST = 4  # datasets; of fewer, ranks say nothing
 

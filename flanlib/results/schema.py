@@ -14,9 +14,11 @@ from flanlib.data.adapters import Example
 from flanlib.prompts.template import Template
 
 # Of a record's line. Lines without a number are of the first schema.
-SCHEMA = 2
+SCHEMA = 3
 # Names that the first schema had.
 RENAMED = {"answering": "responses", "turned": "reversed_options", "sure": "reliability"}
+# Of the first two schemas: an interval, which `estimates` makes from scores and standard error.
+DROPPED = ("low", "high")
 Percent = Annotated[float, Field(ge=-100, le=100)]
 TOLERANCE = 0.02  # percentage points between a value and the mean of its templates
 
@@ -50,10 +52,9 @@ class Record:
 
     Attributes
     ----------
-    value, stderr, low, high
-        Percent: mean over templates, its standard error over examples, and
-        the ends of its 95 % interval; None where one group is all there is.
-        A correlation may be negative.
+    value, stderr
+        Percent: mean over templates, and its standard error over examples;
+        None where one group is all there is. A correlation may be negative.
     chance
         Percent that guessing one of the options gets; 0 for free text.
     n
@@ -103,9 +104,7 @@ class Record:
     kind: Literal["rank", "generate"]
     metric: str
     value: Percent
-    stderr: float | None = None
-    low: float | None = None
-    high: float | None = None
+    stderr: Annotated[float, Field(ge=0)] | None = None
     chance: Annotated[float, Field(ge=0, le=100)]
     n: Annotated[int, Field(ge=1)]
     templates: Annotated[dict[str, Percent], Field(min_length=1)]
@@ -218,11 +217,14 @@ def migrated(line: object) -> object:
     if not isinstance(line, dict):
         return line
     found = dict(line)
-    if (number := found.pop("schema", 1)) == SCHEMA:
-        return found
-    if number != 1:
+    number = found.pop("schema", 1)
+    if number not in range(1, SCHEMA + 1):
         raise ValueError(f"schema {number!r} is not one of 1 to {SCHEMA}; take a later flanlib")
-    return _renamed({key: _renamed(value) for key, value in found.items()})
+    if number == 1:
+        found = _renamed({key: _renamed(value) for key, value in found.items()})
+    if number < SCHEMA:
+        found = {key: value for key, value in found.items() if key not in DROPPED}
+    return found
 
 
 def _renamed(value: object) -> object:

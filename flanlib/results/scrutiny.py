@@ -10,11 +10,13 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
+from flanlib.core import resampling
 from flanlib.core.errors import MissingResultError
+from flanlib.core.resampling import DRAWS
 from flanlib.evaluation.choices import BINS, error_of
 from flanlib.results import estimates, schema
 from flanlib.results.effects import ALL, COLUMNS, Estimand
-from flanlib.results.estimates import DRAWS, Estimate, Estimates, Groups, Labelled, Measure, by
+from flanlib.results.estimates import Estimate, Estimates, Groups, Labelled, Measure, by
 from flanlib.results.schema import Record
 
 # Groups of the table: one for each question.
@@ -183,9 +185,9 @@ def _over_seeds(value: Callable, draw: Callable) -> Measure:
         for name, pairs in by(members, lambda pair: pair[0]).items():
             mine = sorted((record for _, record in pairs), key=lambda r: r.factors.seed)
             values = np.array([value(r) for r in mine])
-            noise = np.stack([draw(r, estimates.generator(f"{name.arm} {r.task}")) for r in mine])
+            noise = np.stack([draw(r, resampling.generator(f"{name.arm} {r.task}")) for r in mine])
             noise -= noise.mean(axis=1, keepdims=True)
-            picks = estimates.seed_draws([r.factors.seed for r in mine])
+            picks = resampling.of_seeds([r.factors.seed for r in mine])
             drawn = values[picks].mean(axis=1) + noise[picks[:, 0], np.arange(DRAWS)]
             found[name] = estimates.over_seeds(mine, values, np.clip(drawn, 0, 100))
         return found
@@ -199,7 +201,7 @@ def _agreement(members: Labelled, groups: Groups) -> Estimates:
     if len(records) < 2:
         return {}
     right = np.array([np.asarray(r.scores) > 50 for r in records], dtype=float)
-    codes, weights = estimates.example_draws(records[0].task, groups[records[0].data])
+    codes, weights = resampling.of_groups(records[0].task, groups[records[0].data])
     draws = np.vstack([np.ones(len(codes)), weights[:, codes]])
     draws = draws / draws.sum(axis=1, keepdims=True)
     shares = draws @ right.T
