@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig, Qwen2
 from flanlib.core import devices
 from flanlib.core.config import Recipe
 from flanlib.core.errors import RunError
-from flanlib.models import joined, language_model, llama
+from flanlib.models import language_model, llama
 from flanlib.models.encode import Encoded
 from flanlib.models.heads import Heads
 from flanlib.training import attention, fused, packing
@@ -211,6 +211,6 @@ def test_attention_backward_is_autograds(length):
     mixed, out = torch.empty(length + 5, 96), torch.empty(length + 5, 160)
     with torch.no_grad():
         logsums = attention.forward(heads, qkv, [5, length], mixed)
-        attention.backward(heads, grad, qkv, [5, length], mixed, logsums, out, joined.Buffers())
+        attention.backward(heads, grad, qkv, [5, length], mixed, logsums, out)
     assert torch.allclose(heads.grouped(mixed[5:]), wanted, atol=1e-5)
     assert torch.allclose(out[5:], qkv.grad[5:], atol=2e-5)

@@ -154,7 +154,7 @@ class Step:
             take(name, at, n, layer.qkv.n_outputs) for name, at in (("qkv", number), ("b", 0))
         )
         mixed = take("mixed", number, n, layer.o.width)
-        given = (qkv, packed.lengths, mixed, self.logsums.pop(number), back, body.buffers)
+        given = (qkv, packed.lengths, mixed, self.logsums.pop(number), back)
         attention.backward(body.heads, into, *given)
         cos, sin = turn
         rotate(body.heads.turned(back), cos, -sin, take("turn", 0, n, body.heads.n_turned // 2))
