@@ -30,13 +30,12 @@ import torch
 import tuning
 from transformers import TrainerCallback
 
-from flanlib import tune
 from flanlib.core import devices, machine, paths
 from flanlib.core.config import Factors
 from flanlib.models import encode, language_model
 from flanlib.prompts.prompt import Prompt
 from flanlib.studies.profiles import PROFILES
-from flanlib.training import card, duration, memory, packing
+from flanlib.training import card, duration, memory, packing, tune
 
 RECORD = paths.BENCHMARKS / "memory.json"
 DTYPES = ("bfloat16", "float32")
