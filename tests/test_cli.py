@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import resource
 import shutil
 import subprocess
@@ -339,6 +340,8 @@ def test_doctor_reports_and_advises():
     for name in ("python", "libraries", "device", "nf4", "hub", "cache", "disk", "models"):
         assert name in out
     assert "offline" in out and out.splitlines()[-1].startswith("Next: ")
+    (each,) = re.findall(r"\d+ runs? at a time with (\d+) threads?", out)
+    assert re.search(rf"time +ok +with {each} threads?: micro, ", out), "as the policy has it"
 
 
 def test_a_hub_problem_is_never_needed():

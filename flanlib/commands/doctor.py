@@ -112,7 +112,10 @@ def _threads() -> tuple[bool, str]:
 
 
 def _time() -> tuple[bool, str]:
-    """How long one tuned model of each profile takes on this CPU, where its base is here."""
+    """How long one tuned model of each profile takes on this CPU, where its base is here.
+
+    It has the threads that the policy gives a run of several.
+    """
     if devices.default() != "cpu":
         return True, "`flanlib tune --dry-run` tells it for a run on the GPU"
     from flanlib.core.config import Factors
@@ -120,7 +123,7 @@ def _time() -> tuple[bool, str]:
     from flanlib.models.encode import Encoded
     from flanlib.training import duration
 
-    found = []
+    found, each = [], threads.share().threads
     for name, n in MEAN_TOKENS.items():
         profile = profiles.PROFILES[name]
         try:
@@ -132,9 +135,11 @@ def _time() -> tuple[bool, str]:
         n_target = 1 + n // 8
         example = Encoded([0] * (n - n_target), [0] * (n_target - 1))
         factors = Factors(collection=profile.collection, model=profile.model)
-        forecast = duration.of_examples(factors, profile.recipe, [example])
+        with threads.limited(each):
+            forecast = duration.of_examples(factors, profile.recipe, [example])
         found.append(f"{name}, {profile.model}: {forecast.line}")
-    return True, "; ".join(found) or "no base model is here"
+    of = f"with {each} thread{'s' * (each > 1)}: "
+    return True, of + "; ".join(found) if found else "no base model is here"
 
 
 def _nf4() -> tuple[bool, str]:
