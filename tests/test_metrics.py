@@ -401,14 +401,10 @@ def test_what_is_a_mean_of_the_examples_scores_and_what_is_not(metric):
     assert (found.value == pytest.approx(np.mean(found.scores))) == (metric not in CORPUS_LEVEL)
 
 
-def test_of_written_answers_bleu_and_correlation_are_no_means():
+@pytest.mark.parametrize("metric", METRICS["generate"])
+def test_of_written_answers_likewise(metric):
     said = ["3 cats on a mat", "2 dogs", "1 bird in the old tree", "2 owls"]
-    true = [["3 cats sat on a mat"], ["a dog"], ["1 bird sat in a tree"], ["2 old owls"]]
+    true = [["3 cats sat on a mat"], ["1 dog"], ["1 bird sat in a tree"], ["2 old owls"]]
     table = written([("a", str(n), *pair) for n, pair in enumerate(zip(said, true, strict=True))])
-    for metric in ("bleu", "pearson", "rouge1", "rouge_lsum", "squad_f1", "edit_similarity"):
-        if metric == "pearson":
-            table["references"] = [["3"], ["1"], ["1"], ["2"]]
-        found = metrics.evaluate(task(metric, "generate"), table)
-        table["references"] = true
-        mean = found.value == pytest.approx(np.mean(found.scores))
-        assert mean == (metric not in CORPUS_LEVEL), metric
+    found = metrics.evaluate(task(metric, "generate"), table)
+    assert (found.value == pytest.approx(np.mean(found.scores))) == (metric not in CORPUS_LEVEL)

@@ -1,8 +1,9 @@
 """Means over datasets and clusters, and their differences, with 95 % intervals.
 
 The draws are those of `core.resampling`: examples by their group (the passage or
-entity they share), the same draw for every arm, and tuning seeds too. Differences are therefore paired, and a cluster's interval holds
-what a new draw of entities and of seeds would change.
+entity they share), the same draw for every arm, and tuning seeds too. Differences
+are therefore paired, and a cluster's interval holds what a new draw of entities and
+of seeds would change.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
