@@ -6,12 +6,14 @@ import pytest
 import sacrebleu
 from scipy.stats import pearsonr
 
+from flanlib.core import resampling
 from flanlib.core.errors import DataError, ParameterError
 from flanlib.data.adapters import Example
 from flanlib.data.catalogue import Task
 from flanlib.data.metric_names import CORPUS_LEVEL, METRICS
 from flanlib.evaluation import answers, metrics
 from flanlib.evaluation.choices import choices, responses
+from flanlib.evaluation.sums import mean_of_sums
 
 
 def task(metric="accuracy", kind="rank") -> Task:
@@ -408,3 +410,14 @@ def test_of_written_answers_likewise(metric):
     table = written([("a", str(n), *pair) for n, pair in enumerate(zip(said, true, strict=True))])
     found = metrics.evaluate(task(metric, "generate"), table)
     assert (found.value == pytest.approx(np.mean(found.scores))) == (metric not in CORPUS_LEVEL)
+
+
+def test_a_draw_in_which_no_example_counts_is_left_out():
+    cells = np.array([[[1.0, 1.0], [0.0, 1.0], [0.0, 0.0]]])  # the third does not count
+    asked = np.ones((1, 3), bool)
+    drawn = metrics.draws("t", cells, list("abc"), mean_of_sums, asked=asked)
+    share = 1 - len(drawn) / resampling.DRAWS
+    assert share == pytest.approx(1 / 27, abs=0.015), "three times the third"
+    assert set(drawn) == {0.0, 100 / 3, 50.0, 200 / 3, 100.0}
+    none = metrics.draws("t", 0 * cells, list("abc"), mean_of_sums, asked=asked)
+    assert np.isnan(none).all()

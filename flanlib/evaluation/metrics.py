@@ -188,7 +188,8 @@ def draws(
 ) -> np.ndarray:
     """A metric in each draw of its task's examples, which `resampling` draws by their group.
 
-    A draw that has no example of a template is the mean over the others.
+    A draw that has no example of a template is the mean over the others, and one in
+    which no example counts is left out.
 
     Parameters
     ----------
@@ -204,7 +205,8 @@ def draws(
 
     Returns
     -------
-    float64 array, shape (DRAWS,), percent; NaN when there are fewer than two groups.
+    float64 array, shape (DRAWS,) less what is left out, percent; NaN when there are
+    fewer than two groups.
     """
     codes, weights = resampling.of_groups(task, groups)
     if weights.shape[1] < 2:
@@ -214,7 +216,9 @@ def draws(
     with np.errstate(invalid="ignore", divide="ignore"):
         found = finish(np.einsum("dg,tgk->dtk", weights, summed, optimize=True))
     asked_of = weights @ of_template.T  # (DRAWS, templates): examples
-    return np.nanmean(np.where(asked_of > 0, found, np.nan), axis=-1)
+    found = np.where(asked_of > 0, found, np.nan)
+    found = found[~np.isnan(found).all(axis=-1)]
+    return np.nanmean(found, axis=-1) if len(found) else np.full(resampling.DRAWS, np.nan)
 
 
 def _by_group(array: np.ndarray, codes: np.ndarray, n: int) -> np.ndarray:
