@@ -388,8 +388,7 @@ def test_templates_that_take_turns_have_an_interval_though_few_examples_have_the
     cells, groups = np.ones((2, 4, 1)), list("abcd")
     cells[1, 1:] = 0.0  # the second template was asked of one example of four, and is right
     asked = cells[..., 0] > 0
-    share = lambda s: 100 * np.minimum(s[..., 0], 1)  # noqa: E731
-    drawn = metrics.draws("t", cells, groups, share, asked=asked)
+    drawn = metrics.draws("t", cells, groups, lambda s: 100 * np.minimum(s[..., 0], 1), asked=asked)
     assert set(drawn) == {100.0}, "a template that was not drawn counts as nothing"
 
 

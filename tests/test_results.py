@@ -80,6 +80,8 @@ def test_parallel_appends_lose_nothing(tmp_path):
     [
         ({"scores": (1e9, -1e9)}, "less than or equal to 100"),
         ({"scores": (float("nan"), 0.0)}, "finite|less than|greater than"),
+        ({"stderr": float("inf")}, "finite"),
+        ({"stderr": -1.0}, "greater than or equal to 0"),
         ({"value": 51.0, "templates": {"a": 50.0}}, "mean of its templates"),
         ({"n": 3}, "2 scores"),
         ({"run_id": "0" * 12}, "that of its settings"),
