@@ -32,14 +32,23 @@ class Heads:
         return (self.n_queries + self.n_keys) * self.width
 
     def split(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Queries, shape (keys, group, L, width), and keys and values, (keys, L, width).
+        """Queries, shape (keys, L, group, width), and keys and values, (keys, L, width).
 
         `rows` has the shape (L, (queries + 2 keys) x width).
         """
         sizes = (self.n_queries * self.width, self.n_keys * self.width, self.n_keys * self.width)
         q, k, v = rows.split(sizes, 1)
         k, v = (x.unflatten(1, (self.n_keys, self.width)).transpose(0, 1) for x in (k, v))
-        return self.grouped(q), k, v
+        return self.by_place(q), k, v
+
+    @property
+    def group(self) -> int:
+        """Query heads that share a key."""
+        return self.n_queries // self.n_keys
+
+    def by_place(self, rows: torch.Tensor) -> torch.Tensor:
+        """Query heads of a key, place by place, shape (keys, L, group, width); see `grouped`."""
+        return self.grouped(rows).transpose(1, 2)
 
     def grouped(self, rows: torch.Tensor) -> torch.Tensor:
         """Query heads in groups that share a key, shape (keys, group, L, width).

@@ -22,7 +22,7 @@ from flanlib.core.protocols import LanguageModel
 from flanlib.models import llama
 from flanlib.models.heads import rotate
 from flanlib.models.joined import SLACK
-from flanlib.training import attention
+from flanlib.training.attention import Attention
 from flanlib.training.packing import Pack, bare
 
 HEAD_ROWS = 128  # logits at a time
@@ -68,6 +68,7 @@ def buffer_bytes(
     joined = (size + 3 * rank) + (mixed + rank) + (size + 2 * rank) + (inner + rank)
     kept = 8 * size + item * (joined + qkv + 2 * inner)
     once = 4 * 3 * size + item * (joined + qkv + mixed + 3 * size + inner + (mixed + keys) // 2)
+    once += 4 * (3 * mixed + 2 * keys) + (2 * mixed * item if item < 4 else 0)  # attention's
     head = targets * (2 * size * item + 8 * size)
     return SLACK * (tokens * (text.num_hidden_layers * kept + once) + head)
 
@@ -82,7 +83,7 @@ class Step:
 
     def __init__(self, model: LanguageModel) -> None:
         self.body = llama.Body(bare(model), keep=True)
-        self.logsums: dict[int, list[torch.Tensor]] = {}
+        self.attention = Attention(self.body.heads)
 
     def run(self, packed: Pack, scale: float) -> float:
         """One pack forward and backward; gradients are added to the adapters'.
@@ -111,7 +112,7 @@ class Step:
             )
 
         def attend(number: int, qkv: torch.Tensor, mixed: torch.Tensor) -> None:
-            self.logsums[number] = attention.forward(body.heads, qkv, packed.lengths, mixed)
+            self.attention.forward(qkv, packed.lengths, mixed)
 
         with torch.no_grad(), torch.autocast("cpu", enabled=False):
             body.refresh()
@@ -154,8 +155,7 @@ class Step:
             take(name, at, n, layer.qkv.n_outputs) for name, at in (("qkv", number), ("b", 0))
         )
         mixed = take("mixed", number, n, layer.o.width)
-        given = (qkv, packed.lengths, mixed, self.logsums.pop(number), back)
-        attention.backward(body.heads, into, *given)
+        self.attention.backward(into, qkv, packed.lengths, mixed, back)
         cos, sin = turn
         rotate(body.heads.turned(back), cos, -sin, take("turn", 0, n, body.heads.n_turned // 2))
         x, wide = (take(name, at, n, layer.qkv.width) for name, at in (("x", number), ("q", 0)))
