@@ -29,6 +29,7 @@ from flanlib.models import llama
 Way = Literal["written", "tree", "chain", "whole"]
 WAYS: dict[tuple, tuple[Way, bool]] = {}
 CACHED_FLOATS = 2**17  # hidden states that stay in one core's cache
+WRITTEN_TOKENS = 2048  # of one pass over layers written out, whose buffers last
 WINDOWS = ("sliding_window", "attention_chunk_size", "window_size")
 AFTER_ATTENTION = ("o_proj", "dense", "c_proj", "out_proj", "q_proj")
 
@@ -99,9 +100,14 @@ class Backbone:
 
     @property
     def token_budget(self) -> int:
-        """Tokens for one pass, when none is asked for: what a CPU's cache holds."""
+        """Tokens for one pass, when none is asked for: what a CPU's cache holds.
+
+        Layers written out fill their rows up (`llama.filled`); a larger pass wastes less of it.
+        """
         if self.device.type != "cpu":
             return 16384
+        if self.way == "written":
+            return WRITTEN_TOKENS
         fits = torch.get_num_threads() * CACHED_FLOATS // self.config.hidden_size
         return min(4096, max(512, fits))
 
