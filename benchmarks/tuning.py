@@ -229,7 +229,7 @@ def run_flanlib(work: Path, recipe: Recipe, way: str, dtype: str, real: bool) ->
     quantization = recipe.quantization if way == "flanlib" else "nf4"
     recipe = replace(recipe, quantization=quantization)
     factors = Factors(collection="flan", model=str(work / "model"))
-    planned = memory.plan(factors, recipe)
+    planned = memory.plan(factors, recipe, dtype=dtype)
     found: dict = {}
     train = PackedTrainer.train
 

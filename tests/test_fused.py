@@ -216,3 +216,30 @@ def test_attention_backward_is_autograds(length):
         attend.backward(grad, qkv, [5, length], mixed, out)
     assert torch.allclose(heads.grouped(mixed[5:]), wanted, atol=1e-5)
     assert torch.allclose(out[5:], qkv.grad[5:], atol=2e-5)
+
+
+def attended(qkv, grad, lengths):
+    """Attention's output and the gradients of queries, keys and values, as float32."""
+    attend, mixed, out = attention.Attention(HEADS), torch.empty_like(grad), torch.empty_like(qkv)
+    attend.forward(qkv, lengths, mixed)
+    attend.backward(grad, qkv, lengths, mixed, out)
+    return [x.float() for x in (mixed, *out.split([96, 32, 32], 1))]
+
+
+HEADS = Heads(6, 2, 16)
+
+
+@pytest.mark.parametrize("length", [1, 31, 33, 127, 129, 300])
+def test_attention_in_bfloat16_errs_by_its_rounding_and_isolates(length):
+    draw = torch.Generator().manual_seed(length)
+    lengths, n = [5, length, 40], length + 48  # three rows are of no example
+    qkv, grad = (torch.randn(n, width, generator=draw).bfloat16() for width in (160, 96))
+    wanted, found = (
+        attended(*given, lengths) for given in ((qkv.float(), grad.float()), (qkv, grad))
+    )
+    for ours, true in zip(found, wanted, strict=True):
+        assert (ours - true).norm() < 0.01 * true.norm() and not ours[-3:].any()
+    for rows in (qkv, grad):
+        rows[-43:] = torch.randn(43, rows.shape[1], generator=draw)  # the last example is another
+    for ours, before in zip(attended(qkv, grad, lengths), found, strict=True):
+        assert torch.equal(ours[:-43], before[:-43]) and not torch.equal(ours, before)
