@@ -298,9 +298,10 @@ def check_isolation(model: LanguageModel) -> None:
     """Refuse an architecture whose packed examples differ from separate ones.
 
     `PACKABLE` names those whose loss and gradients the test suite holds
-    equal; the model at hand is tried as well, whatever its name. Two short examples are run packed, and each alone by the model's own
-    attention; then the first is changed, which must leave the second's
-    logits untouched to the last bit.
+    equal; the model at hand is tried as well, whatever its name. Two short
+    examples are run packed, and each alone by the model's own attention; then
+    the first is changed, which must leave the second's logits untouched to
+    the last bit.
 
     Raises
     ------
