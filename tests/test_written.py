@@ -90,8 +90,10 @@ def test_an_adapter_that_is_switched_off_is_not_read():
 
 
 def test_bfloat16_is_as_near_to_float32_as_the_models_own():
-    exact = alone(tuned().eval(), items(n=20))
+    asked = items(n=60)
+    exact = alone(tuned().eval(), asked)
     half = tuned(dtype=torch.bfloat16).eval()
-    theirs = np.abs(alone(half, items(n=20)) - exact)
-    ours = np.abs(written(half, items(n=20)) - exact)
-    assert ours.mean() < 1.3 * theirs.mean() and ours.max() < 1.3 * theirs.max()
+    theirs, ours = (np.abs(found(half, asked) - exact) for found in (alone, written))
+    # The largest of so many roundings is chance, and another one on another processor.
+    for typical in (np.mean, lambda x: np.sqrt(np.mean(x**2)), lambda x: np.quantile(x, 0.95)):
+        assert typical(ours) < 1.15 * typical(theirs)
