@@ -204,8 +204,7 @@ def _gate_backward(
 ) -> None:
     """Replace gate and up by their gradients; `grad` is that of silu(gate) * up."""
     gate, up = both[:, :inner], both[:, inner:]
-    active = torch.ops.aten.silu.out(gate, out=scratch)
-    through = up.mul_(grad)  # gradient of silu(gate)
-    active.mul_(grad)
+    through = torch.mul(grad, up, out=scratch)  # gradient of silu(gate)
+    torch.ops.aten.silu.out(gate, out=up)
+    up.mul_(grad)
     torch.ops.aten.silu_backward.grad_input(through, gate, grad_input=gate)
-    up.copy_(active)
