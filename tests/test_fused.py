@@ -3,6 +3,7 @@
 import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -227,6 +228,19 @@ def attended(qkv, grad, lengths):
 
 
 HEADS = Heads(6, 2, 16)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_attention_of_many_examples_is_that_of_each(dtype):
+    """More than run together, of lengths that share all blocks, some, or none."""
+    lengths = [300, 5, 129, 260, 128, 300, 40, 1, 391]
+    draw, starts = torch.Generator().manual_seed(4), np.cumsum([0, *lengths])
+    qkv, grad = (torch.randn(starts[-1], w, generator=draw).to(dtype) for w in (160, 96))
+    together, limit = attended(qkv, grad, lengths), 1e-6 if dtype == torch.float32 else 1e-3
+    for first, n in zip(starts, lengths, strict=False):
+        rows = slice(first, first + n)
+        for found, alone in zip(together, attended(qkv[rows], grad[rows], [n]), strict=True):
+            assert (found[rows] - alone).norm() <= limit * alone.norm()
 
 
 @pytest.mark.parametrize("length", [1, 31, 33, 127, 129, 300])
