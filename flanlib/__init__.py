@@ -23,6 +23,7 @@ model.
 """
 
 import logging
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +53,9 @@ __all__ = sorted(_PLACES)
 
 for _name in ("bitsandbytes.backends.cpu.ops", "bitsandbytes.cextension"):
     logging.getLogger(_name).setLevel(logging.ERROR)  # it remarks on kernels when imported
+
+if "OMP_WAIT_POLICY" not in os.environ:  # see `core.threads`; torch reads it when it is imported
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 
 def __getattr__(name: str) -> Any:

@@ -1,6 +1,9 @@
 """The policy of runs and threads: affinity, cgroups, OMP_NUM_THREADS, and other processes."""
 
 import multiprocessing
+import os
+import subprocess
+import sys
 import time
 
 import pytest
@@ -116,3 +119,26 @@ def test_threads_are_taken_back_after_a_run():
 def test_the_share_is_told_in_words():
     found = threads.Share(runs=2, threads=1, why="2 cores, of which other processes use 0.0")
     assert threads.told(found).startswith("2 runs at a time with 1 thread each (2 cores, of")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="torch comes with libgomp on Linux")
+@pytest.mark.parametrize(
+    ("given", "spins"),
+    [
+        ({}, "1000"),
+        ({"GOMP_SPINCOUNT": "77"}, "77"),
+        ({"OMP_WAIT_POLICY": "active"}, None),  # as OpenMP has it
+    ],
+)
+def test_threads_that_wait_go_to_sleep_soon(given, spins):
+    names = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
+    kept = {name: value for name, value in os.environ.items() if name not in names}
+    done = subprocess.run(
+        [sys.executable, "-c", "import flanlib, torch"],
+        env={**kept, **given, "OMP_DISPLAY_ENV": "verbose"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    told = [line.split("'")[1] for line in done.stderr.splitlines() if "GOMP_SPINCOUNT" in line]
+    assert told and (told[0] == spins if spins else int(told[0]) > 10**6)

@@ -7,6 +7,11 @@ is given to runs first, and only what is left of it to threads. What is free
 are the cores that this process may use (its affinity, its cgroup's quota)
 less what other processes use at the moment. `OMP_NUM_THREADS`, where it is
 set, decides on threads.
+
+What begins later is not foreseen. So threads that wait for others go to sleep
+after microseconds, where OpenMP would have them spin for milliseconds on a
+core that somebody else needs: `import flanlib` sets `GOMP_SPINCOUNT`, unless
+that or `OMP_WAIT_POLICY` is set.
 """
 
 import os
