@@ -32,6 +32,10 @@ class _Example:
     n_own: int
     n_rows: int
 
+    def own(self, rows: slice) -> int:
+        """How many of these rows, counted from its first, are its own."""
+        return max(0, min(rows.stop, self.n_own) - rows.start)
+
 
 @dataclass(frozen=True, slots=True)
 class _Block:
@@ -125,8 +129,9 @@ class Attention:
             )
             for block in _blocks(group):
                 weights = self._weights(wide_q, wide_k, block)
-                for number, own in _own(group, block):
-                    weights.unflatten(0, (-1, len(k)))[number, :, own * self.heads.group :] = 0
+                each = weights.unflatten(0, (-1, len(k)))
+                for rows, one in zip(each, group[block.examples], strict=True):
+                    rows[:, one.own(block.rows) * self.heads.group :] = 0
                 p = self._narrow("p", weights, dtype)
                 part = self._take("part", len(p), p.shape[2], k.shape[2], dtype=dtype)
                 torch.bmm(p.transpose(1, 2), self._queries(near_g, block), out=part)
@@ -181,12 +186,11 @@ class Attention:
         self, found: torch.Tensor, group: list[_Example], block: _Block, into: torch.Tensor
     ) -> None:
         """Copy own rows of a block, (B x keys, rows x ..., width), `into` (keys, T, ..., width)."""
-        first = block.rows.start
-        found = found.view(-1, len(into), block.rows.stop - first, *into.shape[2:])
-        for one, rows in zip(group[block.examples], found, strict=True):
-            n = min(block.rows.stop, one.n_own) - first
-            if n > 0:
-                into[:, one.first + first : one.first + first + n].copy_(rows[:, :n])
+        n_rows = block.rows.stop - block.rows.start
+        found = found.view(-1, len(into), n_rows, *into.shape[2:])
+        for rows, one in zip(found, group[block.examples], strict=True):
+            first, n = one.first + block.rows.start, one.own(block.rows)
+            into[:, first : first + n].copy_(rows[:, :n])
 
     def _narrow(self, name: str, x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
         return x if x.dtype == dtype else self._take(name, *x.shape, dtype=dtype).copy_(x)
@@ -215,10 +219,3 @@ def _blocks(group: list[_Example]) -> Iterator[_Block]:
             n = len(list(alike))
             yield _Block(slice(at, at + n), slice(first, stop))
             at += n
-
-
-def _own(group: list[_Example], block: _Block) -> Iterator[tuple[int, int]]:
-    """Number and own rows, in a block, of each example that has fewer than all of them."""
-    for number, one in enumerate(group[block.examples]):
-        if one.n_own < block.rows.stop:
-            yield number, max(one.n_own - block.rows.start, 0)
